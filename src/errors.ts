@@ -1,0 +1,107 @@
+/**
+ * The one error class of the stage, and the one table of what can go wrong.
+ *
+ * `exit` is the process exit code of the CLI (1 failed, 2 bad usage or configuration), `retryable` says
+ * whether the same call may succeed later without a person doing anything, and `remedy` is what that
+ * person should do otherwise.
+ */
+const table = {
+  CONFIG_INVALID: {
+    exit: 2,
+    retryable: false,
+    remedy: 'correct the named setting; `sansa-stream validate` checks a file',
+  },
+  USAGE: { exit: 2, retryable: false, remedy: 'see `sansa-stream --help`' },
+  DATA_INVALID: {
+    exit: 1,
+    retryable: false,
+    remedy: 'correct the input; the message names the column and the row',
+  },
+  SOURCE_UNREADABLE: {
+    exit: 1,
+    retryable: true,
+    remedy: 'check the path, the permissions and the query of the source',
+  },
+  SINK_FAILED: {
+    exit: 1,
+    retryable: true,
+    remedy: 'check that the sink is reachable and has room, then publish again',
+  },
+  STATE_LOCKED: {
+    exit: 1,
+    retryable: true,
+    remedy: 'stop the other process on this state directory, or wait for it',
+  },
+  STATE_CORRUPT: {
+    exit: 1,
+    retryable: false,
+    remedy: 'run `sansa-stream verify`; restore the named file or rebuild from the sources',
+  },
+  STATE_MISMATCH: {
+    exit: 2,
+    retryable: false,
+    remedy: 'use the settings the state was made with, or a new state directory',
+  },
+  STATE_EMPTY: { exit: 1, retryable: true, remedy: 'ingest and fold events first' },
+  OVERFLOW: {
+    exit: 1,
+    retryable: false,
+    remedy: 'lower the weights or `weightScale`: Gramian sums must stay below 2^53',
+  },
+  MEMORY_BUDGET: {
+    exit: 2,
+    retryable: false,
+    remedy: 'raise `memory`, or lower `density` or the number of threads',
+  },
+  NOT_POSITIVE_DEFINITE: {
+    exit: 1,
+    retryable: false,
+    remedy: 'raise `l2`: the shifted Gramian stayed indefinite after the last retry',
+  },
+  TOLERANCE_EXCEEDED: {
+    exit: 1,
+    retryable: false,
+    remedy: 'inspect the dead letters, correct the producer or raise `deadLetters.tolerance`',
+  },
+  UNKNOWN_ID: { exit: 1, retryable: false, remedy: 'check the spelling of the identifier' },
+  MODEL_UNKNOWN: {
+    exit: 1,
+    retryable: false,
+    remedy: 'run `sansa-stream fit` first, or name an existing version',
+  },
+  INTERRUPTED: { exit: 1, retryable: true, remedy: 'start again: the state is whole' },
+  INTERNAL: { exit: 1, retryable: false, remedy: 'please report this with the command and the log' },
+} as const;
+
+/** A key of the error table. */
+export type ErrorCode = keyof typeof table;
+
+/** An error whose message says what was expected, what was found and where; `remedy` says what to do. */
+export class StageError extends Error {
+  readonly code: ErrorCode;
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.name = 'StageError';
+    this.code = code;
+  }
+  /** Whether the same call may succeed later without anybody changing anything. */
+  get retryable(): boolean {
+    return table[this.code].retryable;
+  }
+  /** What the operator should do. */
+  get remedy(): string {
+    return table[this.code].remedy;
+  }
+  /** Exit code of a process that ends with this error: 1 failed, 2 bad usage or configuration. */
+  get exitCode(): number {
+    return table[this.code].exit;
+  }
+}
+
+/** `error` as a `StageError`: itself if it is one, else wrapped under `code` with its first line as the message. */
+export function toStageError(error: unknown, code: ErrorCode = 'INTERNAL', where?: string): StageError {
+  if (error instanceof StageError) return error;
+  const text = error instanceof Error ? error.message : String(error);
+  const line = text.split('\n', 1)[0]!;
+  return new StageError(code, where ? `${where}: ${line}` : line, { cause: error });
+}

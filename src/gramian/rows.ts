@@ -1,0 +1,39 @@
+/**
+ * Rows of the interaction matrix X (users × items), compressed sparse row, with fixed-point integer values.
+ * `users[r]` names the user of row r, so that a few rows of a large matrix need no empty ones between them.
+ */
+export interface Rows {
+  /** Number of items, the width of X. */
+  readonly n: number;
+  /** User id of each row, ascending. */
+  readonly users: Int32Array;
+  /** Row r is `indptr[r] … indptr[r + 1]` of `indices` and `values`; one longer than `users`. */
+  readonly indptr: Int32Array;
+  /** Item ids, ascending within a row. */
+  readonly indices: Int32Array;
+  /** Fixed-point values > 0, or absent when every value is 1. */
+  readonly values: Int32Array | undefined;
+}
+
+/** The same users' rows before and after a change: `before.users` equals `after.users`. */
+export interface RowChanges {
+  readonly before: Rows;
+  readonly after: Rows;
+}
+
+/** X with no rows. */
+export function noRows(n: number): Rows {
+  return {
+    n,
+    users: new Int32Array(0),
+    indptr: new Int32Array(1),
+    indices: new Int32Array(0),
+    values: undefined,
+  };
+}
+
+/** The change from nothing to X: a snapshot load. */
+export function fromNothing(after: Rows): RowChanges {
+  const before = { ...noRows(after.n), users: after.users, indptr: new Int32Array(after.users.length + 1) };
+  return { before, after };
+}

@@ -1,0 +1,28 @@
+/**
+ * Sparse matrix in compressed sparse row form. Column indices ascend within a row.
+ */
+export interface CsrMatrix {
+  readonly rows: number;
+  readonly columns: number;
+  readonly indptr: Int32Array;
+  readonly indices: Int32Array;
+  readonly data: Float32Array;
+}
+
+/**
+ * The two-layer form every solver ends in. Scores of a user row u (1 × n) are `(u · encoder) · decoder`
+ * with the user's own items masked; row i of `encoder` is item i in the latent space (Wᵀ in the paper),
+ * row k of `decoder` maps latent k back to items (Z in the paper). Spišák et al. 2023, §3.
+ */
+export interface Model {
+  readonly n: number;
+  /** n × n */
+  readonly encoder: CsrMatrix;
+  /** n × n */
+  readonly decoder: CsrMatrix;
+}
+
+/** Number of stored weights in both layers. */
+export function parameters(model: Model): number {
+  return model.encoder.data.length + model.decoder.data.length;
+}
