@@ -2,6 +2,7 @@
  * The contracts between the stage and the systems around it. `src/` knows only these; `connectors/`
  * implements them, one folder a system.
  */
+import type { GramianMode } from './gramian/plan.js';
 import type { RowChanges, Rows } from './gramian/rows.js';
 import type { SegmentFile } from './gramian/segment.js';
 import type { Manifest } from './model/version.js';
@@ -69,6 +70,8 @@ export type ListKind = 'users' | 'items';
  */
 export interface Sink {
   readonly name: string;
+  /** What the sink's own settings ask `prune` to keep; without it the publisher deletes nothing. */
+  readonly keep?: number | undefined;
   connect(): Promise<void>;
   /** Starts, or starts over, version `manifest.version`; what an unfinished attempt left is discarded. */
   begin(manifest: Manifest): Promise<void>;
@@ -148,6 +151,8 @@ export interface DeadLetter {
   readonly sequence: number;
   readonly code: string;
   readonly reason: string;
+  /** The user it names, as far as that could be read. */
+  readonly user?: string | undefined;
   /** The original record. */
   readonly raw: string;
 }
@@ -156,46 +161,91 @@ export interface DeadLetter {
 export interface FoldSummary {
   /** Events taken out of the inbox. */
   readonly events: number;
-  /** Users whose row changed. */
+  /** Users whose row was touched. */
   readonly users: number;
   /** Segment that was added, if the Gramian is stored and anything changed. */
   readonly segment: SegmentFile | undefined;
 }
 
-/** A segment as the state knows it. */
-export interface SegmentRecord extends SegmentFile {
-  readonly createdAt: number;
+/** Turns the rows before and after a change into a segment file; `undefined` when there is nothing to store. */
+export type BuildSegment = (changes: RowChanges) => Promise<SegmentFile | undefined>;
+
+/** Sizes of the state. */
+export interface StateCounts {
+  readonly inbox: number;
+  readonly deadLetters: number;
+  readonly users: number;
+  readonly items: number;
+  /** Nonzeros of X. */
+  readonly interactions: number;
+  /** Σ d_u² over users, the pairs that one pass over XᵀX visits. */
+  readonly pairs: number;
 }
 
 /** A finished model as the state knows it. */
 export interface ModelRecord {
   readonly version: string;
+  /** Epoch ms. */
   readonly createdAt: number;
-  readonly parent: string | undefined;
   readonly manifest: Manifest;
   readonly published: boolean;
+}
+
+/** How a run ended. */
+export interface RunOutcome {
+  readonly status: 'done' | 'failed' | 'interrupted';
+  readonly detail: string;
+  /** Model version that was made or published. */
+  readonly version?: string | undefined;
 }
 
 /** One execution of a job. */
 export interface RunRecord {
   readonly id: number;
   readonly job: string;
-  /** What started it: `cli`, `cron:<due>`, `events:<n>`, `signal:<source>:<id>`. */
+  /** What started it: `cli`, `cron:<due>`, `events:<time>`, `signal:<source>:<id>`. */
   readonly trigger: string;
-  readonly status: 'running' | 'done' | 'failed' | 'interrupted';
+  readonly status: 'running' | RunOutcome['status'];
+  /** Epoch ms. */
   readonly startedAt: number;
   readonly finishedAt: number | undefined;
   readonly detail: string;
+  readonly version: string | undefined;
 }
 
-/** Turns the rows before and after a fold into a segment file; `undefined` when nothing is stored. */
-export type BuildSegment = (changes: RowChanges) => Promise<SegmentFile | undefined>;
+/** Histories of a few users, in the order of `keys`. */
+export interface Histories {
+  readonly keys: readonly string[];
+  readonly rows: Rows;
+}
+
+/** The durable record of what was run, made and asked for. Each method is one transaction. */
+export interface Ledger {
+  /** Records that `job` starts for `trigger`. */
+  startRun(job: string, trigger: string): Promise<{ readonly id: number }>;
+  /** The run of `job` that ended, well or badly, for `trigger`: such a run is not made again. */
+  endedRun(job: string, trigger: string): Promise<RunRecord | undefined>;
+  /** Ends a run and, for a fit, registers its model, in one transaction. */
+  endRun(id: number, outcome: RunOutcome, model?: Manifest): Promise<void>;
+  runs(limit: number): Promise<readonly RunRecord[]>;
+  models(): Promise<readonly ModelRecord[]>;
+  markPublished(version: string): Promise<void>;
+  /** When a scheduled job is due next (epoch ms), if the same expression was recorded. */
+  due(job: string, expression: string): Promise<number | undefined>;
+  setDue(job: string, expression: string, due: number): Promise<void>;
+  /** Remembers a signal; returns its result if it has ended before. */
+  claimSignal(source: string, signal: Signal): Promise<SignalResult | undefined>;
+  finishSignal(source: string, result: SignalResult): Promise<void>;
+  /** Results that the signal's source has not confirmed. */
+  unreported(source: string): Promise<readonly SignalResult[]>;
+  markReported(source: string, id: string): Promise<void>;
+}
 
 /**
  * Everything durable except segment and model files. Each method is one transaction: after a crash at any
  * moment it has happened whole or not at all.
  */
-export interface StateStore {
+export interface StateStore extends Ledger {
   positions(source: string): Promise<readonly Position[]>;
   /**
    * Appends events and dead letters and moves the position. Records at or behind the stored position of
@@ -209,23 +259,27 @@ export interface StateStore {
   ): Promise<number>;
   /** Folds up to `limit` inbox events into the interactions; `build` makes the segment of the change. */
   fold(limit: number, build: BuildSegment): Promise<FoldSummary>;
-  /** Erases a user: history, inbox and dead letters by that user; `build` makes the segment of the change. */
+  /** Erases a user: history, inbox and dead letters; `build` makes the segment of the change. */
   forget(user: string, build: BuildSegment): Promise<FoldSummary>;
   /** The whole interaction matrix X. */
   interactions(): Promise<Rows>;
-  segments(): Promise<readonly SegmentRecord[]>;
-  /** Replaces `old` segments by `segment`, which is their sum (or all of G, when the Gramian is rebuilt). */
-  replaceSegments(old: readonly SegmentRecord[], segment: SegmentFile | undefined): Promise<void>;
+  /** Every user's history, `size` users at a time, by ascending user id. */
+  histories(size: number): AsyncIterable<Histories>;
+  /** The history of one user by key, or `undefined`. */
+  history(user: string): Promise<Rows | undefined>;
+  /** Keys of the first `n` items by id; all without `n`. */
+  itemKeys(n?: number): Promise<readonly string[]>;
+  segments(): Promise<readonly SegmentFile[]>;
+  /** Replaces `old` segments by `segment`, which is their sum (all of G, when it is rebuilt). */
+  replaceSegments(old: readonly SegmentFile[], segment: SegmentFile | undefined): Promise<void>;
+  /** Whether the segments sum to XᵀX: no fold has been made without them. */
+  gramianMode(): Promise<GramianMode | undefined>;
+  setGramianMode(mode: GramianMode): Promise<void>;
   counts(): Promise<StateCounts>;
-}
-
-/** Sizes of the state. */
-export interface StateCounts {
-  readonly inbox: number;
-  readonly deadLetters: number;
-  readonly users: number;
-  readonly items: number;
-  readonly interactions: number;
-  /** Σ d_u², pairs that one pass over XᵀX visits. */
-  readonly pairs: number;
+  /** How many inbox events wait for a fold. */
+  pending(): Promise<number>;
+  /** How many events have been folded since the state was made. */
+  folded(): Promise<number>;
+  deadLetters(limit: number): Promise<readonly (DeadLetter & { readonly source: string })[]>;
+  close(): Promise<void>;
 }

@@ -1,0 +1,153 @@
+import type { DuckDBConnection } from '@duckdb/node-api';
+import type { BuildSegment, FoldSummary } from '../../src/connector.js';
+import { failpoint } from '../../src/failpoint.js';
+import type { SegmentFile } from '../../src/gramian/segment.js';
+import { all, scalar, transaction } from './database.js';
+import { readRows } from './rows.js';
+import type { Semantics } from './schema.js';
+
+const newest = '(ts, channel, sequence)';
+
+/** Ids for keys that the dictionary does not have, in the order of their first event. */
+const extend = (dictionary: 'users' | 'items', field: '"user"' | 'item'): string => `
+  INSERT INTO ${dictionary}
+  SELECT (SELECT coalesce(max(id) + 1, 0) FROM ${dictionary}) + row_number() OVER (ORDER BY first) - 1, key
+  FROM (SELECT ${field} AS key, min(seq) AS first FROM batch GROUP BY ${field}) ANTI JOIN ${dictionary} USING (key)`;
+
+/** binary and last: the newest event of each pair replaces what is known of the pair, if it is newer. */
+function replaceByNewest(semantics: Semantics): readonly string[] {
+  const value = semantics.interactions === 'binary' ? 'least(weight, 1)' : 'weight';
+  return [
+    `CREATE OR REPLACE TEMP TABLE winners AS
+     SELECT "user", item, false AS reset, (CASE op WHEN 1 THEN 0 ELSE ${value} END)::BIGINT AS value, ts, channel, sequence
+     FROM coded
+     QUALIFY row_number() OVER (PARTITION BY "user", item ORDER BY ts DESC, channel DESC, sequence DESC) = 1`,
+    `DELETE FROM winners w USING interactions x
+     WHERE w."user" = x."user" AND w.item = x.item
+       AND (x.ts, x.channel, x.sequence) >= (w.ts, w.channel, w.sequence)`,
+    `DELETE FROM interactions x USING winners w WHERE w."user" = x."user" AND w.item = x.item`,
+    'INSERT INTO interactions SELECT * FROM winners',
+    'DROP TABLE winners',
+  ];
+}
+
+/** sum: every event is kept, except those that a newer `set` of the pair has made irrelevant. */
+const addUp: readonly string[] = [
+  `INSERT INTO interactions
+   SELECT "user", item, op = 2, (CASE op WHEN 1 THEN -weight ELSE weight END)::BIGINT, ts, channel, sequence FROM coded`,
+  `DELETE FROM interactions x USING (
+     SELECT "user", item, max(${newest}) AS newest FROM interactions SEMI JOIN coded USING ("user", item)
+     WHERE reset GROUP BY "user", item) s
+   WHERE x."user" = s."user" AND x.item = s.item AND (x.ts, x.channel, x.sequence) < s.newest`,
+];
+
+/** Registers a segment behind all others; part of the caller's transaction. */
+export async function insertSegment(connection: DuckDBConnection, s: SegmentFile): Promise<void> {
+  await connection.run(
+    `INSERT INTO segments SELECT coalesce(max(ordinal) + 1, 0), ?, ?, ?, ?, ?, now()::TIMESTAMP FROM segments`,
+    [s.id, s.file, s.n, BigInt(s.nnz), BigInt(s.bytes)],
+  );
+}
+
+/** Reads the rows of `touched` users around `apply`, has the segment of the change built and registers it. */
+async function changeRows(
+  connection: DuckDBConnection,
+  touched: Int32Array,
+  build: BuildSegment,
+  apply: () => Promise<void>,
+): Promise<SegmentFile | undefined> {
+  const n = Number(await scalar(connection, 'SELECT count(*) FROM items'));
+  const rows =
+    'SELECT "user", item, value FROM matrix SEMI JOIN touched USING ("user") ORDER BY "user", item';
+  const before = await readRows(connection, rows, n, touched);
+  await apply();
+  failpoint('fold:applied');
+  const after = await readRows(connection, rows, n, touched);
+  const segment = await build({ before, after });
+  failpoint('fold:segment-written');
+  if (segment) await insertSegment(connection, segment);
+  return segment;
+}
+
+async function touchedUsers(connection: DuckDBConnection): Promise<Int32Array> {
+  const { users } = await readRows(
+    connection,
+    'SELECT "user", 0::INTEGER, 1::INTEGER FROM touched ORDER BY 1',
+    1,
+  );
+  return users;
+}
+
+/**
+ * Folds up to `limit` inbox events in one transaction: dictionaries are extended, repeated event ids are
+ * dropped, the semantics are applied by (ts, channel, sequence), and `build` gets the rows of all touched
+ * users before and after.
+ */
+export async function foldInbox(
+  connection: DuckDBConnection,
+  semantics: Semantics,
+  limit: number,
+  build: BuildSegment,
+): Promise<FoldSummary> {
+  const cut = await scalar(connection, 'SELECT max(seq) FROM (SELECT seq FROM inbox ORDER BY seq LIMIT ?)', [
+    limit,
+  ]);
+  if (cut === null || cut === undefined) return { events: 0, users: 0, segment: undefined };
+  const summary = await transaction(connection, async () => {
+    const run = (sql: string) => connection.run(sql);
+    await run(`CREATE OR REPLACE TEMP TABLE batch AS SELECT * FROM inbox WHERE seq <= ${cut}`);
+    const [sizes] = await all(connection, 'SELECT count(*) AS events, count(id) AS identified FROM batch');
+    const folded =
+      Number(await scalar(connection, 'SELECT coalesce(max(events), 0) FROM folded')) + Number(sizes!.events);
+    await run('DELETE FROM folded');
+    await run(`INSERT INTO folded VALUES (${folded})`);
+    if (Number(sizes!.identified) > 0) {
+      await run('DELETE FROM batch WHERE id IN (SELECT id FROM event_ids)');
+      await run(`DELETE FROM batch b USING (SELECT id, min(seq) AS first FROM batch GROUP BY id) f
+                 WHERE b.id = f.id AND b.seq > f.first`);
+      await run('INSERT INTO event_ids SELECT id FROM batch WHERE id IS NOT NULL');
+    }
+    await run(extend('users', '"user"'));
+    await run(extend('items', 'item'));
+    await run(`CREATE OR REPLACE TEMP TABLE coded AS
+      SELECT u.id AS "user", i.id AS item, weight, op, ts, channel, sequence
+      FROM batch JOIN users u ON u.key = batch."user" JOIN items i ON i.key = batch.item`);
+    await run('CREATE OR REPLACE TEMP TABLE touched AS SELECT DISTINCT "user" FROM coded');
+    failpoint('fold:encoded');
+    const users = await touchedUsers(connection);
+    const statements = semantics.interactions === 'sum' ? addUp : replaceByNewest(semantics);
+    const segment = await changeRows(connection, users, build, async () => {
+      for (const sql of statements) await run(sql);
+    });
+    await run(`DELETE FROM inbox WHERE seq <= ${cut}`);
+    for (const t of ['batch', 'coded', 'touched']) await run(`DROP TABLE ${t}`);
+    failpoint('fold:registered');
+    return { events: Number(sizes!.events), users: users.length, segment };
+  });
+  failpoint('fold:committed');
+  return summary;
+}
+
+/** Erases what the state knows of a user; events that arrive later begin a new history. */
+export async function forgetUser(
+  connection: DuckDBConnection,
+  user: string,
+  build: BuildSegment,
+): Promise<FoldSummary> {
+  return transaction(connection, async () => {
+    await connection.run(
+      'CREATE OR REPLACE TEMP TABLE touched AS SELECT id AS "user" FROM users WHERE key = ?',
+      [user],
+    );
+    const users = await touchedUsers(connection);
+    const segment = await changeRows(connection, users, build, async () => {
+      await connection.run('DELETE FROM interactions WHERE "user" IN (SELECT "user" FROM touched)');
+    });
+    const events = Number(await scalar(connection, 'SELECT count(*) FROM inbox WHERE "user" = ?', [user]));
+    await connection.run('DELETE FROM inbox WHERE "user" = ?', [user]);
+    await connection.run('DELETE FROM dead_letters WHERE "user" = ?', [user]);
+    await connection.run('DELETE FROM users WHERE key = ?', [user]);
+    await connection.run('DROP TABLE touched');
+    return { events, users: users.length, segment };
+  });
+}

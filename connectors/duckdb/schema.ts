@@ -1,0 +1,82 @@
+import type { DuckDBConnection } from '@duckdb/node-api';
+import { z } from 'zod';
+import { StageError } from '../../src/errors.js';
+import { maxFixedPoint } from '../../src/events.js';
+import { all } from './database.js';
+
+/** What an event means for the interaction of its user and item; fixed when a state is made. */
+export const semanticsOptions = z
+  .strictObject({
+    interactions: z
+      .enum(['binary', 'last', 'sum'])
+      .default('binary')
+      .describe('binary: present or not; last: the newest weight; sum: weights add up, `remove` subtracts'),
+    weightScale: z
+      .int()
+      .min(1)
+      .max(65536)
+      .optional()
+      .describe('fixed-point units in a weight of 1; default 1 for binary, 100 otherwise'),
+    maxWeight: z.number().positive().optional().describe('sums are clamped to this weight (sum only)'),
+  })
+  .transform(o => ({ ...o, weightScale: o.weightScale ?? (o.interactions === 'binary' ? 1 : 100) }));
+export type Semantics = z.output<typeof semanticsOptions>;
+
+const tables = `
+CREATE TABLE IF NOT EXISTS settings (key VARCHAR, value VARCHAR);
+CREATE TABLE IF NOT EXISTS positions (channel INTEGER, source VARCHAR, part VARCHAR, sequence BIGINT, token VARCHAR);
+CREATE TABLE IF NOT EXISTS inbox (seq BIGINT, channel INTEGER, sequence BIGINT, "user" VARCHAR, item VARCHAR,
+  weight INTEGER, op UTINYINT, ts BIGINT, id VARCHAR);
+CREATE TABLE IF NOT EXISTS dead_letters (source VARCHAR, part VARCHAR, sequence BIGINT, code VARCHAR, reason VARCHAR,
+  "user" VARCHAR, raw VARCHAR, rejected_at TIMESTAMP);
+CREATE TABLE IF NOT EXISTS users (id INTEGER, key VARCHAR);
+CREATE TABLE IF NOT EXISTS items (id INTEGER, key VARCHAR);
+CREATE TABLE IF NOT EXISTS interactions ("user" INTEGER, item INTEGER, reset BOOLEAN, value BIGINT, ts BIGINT,
+  channel INTEGER, sequence BIGINT);
+CREATE TABLE IF NOT EXISTS event_ids (id VARCHAR);
+CREATE TABLE IF NOT EXISTS folded (events BIGINT);
+CREATE TABLE IF NOT EXISTS segments (ordinal BIGINT, id VARCHAR, file VARCHAR, n INTEGER, nnz BIGINT, bytes BIGINT,
+  created_at TIMESTAMP);
+CREATE TABLE IF NOT EXISTS models (version VARCHAR, created_at TIMESTAMP, parent VARCHAR, manifest VARCHAR,
+  published BOOLEAN);
+CREATE TABLE IF NOT EXISTS runs (id BIGINT, job VARCHAR, trigger VARCHAR, status VARCHAR, started_at TIMESTAMP,
+  finished_at TIMESTAMP, detail VARCHAR, version VARCHAR);
+CREATE TABLE IF NOT EXISTS schedules (job VARCHAR, expression VARCHAR, due TIMESTAMP);
+CREATE TABLE IF NOT EXISTS signals (source VARCHAR, id VARCHAR, type VARCHAR, options VARCHAR, requested_at TIMESTAMP,
+  status VARCHAR, version VARCHAR, message VARCHAR, finished_at TIMESTAMP, reported BOOLEAN);
+`;
+
+/**
+ * X as a view (user, item, value > 0). `interactions` holds, for binary and last, the newest event of each
+ * pair, removals included as value 0, so that a late older event stays without effect; for sum, every
+ * event since the newest `set` of the pair, so that a late `set` finds what came after it.
+ */
+function matrixView({ interactions, weightScale, maxWeight }: Semantics): string {
+  if (interactions !== 'sum') {
+    return `SELECT "user", item, value::INTEGER AS value FROM interactions WHERE value > 0`;
+  }
+  const most = Math.min(maxFixedPoint, Math.max(1, Math.round((maxWeight ?? maxFixedPoint) * weightScale)));
+  return `SELECT "user", item, least(sum(value), ${most})::INTEGER AS value FROM interactions
+    GROUP BY "user", item HAVING sum(value) > 0`;
+}
+
+/** Creates the tables of a new state, or checks that an existing one was made with the same semantics. */
+export async function ensureSchema(connection: DuckDBConnection, semantics: Semantics): Promise<void> {
+  await connection.run(tables);
+  await connection.run(`CREATE OR REPLACE VIEW matrix AS ${matrixView(semantics)}`);
+  const wanted = { format: '1', ...semantics };
+  const rows = await all<{ key: string; value: string }>(connection, 'SELECT key, value FROM settings');
+  const stored = new Map(rows.map(r => [r.key, r.value]));
+  for (const key of ['format', 'interactions', 'weightScale', 'maxWeight'] as const) {
+    const value = String(wanted[key] ?? '');
+    if (stored.size === 0) {
+      await connection.run('INSERT INTO settings VALUES (?, ?)', [key, value]);
+    } else if ((stored.get(key) ?? '') !== value) {
+      const found = stored.get(key) || 'none';
+      throw new StageError(
+        'STATE_MISMATCH',
+        `semantics.${key}: this state was made with ${found}, the configuration says ${value || 'none'}`,
+      );
+    }
+  }
+}

@@ -1,0 +1,119 @@
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { DuckDBConnection } from '@duckdb/node-api';
+import { StageError } from '../../src/errors.js';
+import { maxFixedPoint } from '../../src/events.js';
+import type { Rows } from '../../src/gramian/rows.js';
+import { all, literal, openDatabase, reason, scalar } from './database.js';
+import { readRows } from './rows.js';
+
+/** A train and a test matrix over one numbering of users and items. */
+export interface Split {
+  /** n items of the train set. */
+  readonly train: Rows;
+  /** Items that the train set lacks have ids ≥ n. */
+  readonly test: Rows;
+  /** Fixed-point scale of the values. */
+  readonly scale: number;
+}
+
+async function loadFile(connection: DuckDBConnection, table: string, path: string): Promise<boolean> {
+  if (!existsSync(path))
+    throw new StageError('SOURCE_UNREADABLE', `${path}: expected a Parquet or CSV file, found none`);
+  const fail = (error: unknown) =>
+    new StageError('SOURCE_UNREADABLE', `${path}: ${reason(error)}`, { cause: error });
+  const columns = await all(connection, `DESCRIBE SELECT * FROM ${literal(path)}`).catch(error => {
+    throw fail(error);
+  });
+  const names = columns.map(c => String(c.column_name));
+  for (const needed of ['user', 'item']) {
+    if (!names.includes(needed)) {
+      throw new StageError(
+        'SOURCE_UNREADABLE',
+        `${path}: expected columns user, item[, weight], found ${names.join(', ')}`,
+      );
+    }
+  }
+  const weighted = names.includes('weight');
+  await connection
+    .run(
+      `CREATE TEMP TABLE ${table} AS SELECT "user", item, ${weighted ? 'sum(weight)::DOUBLE' : '1::DOUBLE'} AS weight
+       FROM ${literal(path)} WHERE "user" IS NOT NULL AND item IS NOT NULL GROUP BY "user", item`,
+    )
+    .catch(error => {
+      throw fail(error);
+    });
+  const bad = await scalar(
+    connection,
+    `SELECT count(*) FROM ${table} WHERE NOT (isfinite(weight) AND weight >= 0)`,
+  );
+  if (Number(bad) > 0) {
+    throw new StageError(
+      'DATA_INVALID',
+      `${path}: column weight: expected finite numbers ≥ 0, found ${bad} pairs without one`,
+    );
+  }
+  return weighted;
+}
+
+/**
+ * Reads train and test interactions (columns `user, item[, weight]`, of any type) from Parquet or CSV files.
+ * Ids number the users and items in their natural order; repeated pairs are added up.
+ *
+ * @throws StageError `SOURCE_UNREADABLE` for a file that is missing, unreadable or lacks a column,
+ *   `DATA_INVALID` for weights that are negative or not finite and for an empty train set.
+ */
+export async function loadSplit(trainPath: string, testPath: string, memoryLimit = '256MB'): Promise<Split> {
+  const spill = mkdtempSync(join(tmpdir(), 'sansa-stream-'));
+  const database = await openDatabase(':memory:', { memoryLimit, tempDirectory: spill });
+  const connection = await database.connect();
+  try {
+    const weighted = await loadFile(connection, 'train', trainPath);
+    await loadFile(connection, 'test', testPath);
+    const fractional =
+      weighted &&
+      Number(await scalar(connection, 'SELECT count(*) FROM train WHERE weight <> round(weight)')) > 0;
+    const scale = fractional ? 100 : 1;
+    const most = Number(await scalar(connection, 'SELECT coalesce(max(weight), 0) FROM train')) * scale;
+    if (most > maxFixedPoint) {
+      throw new StageError(
+        'DATA_INVALID',
+        `${trainPath}: column weight: expected at most ${maxFixedPoint / scale}, found ${most / scale}`,
+      );
+    }
+    for (const [table, column] of [
+      ['users', '"user"'],
+      ['items', 'item'],
+    ] as const) {
+      await connection.run(
+        `CREATE TEMP TABLE ${table} AS
+         SELECT key, (row_number() OVER (ORDER BY known DESC, key) - 1)::INTEGER AS id
+         FROM (SELECT key, max(known) AS known FROM (
+           SELECT ${column} AS key, 1 AS known FROM train UNION ALL SELECT ${column}, 0 FROM test) GROUP BY key)`,
+      );
+    }
+    const n = Number(await scalar(connection, 'SELECT count(DISTINCT item) FROM train'));
+    const total = Number(await scalar(connection, 'SELECT count(*) FROM items'));
+    const read = (table: string, value: string, width: number) =>
+      readRows(
+        connection,
+        `SELECT u.id, i.id, (${value})::INTEGER FROM ${table} t JOIN users u ON u.key = t."user" JOIN items i ON i.key = t.item
+         WHERE ${value} > 0 ORDER BY 1, 2`,
+        width,
+      );
+    const train = await read('train', `round(weight * ${scale})`, n);
+    if (train.indices.length === 0)
+      throw new StageError('DATA_INVALID', `${trainPath}: expected interactions, found none`);
+    return { train, test: await read('test', '1', total), scale };
+  } catch (error) {
+    if (error instanceof StageError) throw error;
+    throw new StageError('SOURCE_UNREADABLE', `${trainPath}, ${testPath}: ${reason(error)}`, {
+      cause: error,
+    });
+  } finally {
+    connection.closeSync();
+    database.closeSync();
+    rmSync(spill, { recursive: true, force: true });
+  }
+}

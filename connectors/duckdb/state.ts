@@ -1,0 +1,185 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Histories, StateStore } from '../../src/connector.js';
+import { StageError } from '../../src/errors.js';
+import { failpoint } from '../../src/failpoint.js';
+import type { GramianMode } from '../../src/gramian/plan.js';
+import {
+  all,
+  type DatabaseOptions,
+  openDatabase,
+  SerialConnection,
+  scalar,
+  transaction,
+} from './database.js';
+import { foldInbox, forgetUser, insertSegment } from './fold.js';
+import { openInbox } from './inbox.js';
+import { markInterrupted, openLedger } from './ledger.js';
+import { readRows } from './rows.js';
+import { ensureSchema, type Semantics } from './schema.js';
+
+const allRows = 'SELECT "user", item, value FROM matrix ORDER BY "user", item';
+
+/**
+ * Opens, or makes, the state in `directory/state.duckdb`. One process at a time: `STATE_LOCKED` otherwise.
+ * Ingest, fold and queries have connections of their own, so that a long fold does not hold up ingest.
+ */
+export async function openState(
+  directory: string,
+  semantics: Semantics,
+  limits: Partial<DatabaseOptions> = {},
+): Promise<StateStore> {
+  mkdirSync(directory, { recursive: true });
+  const database = await openDatabase(join(directory, 'state.duckdb'), {
+    ...limits,
+    tempDirectory: limits.tempDirectory ?? join(directory, 'tmp'),
+  });
+  const connect = async () => new SerialConnection(await database.connect());
+  const [ingest, folds, queries] = await Promise.all([connect(), connect(), connect()]);
+  try {
+    await ensureSchema(queries.connection, semantics);
+    await markInterrupted(queries.connection);
+  } catch (error) {
+    for (const c of [ingest, folds, queries]) await c.close();
+    database.closeSync();
+    throw error;
+  }
+  const inbox = await openInbox(ingest.connection);
+  const items = async (): Promise<number> =>
+    Number(await scalar(queries.connection, 'SELECT count(*) FROM items'));
+
+  return {
+    ...openLedger(queries),
+    positions: source => ingest.use(() => inbox.positions(source)),
+    append: (source, events, dead, position) =>
+      ingest.use(() => inbox.append(source, events, dead, position)),
+    fold: (limit, build) => folds.use(c => foldInbox(c, semantics, limit, build)),
+    forget: (user, build) => ingest.use(() => folds.use(c => forgetUser(c, user, build))),
+
+    interactions: () =>
+      folds.use(async c => readRows(c, allRows, Number(await scalar(c, 'SELECT count(*) FROM items')))),
+
+    async *histories(size) {
+      // A connection of its own: a stream would block the others for as long as its reader takes.
+      const connection = await database.connect();
+      try {
+        const n = Number(await scalar(connection, 'SELECT count(*) FROM items'));
+        const keys = await all(
+          connection,
+          'SELECT id, key FROM users SEMI JOIN matrix ON matrix."user" = users.id ORDER BY id',
+        );
+        for (let from = 0; from < keys.length; from += size) {
+          const some = keys.slice(from, from + size);
+          const ids = Int32Array.from(some, k => Number(k.id));
+          const sql = `SELECT "user", item, value FROM matrix
+            WHERE "user" BETWEEN ${ids[0]} AND ${ids[ids.length - 1]} ORDER BY "user", item`;
+          yield {
+            keys: some.map(k => String(k.key)),
+            rows: await readRows(connection, sql, n, ids),
+          } satisfies Histories;
+        }
+      } finally {
+        connection.closeSync();
+      }
+    },
+
+    history: user =>
+      queries.use(async c => {
+        const id = await scalar(c, 'SELECT id FROM users WHERE key = ?', [user]);
+        if (id === undefined) return undefined;
+        const sql = `SELECT "user", item, value FROM matrix WHERE "user" = ${Number(id)} ORDER BY item`;
+        return readRows(c, sql, await items(), Int32Array.of(Number(id)));
+      }),
+
+    itemKeys: n =>
+      queries.use(async c => {
+        const reader = await c.runAndReadAll(
+          `SELECT key FROM items ${n === undefined ? '' : `WHERE id < ${n}`} ORDER BY id`,
+        );
+        return reader.getColumnsJS()[0] as string[];
+      }),
+
+    segments: () =>
+      folds.use(async c => {
+        const rows = await all(c, 'SELECT id, file, n, nnz, bytes FROM segments ORDER BY ordinal');
+        return rows.map(r => ({
+          id: String(r.id),
+          file: String(r.file),
+          n: Number(r.n),
+          nnz: Number(r.nnz),
+          bytes: Number(r.bytes),
+        }));
+      }),
+
+    replaceSegments: (old, segment) =>
+      folds.use(async c => {
+        await transaction(c, async () => {
+          for (const s of old) {
+            const gone = await all(c, 'DELETE FROM segments WHERE id = ? RETURNING id', [s.id]);
+            if (gone.length === 0)
+              throw new StageError('INTERNAL', `segment ${s.id} has been replaced already`);
+          }
+          if (segment) await insertSegment(c, segment);
+        });
+        failpoint('compact:committed');
+      }),
+
+    gramianMode: () =>
+      queries.use(
+        async c =>
+          (await scalar(c, "SELECT value FROM settings WHERE key = 'gramian'")) as GramianMode | undefined,
+      ),
+
+    setGramianMode: mode =>
+      queries.use(c =>
+        transaction(c, async () => {
+          await c.run("DELETE FROM settings WHERE key = 'gramian'");
+          await c.run("INSERT INTO settings VALUES ('gramian', ?)", [mode]);
+        }),
+      ),
+
+    counts: () =>
+      queries.use(async c => {
+        const [row] = await all(
+          c,
+          `SELECT (SELECT count(*) FROM inbox) AS inbox, (SELECT count(*) FROM dead_letters) AS dead,
+             (SELECT count(*) FROM users) AS users, (SELECT count(*) FROM items) AS items,
+             coalesce(sum(d), 0)::DOUBLE AS interactions, coalesce(sum(d * d), 0)::DOUBLE AS pairs
+           FROM (SELECT count(*) AS d FROM matrix GROUP BY "user")`,
+        );
+        const r = row!;
+        return {
+          inbox: Number(r.inbox),
+          deadLetters: Number(r.dead),
+          users: Number(r.users),
+          items: Number(r.items),
+          interactions: Number(r.interactions),
+          pairs: Number(r.pairs),
+        };
+      }),
+
+    pending: () => queries.use(async c => Number(await scalar(c, 'SELECT count(*) FROM inbox'))),
+
+    folded: () =>
+      queries.use(async c => Number(await scalar(c, 'SELECT coalesce(max(events), 0) FROM folded'))),
+
+    deadLetters: limit =>
+      queries.use(async c => {
+        const rows = await all(c, `SELECT * FROM dead_letters ORDER BY rejected_at DESC LIMIT ${limit}`);
+        return rows.map(r => ({
+          source: String(r.source),
+          partition: String(r.part),
+          sequence: Number(r.sequence),
+          code: String(r.code),
+          reason: String(r.reason),
+          user: r.user === null ? undefined : String(r.user),
+          raw: String(r.raw),
+        }));
+      }),
+
+    async close() {
+      for (const c of [ingest, folds, queries]) await c.close();
+      database.closeSync();
+    },
+  };
+}

@@ -1,0 +1,14 @@
+import { z } from 'zod';
+
+/** Settings of the file sink. */
+export const filesOptions = z.strictObject({
+  type: z.literal('files'),
+  /** Directory of the versions and of the pointer; made when missing. One publisher owns it. */
+  path: z.string().min(1),
+  format: z.enum(['ndjson', 'parquet']).default('ndjson'),
+  /** Newest versions kept beside the current one. */
+  keep: z.int().min(0).default(2),
+});
+
+/** Settings of the file sink, defaults filled in. */
+export type FilesOptions = z.output<typeof filesOptions>;

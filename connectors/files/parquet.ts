@@ -1,0 +1,91 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  type DuckDBAppender,
+  DuckDBDataChunk,
+  DuckDBInstance,
+  FLOAT,
+  INTEGER,
+  VARCHAR,
+} from '@duckdb/node-api';
+import type { ListKind, RankedList } from '../../src/connector.js';
+import { syncPath } from './durable.js';
+import type { ListWriter } from './writer.js';
+
+/** Rows of one DuckDB data chunk. */
+const chunkRows = 2048;
+const columns = 'id VARCHAR, rank INTEGER, item VARCHAR, score FLOAT';
+
+/**
+ * Writes `users.parquet` and `items.parquet`: a row per list entry, `id`, `rank` (from 1), `item`, `score`, in
+ * the order given; an empty list has no row. Rows wait in a DuckDB file beside them, so that memory stays at
+ * 256 MiB however many there are.
+ */
+export async function parquetWriter(directory: string): Promise<ListWriter> {
+  const scratch = join(directory, '.rows');
+  const instance = await DuckDBInstance.create(`${scratch}.duckdb`, {
+    memory_limit: '256MiB',
+    threads: '1',
+    temp_directory: `${scratch}.spill`,
+  });
+  const connection = await instance.connect();
+  await connection.run(`CREATE TABLE users (${columns}); CREATE TABLE items (${columns})`);
+  const rows = {
+    users: rowBuffer(await connection.createAppender('users')),
+    items: rowBuffer(await connection.createAppender('items')),
+  };
+  async function release(): Promise<void> {
+    connection.closeSync();
+    instance.closeSync();
+    for (const suffix of ['.duckdb', '.duckdb.wal', '.spill'])
+      await rm(`${scratch}${suffix}`, { recursive: true, force: true });
+  }
+
+  return {
+    async write(kind, lists) {
+      for (const list of lists) rows[kind].push(list);
+    },
+    async finish() {
+      for (const kind of ['users', 'items'] satisfies ListKind[]) {
+        rows[kind].close();
+        const file = join(directory, `${kind}.parquet`);
+        await connection.run(`COPY ${kind} TO '${file.replaceAll("'", "''")}' (FORMAT parquet)`);
+        await syncPath(file);
+      }
+      await release();
+    },
+    abandon: release,
+  };
+}
+
+/** Gathers list entries into data chunks for one appender. */
+function rowBuffer(appender: DuckDBAppender) {
+  const chunk = DuckDBDataChunk.create([VARCHAR, INTEGER, VARCHAR, FLOAT], chunkRows);
+  let ids: string[] = [];
+  let ranks: number[] = [];
+  let items: string[] = [];
+  let scores: number[] = [];
+  function flush(): void {
+    if (ids.length === 0) return;
+    // Frees the strings of the last fill.
+    chunk.reset();
+    chunk.setColumns([ids, ranks, items, scores]);
+    appender.appendDataChunk(chunk);
+    [ids, ranks, items, scores] = [[], [], [], []];
+  }
+  return {
+    push(list: RankedList): void {
+      for (let k = 0; k < list.items.length; k++) {
+        ids.push(list.id);
+        ranks.push(k + 1);
+        items.push(list.items[k]!);
+        scores.push(list.scores[k]!);
+        if (ids.length === chunkRows) flush();
+      }
+    },
+    close(): void {
+      flush();
+      appender.closeSync();
+    },
+  };
+}

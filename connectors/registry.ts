@@ -1,0 +1,42 @@
+import { resolve } from 'node:path';
+import { z } from 'zod';
+import type { SignalSource, Sink, Source } from '../src/connector.js';
+import { duckdbSignalOptions } from './duckdb/signals.js';
+import { duckdbSourceOptions } from './duckdb/source.js';
+import { filesOptions } from './files/options.js';
+import { lmdbOptions } from './lmdb/options.js';
+
+/** Options of every source, told apart by `type`. */
+export const sourceOptions = z.discriminatedUnion('type', [duckdbSourceOptions]);
+/** Options of every sink, told apart by `type`. */
+export const sinkOptions = z.discriminatedUnion('type', [lmdbOptions, filesOptions]);
+/** Options of every signal source, told apart by `type`. */
+export const signalOptions = z.discriminatedUnion('type', [duckdbSignalOptions]);
+
+/** Makes a source; relative paths are taken from `baseDirectory`. Its package is loaded only now. */
+export async function createSource(
+  options: z.output<typeof sourceOptions>,
+  baseDirectory: string,
+): Promise<Source> {
+  const { createDuckdbSource } = await import('./duckdb/source.js');
+  return createDuckdbSource(options, baseDirectory);
+}
+
+/** Makes a sink; relative paths are taken from `baseDirectory`. Its package is loaded only now. */
+export async function createSink(
+  options: z.output<typeof sinkOptions>,
+  baseDirectory: string,
+): Promise<Sink> {
+  const path = resolve(baseDirectory, options.path);
+  if (options.type === 'lmdb') return (await import('./lmdb/sink.js')).createLmdbSink({ ...options, path });
+  return (await import('./files/sink.js')).createFilesSink({ ...options, path });
+}
+
+/** Makes a signal source; relative paths are taken from `baseDirectory`. */
+export async function createSignals(
+  options: z.output<typeof signalOptions>,
+  baseDirectory: string,
+): Promise<SignalSource> {
+  const { createDuckdbSignals } = await import('./duckdb/signals.js');
+  return createDuckdbSignals(options, baseDirectory);
+}

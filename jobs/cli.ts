@@ -1,0 +1,140 @@
+#!/usr/bin/env node
+import { parseArgs } from 'node:util';
+import { pino } from 'pino';
+import { StageError, toStageError } from '../src/errors.js';
+import type { Command, Outcome } from './command.js';
+import { evaluate } from './commands/evaluate.js';
+import { recommend, similar, status } from './commands/reads.js';
+import { run } from './commands/run.js';
+import { init, validate } from './commands/setup.js';
+import { compact, fit, fold, forget, ingest, publish, verify } from './commands/steps.js';
+import { type LoadedConfig, loadConfig } from './config.js';
+import { openPipeline, type Pipeline } from './open.js';
+import { createProgress } from './progress.js';
+
+const commands: Readonly<Record<string, Command>> = {
+  run,
+  ingest,
+  fold,
+  fit,
+  evaluate,
+  publish,
+  recommend,
+  similar,
+  forget,
+  verify,
+  status,
+  validate,
+  init,
+  compact,
+};
+
+const common = {
+  config: { type: 'string', short: 'c' },
+  json: { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
+} as const;
+
+function help(name?: string): string {
+  const command = name === undefined ? undefined : commands[name];
+  if (!command) {
+    const list = Object.entries(commands).map(([n, c]) => `  ${n.padEnd(10)} ${c.summary}`);
+    return [
+      'usage: sansa-stream COMMAND [-c pipeline.yaml] [--json]',
+      '',
+      ...list,
+      '',
+      'sansa-stream COMMAND --help says more.',
+    ].join('\n');
+  }
+  const flags = Object.entries(command.help ?? {}).map(([flag, text]) => `  --${flag.padEnd(18)} ${text}`);
+  return [
+    `usage: sansa-stream ${name} ${command.usage} [--json]`,
+    '',
+    command.summary,
+    ...(flags.length > 0 ? ['', ...flags] : []),
+  ].join('\n');
+}
+
+/** Runs one command line; returns the exit code: 0 done, 1 failed, 2 bad usage or configuration. */
+async function main(argv: readonly string[]): Promise<number> {
+  const [name, ...rest] = argv;
+  if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
+    process.stdout.write(`${help(rest[0])}\n`);
+    return name === undefined ? 2 : 0;
+  }
+  const asJson = rest.includes('--json');
+  const progress = createProgress(process.stderr);
+  const stop = new AbortController();
+  const onSignal = () => stop.abort();
+  process.once('SIGTERM', onSignal).once('SIGINT', onSignal);
+  let pipeline: Pipeline | undefined;
+  try {
+    const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+    if (!command)
+      throw new StageError(
+        'USAGE',
+        `expected a command (${Object.keys(commands).join(', ')}), found ${JSON.stringify(name)}`,
+      );
+    const { values, positionals } = parse(command, name, rest);
+    if (values.help) {
+      process.stdout.write(`${help(name)}\n`);
+      return 0;
+    }
+    let loaded: LoadedConfig | undefined;
+    const config = (): LoadedConfig => {
+      if (typeof values.config !== 'string')
+        throw new StageError('USAGE', `${name}: expected -c FILE, found nothing`);
+      loaded ??= loadConfig(values.config);
+      return loaded;
+    };
+    const level = typeof values.config === 'string' ? config().config.log.level : 'info';
+    const log = pino(
+      { level, base: null, timestamp: pino.stdTimeFunctions.isoTime },
+      pino.destination({ dest: 2, sync: true }),
+    );
+    const outcome: Outcome = await command.run({
+      values,
+      positionals,
+      log,
+      progress: progress.show,
+      config,
+      pipeline: async () => (pipeline ??= await openPipeline(config(), log)),
+      signal: stop.signal,
+    });
+    progress.clear();
+    if (asJson) process.stdout.write(`${JSON.stringify(outcome.json)}\n`);
+    else if (outcome.text) process.stdout.write(`${outcome.text}\n`);
+    return outcome.exitCode ?? 0;
+  } catch (error) {
+    progress.clear();
+    const failure = stop.signal.aborted
+      ? new StageError('INTERRUPTED', `${name} was stopped`)
+      : toStageError(error);
+    const { code, message, remedy } = failure;
+    if (asJson) process.stdout.write(`${JSON.stringify({ error: { code, message, remedy } })}\n`);
+    for (const line of message.split('\n')) process.stderr.write(`${code}: ${line}\n`);
+    process.stderr.write(`  → ${remedy}\n`);
+    if (code === 'INTERNAL' && process.env.SANSA_STREAM_DEBUG)
+      process.stderr.write(`${String((error as Error).stack)}\n`);
+    return failure.exitCode;
+  } finally {
+    await pipeline?.close().catch(() => undefined);
+  }
+}
+
+function parse(command: Command, name: string, args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      options: { ...command.options, ...common },
+      allowPositionals: true,
+      strict: true,
+    });
+  } catch (error) {
+    const [line] = (error as Error).message.split('. ');
+    throw new StageError('USAGE', `${name}: ${line}; usage: sansa-stream ${name} ${command.usage}`);
+  }
+}
+
+process.exitCode = await main(process.argv.slice(2));

@@ -1,0 +1,44 @@
+import type { ParseArgsConfig } from 'node:util';
+import type { Logger } from '../src/connector.js';
+import type { LoadedConfig } from './config.js';
+import type { Pipeline } from './open.js';
+
+/** Values of the options of a command line. */
+export type Values = Readonly<Record<string, string | boolean | undefined>>;
+
+/** What a command works with. */
+export interface CommandContext {
+  readonly values: Values;
+  readonly positionals: readonly string[];
+  readonly log: Logger;
+  /** Shows how far a long step is: a line that is rewritten on a terminal, plain lines elsewhere. */
+  readonly progress: (text: string) => void;
+  /** Reads the file named by `-c`. */
+  config(): LoadedConfig;
+  /** Opens the pipeline named by `-c`; it is closed when the command ends. */
+  pipeline(): Promise<Pipeline>;
+  /** Aborts on SIGINT and SIGTERM. */
+  readonly signal: AbortSignal;
+}
+
+/** What a command has to say: one JSON object with `--json`, the text without. */
+export interface Outcome {
+  readonly json: object;
+  readonly text: string;
+  /** Exit code, 0 by default. */
+  readonly exitCode?: number;
+}
+
+/** A command of the CLI. */
+export interface Command {
+  readonly summary: string;
+  /** How it is called, after its name. */
+  readonly usage: string;
+  readonly options?: NonNullable<ParseArgsConfig['options']>;
+  /** What each option does, for the help. */
+  readonly help?: Readonly<Record<string, string>>;
+  run(context: CommandContext): Promise<Outcome>;
+}
+
+/** `n` with a thin separator every three digits. */
+export const count = (n: number): string => n.toLocaleString('en-US');

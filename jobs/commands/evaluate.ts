@@ -1,0 +1,66 @@
+import { loadSplit } from '../../connectors/duckdb/split.js';
+import { StageError } from '../../src/errors.js';
+import { evaluate as evaluateModel } from '../../src/evaluate/metrics.js';
+import { fit } from '../../src/fit/fit.js';
+import { implicitGramian } from '../../src/gramian/implicit.js';
+import { parameters } from '../../src/model/model.js';
+import { fitOptions } from '../../src/options.js';
+import { type Command, count } from '../command.js';
+import { checked } from '../config.js';
+import { fitFlags, fitHelp, optionsOfFit } from './fit-flags.js';
+
+export const evaluate: Command = {
+  summary: 'fit on one file and measure the ranking on another (LightGCN protocol); needs no configuration',
+  usage: '--train FILE --test FILE [--k 20] [--l2 N] [--density N] …',
+  options: { train: { type: 'string' }, test: { type: 'string' }, k: { type: 'string' }, ...fitFlags },
+  help: {
+    train: 'Parquet or CSV with columns user, item[, weight]',
+    test: 'the same, held out',
+    k: 'cut-off of the metrics (20)',
+    ...fitHelp,
+  },
+  async run({ values, progress }) {
+    const { train: trainPath, test: testPath } = values;
+    if (typeof trainPath !== 'string' || typeof testPath !== 'string') {
+      throw new StageError('USAGE', 'evaluate: expected --train FILE and --test FILE');
+    }
+    const k = Number(values.k ?? 20);
+    if (!Number.isInteger(k) || k < 1)
+      throw new StageError('USAGE', `--k: expected a whole number ≥ 1, found ${String(values.k)}`);
+    const options = checked(fitOptions, optionsOfFit(values), 'options');
+    progress('reading');
+    const { train, test, scale } = await loadSplit(trainPath, testPath);
+    const started = performance.now();
+    const { model, report } = fit(implicitGramian(train, scale), options, (stage, part) =>
+      progress(`fit: ${stage} ${Math.floor(part * 100)}%`),
+    );
+    const fitted = performance.now();
+    progress('scoring');
+    const metrics = evaluateModel(model, train, test, k);
+    const json = {
+      [`recall@${k}`]: metrics.recall,
+      [`ndcg@${k}`]: metrics.ndcg,
+      recallError: metrics.recallError,
+      ndcgError: metrics.ndcgError,
+      coverage: metrics.coverage,
+      users: metrics.users,
+      items: train.n,
+      interactions: train.indices.length,
+      fitSeconds: (fitted - started) / 1000,
+      scoreSeconds: (performance.now() - fitted) / 1000,
+      peakRssBytes: process.resourceUsage().maxRSS * 1024,
+      parameters: parameters(model),
+      solver: options.solver,
+      options,
+      fit: report,
+    };
+    const text = [
+      `recall@${k}   ${metrics.recall.toFixed(4)} ± ${metrics.recallError.toFixed(4)}`,
+      `ndcg@${k}     ${metrics.ndcg.toFixed(4)} ± ${metrics.ndcgError.toFixed(4)}`,
+      `coverage    ${metrics.coverage.toFixed(4)}`,
+      `${count(metrics.users)} users, ${count(train.n)} items, ${count(parameters(model))} parameters`,
+      `fit ${json.fitSeconds.toFixed(2)} s, scoring ${json.scoreSeconds.toFixed(2)} s, peak memory ${count(Math.round(json.peakRssBytes / 2 ** 20))} MiB`,
+    ].join('\n');
+    return { json, text };
+  },
+};

@@ -1,0 +1,35 @@
+import type { ParseArgsConfig } from 'node:util';
+import { StageError } from '../../src/errors.js';
+import { fitOptions } from '../../src/options.js';
+import type { Values } from '../command.js';
+
+const kebab = (name: string): string => name.replace(/[A-Z]/g, c => `-${c.toLowerCase()}`);
+const shape = fitOptions.shape;
+const names = Object.keys(shape) as (keyof typeof shape)[];
+
+/** One flag for each fit option: `--l2`, `--density`, `--max-shifts`, … */
+export const fitFlags: NonNullable<ParseArgsConfig['options']> = Object.fromEntries(
+  names.map(name => [kebab(name), { type: 'string' as const }]),
+);
+
+/** What each flag does. */
+export const fitHelp: Readonly<Record<string, string>> = Object.fromEntries(
+  names.map(name => [kebab(name), shape[name].description ?? '']),
+);
+
+/** The fit options that were given as flags; numbers and booleans are read as such. */
+export function optionsOfFit(values: Values): Record<string, unknown> {
+  const given = names.filter(name => values[kebab(name)] !== undefined);
+  return Object.fromEntries(
+    given.map(name => {
+      const text = String(values[kebab(name)]);
+      if (name === 'solver') return [name, text];
+      if (text === 'true' || text === 'false') return [name, text === 'true'];
+      const number = Number(text);
+      if (text.trim() === '' || Number.isNaN(number)) {
+        throw new StageError('USAGE', `--${kebab(name)}: expected a number, found ${JSON.stringify(text)}`);
+      }
+      return [name, number];
+    }),
+  );
+}

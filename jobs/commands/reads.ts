@@ -1,0 +1,100 @@
+import type { RankedList } from '../../src/connector.js';
+import { StageError } from '../../src/errors.js';
+import { type Command, count, type Values } from '../command.js';
+
+function lengthOf(values: Values): number {
+  const k = Number(values.k ?? 20);
+  if (!Number.isInteger(k) || k < 1)
+    throw new StageError('USAGE', `--k: expected a whole number ≥ 1, found ${String(values.k)}`);
+  return k;
+}
+
+function outcome({ id, items, scores }: RankedList) {
+  const ranked = items.map((item, r) => ({ item, score: scores[r]! }));
+  const text = ranked
+    .map(({ item, score }, r) => `${String(r + 1).padStart(3)}  ${score.toFixed(4)}  ${item}`)
+    .join('\n');
+  return { json: { id, items: ranked }, text: text || 'nothing can be recommended' };
+}
+
+const options = { k: { type: 'string' }, version: { type: 'string' } } as const;
+const help = { k: 'length of the list (20)', version: 'model version (the newest)' };
+
+export const recommend: Command = {
+  summary: 'items for a user, best first',
+  usage: 'USER -c pipeline.yaml [--k 20] [--version V]',
+  options,
+  help,
+  async run({ pipeline, positionals, values }) {
+    const [user] = positionals;
+    if (user === undefined) throw new StageError('USAGE', 'recommend: expected a user, found nothing');
+    const k = lengthOf(values);
+    return outcome(await (await pipeline()).recommend(user, k, values.version as string | undefined));
+  },
+};
+
+export const similar: Command = {
+  summary: 'items that go with an item, best first',
+  usage: 'ITEM -c pipeline.yaml [--k 20] [--version V]',
+  options,
+  help,
+  async run({ pipeline, positionals, values }) {
+    const [item] = positionals;
+    if (item === undefined) throw new StageError('USAGE', 'similar: expected an item, found nothing');
+    const k = lengthOf(values);
+    return outcome(await (await pipeline()).similar(item, k, values.version as string | undefined));
+  },
+};
+
+export const status: Command = {
+  summary: 'sizes, positions, the newest model and the last runs',
+  usage: '-c pipeline.yaml',
+  async run({ pipeline }) {
+    const { parts, manifestOf } = await pipeline();
+    const { store } = parts;
+    const [counts, folded, mode, segments, models, runs, dead] = [
+      await store.counts(),
+      await store.folded(),
+      (await store.gramianMode()) ?? 'none',
+      await store.segments(),
+      await store.models(),
+      await store.runs(10),
+      await store.deadLetters(3),
+    ];
+    const positions: Record<string, readonly object[]> = {};
+    for (const source of parts.sources) positions[source.name] = await store.positions(source.name);
+    const newest = models.length > 0 ? await manifestOf() : undefined;
+    const published = models.find(m => m.published)?.version;
+    const gramian = {
+      mode,
+      segments: segments.length,
+      entries: segments.reduce((s, x) => s + x.nnz, 0),
+      bytes: segments.reduce((s, x) => s + x.bytes, 0),
+    };
+    const lines = [
+      `state     ${parts.directory}`,
+      `inbox     ${count(counts.inbox)} events wait; ${count(folded)} folded; ${count(counts.deadLetters)} dead letters`,
+      ...dead.map(d => `          ${d.source}/${d.partition}@${d.sequence}: ${d.reason}`),
+      `matrix    ${count(counts.users)} users × ${count(counts.items)} items, ${count(counts.interactions)} interactions`,
+      `gramian   ${mode}${mode === 'stored' ? `, ${segments.length} segments, ${count(gramian.entries)} entries` : ''}`,
+      `models    ${models.length}${newest ? `; newest ${newest.version}` : ''}; published ${published ?? 'none'}`,
+      ...runs.map(r => {
+        const seconds =
+          r.finishedAt === undefined ? '' : ` ${((r.finishedAt - r.startedAt) / 1000).toFixed(1)} s`;
+        return `run       ${new Date(r.startedAt).toISOString()} ${r.job} ${r.status}${seconds}: ${r.detail} (${r.trigger})`;
+      }),
+    ];
+    const json = {
+      state: parts.directory,
+      ...counts,
+      folded,
+      gramian,
+      models: models.map(m => m.version),
+      published,
+      positions,
+      runs,
+      deadLetterSamples: dead,
+    };
+    return { json, text: lines.join('\n') };
+  },
+};

@@ -1,0 +1,21 @@
+import type { Command } from '../command.js';
+import { serve } from '../service.js';
+
+export const run: Command = {
+  summary: 'keep the whole stage going: ingest, fold, refit and publish, until SIGTERM',
+  usage: '-c pipeline.yaml',
+  async run({ pipeline, log, signal }) {
+    const p = await pipeline();
+    log.info(
+      {
+        state: p.parts.directory,
+        sources: p.parts.sources.map(s => s.name),
+        sinks: p.parts.sinks.map(s => s.name),
+      },
+      'started',
+    );
+    await serve(p, log, signal);
+    log.info({}, 'stopped');
+    return { json: { stopped: true }, text: '' };
+  },
+};

@@ -1,0 +1,102 @@
+import { StageError } from '../../src/errors.js';
+import { type Command, count } from '../command.js';
+import { foldStep, publishStep, refitStep } from '../steps.js';
+import { fitFlags, fitHelp, optionsOfFit } from './fit-flags.js';
+
+export const ingest: Command = {
+  summary: 'take in everything the sources have now',
+  usage: '-c pipeline.yaml',
+  async run({ pipeline, progress, signal }) {
+    const p = await pipeline();
+    const summary = await p.ingest(signal, total => progress(`ingest: ${count(total)} records`));
+    const pending = await p.parts.store.pending();
+    const text = `${count(summary.events)} events taken in, ${count(summary.deadLetters)} dead letters; ${count(pending)} wait for a fold`;
+    return { json: { ...summary, pending }, text };
+  },
+};
+
+export const fold: Command = {
+  summary: 'fold the inbox into the interactions and the Gramian',
+  usage: '-c pipeline.yaml',
+  async run({ pipeline, signal }) {
+    const p = await pipeline();
+    const events = await foldStep(p, { trigger: 'cli', signal });
+    const counts = await p.parts.store.counts();
+    const text = `${count(events)} events folded; ${count(counts.users)} users, ${count(counts.items)} items, ${count(counts.interactions)} interactions`;
+    return { json: { events, ...counts }, text };
+  },
+};
+
+export const fit: Command = {
+  summary: 'fit a model on the folded state',
+  usage: '-c pipeline.yaml [--l2 N] [--density N] …',
+  options: fitFlags,
+  help: fitHelp,
+  async run({ pipeline, values, progress, signal }) {
+    const p = await pipeline();
+    const settings = {
+      trigger: 'cli',
+      signal,
+      progress: (stage: string, part: number) => progress(`fit: ${stage} ${Math.floor(part * 100)}%`),
+    };
+    const version = await refitStep(p, settings, optionsOfFit(values));
+    const manifest = await p.manifestOf(version);
+    const text = `model ${version}: ${count(manifest.parameters)} parameters from ${count(manifest.interactions)} interactions\n${p.weightsPath(version)}`;
+    return { json: manifest, text };
+  },
+};
+
+export const publish: Command = {
+  summary: 'push the lists of a model (the newest without --version) to the sinks',
+  usage: '-c pipeline.yaml [--version V]',
+  options: { version: { type: 'string' } },
+  help: { version: 'model version' },
+  async run({ pipeline, values, signal }) {
+    const p = await pipeline();
+    const summary = await publishStep(p, { trigger: 'cli', signal }, values.version as string | undefined);
+    const { version, users, items, listsPerSecond } = summary!;
+    const text = `model ${version}: ${count(users)} user lists and ${count(items)} item lists published, ${count(Math.round(listsPerSecond))} lists/s`;
+    return { json: summary!, text };
+  },
+};
+
+export const compact: Command = {
+  summary: 'merge the segments of the Gramian into one',
+  usage: '-c pipeline.yaml',
+  async run({ pipeline }) {
+    const p = await pipeline();
+    const merged = await p.compact();
+    return { json: { merged }, text: merged > 0 ? `${merged} segments merged into one` : 'nothing to merge' };
+  },
+};
+
+export const forget: Command = {
+  summary: 'erase a user: history, inbox, dead letters and part of the Gramian',
+  usage: 'USER -c pipeline.yaml',
+  async run({ pipeline, positionals }) {
+    const [user] = positionals;
+    if (user === undefined) throw new StageError('USAGE', 'forget: expected a user, found nothing');
+    const p = await pipeline();
+    const { users, events } = await p.forget(user);
+    const text =
+      users + events > 0
+        ? `user ${user} erased; the next fit no longer knows them`
+        : `user ${user} is not in the state`;
+    return { json: { user, erased: users > 0, inboxEvents: events }, text };
+  },
+};
+
+export const verify: Command = {
+  summary: 'compare the stored Gramian with the histories; prints the number of differing entries',
+  usage: '-c pipeline.yaml',
+  async run({ pipeline }) {
+    const p = await pipeline();
+    const found = await p.verify();
+    const ok = found.differing === 0 && found.broken.length === 0;
+    const text =
+      found.mode === 'stored'
+        ? `${found.differing} of ${count(found.entries)} entries differ${found.broken.map(f => `\nchecksum does not match: ${f}`).join('')}`
+        : `0 entries differ: the Gramian is ${found.mode === 'none' ? 'empty' : 'computed from the histories'}`;
+    return { json: { ...found, ok }, text, exitCode: ok ? 0 : 1 };
+  },
+};

@@ -1,0 +1,57 @@
+import { resolve } from 'node:path';
+import { openState } from '../connectors/duckdb/state.js';
+import { createSignals, createSink, createSource } from '../connectors/registry.js';
+import { type Logger, type SignalSource, silent } from '../src/connector.js';
+import { joinPipeline, type Stage } from '../src/pipeline.js';
+import {
+  checked,
+  type LoadedConfig,
+  type PipelineConfig,
+  type PipelineOptions,
+  pipelineOptions,
+} from './config.js';
+
+/** A pipeline with its state and connectors open. Close it to let another process have the state. */
+export interface Pipeline extends Stage {
+  readonly config: PipelineConfig;
+  readonly signals: SignalSource | undefined;
+  close(): Promise<void>;
+}
+
+/** Opens the state and the connectors of a loaded configuration. */
+export async function openPipeline(
+  { config, baseDirectory }: LoadedConfig,
+  log: Logger = silent,
+): Promise<Pipeline> {
+  const directory = resolve(baseDirectory, config.state);
+  const store = await openState(directory, config.semantics, config.database);
+  const sources = await Promise.all(config.sources.map(o => createSource(o, baseDirectory)));
+  const sinks = await Promise.all(config.sinks.map(o => createSink(o, baseDirectory)));
+  const signals = config.signals && (await createSignals(config.signals, baseDirectory));
+  const scale = config.semantics.weightScale;
+  const stage = joinPipeline({ directory, store, scale, sources, sinks, options: config, log });
+  await stage.removeOrphans();
+  return {
+    ...stage,
+    config,
+    signals,
+    async close() {
+      await signals?.close();
+      await store.close();
+    },
+  };
+}
+
+/**
+ * Opens a pipeline from options instead of a file: the same settings, validated the same way. Relative paths
+ * start from `baseDirectory`, by default the working directory.
+ *
+ * @throws StageError `CONFIG_INVALID` for wrong options, `STATE_LOCKED` while another process has the state.
+ */
+export async function createPipeline(
+  options: PipelineOptions,
+  settings: { readonly log?: Logger; readonly baseDirectory?: string } = {},
+): Promise<Pipeline> {
+  const config = checked(pipelineOptions, options, 'options');
+  return openPipeline({ config, baseDirectory: settings.baseDirectory ?? process.cwd() }, settings.log);
+}

@@ -1,0 +1,32 @@
+/**
+ * A named point at which the crash tests kill the process: `SANSA_STREAM_CRASH_AT=name` or `name#3` for the
+ * third time it is passed. Does nothing otherwise.
+ */
+const [target, nth = '1'] = (process.env.SANSA_STREAM_CRASH_AT ?? '').split('#');
+let passed = 0;
+
+/** Every failpoint there is, in the order in which a stage passes them. */
+export const failpoints = [
+  'ingest:read',
+  'ingest:appended',
+  'ingest:committed',
+  'ingest:acknowledged',
+  'fold:encoded',
+  'fold:applied',
+  'fold:segment-written',
+  'fold:registered',
+  'fold:committed',
+  'compact:segment-written',
+  'compact:committed',
+  'refit:model-written',
+  'refit:registered',
+  'refit:committed',
+  'publish:written',
+  'publish:pointed',
+  'signal:committed',
+] as const;
+
+/** Dies by SIGKILL here if the environment names this point. */
+export function failpoint(name: (typeof failpoints)[number]): void {
+  if (name === target && ++passed === Number(nth)) process.kill(process.pid, 'SIGKILL');
+}

@@ -1,0 +1,136 @@
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { runOnce } from '../compute.js';
+import type { BuildSegment, FoldSummary } from '../connector.js';
+import { failpoint } from '../failpoint.js';
+import type { PipelineParts } from '../parts.js';
+import { buildSegment, type GramianInput, isSmall, tasks } from '../tasks.js';
+import { compactSegments, suffixToCompact } from './compact.js';
+import { planGramian } from './plan.js';
+import { fromNothing } from './rows.js';
+
+/** Segments with fewer entries in all are merged where they stand (a few milliseconds). */
+const smallEntries = 200_000;
+
+/** What `verify` found. */
+export interface VerifySummary {
+  /** Entries of the stored Gramian that differ from the histories; 0 in a sound state. */
+  readonly differing: number;
+  readonly entries: number;
+  /** Segment files whose checksum does not match. */
+  readonly broken: readonly string[];
+  readonly mode: string;
+}
+
+/** Keeps the Gramian in step with the interactions: folds, segments, their compaction and their check. */
+export function createGramianKeeper({ directory: state, store, scale, options, log }: PipelineParts) {
+  const directory = join(state, 'gramian');
+  mkdirSync(directory, { recursive: true });
+
+  const makeSegment: BuildSegment = async changes =>
+    isSmall(changes)
+      ? buildSegment(directory, scale, changes)
+      : runOnce('segment', { directory, scale, changes });
+
+  /** Removes files that no committed transaction names: what a crash left between a write and its commit. */
+  async function removeOrphans(): Promise<void> {
+    const known = new Set((await store.segments()).map(s => s.file));
+    for (const file of readdirSync(directory)) if (!known.has(file)) rmSync(join(directory, file));
+  }
+
+  /** Makes the stored Gramian from all histories, in place of whatever segments there are. */
+  async function rebuildGramian(): Promise<void> {
+    const rows = await store.interactions();
+    const segment = await runOnce('segment', {
+      directory,
+      scale,
+      changes: fromNothing(rows),
+    });
+    const old = await store.segments();
+    await store.replaceSegments(old, segment);
+    await store.setGramianMode('stored');
+    removeSegmentFiles(old);
+  }
+
+  function removeSegmentFiles(segments: readonly { readonly file: string }[]): void {
+    for (const s of segments) rmSync(join(directory, s.file), { force: true });
+  }
+
+  /** Moves the state to the mode that the plan asks for. */
+  async function settleGramian(): Promise<void> {
+    const current = await store.gramianMode();
+    const { items, pairs } = await store.counts();
+    const wanted =
+      options.gramian.mode === 'auto' ? planGramian(items, pairs, current) : options.gramian.mode;
+    if (wanted === current) return;
+    log.info({ from: current ?? 'none', to: wanted, items, pairs }, 'Gramian mode changes');
+    if (wanted === 'stored') return rebuildGramian();
+    await store.setGramianMode('implicit');
+    const old = await store.segments();
+    await store.replaceSegments(old, undefined);
+    removeSegmentFiles(old);
+  }
+
+  /** Builds segments only while the state's Gramian is stored. */
+  async function segmentBuilder(): Promise<BuildSegment> {
+    return (await store.gramianMode()) === 'stored' ? makeSegment : async () => undefined;
+  }
+
+  /** Folds the inbox, `fold.maxEvents` a transaction, and keeps the segments few. */
+  async function fold(signal?: AbortSignal): Promise<FoldSummary> {
+    if ((await store.gramianMode()) === undefined && options.gramian.mode === 'stored') await settleGramian();
+    let events = 0;
+    let users = 0;
+    let segment: FoldSummary['segment'];
+    for (;;) {
+      signal?.throwIfAborted();
+      const step = await store.fold(options.fold.maxEvents, await segmentBuilder());
+      if (step.events === 0) break;
+      events += step.events;
+      users += step.users;
+      segment = step.segment ?? segment;
+      if (step.segment) await compact(false);
+    }
+    if (events > 0) await settleGramian();
+    return { events, users, segment };
+  }
+
+  /** Merges segments: the newest ones when they are due, or `all` into one. Returns how many were merged. */
+  async function compact(all = true): Promise<number> {
+    const segments = await store.segments();
+    const old = all ? segments : suffixToCompact(segments);
+    if (old.length < 2) return 0;
+    const n = segments.reduce((most, s) => Math.max(most, s.n), 0);
+    const small = old.reduce((sum, s) => sum + s.nnz, 0) < smallEntries;
+    const merged = small
+      ? compactSegments(directory, old, n)
+      : await runOnce('compact', { directory, segments: old, n });
+    failpoint('compact:segment-written');
+    await store.replaceSegments(old, merged);
+    removeSegmentFiles(old);
+    return old.length;
+  }
+
+  /** Erases a user and the user's part of the Gramian. Models keep what they have learned until the next fit. */
+  const forget = async (user: string): Promise<FoldSummary> => store.forget(user, await segmentBuilder());
+
+  /** Compares the stored Gramian with the one recomputed from the histories. */
+  async function verify(): Promise<VerifySummary> {
+    const mode = (await store.gramianMode()) ?? 'none';
+    if (mode !== 'stored') return { differing: 0, entries: 0, broken: [], mode };
+    const [segments, rows] = [await store.segments(), await store.interactions()];
+    const input = { directory, segments, rows };
+    return { ...(isSmall(fromNothing(rows)) ? tasks.verify(input) : await runOnce('verify', input)), mode };
+  }
+
+  /** What a fit reads the columns of G from. */
+  async function input(n: number): Promise<GramianInput> {
+    if ((await store.gramianMode()) !== 'stored') {
+      return { mode: 'implicit', rows: await store.interactions(), scale };
+    }
+    const paths = (await store.segments()).map(s => join(directory, s.file));
+    return { mode: 'stored', paths, n, scale };
+  }
+
+  return { removeOrphans, fold, compact, forget, verify, input };
+}

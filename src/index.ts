@@ -1,0 +1,20 @@
+/** The stage without its connectors: contracts, pure functions and the pipeline that joins them. */
+export type * from './connector.js';
+export { silent } from './connector.js';
+export { type ErrorCode, StageError } from './errors.js';
+export { evaluate, type Metrics } from './evaluate/metrics.js';
+export { decodeEvents, maxFixedPoint, maxIdBytes, type Operation, operations } from './events.js';
+export { type FitReport, fit } from './fit/fit.js';
+export type { Gramian, LowerColumns } from './gramian/columns.js';
+export { implicitGramian } from './gramian/implicit.js';
+export { fromNothing, type RowChanges, type Rows } from './gramian/rows.js';
+export { openSegment, type Segment, type SegmentFile } from './gramian/segment.js';
+export { storedGramian } from './gramian/stored.js';
+export { type ColumnBlock, difference, updateColumns } from './gramian/update.js';
+export { type CsrMatrix, type Model, parameters } from './model/model.js';
+export { createScorer, recommend, type Scorer, similar } from './model/score.js';
+export type { Manifest } from './model/version.js';
+export { loadModel, saveModel } from './model/weights-file.js';
+export { type FitOptions, fitOptions, type StageOptions, stageOptions } from './options.js';
+export { joinPipeline, type Stage } from './pipeline.js';
+export { publish } from './publish/publish.js';

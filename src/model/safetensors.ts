@@ -1,0 +1,92 @@
+import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { StageError } from '../errors.js';
+import { type Dtype, encodeHeader, parseHeader, syncDirectory } from './safetensors-header.js';
+
+/** Data of a tensor: F32, F64, I32 or I64 in the file. */
+export type TensorData = Float32Array | Float64Array | Int32Array | BigInt64Array;
+
+/** A named array in a file, row-major. */
+export interface Tensor {
+  readonly shape: readonly number[];
+  readonly data: TensorData;
+}
+
+/** What a safetensors file holds. */
+export interface TensorFile {
+  readonly tensors: ReadonlyMap<string, Tensor>;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+const arrays = { F32: Float32Array, F64: Float64Array, I32: Int32Array, I64: BigInt64Array } as const;
+
+function dtypeOf(data: TensorData): Dtype {
+  if (data instanceof Float32Array) return 'F32';
+  if (data instanceof Float64Array) return 'F64';
+  return data instanceof Int32Array ? 'I32' : 'I64';
+}
+
+const bytesOf = (data: TensorData): Uint8Array =>
+  new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+
+function writeAll(fd: number, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at, bytes.length - at);
+}
+
+/**
+ * Writes a safetensors file, the wide types first, so that everything is aligned. The file appears under its
+ * name whole and durable (temporary name, fsync, rename, fsync of the directory) or not at all.
+ */
+export function writeSafetensors(
+  path: string,
+  tensors: Readonly<Record<string, Tensor>>,
+  metadata: Readonly<Record<string, string>> = {},
+): void {
+  const sorted = Object.entries(tensors)
+    .map(([name, { shape, data }]) => ({ name, shape, data, dtype: dtypeOf(data) }))
+    .sort((a, b) => b.data.BYTES_PER_ELEMENT - a.data.BYTES_PER_ELEMENT);
+  for (const { name, shape, data } of sorted) {
+    const size = shape.reduce((a, b) => a * b, 1);
+    if (size !== data.length) {
+      throw new StageError('INTERNAL', `tensor ${name}: shape [${shape}] for ${data.length} values`);
+    }
+  }
+  const temporary = `${path}.${process.pid}.tmp`;
+  const fd = openSync(temporary, 'w');
+  try {
+    writeAll(fd, encodeHeader(sorted, metadata));
+    for (const { data } of sorted) writeAll(fd, bytesOf(data));
+    fsyncSync(fd);
+    renameSync(temporary, path);
+  } finally {
+    closeSync(fd);
+    rmSync(temporary, { force: true });
+  }
+  syncDirectory(dirname(path));
+}
+
+/** Reads a whole safetensors file. Throws `STATE_CORRUPT`, naming the file, if it is not one from end to end. */
+export function readSafetensors(path: string): TensorFile {
+  let fd: number;
+  try {
+    fd = openSync(path, 'r');
+  } catch (cause) {
+    throw new StageError('STATE_CORRUPT', `${path}: expected a readable file (${(cause as Error).message})`);
+  }
+  try {
+    const { tensors, metadata, start } = parseHeader(fd, fstatSync(fd).size, path);
+    const read = [...tensors].map(([name, { dtype, shape, begin, end }]) => {
+      const data = new arrays[dtype]((end - begin) / arrays[dtype].BYTES_PER_ELEMENT);
+      const bytes = bytesOf(data);
+      for (let at = 0; at < bytes.length; ) {
+        const got = readSync(fd, bytes, at, bytes.length - at, start + begin + at);
+        if (got === 0) throw new StageError('STATE_CORRUPT', `${path}: file ends inside tensor ${name}`);
+        at += got;
+      }
+      return [name, { shape, data }] as const;
+    });
+    return { tensors: new Map(read), metadata };
+  } finally {
+    closeSync(fd);
+  }
+}

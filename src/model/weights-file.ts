@@ -1,0 +1,66 @@
+import { StageError } from '../errors.js';
+import type { CsrMatrix, Model } from './model.js';
+import { readSafetensors, type Tensor, type TensorFile, writeSafetensors } from './safetensors.js';
+
+/**
+ * Writes the weights as `encoder.*` and `decoder.*`: indptr I64[n + 1], indices I32[nnz], data F32[nnz], with
+ * `encoder.shape` and `decoder.shape` as JSON beside the given metadata. In Python each layer is
+ * `scipy.sparse.csr_matrix((data, indices, indptr), shape)`, and the pair is what `SANSA.load_weights` takes.
+ */
+export function saveModel(path: string, model: Model, metadata: Readonly<Record<string, string>> = {}): void {
+  const { encoder, decoder } = model;
+  const tensors = { ...tensorsOf('encoder', encoder), ...tensorsOf('decoder', decoder) };
+  writeSafetensors(path, tensors, {
+    ...metadata,
+    'encoder.shape': JSON.stringify([encoder.rows, encoder.columns]),
+    'decoder.shape': JSON.stringify([decoder.rows, decoder.columns]),
+  });
+}
+
+/** Reads what `saveModel` wrote. Throws `STATE_CORRUPT`, naming the file, if it is not two n × n CSR matrices. */
+export function loadModel(path: string): Model {
+  const file = readSafetensors(path);
+  const encoder = matrixOf('encoder', file, path);
+  const decoder = matrixOf('decoder', file, path);
+  return { n: encoder.rows, encoder, decoder };
+}
+
+function tensorsOf(name: string, A: CsrMatrix): Record<string, Tensor> {
+  return {
+    [`${name}.indptr`]: { shape: [A.indptr.length], data: BigInt64Array.from(A.indptr, BigInt) },
+    [`${name}.indices`]: { shape: [A.indices.length], data: A.indices },
+    [`${name}.data`]: { shape: [A.data.length], data: A.data },
+  };
+}
+
+function matrixOf(name: string, { tensors, metadata }: TensorFile, path: string): CsrMatrix {
+  const indptr = tensors.get(`${name}.indptr`)?.data;
+  const indices = tensors.get(`${name}.indices`)?.data;
+  const data = tensors.get(`${name}.data`)?.data;
+  if (
+    !(indptr instanceof BigInt64Array && indices instanceof Int32Array && data instanceof Float32Array) ||
+    indptr.length === 0
+  ) {
+    throw new StageError('STATE_CORRUPT', `${path}: expected ${name}.indptr I64, .indices I32, .data F32`);
+  }
+  const n = indptr.length - 1;
+  const matrix = { rows: n, columns: n, indptr: Int32Array.from(indptr, Number), indices, data };
+  const shape = metadata[`${name}.shape`];
+  if (shape !== JSON.stringify([n, n])) {
+    throw new StageError('STATE_CORRUPT', `${path}: ${name} has shape ${shape}, expected [${n},${n}]`);
+  }
+  if (!isCsr(matrix)) throw new StageError('STATE_CORRUPT', `${path}: ${name} is no valid CSR matrix`);
+  return matrix;
+}
+
+/** Whether the rows follow one another from 0 to nnz and the column indices ascend within 0 … columns − 1. */
+function isCsr({ rows, columns, indptr: Ap, indices: Ai, data }: CsrMatrix): boolean {
+  if (Ap[0] !== 0 || Ap[rows] !== Ai.length || data.length !== Ai.length) return false;
+  for (let i = 0; i < rows; i++) {
+    if (Ap[i + 1]! < Ap[i]!) return false;
+    for (let e = Ap[i]!, last = -1; e < Ap[i + 1]!; last = Ai[e++]!) {
+      if (Ai[e]! <= last || Ai[e]! >= columns) return false;
+    }
+  }
+  return true;
+}

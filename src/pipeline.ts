@@ -1,0 +1,31 @@
+import { createGramianKeeper } from './gramian/keeper.js';
+import { createIngest } from './ingest.js';
+import { createModelLibrary } from './model/library.js';
+import type { PipelineParts } from './parts.js';
+import { createPublisher } from './publish/lists.js';
+
+/**
+ * Joins the stages over a state: ingest, fold, fit, publish, and the reads. Each step leaves the state whole
+ * if the process dies in it. Steps of one pipeline are called one at a time, except `ingest`, which may run
+ * beside any other.
+ */
+export function joinPipeline(parts: PipelineParts) {
+  const { input, removeOrphans: removeSegments, ...gramian } = createGramianKeeper(parts);
+  const { removeOrphans: removeModels, ...models } = createModelLibrary(parts, input);
+  const publish = createPublisher(parts, models);
+  return {
+    parts,
+    ...createIngest(parts),
+    ...gramian,
+    ...models,
+    publish,
+    /** Removes files that a crash left unregistered. Called once, before anything else. */
+    async removeOrphans(): Promise<void> {
+      await removeSegments();
+      await removeModels();
+    },
+  };
+}
+
+/** A joined pipeline. */
+export type Stage = ReturnType<typeof joinPipeline>;

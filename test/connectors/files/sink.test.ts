@@ -1,0 +1,111 @@
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DuckDBInstance } from '@duckdb/node-api';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createFilesSink, filesOptions } from '#connectors/files/sink.js';
+import type { ListKind, RankedList } from '#src/connector.js';
+import { manifestOf } from '../../support/manifest.js';
+import { ranked, sinkSuite } from '../../support/sink-suite.js';
+
+const sinkOn = (path: string, more: object = {}) =>
+  createFilesSink(filesOptions.parse({ type: 'files', path, ...more }));
+
+const pointer = async (path: string) => (await readFile(join(path, 'current'), 'utf8')).trim();
+
+async function readNdjson(path: string, kind: ListKind, id: string): Promise<RankedList | undefined> {
+  const text = await readFile(join(path, await pointer(path), `${kind}.ndjson`), 'utf8');
+  expect(text === '' || text.endsWith('\n')).toBe(true);
+  const lists = text
+    .split('\n')
+    .slice(0, -1)
+    .map(line => JSON.parse(line) as RankedList);
+  return lists.find(list => list.id === id);
+}
+
+async function readParquet(path: string, kind: ListKind, id: string): Promise<RankedList | undefined> {
+  const file = join(path, await pointer(path), `${kind}.parquet`);
+  const connection = await (await DuckDBInstance.create()).connect();
+  const reader = await connection.runAndReadAll(
+    `SELECT rank, item, score FROM read_parquet('${file}') WHERE id = $id`,
+    { id },
+  );
+  connection.closeSync();
+  const [ranks = [], items = [], scores = []] = reader.getColumnsJS() as [number[], string[], number[]];
+  expect(ranks).toEqual(items.map((_, k) => k + 1));
+  return items.length > 0 ? { id, items, scores } : undefined;
+}
+
+sinkSuite('ndjson files', path => sinkOn(path), { read: readNdjson });
+sinkSuite('parquet files', path => sinkOn(path, { format: 'parquet' }), {
+  read: readParquet,
+  keepsEmptyLists: false,
+});
+
+describe('files store', () => {
+  let path: string;
+  beforeEach(async () => {
+    path = await mkdtemp(join(tmpdir(), "file's-"));
+  });
+  afterEach(() => rm(path, { recursive: true, force: true }));
+
+  async function publish(version: string, more: object = {}): Promise<void> {
+    const sink = sinkOn(path, more);
+    await sink.connect();
+    await sink.begin(manifestOf(version));
+    await sink.write('users', [ranked('x', [version])]);
+    await sink.finish();
+    await sink.point(version);
+    await sink.close();
+  }
+
+  it.each(['ndjson', 'parquet'] as const)('leaves the documented %s files and no others', async format => {
+    await publish('v1', { format });
+    await publish('v1', { format });
+    expect((await readdir(path)).sort()).toEqual(['current', 'v1']);
+    expect((await readdir(join(path, 'v1'))).sort()).toEqual([
+      `items.${format}`,
+      'manifest.json',
+      `users.${format}`,
+    ]);
+    const manifest = JSON.parse(await readFile(join(path, 'v1', 'manifest.json'), 'utf8')) as unknown;
+    expect(manifest).toEqual({ ...manifestOf('v1'), lists: { users: 1, items: 0 } });
+  });
+
+  it('shows a version under its name only when it is finished', async () => {
+    const sink = sinkOn(path);
+    await sink.connect();
+    await sink.begin(manifestOf('v1'));
+    await sink.write('users', [ranked('x', ['a'])]);
+    expect(existsSync(join(path, 'v1'))).toBe(false);
+    await sink.finish();
+    expect(existsSync(join(path, 'v1', 'manifest.json'))).toBe(true);
+    await sink.close();
+  });
+
+  it('deletes what abandoned attempts left, of any version', async () => {
+    await publish('v1');
+    await mkdir(join(path, '.writing-v2'));
+    await writeFile(join(path, '.writing-v2', 'users.ndjson'), '{"id":');
+    await mkdir(join(path, '.leaving-v0'));
+    await publish('v3');
+    expect((await readdir(path)).sort()).toEqual(['current', 'v1', 'v3']);
+  });
+
+  it('puts the current version back when a crash fell between the two renames of its replacement', async () => {
+    await publish('v1');
+    await rename(join(path, 'v1'), join(path, '.leaving-v1'));
+    const sink = sinkOn(path);
+    await sink.connect();
+    await sink.begin(manifestOf('v1'));
+    expect(await readNdjson(path, 'users', 'x')).toEqual(ranked('x', ['v1']));
+    await sink.close();
+  });
+
+  it('refuses a path that is a file', async () => {
+    const file = join(path, 'plain');
+    await writeFile(file, 'text');
+    await expect(sinkOn(file).connect()).rejects.toMatchObject({ code: 'SINK_FAILED' });
+  });
+});

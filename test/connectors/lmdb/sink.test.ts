@@ -1,0 +1,167 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { open } from 'lmdb';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createLmdbSink, lmdbOptions } from '#connectors/lmdb/sink.js';
+import { manifestOf } from '../../support/manifest.js';
+import { output, startNode } from '../../support/node-process.js';
+import { ranked, sinkSuite } from '../../support/sink-suite.js';
+
+const sinkOn = (path: string, more: object = {}) =>
+  createLmdbSink(lmdbOptions.parse({ type: 'lmdb', path, ...more }));
+
+sinkSuite('lmdb json', path => sinkOn(path));
+sinkSuite('lmdb msgpack', path => sinkOn(path, { encoding: 'msgpack' }));
+
+describe('lmdb store', () => {
+  let path: string;
+  beforeEach(async () => {
+    path = await mkdtemp(join(tmpdir(), 'lmdb-'));
+  });
+  afterEach(() => rm(path, { recursive: true, force: true }));
+
+  async function publish(version: string, more: object = {}): Promise<void> {
+    const sink = sinkOn(path, more);
+    await sink.connect();
+    await sink.begin(manifestOf(version));
+    await sink.write('users', [ranked('x', [version])]);
+    await sink.write('items', [ranked('i', [version])]);
+    await sink.finish();
+    await sink.point(version);
+    await sink.close();
+  }
+
+  it.each(['json', 'msgpack'] as const)('has the documented keys for any %s reader', async encoding => {
+    await publish('v1', { encoding, prefix: 'shop' });
+    const settings = { encoding, readOnly: true, useRecords: false };
+    const db = open<unknown, string>(path, settings);
+    expect(db.get('shop:current')).toBe('v1');
+    expect(db.get('shop:v1:u:x')).toEqual({ items: ['v1'], scores: [1] });
+    expect(db.get('shop:v1:i:i')).toEqual({ items: ['v1'], scores: [1] });
+    expect(db.get('shop:v1')).toEqual({ ...manifestOf('v1'), lists: { users: 1, items: 1 } });
+    expect([...db.getKeys()]).toHaveLength(4);
+    await db.close();
+  });
+
+  it('writes msgpack that needs no extension', async () => {
+    await publish('v1', { encoding: 'msgpack' });
+    const db = open<Buffer, string>(path, { encoding: 'binary', readOnly: true });
+    const value = db.get('sansa:v1:u:x')!.toString('hex');
+    await db.close();
+    const [items, scores] = ['items', 'scores'].map(name => Buffer.from(name).toString('hex'));
+    // Map of 2 (long form): "items" → array of 1: "v1"; "scores" → array of 1: the integer 1.
+    expect(value).toBe(`de0002a5${items}91a27631a6${scores}9101`);
+  });
+
+  it('holds several prefixes that do not see each other', async () => {
+    await publish('v1', { prefix: 'shop' });
+    await publish('v2', { prefix: 'shop-b' });
+    const shop = sinkOn(path, { prefix: 'shop' });
+    await shop.connect();
+    expect(await shop.get!('users', 'x')).toEqual(ranked('x', ['v1']));
+    await expect(shop.point('v2')).rejects.toMatchObject({ code: 'SINK_FAILED' });
+    await shop.prune!(0);
+    await shop.close();
+    const other = sinkOn(path, { prefix: 'shop-b' });
+    await other.connect();
+    expect(await other.get!('users', 'x')).toEqual(ranked('x', ['v2']));
+    await other.close();
+  });
+
+  it('deletes every key of abandoned and superseded versions', async () => {
+    const sink = sinkOn(path);
+    await sink.connect();
+    await sink.begin(manifestOf('abandoned'));
+    await sink.write('users', [ranked('x', ['a']), ranked('y', ['a'])]);
+    await sink.close();
+    await publish('v1');
+    await publish('v2');
+    await publish('v2');
+    await sink.connect();
+    await sink.prune!(0);
+    await sink.close();
+    const db = open<unknown, string>(path, { encoding: 'json' });
+    expect([...db.getKeys()].sort()).toEqual(['sansa:current', 'sansa:v2', 'sansa:v2:i:i', 'sansa:v2:u:x']);
+    await db.close();
+  });
+
+  it('hashes ids that no key can hold', async () => {
+    const long = ['m'.repeat(5000), `${'m'.repeat(4999)}n`];
+    const sink = sinkOn(path, { prefix: 'p'.repeat(64) });
+    await sink.connect();
+    const version = 'v'.repeat(128);
+    for (let attempt = 0; attempt < 2; attempt++) {
+      await sink.begin(manifestOf(version));
+      await sink.write(
+        'items',
+        [...long, 'm'.repeat(1024)].map(id => ranked(id, [id.slice(-1), `${id.length}`])),
+      );
+      await sink.finish();
+    }
+    await sink.point(version);
+    expect(await sink.get!('items', long[0]!)).toEqual(ranked(long[0]!, ['m', '5000']));
+    expect(await sink.get!('items', long[1]!)).toEqual(ranked(long[1]!, ['n', '5000']));
+    expect(await sink.get!('items', 'm'.repeat(1024))).toMatchObject({ items: ['m', '1024'] });
+    await sink.close();
+  });
+
+  it('refuses a store of the other encoding and a path that is no environment', async () => {
+    await publish('v1', { encoding: 'msgpack' });
+    await expect(sinkOn(path).connect()).rejects.toMatchObject({ code: 'SINK_FAILED' });
+    await publish('v2', { encoding: 'msgpack' });
+    const file = join(path, 'plain');
+    await writeFile(file, 'text');
+    await expect(sinkOn(join(file, 'below')).connect()).rejects.toMatchObject({ code: 'SINK_FAILED' });
+  });
+
+  it('shows another process whole versions only, while versions are published', async () => {
+    const users = Array.from({ length: 50 }, (_, k) => `user ${k}`);
+    const sink = sinkOn(path);
+    await sink.connect();
+    const publishAll = async (version: string, minute: number) => {
+      await sink.begin(manifestOf(version, minute));
+      for (const user of users) await sink.write('users', [ranked(user, [version])]);
+      await sink.finish();
+      await sink.point(version);
+      await sink.prune!(2);
+    };
+    await publishAll('v0', 0);
+    // Reads pointer and list through the sink until told to stop; fails on a missing or a foreign list.
+    const reader = startNode(
+      `
+      import { createLmdbSink, lmdbOptions } from '#connectors/lmdb/sink.js';
+      const sink = createLmdbSink(lmdbOptions.parse({ type: 'lmdb', path: process.argv[1] }));
+      await sink.connect();
+      let reading = true;
+      const seen = new Set();
+      process.stdin.on('data', () => { reading = false; });
+      console.log('ready');
+      while (reading) {
+        for (let k = 0; k < 50; k++) {
+          const before = await sink.current();
+          const list = await sink.get('users', 'user ' + k);
+          const after = await sink.current();
+          if (list?.items[0] !== before && list?.items[0] !== after) throw new Error(before + ' ' + JSON.stringify(list));
+          seen.add(list.items[0]);
+        }
+        await new Promise(resolve => setImmediate(resolve));
+      }
+      seen.add(await sink.current());
+      await sink.close();
+      process.stdin.destroy();
+      console.log([...seen].join(' '));
+      `,
+      [path],
+    );
+    const result = output(reader);
+    await new Promise(resolve => reader.stdout!.once('data', resolve));
+    for (let k = 1; k <= 12; k++) await publishAll(`v${k}`, k);
+    await publishAll('v12', 12);
+    reader.stdin!.write('stop\n');
+    const seen = (await result).trim().split(/\s+/).slice(1);
+    expect(seen.length).toBeGreaterThan(2);
+    expect(seen.at(-1)).toBe('v12');
+    await sink.close();
+  });
+});
