@@ -1,5 +1,6 @@
 import type { ParseArgsConfig } from 'node:util';
 import type { Logger } from '../src/connector.js';
+import { StageError } from '../src/errors.js';
 import type { LoadedConfig } from './config.js';
 import type { Pipeline } from './open.js';
 
@@ -42,3 +43,10 @@ export interface Command {
 
 /** `n` with a thin separator every three digits. */
 export const count = (n: number): string => n.toLocaleString('en-US');
+
+/** A flag's value as a whole number ≥ 1. */
+export function wholeNumber(flag: string, value: string | boolean): number {
+  const n = Number(value);
+  if (Number.isInteger(n) && n >= 1) return n;
+  throw new StageError('USAGE', `--${flag}: expected a whole number ≥ 1, found ${JSON.stringify(value)}`);
+}

@@ -3,7 +3,7 @@ import { type ErrorCode, StageError } from './errors.js';
 import type { Tasks } from './tasks.js';
 
 type Input<T extends keyof Tasks> = Parameters<Tasks[T]>[0];
-type Output<T extends keyof Tasks> = ReturnType<Tasks[T]>;
+type Output<T extends keyof Tasks> = Awaited<ReturnType<Tasks[T]>>;
 type Message = {
   readonly progress?: { readonly stage: string; readonly part: number };
   readonly error?: { readonly code: ErrorCode; readonly message: string };

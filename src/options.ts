@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 
 /** How a model is fitted; the same for the CLI, the configuration and the library. */
@@ -58,6 +59,12 @@ export const deadLetterOptions = z.strictObject({
 
 /** Everything that `src/` can be told. */
 export const stageOptions = z.strictObject({
+  threads: z
+    .int()
+    .min(1)
+    .max(64)
+    .default(availableParallelism())
+    .describe('threads of fits, folds and scoring'),
   gramian: gramianOptions.prefault({}),
   fold: foldOptions.prefault({}),
   fit: fitOptions.prefault({}),

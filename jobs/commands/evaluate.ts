@@ -2,21 +2,27 @@ import { loadSplit } from '../../connectors/duckdb/split.js';
 import { StageError } from '../../src/errors.js';
 import { evaluate as evaluateModel } from '../../src/evaluate/metrics.js';
 import { fit } from '../../src/fit/fit.js';
-import { implicitGramian } from '../../src/gramian/implicit.js';
 import { parameters } from '../../src/model/model.js';
 import { fitOptions } from '../../src/options.js';
-import { type Command, count } from '../command.js';
+import { type Command, count, wholeNumber } from '../command.js';
 import { checked } from '../config.js';
 import { fitFlags, fitHelp, optionsOfFit } from './fit-flags.js';
 
 export const evaluate: Command = {
   summary: 'fit on one file and measure the ranking on another (LightGCN protocol); needs no configuration',
   usage: '--train FILE --test FILE [--k 20] [--l2 N] [--density N] …',
-  options: { train: { type: 'string' }, test: { type: 'string' }, k: { type: 'string' }, ...fitFlags },
+  options: {
+    train: { type: 'string' },
+    test: { type: 'string' },
+    k: { type: 'string' },
+    threads: { type: 'string' },
+    ...fitFlags,
+  },
   help: {
     train: 'Parquet or CSV with columns user, item[, weight]',
     test: 'the same, held out',
     k: 'cut-off of the metrics (20)',
+    threads: 'threads to use (one a core)',
     ...fitHelp,
   },
   async run({ values, progress }) {
@@ -24,19 +30,19 @@ export const evaluate: Command = {
     if (typeof trainPath !== 'string' || typeof testPath !== 'string') {
       throw new StageError('USAGE', 'evaluate: expected --train FILE and --test FILE');
     }
-    const k = Number(values.k ?? 20);
-    if (!Number.isInteger(k) || k < 1)
-      throw new StageError('USAGE', `--k: expected a whole number ≥ 1, found ${String(values.k)}`);
+    const k = wholeNumber('k', values.k ?? '20');
     const options = checked(fitOptions, optionsOfFit(values), 'options');
+    const threads = values.threads === undefined ? undefined : wholeNumber('threads', values.threads);
     progress('reading');
     const { train, test, scale } = await loadSplit(trainPath, testPath);
     const started = performance.now();
-    const { model, report } = fit(implicitGramian(train, scale), options, (stage, part) =>
-      progress(`fit: ${stage} ${Math.floor(part * 100)}%`),
-    );
+    const { model, report } = await fit({ mode: 'implicit', rows: train, scale }, options, {
+      threads,
+      report: (stage, part) => progress(`fit: ${stage} ${Math.floor(part * 100)}%`),
+    });
     const fitted = performance.now();
     progress('scoring');
-    const metrics = evaluateModel(model, train, test, k);
+    const metrics = await evaluateModel(model, train, test, k, { threads });
     const json = {
       [`recall@${k}`]: metrics.recall,
       [`ndcg@${k}`]: metrics.ndcg,

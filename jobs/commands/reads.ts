@@ -1,13 +1,6 @@
 import type { RankedList } from '../../src/connector.js';
 import { StageError } from '../../src/errors.js';
-import { type Command, count, type Values } from '../command.js';
-
-function lengthOf(values: Values): number {
-  const k = Number(values.k ?? 20);
-  if (!Number.isInteger(k) || k < 1)
-    throw new StageError('USAGE', `--k: expected a whole number ≥ 1, found ${String(values.k)}`);
-  return k;
-}
+import { type Command, count, wholeNumber } from '../command.js';
 
 function outcome({ id, items, scores }: RankedList) {
   const ranked = items.map((item, r) => ({ item, score: scores[r]! }));
@@ -28,7 +21,7 @@ export const recommend: Command = {
   async run({ pipeline, positionals, values }) {
     const [user] = positionals;
     if (user === undefined) throw new StageError('USAGE', 'recommend: expected a user, found nothing');
-    const k = lengthOf(values);
+    const k = wholeNumber('k', values.k ?? '20');
     return outcome(await (await pipeline()).recommend(user, k, values.version as string | undefined));
   },
 };
@@ -41,7 +34,7 @@ export const similar: Command = {
   async run({ pipeline, positionals, values }) {
     const [item] = positionals;
     if (item === undefined) throw new StageError('USAGE', 'similar: expected an item, found nothing');
-    const k = lengthOf(values);
+    const k = wholeNumber('k', values.k ?? '20');
     return outcome(await (await pipeline()).similar(item, k, values.version as string | undefined));
   },
 };

@@ -1,6 +1,9 @@
-import type { Rows } from '../gramian/rows.js';
+import { availableParallelism } from 'node:os';
+import { type Rows, rowsOfUsers } from '../gramian/rows.js';
+import { Arena } from '../kernels.js';
 import type { Model } from '../model/model.js';
-import { createScorer } from '../model/score.js';
+import { loadRanker, rankRows } from '../model/rank.js';
+import { Threads } from '../threads.js';
 
 /** Ranking quality over all users with test items, LightGCN protocol. */
 export interface Metrics {
@@ -40,26 +43,45 @@ export function listMetrics(items: Int32Array, relevant: ReadonlySet<number>, k:
   return { recall: hits / relevant.size, ndcg: gain / ideal };
 }
 
+/** Users ranked at a time. */
+const batchRows = 8192;
+
 /**
  * Recommends k items, the train items masked, to every user with test items, and compares them with the test
  * items. Rows are matched by user id; a test user without a train row gets an empty list, which counts as 0.
+ * Test items ≥ n, which the model does not know, are items that it misses.
  */
-export function evaluate(model: Model, train: Rows, test: Rows, k: number): Metrics {
-  const scorer = createScorer(model);
+export async function evaluate(
+  model: Model,
+  train: Rows,
+  test: Rows,
+  k: number,
+  resources: { readonly threads?: number | undefined; readonly memoryBytes?: number | undefined } = {},
+): Promise<Metrics> {
+  const arena = new Arena(resources.memoryBytes);
+  const threads = new Threads(arena, resources.threads ?? availableParallelism());
   const recommended = new Uint8Array(model.n);
   const recall = moments();
   const ndcg = moments();
-  let t = 0;
-  for (let r = 0; r < test.users.length; r++) {
-    const relevant = new Set(test.indices.subarray(test.indptr[r]!, test.indptr[r + 1]!));
-    if (relevant.size === 0) continue;
-    while (t < train.users.length && train.users[t]! < test.users[r]!) t++;
-    const [from, to] = train.users[t] === test.users[r] ? [train.indptr[t]!, train.indptr[t + 1]!] : [0, 0];
-    const { items } = scorer.topK(train.indices.subarray(from, to), train.values?.subarray(from, to), k);
-    for (const i of items) recommended[i] = 1;
-    const list = listMetrics(items, relevant, k);
-    recall.add(list.recall);
-    ndcg.add(list.ndcg);
+  try {
+    const ranker = loadRanker(arena, model);
+    for (let first = 0; first < test.users.length; first += batchRows) {
+      const last = Math.min(test.users.length, first + batchRows);
+      const users = test.users.subarray(first, last);
+      const lists = rankRows(arena, threads, ranker, rowsOfUsers(train, users), k);
+      for (let r = first; r < last; r++) {
+        const relevant = new Set(test.indices.subarray(test.indptr[r]!, test.indptr[r + 1]!));
+        if (relevant.size === 0) continue;
+        const at = (r - first) * k;
+        const items = lists.items.subarray(at, at + lists.lengths[r - first]!);
+        for (const i of items) recommended[i] = 1;
+        const list = listMetrics(items, relevant, k);
+        recall.add(list.recall);
+        ndcg.add(list.ndcg);
+      }
+    }
+  } finally {
+    await threads.close();
   }
   const distinct = recommended.reduce((count, seen) => count + seen, 0);
   return {

@@ -1,104 +1,68 @@
-import type { LowerColumns } from '../gramian/columns.js';
+import type { Address, Arena } from '../kernels.js';
 import { capacity, type Lower } from './lower.js';
-import { scatter } from './scatter.js';
-import { kthLargest } from './select.js';
 
 /** The factor, or the column and the pivot ≤ 0 at which the matrix turned out not positive definite. */
 export type IcfResult =
   | { readonly ok: true; readonly factor: Lower }
   | { readonly ok: false; readonly column: number; readonly pivot: number };
 
-/**
- * Incomplete Cholesky with limited memory, L Lᵀ ≈ A: left-looking by columns, the ⌊(budget − p)/(n − j)⌋
- * largest off-diagonal entries of column j are kept (p entries so far), and dropped ones still lower the
- * diagonal. Lin & Moré 1999; as in Spišák et al. 2023, §3.
- *
- * A_ij = t_i t_j G_ij off the diagonal and A_jj = `diagonal[j]` on it, all by position. The result does not
- * depend on the order in which a column of G arrives: ties go to the smaller position.
- */
-export function icf(G: LowerColumns, diagonal: Float64Array, t: Float64Array, budget: number): IcfResult {
-  const n = diagonal.length;
-  const room = capacity(n, budget);
-  const Lp = new Int32Array(n + 1);
-  const Li = new Int32Array(room);
-  const Lx = new Float32Array(room);
-  const d = diagonal.slice();
-  const a = new Float64Array(n); // column j of A, then of L times d_j
-  const x = new Float64Array(n);
-  const rows = new Int32Array(n);
-  const mark = new Int32Array(n).fill(-1);
-  const magnitudes = new Float32Array(n);
-  const first = new Int32Array(n); // first entry of column k at or below row j
-  const head = new Int32Array(n).fill(-1); // columns k whose first entry is in row j …
-  const next = new Int32Array(n); // … as a linked list
+/** Fields of the kernels' `Icf` record, in int32 and, the last two, in float64. */
+const ENTRIES = 1;
+const COLUMN = 2;
+const HEAD = 13;
+const PIVOT = 2;
+const BUDGET = 3;
 
-  const enlist = (k: number) => {
-    if (first[k] === Lp[k + 1]) return;
-    const i = Li[first[k]!]!;
-    next[k] = head[i]!;
-    head[i] = k;
-  };
-
-  let p = 0;
-  for (let j = 0; j < n; j++) {
-    let count = G.column(j, rows, x);
-    for (let e = 0; e < count; e++) {
-      const i = rows[e]!;
-      mark[i] = j;
-      a[i] = x[e]! * t[i]! * t[j]!;
-    }
-    // a := A[j+1:, j] − Σ_k L[j+1:, k] L_jk
-    for (let k = head[j]!, after: number; k !== -1; k = after) {
-      after = next[k]!;
-      const e = first[k]!++;
-      count = scatter(Li, Lx, e + 1, Lp[k + 1]!, -Lx[e]!, a, mark, j, rows, count);
-      enlist(k);
-    }
-    if (!(d[j]! > 0)) return { ok: false, column: j, pivot: d[j]! };
-
-    const dj = Math.sqrt(d[j]!);
-    const perPivot = 1 / d[j]!;
-    for (let e = 0; e < count; e++) {
-      const i = rows[e]!;
-      d[i]! -= a[i]! * a[i]! * perPivot; // L_ij², kept or not
-    }
-    // The diagonal of every column to come must still fit.
-    const quota = Math.min(Math.floor((budget - p) / (n - j)), budget - p - (n - j));
-    const kept = largest(rows, count, a, quota, magnitudes).sort();
-    Li[p] = j;
-    Lx[p++] = dj;
-    first[j] = p;
-    for (let e = 0; e < kept.length; e++) {
-      Li[p] = kept[e]!;
-      Lx[p++] = a[kept[e]!]! / dj;
-    }
-    Lp[j + 1] = p;
-    enlist(j);
-  }
-  return { ok: true, factor: { n, indptr: Lp, indices: Li.slice(0, p), data: Lx.slice(0, p) } };
+/** A factorization's place in the arena. `f` is the kernels' `Icf` record. */
+export interface Workspace {
+  readonly f: Address;
+  readonly rows: Address;
+  readonly factor: Omit<Lower, 'entries'>;
 }
 
-/** The `quota` of the first `count` rows with the largest |a_i|, ties to the smaller row, moved to the front. */
-function largest(
-  rows: Int32Array,
-  count: number,
-  a: Float64Array,
-  quota: number,
-  magnitudes: Float32Array,
-): Int32Array {
-  if (count <= quota) return rows.subarray(0, count);
-  if (quota <= 0) return rows.subarray(0, 0);
-  for (let e = 0; e < count; e++) magnitudes[e] = Math.abs(a[rows[e]!]!);
-  const least = kthLargest(magnitudes, count, quota);
-  const ties: number[] = [];
-  let kept = 0;
-  for (let e = 0; e < count; e++) {
-    const i = rows[e]!;
-    const magnitude = Math.fround(Math.abs(a[i]!));
-    if (magnitude > least) rows[kept++] = i;
-    else if (magnitude === least) ties.push(i);
+/** Bytes that a factor of `budget` entries takes, and those that only the elimination needs. */
+export function icfBytes(n: number, budget: number): { factor: number; work: number } {
+  return { factor: 4 * (n + 1) + 8 * budget + 192, work: 16 * n + 16 * n + 8 * n + 8 * (2 * n + 64) + 512 };
+}
+
+/**
+ * Room for L, which stays, and for the elimination on top of it: `release` to `mark` after the last attempt.
+ */
+export function icfWorkspace(arena: Arena, n: number, budget: number): Workspace & { mark: Address } {
+  const indptr = arena.bytes(4 * (n + 1), 'factor');
+  const room = capacity(n, budget);
+  const indices = arena.bytes(4 * room, 'factor');
+  const data = arena.bytes(4 * room, 'factor');
+  const mark = arena.mark();
+  const rows = arena.bytes(16 * n, 'elimination');
+  const lists = [0, 1, 2].map(() => arena.bytes(4 * n, 'elimination')) as [Address, Address, Address];
+  const y = arena.bytes(8 * n, 'elimination');
+  const filled = arena.bytes(4 * n, 'elimination');
+  const keys = arena.bytes(8 * (2 * n + 64), 'elimination');
+  const fields = [n, 0, 0, 0, 0, 0, 0, 0, indptr, indices, data, rows, ...lists, y, filled, keys];
+  const f = arena.record(fields, 'elimination');
+  arena.f64(f, 4)[BUDGET] = budget;
+  return { f, rows, factor: { n, indptr, indices, data }, mark };
+}
+
+/** Begins an elimination anew: A_jj = `diagonal[j]` and A_ij = t_i t_j G_ij, by position. */
+export function icfBegin(arena: Arena, w: Workspace, diagonal: Float64Array, t: Float64Array): void {
+  const { n, indptr } = w.factor;
+  const rows = arena.f64(w.rows, 2 * n);
+  for (let i = 0; i < n; i++) {
+    rows[2 * i] = diagonal[i]!;
+    rows[2 * i + 1] = t[i]!;
   }
-  ties.sort((i, k) => i - k);
-  for (let e = 0; kept < quota; e++) rows[kept++] = ties[e]!;
-  return rows.subarray(0, quota);
+  const f = arena.i32(w.f, 18);
+  f[ENTRIES] = 0;
+  f[COLUMN] = 0;
+  arena.i32(indptr, 1)[0] = 0;
+  arena.i32(f[HEAD]! >>> 0, n).fill(-1); // lists of columns by row
+}
+
+/** What has become of an elimination that went through all columns or broke down. */
+export function icfEnd(arena: Arena, w: Workspace, ok: boolean): IcfResult {
+  const f = arena.i32(w.f, 18);
+  if (!ok) return { ok, column: f[COLUMN]!, pivot: arena.f64(w.f, 8)[PIVOT]! };
+  return { ok, factor: { ...w.factor, entries: f[ENTRIES]! } };
 }

@@ -1,6 +1,6 @@
+import type { Address, Arena } from '../kernels.js';
+import type { Threads } from '../threads.js';
 import { capacity, type Lower } from './lower.js';
-import { scatter } from './scatter.js';
-import { kthLargest } from './select.js';
 
 /** When to stop improving an approximate inverse, and how large it may be. */
 export interface InverseOptions {
@@ -15,170 +15,158 @@ export interface InverseOptions {
 /** K ≈ L⁻¹ with the loss ‖I − LK‖²_F / n at the start and after each scan. */
 export interface Inverse {
   readonly lower: Lower;
-  /** Descending, but for the last one if that scan was undone. */
   readonly losses: number[];
   /** Whether the last scan raised the loss: K is the one before it. */
   readonly undone: boolean;
 }
 
+const BINS = 65536;
+const BLOCKS_A_THREAD = 32;
+
 /**
- * Approximate inverse of a unit lower triangular matrix: one Schultz step from the identity, then uniform
- * minimal-residual scans while they lower the loss. Chow & Saad 1998; Spišák et al. 2023, §3.
+ * Approximate inverse of the unit lower triangular L: one Schultz step from the identity, K₀ = 2I − L, then uniform
+ * minimal-residual scans while they lower the loss. Chow & Saad 1998, §3; Spišák et al. 2023, §3.3.
+ * K takes two buffers of `budget` entries when it is scanned, and stays in the arena.
  */
-export function invert(
-  L: Lower,
-  options: InverseOptions,
-  report: (fraction: number) => void = () => {},
-): Inverse {
-  const { scans, tolerance, budget } = options;
-  const room = capacity(L.n, Math.max(budget, L.data.length));
-  let K = schultz(L);
-  let loss = residualLoss(L, K);
+export function invert(arena: Arena, threads: Threads, L: Lower, options: InverseOptions): Inverse {
+  const room = capacity(L.n, Math.max(options.budget, L.entries));
+  let K = schultz(arena, L, options.scans === 0 ? L.entries : room);
+  let spare: Lower | undefined;
+  let loss = residualLoss(arena, threads, L, K);
   const losses = [loss];
-  for (let scan = 0; scan < scans && loss > tolerance; scan++) {
-    report(scan / scans);
-    const better = umrScan(L, K, room);
-    const after = residualLoss(L, better);
+  for (let scan = 0; scan < options.scans && loss > options.tolerance; scan++) {
+    spare ??= lower(arena, L.n, room);
+    const better = umrScan(arena, threads, L, K, spare, room);
+    const after = residualLoss(arena, threads, L, better);
     losses.push(after);
     if (!(after < loss)) return { lower: K, losses, undone: true };
+    spare = K;
     K = better;
     loss = after;
   }
   return { lower: K, losses, undone: false };
 }
 
-/** K₀ = I(2I − L) = 2I − L. */
-function schultz(L: Lower): Lower {
-  const data = L.data.map(v => -v);
-  for (let j = 0; j < L.n; j++) data[L.indptr[j]!] = 1;
-  return { ...L, data };
+function lower(arena: Arena, n: number, room: number): Lower {
+  const indptr = arena.bytes(4 * (n + 1), 'inverse');
+  const indices = arena.bytes(4 * room, 'inverse');
+  return { n, entries: 0, indptr, indices, data: arena.bytes(4 * room, 'inverse') };
 }
 
-/** A column as a dense vector with the list of its nonzeros. */
-interface Column {
-  readonly x: Float64Array;
-  readonly mark: Int32Array;
-  readonly list: Int32Array;
-  length: number;
+function schultz(arena: Arena, L: Lower, room: number): Lower {
+  const K = lower(arena, L.n, room);
+  const Lp = arena.i32(L.indptr, L.n + 1);
+  const Kx = arena.f32(K.data, L.entries);
+  const Lx = arena.f32(L.data, L.entries);
+  arena.i32(K.indptr, L.n + 1).set(Lp);
+  arena.i32(K.indices, L.entries).set(arena.i32(L.indices, L.entries));
+  for (let e = 0; e < L.entries; e++) Kx[e] = -Lx[e]!;
+  for (let j = 0; j < L.n; j++) Kx[Lp[j]!] = 1;
+  return { ...K, entries: L.entries };
 }
 
-function column(n: number): Column {
-  return {
-    x: new Float64Array(n),
-    mark: new Int32Array(n).fill(-1),
-    list: new Int32Array(n),
-    length: 0,
-  };
+/** The kernels' `Factor` record of a matrix. */
+export function record(arena: Arena, { n, indptr, indices, data }: Lower): Address {
+  return arena.record([n, indptr, indices, data], 'matrix');
 }
 
-/** The loss ‖I − LK‖²_F / n. */
-export function residualLoss(L: Lower, K: Lower): number {
-  const R = column(L.n);
-  let sum = 0;
-  for (let j = 0; j < L.n; j++) {
-    residual(L, K, j, R);
-    sum += dot(R, R);
+/** Bytes of the kernels' `Scattered` of n. */
+function scatteredBytes(n: number): number {
+  return Math.ceil((16 * n + 64) / 64) * 64;
+}
+
+/** Blocks of columns of equal work, where column j costs Σ |L_k| over the entries k of K_j. */
+function cut(arena: Arena, threads: Threads, L: Lower, K: Lower): { bounds: Address; tasks: number } {
+  const { n } = L;
+  const bounds = arena.bytes(4 * (n + 1), 'blocks');
+  const at = arena.bytes(8 * n, 'blocks');
+  const work = arena.f64(at, n);
+  const Lp = arena.i32(L.indptr, n + 1);
+  const Kp = arena.i32(K.indptr, n + 1);
+  const Ki = arena.i32(K.indices, K.entries);
+  let total = 0;
+  for (let j = 0; j < n; j++) {
+    let sum = 1;
+    for (let e = Kp[j]!; e < Kp[j + 1]!; e++) sum += Lp[Ki[e]! + 1]! - Lp[Ki[e]!]!;
+    work[j] = sum;
+    total += sum;
   }
-  return L.n === 0 ? 0 : sum / L.n;
+  const share = total / (BLOCKS_A_THREAD * threads.size);
+  return { bounds, tasks: arena.kernels.blocks!(n, at, 0, share, n, bounds) };
+}
+
+/** The loss ‖I − LK‖²_F / n; the same for any number of threads. */
+export function residualLoss(arena: Arena, threads: Threads, L: Lower, K: Lower): number {
+  const { n } = L;
+  if (n === 0) return 0;
+  const mark = arena.mark();
+  const { bounds, tasks } = cut(arena, threads, L, K);
+  const loss = arena.bytes(8 * n, 'losses');
+  const scratchBytes = scatteredBytes(n);
+  const scratch = arena.bytes(scratchBytes * threads.size, 'residuals of a thread');
+  arena.u8(scratch, scratchBytes * threads.size).fill(0xff);
+  const args = [record(arena, L), record(arena, K), bounds, loss];
+  threads.run({ kernel: 'residualLoss', tasks, args, scratch, scratchBytes });
+  const sum = arena.f64(loss, n).reduce((a, b) => a + b, 0);
+  arena.release(mark);
+  return sum / n;
 }
 
 /**
- * One scan: K_j += α_j R_j for every column, with R = I − LK, P = LR, α_j = ⟨R_j,P_j⟩ / ⟨P_j,P_j⟩; then the
- * diagonal and the largest other entries stay, `room` in all. What cannot be among them is dropped on the way,
- * so that at most 2·room + n entries are held.
+ * One scan: K_j += α_j R_j for every column, then the diagonal and the largest other entries stay, `room` in all.
+ * The improved columns are computed twice, first only to count magnitudes: so never more than `room` entries and
+ * those that share a bin of 2⁻⁸ relative width with the last one kept are held. Writes to `into`.
  */
-export function umrScan(L: Lower, K: Lower, room: number): Lower {
+export function umrScan(
+  arena: Arena,
+  threads: Threads,
+  L: Lower,
+  K: Lower,
+  into: Lower,
+  room: number,
+): Lower {
   const { n } = L;
-  const size = capacity(n, 2 * room + n);
-  const M = {
-    n,
-    indptr: new Int32Array(n + 1),
-    indices: new Int32Array(size),
-    data: new Float32Array(size),
-  };
-  const magnitudes = new Float32Array(size);
-  const R = column(n);
-  const P = column(n);
-  for (let j = 0; j < n; j++) {
-    residual(L, K, j, R);
-    multiply(L, R, j, P);
-    const pp = dot(P, P);
-    const alpha = pp > 0 ? dot(R, P) / pp : 0;
-    for (let e = 0; e < R.length; e++) R.x[R.list[e]!]! *= alpha;
-    add(K, j, 1, R, j);
-    if (M.indptr[j]! + R.length > size) keepLargest(M, j, room - n, magnitudes);
-    append(M, j, R);
+  const mark = arena.mark();
+  const { bounds, tasks } = cut(arena, threads, L, K);
+  const matrices = [record(arena, L), record(arena, K)];
+  const alpha = arena.bytes(8 * n, 'steps');
+  const scattered = scatteredBytes(n);
+  const scratchBytes = 2 * scattered + 4 * BINS;
+  const scratch = arena.bytes(scratchBytes * threads.size, 'residuals of a thread');
+  arena.u8(scratch, scratchBytes * threads.size).fill(0xff);
+  const binsOf = (t: number) => arena.i32(scratch + t * scratchBytes + 2 * scattered, BINS);
+  for (let t = 0; t < threads.size; t++) binsOf(t).fill(0);
+  threads.run({ kernel: 'umrSteps', tasks, args: [...matrices, bounds, alpha], scratch, scratchBytes });
+
+  const bins = new Float64Array(BINS);
+  for (let t = 0; t < threads.size; t++) {
+    const own = binsOf(t);
+    for (let bin = 0; bin < BINS; bin++) bins[bin]! += own[bin]!;
   }
-  if (M.indptr[n]! > room) keepLargest(M, n, room - n, magnitudes);
-  const p = M.indptr[n]!;
-  return { n, indptr: M.indptr, indices: M.indices.slice(0, p), data: M.data.slice(0, p) };
-}
-
-// r = e_j − L K_j
-function residual(L: Lower, K: Lower, j: number, r: Column): void {
-  r.x[j] = 1;
-  r.mark[j] = j;
-  r.list[0] = j;
-  r.length = 1;
-  for (let e = K.indptr[j]!; e < K.indptr[j + 1]!; e++) add(L, K.indices[e]!, -K.data[e]!, r, j);
-}
-
-// y = L r
-function multiply(L: Lower, r: Column, j: number, y: Column): void {
-  y.length = 0;
-  for (let e = 0; e < r.length; e++) {
-    const k = r.list[e]!;
-    if (r.x[k] !== 0) add(L, k, r.x[k]!, y, j);
+  // the bin where the room runs out
+  let least = BINS;
+  let above = 0;
+  for (let next = BINS - 1; next >= 0 && above + bins[next]! <= room - n; next--) {
+    least = next;
+    above += bins[next]!;
   }
-}
+  const boundary = least === 0 ? 0 : bins[least - 1]!;
+  if (least > 0) least--;
+  const keep = least === 0 && boundary === 0 ? Math.max(0, room - n) : room - n - above;
 
-// y += α L_k
-function add(L: Lower, k: number, alpha: number, y: Column, stamp: number): void {
-  const { indptr: Lp, indices: Li, data: Lx } = L;
-  y.length = scatter(Li, Lx, Lp[k]!, Lp[k + 1]!, alpha, y.x, y.mark, stamp, y.list, y.length);
-}
-
-// ⟨x, y⟩, where y has at least the pattern of x
-function dot(x: Column, y: Column): number {
-  let sum = 0;
-  for (let e = 0; e < x.length; e++) sum += x.x[x.list[e]!]! * y.x[x.list[e]!]!;
-  return sum;
-}
-
-function append(M: Lower, j: number, x: Column): void {
-  let p = M.indptr[j]!;
-  M.indices[p] = j;
-  M.data[p++] = x.x[j]!;
-  for (let e = 0; e < x.length; e++) {
-    const i = x.list[e]!;
-    if (i === j || x.x[i] === 0) continue;
-    M.indices[p] = i;
-    M.data[p++] = x.x[i]!;
-  }
-  M.indptr[j + 1] = p;
-}
-
-/** Keeps the diagonal and the `keep` largest other entries of the first `columns` columns, ties to the earlier. */
-function keepLargest(M: Lower, columns: number, keep: number, magnitudes: Float32Array): void {
-  const { indptr: Mp, indices: Mi, data: Mx } = M;
-  let count = 0;
-  for (let j = 0; j < columns; j++) {
-    for (let e = Mp[j]! + 1; e < Mp[j + 1]!; e++) magnitudes[count++] = Math.abs(Mx[e]!);
-  }
-  if (count <= keep) return;
-  const least = keep > 0 ? kthLargest(magnitudes, count, keep) : Number.POSITIVE_INFINITY;
-  // after the selection the kept ones stand in front
-  let ties = 0;
-  for (let e = 0; e < keep; e++) if (magnitudes[e] === least) ties++;
-  let p = 0;
-  for (let j = 0, e = 0; j < columns; j++) {
-    const end = Mp[j + 1]!;
-    for (let diagonal = true; e < end; e++, diagonal = false) {
-      const magnitude = Math.abs(Mx[e]!);
-      if (!diagonal && magnitude <= least && (magnitude < least || ties-- <= 0)) continue;
-      Mi[p] = Mi[e]!;
-      Mx[p++] = Mx[e]!;
-    }
-    Mp[j + 1] = p;
-  }
+  const held = n + above + boundary;
+  const starts = arena.bytes(4 * n, 'improved inverse');
+  const lengths = arena.bytes(4 * n, 'improved inverse');
+  const indices = arena.bytes(4 * held, 'improved inverse');
+  const data = arena.bytes(4 * held, 'improved inverse');
+  const cursor = arena.zeros(64, 'improved inverse');
+  arena.u8(scratch, scratchBytes * threads.size).fill(0xff);
+  const improved = [starts, lengths, indices, data];
+  const args = [...matrices, bounds, alpha, least, ...improved, cursor];
+  threads.run({ kernel: 'umrEmit', tasks, args, scratch, scratchBytes });
+  const keys = arena.bytes(4 * Math.max(1, boundary), 'improved inverse');
+  arena.i32(into.indptr, 1)[0] = 0;
+  arena.kernels.umrGather!(...improved, least, keep, keys, record(arena, into));
+  arena.release(mark);
+  return { ...into, entries: arena.i32(into.indptr, n + 1)[n]! };
 }

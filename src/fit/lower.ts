@@ -1,15 +1,18 @@
-import { StageError } from '../errors.js';
+import type { Address } from '../kernels.js';
 
 /**
- * Sparse lower triangular matrix (n × n), compressed sparse column, float32. The diagonal is stored and comes
- * first in its column.
+ * A sparse lower triangular matrix (n × n) in the arena, compressed sparse column, float32, rows ascending;
+ * the diagonal is stored and comes first in its column.
  */
 export interface Lower {
   readonly n: number;
-  /** Column j is `indptr[j] … indptr[j + 1]` of `indices` and `data`; length n + 1. */
-  readonly indptr: Int32Array;
-  readonly indices: Int32Array;
-  readonly data: Float32Array;
+  readonly entries: number;
+  /** I32[n + 1] */
+  readonly indptr: Address;
+  /** I32[entries] */
+  readonly indices: Address;
+  /** F32[entries] */
+  readonly data: Address;
 }
 
 /** Entries a layer of the given density may have: p_max = max(n, ⌈density·n²⌉). */
@@ -17,17 +20,7 @@ export function entryBudget(n: number, density: number): number {
   return Math.max(n, Math.ceil(density * n * n));
 }
 
-/**
- * Entries to allocate for a lower triangle under a budget: min(p_max, n(n + 1)/2). Throws `MEMORY_BUDGET`
- * beyond 2³¹ − 1, where positions no longer fit an int32.
- */
+/** Entries to allocate for a lower triangle under a budget: at most n(n + 1)/2. */
 export function capacity(n: number, budget: number): number {
-  const entries = Math.min(budget, (n * (n + 1)) / 2);
-  if (entries > 0x7fffffff) {
-    throw new StageError(
-      'MEMORY_BUDGET',
-      `the density allows ${entries} entries a layer, expected at most 2^31 - 1`,
-    );
-  }
-  return entries;
+  return Math.min(budget, (n * (n + 1)) / 2);
 }

@@ -1,6 +1,8 @@
 import { join } from 'node:path';
-import { openSegment, type SegmentFile, writeSegment } from './segment.js';
-import { assertExact, sumSegments } from './stored.js';
+import { StageError } from '../errors.js';
+import { Arena } from '../kernels.js';
+import { openSegment, openSegmentWriter, type SegmentFile } from './segment.js';
+import { boundOf, sumSegments } from './stored.js';
 
 /**
  * Which newest segments to merge so that sizes fall by at least half from one to the next: the longest
@@ -17,18 +19,22 @@ export function suffixToCompact<S extends { readonly nnz: number }>(segments: re
   return segments.slice(from);
 }
 
-/** Writes the sum of `segments` as one new segment of width n; entries that cancel are gone. */
+/**
+ * Writes the sum of `segments` as one new segment of width n; entries that cancel are gone. `OVERFLOW` when a
+ * sum may reach 2⁵³.
+ */
 export function compactSegments(directory: string, segments: readonly SegmentFile[], n: number): SegmentFile {
   const open = segments.map(s => openSegment(join(directory, s.file)));
+  const writer = openSegmentWriter(directory, n, open[0]?.scale ?? 1);
   try {
-    const exact = function* () {
-      for (const block of sumSegments(open, n)) yield assertExact(block);
-    };
-    // A sum of s int32 values may leave int32.
-    let wide = open.some(s => s.wide);
-    if (!wide) for (const { values } of sumSegments(open, n)) wide ||= values.some(v => v !== (v | 0));
-    return writeSegment(directory, n, open[0]?.scale ?? 1, exact(), { wide });
+    const bound = boundOf(open);
+    if (bound > Number.MAX_SAFE_INTEGER) {
+      throw new StageError('OVERFLOW', `a Gramian sum may reach ${bound}, expected less than 2^53`);
+    }
+    for (const block of sumSegments(new Arena(), open, n)) writer.write(block);
+    return writer.finish();
   } finally {
+    writer.close();
     for (const s of open) s.close();
   }
 }

@@ -1,152 +1,135 @@
-import { StageError } from '../errors.js';
-import type { Gramian, LowerColumns } from './columns.js';
-import { type ItemColumns, itemColumns, type Rows } from './rows.js';
+import { type IcfResult, icfEnd, type Workspace } from '../fit/icf.js';
+import type { Address, Arena } from '../kernels.js';
+import type { Threads } from '../threads.js';
+import type { Gramian } from './columns.js';
+import { type Interactions, loadInteractions } from './interactions.js';
+import { pairsBelow, squaredNorms, strideOf } from './norms.js';
+import type { Rows } from './rows.js';
 
-/**
- * G = XᵀX without storing it: a column is summed from the rows of X that hold the item, when it is asked for.
- * One pass over all columns visits Σ d(d − 1)/2 pairs, d the length of a row. Throws `OVERFLOW` where a sum
- * reaches 2⁵³ (`diagonal`, `squaredNorms` and `column`).
- */
-export function implicitGramian(rows: Rows, scale: number): Gramian {
-  const { n } = rows;
-  const items = itemColumns(rows);
-  const lower = (order: Int32Array) => lowerColumns(rows, items, order);
-  const diagonal = () => diagonalOf(items);
+/** Columns in a block at most. */
+const WIDTH = 512;
+/** Entries in a slot of the ring at least; a single column may need more. */
+const SLOT_ENTRIES = 1 << 15;
+/** Blocks consumed between two reports of progress. */
+const REPORT_EVERY = 64;
+
+/** G computed from X on the fly, in the arena; 12 bytes an interaction, 16 with values. */
+export function implicitGramian(arena: Arena, threads: Threads, rows: Rows): Gramian {
   return {
-    n,
-    scale,
-    diagonal,
-    squaredNorms: () => squaredNorms(lower(Int32Array.from({ length: n }, (_, j) => j)), diagonal()),
-    lower,
+    n: rows.n,
+    diagonal() {
+      const g = new Float64Array(rows.n);
+      const { indices, values } = rows;
+      for (let e = 0; e < indices.length; e++) g[indices[e]!]! += values ? values[e]! ** 2 : 1;
+      return g;
+    },
+    arrange(positions) {
+      const x = loadInteractions(arena, rows, positions);
+      const pairs = pairsBelow(arena, x);
+      return {
+        diagonal: x.diagonal,
+        squaredNorms: () => squaredNorms(arena, threads, x, pairs),
+        eliminate: (w, report) => eliminate(arena, threads, x, pairs, w, report),
+      };
+    },
     close() {},
   };
 }
 
-function diagonalOf({ n, indptr: Cp, values: Cv }: ItemColumns): Float64Array {
-  // G_jj = Σ_u x_uj²
-  const g = new Float64Array(n);
+/** Bytes of the ring of blocks and of each thread's sums. */
+export function pipelineBytes(
+  n: number,
+  threads: number,
+  valueBytes: 4 | 8,
+): { ring: number; thread: number } {
+  const capacity = Math.max(n, SLOT_ENTRIES);
+  return {
+    ring: slotsOf(threads) * ((4 + valueBytes) * capacity + 4 * (WIDTH + 1)) + 4 * (n + 1) + 1024,
+    thread: 8 + 2 * valueBytes * n,
+  };
+}
+
+function slotsOf(threads: number): number {
+  return threads === 1 ? 1 : 2 + 2 * threads;
+}
+
+/**
+ * L Lᵀ ≈ T G T + diagonal shift, streaming the columns of G from X: the other threads sum up blocks of columns ahead
+ * of the calling one, which eliminates them (see the kernels `pipeline` and `icf`).
+ */
+function eliminate(
+  arena: Arena,
+  threads: Threads,
+  x: Interactions,
+  pairs: Address,
+  w: Workspace,
+  report: (fraction: number) => void = () => {},
+): IcfResult {
+  const n = x.items;
+  const mark = arena.mark();
+  const kind = (x.weighted ? 1 : 0) + (x.valued ? 2 : 0);
+  const sumBytes = kind === 0 ? 4 : 8;
+  // a column has at most n − 1 − j entries, and no more than pairs
+  const most = arena.f64(arena.bytes(8 * n, 'blocks'), n);
+  const work = arena.f64(pairs, n);
+  let capacity = SLOT_ENTRIES;
   for (let j = 0; j < n; j++) {
-    if (!Cv) {
-      g[j] = Cp[j + 1]! - Cp[j]!;
-      continue;
-    }
-    for (let e = Cp[j]!; e < Cp[j + 1]!; e++) g[j]! += Cv[e]! * Cv[e]!;
-    exact(g[j]!);
+    most[j] = Math.min(work[j]!, n - 1 - j);
+    capacity = Math.max(capacity, most[j]!);
   }
-  return g;
-}
+  capacity += 16; // a list of touched rows is written one ahead
+  const bounds = arena.bytes(4 * (n + 1), 'blocks');
+  const blocks = arena.kernels.blocks!(n, most.byteOffset, 0, SLOT_ENTRIES, WIDTH, bounds);
+  const slots = slotsOf(threads.size);
+  const ready = arena.zeros(4 * slots, 'ring');
+  const starts = arena.bytes(4 * slots * (WIDTH + 1), 'ring');
+  const indices = arena.bytes(4 * slots * capacity, 'ring');
+  const stride = strideOf(x);
+  // value and position in one word where they fit
+  const bits = Math.max(1, 32 - Math.clz32(n - 1));
+  const packed = stride <= 2 ** (32 - bits) && bits < 32;
+  const values = packed ? 0 : arena.bytes(8 * slots * capacity, 'ring');
+  const shift = packed ? bits : 0;
+  const fields = [
+    blocks,
+    slots,
+    WIDTH,
+    capacity,
+    0,
+    0,
+    0,
+    kind,
+    0,
+    0,
+    shift,
+    0,
+    bounds,
+    ready,
+    starts,
+    indices,
+    values,
+  ];
+  const ring = arena.record(fields, 'ring');
+  arena.f64(ring, 8)[4] = stride;
+  const scratchBytes = Math.ceil((64 + sumBytes * n) / 64) * 64;
+  const scratch = arena.zeros(scratchBytes * threads.size, 'sums of a thread');
 
-function squaredNorms(L: LowerColumns, diagonal: Float64Array): Float64Array {
-  // ‖G_j‖² = G_jj² + Σ_{i>j} G_ij² + Σ_{i<j} G_ji²
-  const n = diagonal.length;
-  const s = diagonal.map(g => g * g);
-  const indices = new Int32Array(n);
-  const values = new Float64Array(n);
-  for (let j = 0; j < n; j++) {
-    const count = L.column(j, indices, values);
-    let own = 0;
-    for (let e = 0; e < count; e++) {
-      const vv = values[e]! * values[e]!;
-      own += vv;
-      s[indices[e]!]! += vv;
-    }
-    s[j]! += own;
+  threads.start({
+    kernel: 'produce',
+    tasks: threads.size - 1,
+    args: [ring, x.address],
+    scratch,
+    scratchBytes,
+  });
+  let ok = true;
+  for (let done = 0; ok && done < blocks; done += REPORT_EVERY) {
+    report(done / blocks);
+    const until = Math.min(blocks, done + REPORT_EVERY);
+    ok = arena.kernels.consume!(scratch, w.f, ring, x.address, until) !== 0;
   }
-  return s;
-}
-
-/** The rows of X by position: `positions` sorted within a row, and where a row goes on behind an entry. */
-interface Ordered {
-  readonly Xp: Int32Array;
-  readonly positions: Int32Array;
-  readonly values: Int32Array | undefined;
-  /** For each entry of the item columns, the place after it in its row of `positions`. */
-  readonly behind: Int32Array;
-}
-
-function lowerColumns(rows: Rows, items: ItemColumns, order: Int32Array): LowerColumns {
-  const X = byPosition(rows, items, order);
-  if (!X.values) {
-    const sums = new Int32Array(rows.n);
-    return { column: (k, indices, values) => countColumn(X, items, order[k]!, sums, indices, values) };
-  }
-  const sums = new Float64Array(rows.n);
-  return { column: (k, indices, values) => sumColumn(X, items, order[k]!, sums, indices, values) };
-}
-
-function byPosition(rows: Rows, items: ItemColumns, order: Int32Array): Ordered {
-  const { indptr: Cp, rows: Ci, values: Cv } = items;
-  const positions = new Int32Array(Ci.length);
-  const values = Cv && new Int32Array(Ci.length);
-  const behind = new Int32Array(Ci.length);
-  const next = rows.indptr.slice(0, -1);
-  for (let k = 0; k < order.length; k++) {
-    for (let e = Cp[order[k]!]!; e < Cp[order[k]! + 1]!; e++) {
-      const f = next[Ci[e]!]!++; // positions arrive in ascending order
-      positions[f] = k;
-      if (values) values[f] = Cv![e]!;
-      behind[e] = f + 1;
-    }
-  }
-  return { Xp: rows.indptr, positions, values, behind };
-}
-
-function countColumn(
-  { Xp, positions, behind }: Ordered,
-  { indptr: Cp, rows: Ci }: ItemColumns,
-  item: number,
-  sums: Int32Array,
-  indices: Int32Array,
-  values: Float64Array,
-): number {
-  // G_ij = |{u : x_ui = x_uj = 1}|, i behind j
-  let count = 0;
-  for (let e = Cp[item]!; e < Cp[item + 1]!; e++) {
-    const end = Xp[Ci[e]! + 1]!;
-    for (let f = behind[e]!; f < end; f++) {
-      const i = positions[f]!;
-      if (sums[i]!++ === 0) indices[count++] = i;
-    }
-  }
-  for (let e = 0; e < count; e++) {
-    const i = indices[e]!;
-    values[e] = sums[i]!;
-    sums[i] = 0;
-  }
-  return count;
-}
-
-function sumColumn(
-  { Xp, positions, values: Xv, behind }: Ordered,
-  { indptr: Cp, rows: Ci, values: Cv }: ItemColumns,
-  item: number,
-  sums: Float64Array,
-  indices: Int32Array,
-  values: Float64Array,
-): number {
-  // G_ij = Σ_u x_ui x_uj, i behind j
-  let count = 0;
-  for (let e = Cp[item]!; e < Cp[item + 1]!; e++) {
-    const x = Cv![e]!;
-    const end = Xp[Ci[e]! + 1]!;
-    for (let f = behind[e]!; f < end; f++) {
-      const i = positions[f]!;
-      if (sums[i] === 0) indices[count++] = i;
-      sums[i]! += x * Xv![f]!;
-    }
-  }
-  for (let e = 0; e < count; e++) {
-    const i = indices[e]!;
-    exact(sums[i]!);
-    values[e] = sums[i]!;
-    sums[i] = 0;
-  }
-  return count;
-}
-
-// Terms are positive, so a sum that stayed below 2⁵³ was never rounded.
-function exact(sum: number): void {
-  if (sum > Number.MAX_SAFE_INTEGER) {
-    throw new StageError('OVERFLOW', `a Gramian sum is ${sum}, expected less than 2^53`);
-  }
+  arena.kernels.stop!(ring);
+  threads.finish();
+  const result = icfEnd(arena, w, ok);
+  arena.release(mark);
+  return result;
 }

@@ -3,34 +3,32 @@ import { join } from 'node:path';
 import { runOnce } from '../compute.js';
 import type { BuildSegment, FoldSummary } from '../connector.js';
 import { failpoint } from '../failpoint.js';
+import type { GramianInput } from '../fit/fit.js';
 import type { PipelineParts } from '../parts.js';
-import { buildSegment, type GramianInput, isSmall, tasks } from '../tasks.js';
+import { buildSegment, isSmall } from './build.js';
 import { compactSegments, suffixToCompact } from './compact.js';
 import { planGramian } from './plan.js';
 import { fromNothing } from './rows.js';
+import { type Comparison, compareWithHistories } from './verify.js';
 
 /** Segments with fewer entries in all are merged where they stand (a few milliseconds). */
 const smallEntries = 200_000;
 
-/** What `verify` found. */
-export interface VerifySummary {
-  /** Entries of the stored Gramian that differ from the histories; 0 in a sound state. */
-  readonly differing: number;
-  readonly entries: number;
-  /** Segment files whose checksum does not match. */
-  readonly broken: readonly string[];
+/** What `verify` found, and how the state keeps its Gramian. */
+export interface VerifySummary extends Comparison {
   readonly mode: string;
 }
 
 /** Keeps the Gramian in step with the interactions: folds, segments, their compaction and their check. */
 export function createGramianKeeper({ directory: state, store, scale, options, log }: PipelineParts) {
+  const { threads } = options;
   const directory = join(state, 'gramian');
   mkdirSync(directory, { recursive: true });
 
   const makeSegment: BuildSegment = async changes =>
     isSmall(changes)
       ? buildSegment(directory, scale, changes)
-      : runOnce('segment', { directory, scale, changes });
+      : runOnce('segment', { directory, scale, changes, threads });
 
   /** Removes files that no committed transaction names: what a crash left between a write and its commit. */
   async function removeOrphans(): Promise<void> {
@@ -41,11 +39,7 @@ export function createGramianKeeper({ directory: state, store, scale, options, l
   /** Makes the stored Gramian from all histories, in place of whatever segments there are. */
   async function rebuildGramian(): Promise<void> {
     const rows = await store.interactions();
-    const segment = await runOnce('segment', {
-      directory,
-      scale,
-      changes: fromNothing(rows),
-    });
+    const segment = await runOnce('segment', { directory, scale, changes: fromNothing(rows), threads });
     const old = await store.segments();
     await store.replaceSegments(old, segment);
     await store.setGramianMode('stored');
@@ -119,8 +113,10 @@ export function createGramianKeeper({ directory: state, store, scale, options, l
     const mode = (await store.gramianMode()) ?? 'none';
     if (mode !== 'stored') return { differing: 0, entries: 0, broken: [], mode };
     const [segments, rows] = [await store.segments(), await store.interactions()];
-    const input = { directory, segments, rows };
-    return { ...(isSmall(fromNothing(rows)) ? tasks.verify(input) : await runOnce('verify', input)), mode };
+    const found = isSmall(fromNothing(rows))
+      ? await compareWithHistories(directory, segments, rows)
+      : await runOnce('verify', { directory, segments, rows, threads });
+    return { ...found, mode };
   }
 
   /** What a fit reads the columns of G from. */

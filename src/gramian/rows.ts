@@ -54,30 +54,23 @@ export function rowsOf(
   return { n, users: Int32Array.from(lists, ([user]) => user), indptr, indices, values: undefined };
 }
 
-/** X by items, compressed sparse column: `rows` are row numbers of X, ascending within an item. */
-export interface ItemColumns {
-  readonly n: number;
-  /** Item j is `indptr[j] … indptr[j + 1]` of `rows` and `values`; length n + 1. */
-  readonly indptr: Int32Array;
-  readonly rows: Int32Array;
-  readonly values: Int32Array | undefined;
-}
-
-/** The columns of X. */
-export function itemColumns(X: Rows): ItemColumns {
-  const { n, indptr: Xp, indices: Xi, values: Xv } = X;
-  const Cp = new Int32Array(n + 1);
-  const Ci = new Int32Array(Xi.length);
-  const Cv = Xv && new Int32Array(Xi.length);
-  for (let e = 0; e < Xi.length; e++) Cp[Xi[e]! + 1]!++;
-  for (let j = 0; j < n; j++) Cp[j + 1]! += Cp[j]!;
-  const next = Cp.slice(0, n);
-  for (let r = 0; r + 1 < Xp.length; r++) {
-    for (let e = Xp[r]!; e < Xp[r + 1]!; e++) {
-      const f = next[Xi[e]!]!++;
-      Ci[f] = r;
-      if (Cv) Cv[f] = Xv![e]!;
-    }
+/** The rows of `users` (ascending ids); empty for a user without one. */
+export function rowsOfUsers(rows: Rows, users: Int32Array): Rows {
+  const starts = new Int32Array(users.length);
+  const indptr = new Int32Array(users.length + 1);
+  for (let r = 0, t = 0; r < users.length; r++) {
+    while (t < rows.users.length && rows.users[t]! < users[r]!) t++;
+    starts[r] = rows.indptr[Math.min(t, rows.users.length)]!;
+    const length = rows.users[t] === users[r] ? rows.indptr[t + 1]! - starts[r]! : 0;
+    indptr[r + 1] = indptr[r]! + length;
   }
-  return { n, indptr: Cp, rows: Ci, values: Cv };
+  const take = (source: Int32Array): Int32Array => {
+    const target = new Int32Array(indptr[users.length]!);
+    for (let r = 0; r < users.length; r++) {
+      const length = indptr[r + 1]! - indptr[r]!;
+      target.set(source.subarray(starts[r]!, starts[r]! + length), indptr[r]!);
+    }
+    return target;
+  };
+  return { n: rows.n, users, indptr, indices: take(rows.indices), values: rows.values && take(rows.values) };
 }

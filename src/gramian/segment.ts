@@ -40,38 +40,38 @@ function appender(path: string, position: number) {
   };
 }
 
+/** A segment file being written. */
+export interface SegmentWriter {
+  /** Appends the next columns; those between this block and the last one are empty. */
+  write(block: ColumnBlock): void;
+  /** Completes, syncs and names the file. */
+  finish(): SegmentFile;
+  /** Removes what was written, unless it was finished. */
+  close(): void;
+}
+
 /**
- * Writes blocks of columns as `<id>.safetensors`: `indptr` I64[n + 1], `indices` I32[nnz] ascending within a
- * column, `data` I32[nnz], or F64[nnz] when `wide` (values that may leave int32). The file appears under
- * its name only when it is whole and synced. `checksum` in the metadata is the SHA-256 of the three
- * tensors' SHA-256 digests.
+ * Begins `<id>.safetensors`: `indptr` I64[n + 1], `indices` I32[nnz] ascending within a column, `data` I32[nnz], or
+ * F64[nnz] when the blocks are. The file appears under its name only when it is whole and synced. In the
+ * metadata, `largest` is the largest magnitude and `checksum` the SHA-256 of the three tensors' SHA-256 digests.
  */
-export function writeSegment(
-  directory: string,
-  n: number,
-  scale: number,
-  blocks: Iterable<ColumnBlock>,
-  options: { readonly wide: boolean },
-): SegmentFile {
+export function openSegmentWriter(directory: string, n: number, scale: number): SegmentWriter {
   const id = randomUUID();
   const file = `${id}.safetensors`;
   const temporary = join(directory, `${file}.tmp`);
   const spill = join(directory, `${file}.data.tmp`);
   const indptr = new BigInt64Array(n + 1);
   const indices = appender(temporary, headerBytes + indptr.byteLength);
+  // The two arrays grow side by side: the values wait in a file of their own.
   const data = appender(spill, 0);
-  try {
-    let nnz = 0;
-    let column = 0;
-    for (const block of blocks) {
-      for (let c = 1; c < block.indptr.length; c++) indptr[++column] = BigInt(nnz + block.indptr[c]!);
-      nnz += block.indices.length;
-      indices.append(block.indices);
-      data.append(options.wide ? block.values : Int32Array.from(block.values));
-    }
+  let nnz = 0;
+  let column = 0;
+  let largest = 0;
+  let wide = false;
+
+  function finish(): SegmentFile {
     indptr.fill(BigInt(nnz), column + 1);
     const size = data.position;
-    const width = options.wide ? 8 : 4;
     const buffer = new Uint8Array(copyBytes);
     for (let at = 0; at < size; ) {
       const got = readSync(data.fd, buffer, 0, copyBytes, at);
@@ -80,13 +80,14 @@ export function writeSegment(
     }
     const digests = [createHash('sha256').update(bytesOf(indptr)).digest(), indices.digest(), data.digest()];
     const checksum = createHash('sha256').update(Buffer.concat(digests)).digest('hex');
+    const shape = JSON.stringify([n, n]);
     const header = encodeHeader(
       [
         { name: 'indptr', dtype: 'I64', shape: [n + 1] },
         { name: 'indices', dtype: 'I32', shape: [nnz] },
-        { name: 'data', dtype: width === 8 ? 'F64' : 'I32', shape: [nnz] },
+        { name: 'data', dtype: wide ? 'F64' : 'I32', shape: [nnz] },
       ],
-      { format: 'sansa-stream/gramian@1', shape: JSON.stringify([n, n]), scale: String(scale), checksum },
+      { format: 'sansa-stream/gramian@1', shape, scale: String(scale), largest: String(largest), checksum },
       headerBytes,
     );
     writeSync(indices.fd, header, 0, header.length, 0);
@@ -95,12 +96,28 @@ export function writeSegment(
     renameSync(temporary, join(directory, file));
     syncDirectory(directory);
     return { id, file, n, nnz, bytes: indices.position + size };
-  } finally {
-    closeSync(indices.fd);
-    closeSync(data.fd);
-    rmSync(spill, { force: true });
-    rmSync(temporary, { force: true });
   }
+
+  return {
+    write(block) {
+      while (column < block.first) indptr[++column] = BigInt(nnz);
+      for (const length of block.lengths) {
+        nnz += length;
+        indptr[++column] = BigInt(nnz);
+      }
+      wide = block.values instanceof Float64Array;
+      for (let e = 0; e < block.values.length; e++) largest = Math.max(largest, Math.abs(block.values[e]!));
+      indices.append(block.indices);
+      data.append(block.values);
+    },
+    finish,
+    close() {
+      closeSync(indices.fd);
+      closeSync(data.fd);
+      rmSync(spill, { force: true });
+      rmSync(temporary, { force: true });
+    },
+  };
 }
 
 /** An open segment file. */
@@ -109,12 +126,12 @@ export interface Segment {
   readonly n: number;
   readonly nnz: number;
   readonly scale: number;
-  /** Whether values are stored as F64 because they may leave int32. */
-  readonly wide: boolean;
+  /** Largest magnitude of an entry. */
+  readonly largest: number;
   /** Start of each column, n + 1 long. */
   readonly indptr: Float64Array;
-  /** Columns `first … last − 1`, in buffers of their own. */
-  read(first: number, last: number): ColumnBlock;
+  /** Entries of the columns `first … last − 1`, in buffers of their own. */
+  read(first: number, last: number): { indices: Int32Array; values: Int32Array | Float64Array };
   /** Recomputes the checksum of the whole file. */
   intact(): boolean;
   close(): void;
@@ -174,18 +191,14 @@ export function openSegment(path: string): Segment {
       n,
       nnz,
       scale: Number(metadata.scale),
-      wide,
+      largest: Number(metadata.largest),
       indptr,
       read(first, last) {
         const from = indptr[first]!;
         const count = indptr[last]! - from;
         const raw = load(parts.data.at + from * width, count * width);
-        return {
-          first,
-          indptr: indptr.slice(first, last + 1).map(p => p - from),
-          indices: new Int32Array(load(parts.indices.at + from * 4, count * 4)),
-          values: wide ? new Float64Array(raw) : Float64Array.from(new Int32Array(raw)),
-        };
+        const indices = new Int32Array(load(parts.indices.at + from * 4, count * 4));
+        return { indices, values: wide ? new Float64Array(raw) : new Int32Array(raw) };
       },
       intact() {
         const digests = [parts.indptr, parts.indices, parts.data].map(({ at, bytes }) => {

@@ -1,120 +1,98 @@
-import { itemColumns, type RowChanges, type Rows } from './rows.js';
+import { StageError } from '../errors.js';
+import type { Address, Arena } from '../kernels.js';
+import type { Threads } from '../threads.js';
+import type { RowChanges } from './rows.js';
+import { changeTerms, type WeightChanges } from './terms.js';
 
-/** Consecutive columns of a sparse matrix, row indices ascending within a column and no explicit zeros. */
+/**
+ * Consecutive whole columns of a segment: column `first + c` has `lengths[c]` entries, one column after the other, rows
+ * ascending, no zeros. The arrays are views into the arena and hold only until the callback returns.
+ */
 export interface ColumnBlock {
-  /** First column of the block. */
   readonly first: number;
-  /** Column `first + c` is `indptr[c] … indptr[c + 1]`. */
-  readonly indptr: Float64Array;
+  readonly lengths: Int32Array;
   readonly indices: Int32Array;
-  readonly values: Float64Array;
+  readonly values: Int32Array | Float64Array;
 }
 
-/** Entries a block is allowed to hold before it is handed on. */
-const blockEntries = 1 << 20;
+/** Entries in a buffer of columns, unless a single column needs more. */
+const BUFFER_ENTRIES = 1 << 17;
+/** Entries that the kernels may write behind the last one, to do without a branch. */
+export const SPARE = 1;
+const BUFFERS_A_THREAD = 4;
 
-/**
- * D = X' − X over the same users, rows merged by ascending item, zeros left out.
- */
-export function difference({ before, after }: RowChanges): Rows {
-  const { indptr: Xp, indices: Xi, values: Xx } = before;
-  const { indptr: Yp, indices: Yi, values: Yx } = after;
-  const Dp = new Int32Array(after.users.length + 1);
-  const Di = new Int32Array(Xi.length + Yi.length);
-  const Dx = new Int32Array(Di.length);
-  let nnz = 0;
-  for (let r = 0; r < after.users.length; r++) {
-    let p = Xp[r]!;
-    let q = Yp[r]!;
-    while (p < Xp[r + 1]! || q < Yp[r + 1]!) {
-      const i = p < Xp[r + 1]! ? Xi[p]! : after.n;
-      const j = q < Yp[r + 1]! ? Yi[q]! : after.n;
-      const x = i <= j ? (Xx ? Xx[p]! : 1) : 0;
-      const y = j <= i ? (Yx ? Yx[q]! : 1) : 0;
-      if (i <= j) p++;
-      if (j <= i) q++;
-      if (x !== y) {
-        Di[nnz] = Math.min(i, j);
-        Dx[nnz++] = y - x;
-      }
-    }
-    Dp[r + 1] = nnz;
-  }
-  return { n: after.n, users: after.users, indptr: Dp, indices: Di.slice(0, nnz), values: Dx.slice(0, nnz) };
-}
-
-/** Pairs that ΔG visits, Σ_u |D_u| · (|X_u| + |X'_u|): the work of `updateColumns`. */
-export function pairsOf({ before, after }: RowChanges, D: Rows): number {
-  let pairs = 0;
-  for (let r = 0; r < D.users.length; r++) {
-    const touched = before.indptr[r + 1]! - before.indptr[r]! + after.indptr[r + 1]! - after.indptr[r]!;
-    pairs += (D.indptr[r + 1]! - D.indptr[r]!) * touched;
-  }
-  return pairs;
+/** Bytes of a thread's n sums, their rowset and its base: see the kernels `sparse` and `outer`. */
+export function scratchBytesOf(n: number, valueBytes: 4 | 8): number {
+  const groups = Math.ceil(n / 256);
+  return 64 * (Math.ceil((valueBytes * n) / 64) + 4 * groups + Math.ceil(groups / 64) + 1);
 }
 
 /**
- * ΔG = DᵀX' + XᵀD, column by column in blocks. Follows from
- * `x'x'ᵀ − xxᵀ = (x' − x)x'ᵀ + x(x' − x)ᵀ` for each user; a snapshot load is X = 0, the deletion of a
- * user X' = 0. Exact: every term and every sum is an integer below 2⁵³.
+ * ΔG = X'ᵀW'X' − XᵀWX of changed rows, handed to `write` block by block in order; returns the pairs visited and the
+ * entries written. Both triangles are there. Exact: throws `OVERFLOW` where a sum may reach 2⁵³.
  */
-export function* updateColumns(changes: RowChanges, D: Rows = difference(changes)): Generator<ColumnBlock> {
-  const { before: X, after: Y } = changes;
-  const n = D.n;
-  const Dc = itemColumns(D);
-  const Xc = itemColumns(X);
-  const acc = new Float64Array(n);
-  const seen = new Uint8Array(n);
-  const touched = new Int32Array(n);
-  let count = 0;
+export function rowUpdate(
+  arena: Arena,
+  threads: Threads,
+  changes: RowChanges,
+  write: (block: ColumnBlock) => void,
+  weights?: WeightChanges,
+): { pairs: number; entries: number } {
+  const mark = arena.mark();
+  const { n } = changes.after;
+  const terms = changeTerms(arena, changes, weights);
+  if (terms.bound > Number.MAX_SAFE_INTEGER) {
+    throw new StageError('OVERFLOW', `a Gramian sum may reach ${terms.bound}, expected less than 2^53`);
+  }
+  const wide = terms.bound > 0x7fffffff;
+  const useBase = terms.ones && terms.bound < 2 ** 29;
+  const valueBytes = wide ? 8 : 4;
 
-  // acc += d · row r of M
-  const addRow = (M: Rows, r: number, d: number): void => {
-    for (let e = M.indptr[r]!; e < M.indptr[r + 1]!; e++) {
-      const i = M.indices[e]!;
-      if (seen[i] === 0) {
-        seen[i] = 1;
-        touched[count++] = i;
-      }
-      acc[i]! += d * (M.values ? M.values[e]! : 1);
-    }
-  };
-
-  let indices = new Int32Array(blockEntries + n);
-  let values = new Float64Array(blockEntries + n);
-  let indptr: number[] = [0];
-  let first = 0;
-  let nnz = 0;
+  const most = arena.f64(arena.bytes(8 * n, 'blocks'), n);
+  const work = arena.f64(terms.work, n);
+  let capacity = BUFFER_ENTRIES;
   for (let j = 0; j < n; j++) {
-    count = 0;
-    // ΔG[:,j] = Σ_u d_uj x'_u + Σ_u x_uj d_u
-    for (let e = Dc.indptr[j]!; e < Dc.indptr[j + 1]!; e++) addRow(Y, Dc.rows[e]!, Dc.values![e]!);
-    for (let e = Xc.indptr[j]!; e < Xc.indptr[j + 1]!; e++)
-      addRow(D, Xc.rows[e]!, Xc.values ? Xc.values[e]! : 1);
-    const column = touched.subarray(0, count).sort();
-    for (let k = 0; k < count; k++) {
-      const i = column[k]!;
-      if (acc[i] !== 0) {
-        indices[nnz] = i;
-        values[nnz++] = acc[i]!;
-      }
-      acc[i] = 0;
-      seen[i] = 0;
-    }
-    indptr.push(nnz);
-    if (nnz >= blockEntries || j === n - 1) {
-      yield {
-        first,
-        indptr: Float64Array.from(indptr),
-        indices: indices.subarray(0, nnz),
-        values: values.subarray(0, nnz),
-      };
-      if (j === n - 1) return;
-      indices = new Int32Array(blockEntries + n);
-      values = new Float64Array(blockEntries + n);
-      indptr = [0];
-      first = j + 1;
-      nnz = 0;
+    most[j] = Math.min(work[j]!, n);
+    capacity = Math.max(capacity, most[j]!);
+  }
+  const bounds = arena.bytes(4 * (n + 1), 'blocks');
+  const blocks = arena.kernels.blocks!(n, most.byteOffset, 0, BUFFER_ENTRIES, n, bounds);
+  const bound = arena.i32(bounds, n + 1);
+  const buffers = Math.min(blocks, BUFFERS_A_THREAD * threads.size);
+  const lengths: Address[] = [];
+  const indices: Address[] = [];
+  const values: Address[] = [];
+  for (let b = 0; b < buffers; b++) {
+    lengths.push(arena.bytes(4 * n, 'columns of a segment'));
+    indices.push(arena.bytes(4 * (capacity + SPARE), 'columns of a segment'));
+    values.push(arena.bytes(valueBytes * (capacity + SPARE), 'columns of a segment'));
+  }
+  const fields = lengths.flatMap((l, b) => [l, indices[b]!, values[b]!]);
+  const out = arena.record(fields.length > 0 ? fields : [0], 'columns of a segment');
+  const scratchBytes = scratchBytesOf(n, valueBytes);
+  const scratch = arena.zeros(scratchBytes * threads.size, 'sums of a thread');
+
+  let entries = 0;
+  for (let first = 0; first < blocks; first += buffers) {
+    const tasks = Math.min(buffers, blocks - first);
+    const args = [n, terms.left, terms.right, bounds, first, out];
+    if (useBase) args.push(terms.bound + 1);
+    const kernel = useBase ? 'outerOnes' : wide ? 'outerF64' : 'outerI32';
+    threads.run({ kernel, tasks, args, scratch, scratchBytes });
+    for (let b = 0; b < tasks; b++) {
+      const lo = bound[first + b]!;
+      const length = arena.i32(lengths[b]!, bound[first + b + 1]! - lo);
+      const count = length.reduce((x, y) => x + y, 0);
+      entries += count;
+      const at = values[b]!;
+      write({
+        first: lo,
+        lengths: length,
+        indices: arena.i32(indices[b]!, count),
+        values: wide ? arena.f64(at, count) : arena.i32(at, count),
+      });
     }
   }
+  arena.release(mark);
+  return { pairs: terms.pairs, entries };
 }

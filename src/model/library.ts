@@ -6,10 +6,10 @@ import type { RankedList } from '../connector.js';
 import { StageError } from '../errors.js';
 import { evaluate as evaluateModel, type Metrics } from '../evaluate/metrics.js';
 import { failpoint } from '../failpoint.js';
+import type { GramianInput } from '../fit/fit.js';
 import { type Rows, rowsOf } from '../gramian/rows.js';
 import type { FitOptions } from '../options.js';
 import type { PipelineParts, Progress } from '../parts.js';
-import type { GramianInput } from '../tasks.js';
 import type { Model } from './model.js';
 import { syncDirectory } from './safetensors-header.js';
 import { createScorer, type Scorer } from './score.js';
@@ -52,7 +52,11 @@ export function createModelLibrary(
     mkdirSync(temporary);
     try {
       const path = join(temporary, 'weights.safetensors');
-      const { report, parameters } = await runOnce('fit', { gramian, options: fitOptions, path }, settings);
+      const { report, parameters } = await runOnce(
+        'fit',
+        { gramian, options: fitOptions, path, threads: options.threads, memoryBytes: undefined },
+        settings,
+      );
       const { checksum, bytes } = fileChecksum(path);
       const createdAt = new Date();
       const manifest: Manifest = {
@@ -177,7 +181,7 @@ export function createModelLibrary(
       unknown,
       tested.map(([user, items]) => [id.get(user)!, [...items].sort((a, b) => a - b)]),
     );
-    return evaluateModel(model, concatenate(train, keys.length), test, k);
+    return evaluateModel(model, concatenate(train, keys.length), test, k, { threads: options.threads });
   }
 
   return { removeOrphans, fit, manifestOf, weightsPath, recommend, similar, evaluate };

@@ -25,13 +25,19 @@ export function createPublisher(
     const stop = () => void compute.close();
     signal?.addEventListener('abort', stop, { once: true });
     const path = models.weightsPath(version);
+    const { k } = options.publish;
     const rank = async (ids: readonly string[], rows: Rows): Promise<RankedList[]> => {
       const known = withinModel(rows, keys.length);
-      const top = await compute.run('score', { path, rows: known, k: options.publish.k });
-      return top.map(({ items, scores }, r) => ({
-        id: ids[r]!,
-        items: Array.from(items, i => keys[i]!),
-        scores,
+      const { lengths, items, scores } = await compute.run('score', {
+        path,
+        rows: known,
+        k,
+        threads: options.threads,
+      });
+      return ids.map((id, r) => ({
+        id,
+        items: Array.from(items.subarray(r * k, r * k + lengths[r]!), i => keys[i]!),
+        scores: scores.subarray(r * k, r * k + lengths[r]!),
       }));
     };
     try {

@@ -1,7 +1,8 @@
 /** Dense oracles: the textbook formula on arrays of rows, float64. */
-import type { Lower } from '#src/fit/lower.js';
-import type { Gramian } from '#src/gramian/columns.js';
+
 import type { CsrMatrix, Model } from '#src/model/model.js';
+import type { Gramian } from './plain/columns.js';
+import type { Lower } from './plain/lower.js';
 import { permutation, type Random } from './random.js';
 
 export type Dense = number[][];

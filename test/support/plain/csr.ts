@@ -1,4 +1,4 @@
-import type { CsrMatrix } from './model.js';
+import type { CsrMatrix } from '#src/model/model.js';
 
 /** Aᵀ; its column indices ascend within a row. */
 export function transpose(A: CsrMatrix): CsrMatrix {

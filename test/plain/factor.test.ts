@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { factorize } from '#src/fit/factor.js';
 import { fitOptions } from '#src/options.js';
-import { denseGramian, distance, fromLower, multiply } from '../../support/dense.js';
+import { denseGramian, distance, fromLower, multiply } from '../support/dense.js';
+import { factorize } from '../support/plain/factor.js';
 
 // indefinite: eigenvalues 3 and −1
 const G = [

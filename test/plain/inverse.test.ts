@@ -1,10 +1,10 @@
 /** The approximate inverse of a unit lower triangle, against the dense inverse. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { invert, residualLoss, umrScan } from '#src/fit/inverse.js';
-import type { Lower } from '#src/fit/lower.js';
-import { build, type Dense, distance, fromLower, inverse, multiply } from '../../support/dense.js';
-import { type Random, seeded } from '../../support/random.js';
+import { build, type Dense, distance, fromLower, inverse, multiply } from '../support/dense.js';
+import { invert, residualLoss, umrScan } from '../support/plain/inverse.js';
+import type { Lower } from '../support/plain/lower.js';
+import { type Random, seeded } from '../support/random.js';
 
 function toLower(A: Dense): Lower {
   const indptr = [0];

@@ -1,4 +1,4 @@
-import type { Gramian } from '../gramian/columns.js';
+import type { Gramian } from './columns.js';
 
 /**
  * s_j = ‖G[:,j]‖₂^(−1/2) of the real Gramian, 1 for an empty column, for every item j: the scaling S of

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { Gramian } from '#src/gramian/columns.js';
-import { implicitGramian } from '#src/gramian/implicit.js';
-import { itemColumns } from '#src/gramian/rows.js';
-import { build, type Dense, gramOf } from '../../support/dense.js';
-import { permutation, randomX, rowsOf, seeded } from '../../support/random.js';
+import { build, type Dense, gramOf } from '../support/dense.js';
+import type { Gramian } from '../support/plain/columns.js';
+import { implicitGramian } from '../support/plain/implicit.js';
+import { itemColumns } from '../support/plain/item-columns.js';
+import { permutation, randomX, rowsOf, seeded } from '../support/random.js';
 
 /** G again from its diagonal and its permuted lower triangle. */
 function assemble(gramian: Gramian, order: Int32Array): Dense {

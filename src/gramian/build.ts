@@ -1,0 +1,38 @@
+import { Arena } from '../kernels.js';
+import { Threads } from '../threads.js';
+import type { RowChanges } from './rows.js';
+import { openSegmentWriter, type SegmentFile } from './segment.js';
+import { rowUpdate } from './update.js';
+
+/** Changed rows that are multiplied out where they stand: a few milliseconds of work. */
+const smallRows = 5_000;
+
+/** Whether a change is so small that a thread of its own would cost more than the work. */
+export function isSmall({ before, after }: RowChanges): boolean {
+  const entries = after.indices.length + before.indices.length;
+  if (entries > smallRows) return false;
+  let pairs = 0;
+  for (const { indptr } of [before, after]) {
+    for (let r = 0; r + 1 < indptr.length; r++) pairs += (indptr[r + 1]! - indptr[r]!) ** 2;
+  }
+  return pairs < 1e6;
+}
+
+/** Writes the segment of a change, ΔG; `undefined` when it is empty. */
+export async function buildSegment(
+  directory: string,
+  scale: number,
+  changes: RowChanges,
+  threadCount = 1,
+): Promise<SegmentFile | undefined> {
+  const arena = new Arena();
+  const threads = new Threads(arena, threadCount);
+  const writer = openSegmentWriter(directory, changes.after.n, scale);
+  try {
+    const { entries } = rowUpdate(arena, threads, changes, block => writer.write(block));
+    return entries === 0 ? undefined : writer.finish();
+  } finally {
+    writer.close();
+    await threads.close();
+  }
+}

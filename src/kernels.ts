@@ -1,0 +1,129 @@
+import { readFileSync } from 'node:fs';
+import { StageError } from './errors.js';
+
+/** A byte address in the kernels' memory. */
+export type Address = number;
+
+/** The kernels by name: numbers in (addresses, counts), a number or nothing out. */
+export type KernelExports = Readonly<Record<string, (...args: number[]) => number>>;
+
+const PAGE = 65536;
+/** wasm32 ends here. */
+const MAX_PAGES = 65536;
+/** Every allocation starts a cache line, so that threads never share one by accident. */
+const ALIGN = 64;
+
+let compiled: WebAssembly.Module | undefined;
+
+/** The compiled kernels; reading and compiling happens once a thread. */
+export function kernelModule(): WebAssembly.Module {
+  compiled ??= new WebAssembly.Module(readFileSync(new URL('./kernels.wasm', import.meta.url)));
+  return compiled;
+}
+
+/** Instantiates the kernels over a shared memory. */
+export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): KernelExports {
+  return new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as KernelExports;
+}
+
+/**
+ * The kernels' shared memory as a stack: `mark` and `release` bracket what a stage allocates. It grows on demand
+ * up to its budget; beyond that an allocation throws `MEMORY_BUDGET`. Untouched pages cost nothing.
+ *
+ * Typed arrays of an allocation stay valid while the memory grows, until it is released.
+ */
+export class Arena {
+  readonly memory: WebAssembly.Memory;
+  readonly module: WebAssembly.Module;
+  readonly kernels: KernelExports;
+  readonly limit: number;
+  /** Most bytes in use so far. */
+  peak: number;
+  #top: Address;
+
+  constructor(memoryBytes: number = MAX_PAGES * PAGE) {
+    this.module = kernelModule();
+    this.memory = new WebAssembly.Memory({ initial: 1, maximum: MAX_PAGES, shared: true });
+    this.kernels = instantiate(this.module, this.memory);
+    this.#top = up(this.kernels.heapBase!());
+    this.limit = Math.min(MAX_PAGES * PAGE, this.#top + memoryBytes);
+    this.peak = 0;
+  }
+
+  /** Bytes in use. */
+  get used(): number {
+    return this.#top - up(this.kernels.heapBase!());
+  }
+
+  mark(): Address {
+    return this.#top;
+  }
+
+  /** Frees whatever was allocated since `mark`. */
+  release(mark: Address): void {
+    this.#top = mark;
+  }
+
+  /** `bytes` of uninitialized memory for `what`, on a cache line of its own. */
+  bytes(bytes: number, what: string): Address {
+    const at = this.#top;
+    const end = up(at + bytes);
+    if (end > this.limit) {
+      throw new StageError(
+        'MEMORY_BUDGET',
+        `${what} needs ${bytes} bytes, expected at most ${Math.max(0, this.limit - at)} of the ${this.limit} left`,
+      );
+    }
+    const missing = end - this.memory.buffer.byteLength;
+    if (missing > 0) this.memory.grow(Math.ceil(missing / PAGE));
+    this.#top = end;
+    this.peak = Math.max(this.peak, this.used);
+    return at;
+  }
+
+  /** As `bytes`, all zero. */
+  zeros(bytes: number, what: string): Address {
+    const at = this.bytes(bytes, what);
+    this.u8(at, bytes).fill(0);
+    return at;
+  }
+
+  /** A copy of `array`, or address 0 for none. */
+  copy(array: Int32Array | Float32Array | Float64Array | undefined, what: string): Address {
+    if (array === undefined) return 0;
+    const at = this.bytes(array.byteLength, what);
+    this.u8(at, array.byteLength).set(new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
+    return at;
+  }
+
+  /** A record of int32 fields (counts and addresses), in the order of the kernel's class. */
+  record(fields: readonly number[], what: string): Address {
+    const at = this.bytes(4 * fields.length, what);
+    this.i32(at, fields.length).set(fields.map(field => field | 0));
+    return at;
+  }
+
+  u8(at: Address, length: number): Uint8Array {
+    return new Uint8Array(this.memory.buffer, at, length);
+  }
+
+  i32(at: Address, length: number): Int32Array {
+    return new Int32Array(this.memory.buffer, at, length);
+  }
+
+  f32(at: Address, length: number): Float32Array {
+    return new Float32Array(this.memory.buffer, at, length);
+  }
+
+  f64(at: Address, length: number): Float64Array {
+    return new Float64Array(this.memory.buffer, at, length);
+  }
+
+  i64(at: Address, length: number): BigInt64Array {
+    return new BigInt64Array(this.memory.buffer, at, length);
+  }
+}
+
+function up(address: number): Address {
+  return Math.ceil(address / ALIGN) * ALIGN;
+}

@@ -1,0 +1,18 @@
+export { relabel } from './relabel';
+export { diagonal } from './diagonal';
+export { blocks, pairsBelow } from './work';
+export { norms } from './norms';
+export { normsRounded, normsValued, normsWeighted, normsWeightedValued } from './norms-weighted';
+export { icfF64, icfPacked } from './icf';
+export { consume, produce, stop, sweep } from './pipeline';
+export { residualLoss } from './residual';
+export { nthLargest, umrEmit, umrGather, umrSteps } from './umr';
+export { decoder, encoder, unitLower } from './layers';
+export { outerF64, outerI32, outerOnes } from './outer';
+export { sumF64, sumI32 } from './sum';
+export { score } from './score';
+
+/** First byte that is not the module's own. */
+export function heapBase(): usize {
+  return __heap_base;
+}

@@ -1,0 +1,15 @@
+import { I32s } from './views';
+
+/** Sorts the first n numbers ascending; Shell's sort, which is insertion sort for the short lists it mostly meets. */
+export function ascending(x: I32s, n: i32): void {
+  let gap = 1;
+  while (gap < n / 3) gap = 3 * gap + 1;
+  for (; gap > 0; gap /= 3) {
+    for (let i = gap; i < n; i++) {
+      const v = x[i];
+      let k = i;
+      for (; k >= gap && x[k - gap] > v; k -= gap) x[k] = x[k - gap];
+      x[k] = v;
+    }
+  }
+}

@@ -1,0 +1,34 @@
+import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { type BenchOptions, environment, root, writeResult } from './environment.js';
+import { benchFit } from './fit.js';
+import { benchIngest } from './ingest.js';
+import { benchKernels } from './kernels.js';
+import { benchScale } from './scale.js';
+
+const benches: Readonly<Record<string, (options: BenchOptions) => Promise<object>>> = {
+  kernels: benchKernels,
+  fit: benchFit,
+  scale: benchScale,
+  ingest: benchIngest,
+};
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { json: { type: 'boolean' }, data: { type: 'string' }, runs: { type: 'string' } },
+});
+const bench = benches[positionals[0] ?? ''];
+if (!bench) {
+  process.stderr.write(
+    `usage: npm run -s bench -- ${Object.keys(benches).join('|')} [--json] [--data DIR] [--runs N]\n`,
+  );
+  process.exit(2);
+}
+const measured = await bench({
+  data: resolve(values.data ?? process.env.SANSA_DATA ?? resolve(root, '../shared/data')),
+  runs: Number(values.runs ?? 3),
+  log: line => process.stderr.write(`${line}\n`),
+});
+const result = { bench: positionals[0], environment: environment(), ...measured };
+writeResult(`${positionals[0]}.json`, `${JSON.stringify(result, null, 2)}\n`);
+process.stdout.write(values.json ? `${JSON.stringify(result)}\n` : `${JSON.stringify(result, null, 2)}\n`);
