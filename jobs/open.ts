@@ -2,7 +2,9 @@ import { resolve } from 'node:path';
 import { openState } from '../connectors/duckdb/state.js';
 import { createSignals, createSink, createSource } from '../connectors/registry.js';
 import { type Logger, type SignalSource, silent } from '../src/connector.js';
+import { databaseShare } from '../src/memory.js';
 import { joinPipeline, type Stage } from '../src/pipeline.js';
+import { parseSize } from '../src/size.js';
 import {
   checked,
   type LoadedConfig,
@@ -24,12 +26,28 @@ export async function openPipeline(
   log: Logger = silent,
 ): Promise<Pipeline> {
   const directory = resolve(baseDirectory, config.state);
-  const store = await openState(directory, config.semantics, config.database);
+  const memoryBytes = parseSize(config.memory, 'memory');
+  const { memoryLimit } = config.database;
+  const databaseBytes = memoryLimit
+    ? parseSize(memoryLimit, 'database.memoryLimit')
+    : databaseShare(memoryBytes);
+  const limits = { ...config.database, memoryLimit: `${Math.floor(databaseBytes / 1024)}KiB` };
+  const store = await openState(directory, config.semantics, limits);
   const sources = await Promise.all(config.sources.map(o => createSource(o, baseDirectory)));
   const sinks = await Promise.all(config.sinks.map(o => createSink(o, baseDirectory)));
   const signals = config.signals && (await createSignals(config.signals, baseDirectory));
   const scale = config.semantics.weightScale;
-  const stage = joinPipeline({ directory, store, scale, sources, sinks, options: config, log });
+  const fitMemoryBytes = memoryBytes - databaseBytes;
+  const stage = joinPipeline({
+    directory,
+    store,
+    scale,
+    fitMemoryBytes,
+    sources,
+    sinks,
+    options: config,
+    log,
+  });
   await stage.removeOrphans();
   return {
     ...stage,

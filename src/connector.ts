@@ -178,6 +178,8 @@ export interface StateCounts {
   readonly items: number;
   /** Nonzeros of X. */
   readonly interactions: number;
+  /** Whether X has values other than 1. */
+  readonly valued: boolean;
   /** Σ d_u² over users, the pairs that one pass over XᵀX visits. */
   readonly pairs: number;
 }

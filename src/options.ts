@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
+import { sizePattern } from './size.js';
 
 /** How a model is fitted; the same for the CLI, the configuration and the library. */
 export const fitOptions = z.strictObject({
@@ -59,6 +60,11 @@ export const deadLetterOptions = z.strictObject({
 
 /** Everything that `src/` can be told. */
 export const stageOptions = z.strictObject({
+  memory: z
+    .string()
+    .regex(sizePattern, 'expected a size such as 512MiB')
+    .default('1GiB')
+    .describe('what a fit, with DuckDB, may use beside the fixed base of the runtime'),
   threads: z
     .int()
     .min(1)

@@ -8,6 +8,8 @@ export interface PipelineParts {
   readonly store: StateStore;
   /** Fixed-point scale of the interactions. */
   readonly scale: number;
+  /** What a fit may use: the declared budget less DuckDB's share. */
+  readonly fitMemoryBytes: number;
   readonly sources: readonly Source[];
   readonly sinks: readonly Sink[];
   readonly options: StageOptions;

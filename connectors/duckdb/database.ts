@@ -7,8 +7,8 @@ export const databaseOptions = z.strictObject({
   memoryLimit: z
     .string()
     .regex(/^\d+(\.\d+)?\s*([KMGT]i?)?B$/i, 'expected a size such as 512MB or 2GiB')
-    .default('1GB')
-    .describe('memory DuckDB may use before it spills to `tempDirectory`'),
+    .optional()
+    .describe('memory DuckDB may use before it spills to `tempDirectory`; default: a quarter of `memory`'),
   tempDirectory: z.string().min(1).optional().describe('where DuckDB spills; default: `tmp` beside the file'),
   threads: z.int().min(1).default(2).describe('threads DuckDB may use'),
 });
@@ -28,7 +28,7 @@ export async function openDatabase(
   path: string,
   options: Partial<DatabaseOptions> = {},
 ): Promise<DuckDBInstance> {
-  const { memoryLimit, threads, tempDirectory } = databaseOptions.parse(options);
+  const { memoryLimit = '1GB', threads, tempDirectory } = databaseOptions.parse(options);
   try {
     return await DuckDBInstance.create(path, {
       memory_limit: memoryLimit.replace(/\s/g, ''),

@@ -59,10 +59,10 @@ async function changeRows(
   const n = Number(await scalar(connection, 'SELECT count(*) FROM items'));
   const rows =
     'SELECT "user", item, value FROM matrix SEMI JOIN touched USING ("user") ORDER BY "user", item';
-  const before = await readRows(connection, rows, n, touched);
+  const before = await readRows(connection, rows, n, { users: touched });
   await apply();
   failpoint('fold:applied');
-  const after = await readRows(connection, rows, n, touched);
+  const after = await readRows(connection, rows, n, { users: touched });
   const segment = await build({ before, after });
   failpoint('fold:segment-written');
   if (segment) await insertSegment(connection, segment);

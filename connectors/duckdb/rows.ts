@@ -1,54 +1,73 @@
 import type { DuckDBConnection, DuckDBIntegerVector } from '@duckdb/node-api';
 import type { Rows } from '../../src/gramian/rows.js';
 
+/** An Int32Array that grows as it is filled. */
+class Growing {
+  array: Int32Array;
+  length = 0;
+  constructor(capacity: number) {
+    this.array = new Int32Array(capacity);
+  }
+  push(value: number): void {
+    if (this.length === this.array.length) {
+      const larger = new Int32Array(Math.max(1024, Math.ceil(this.length * 1.5)));
+      larger.set(this.array);
+      this.array = larger;
+    }
+    this.array[this.length++] = value;
+  }
+  /** What was pushed, in a buffer of its own size. */
+  finish(): Int32Array {
+    return this.length === this.array.length ? this.array : this.array.slice(0, this.length);
+  }
+}
+
 /**
  * Reads `SELECT "user", item, value … ORDER BY "user", item` as CSR rows. With `users` given, exactly those
  * rows are made, empty ones too; otherwise one row for each user that occurs. Values that are all 1 are
- * left out.
+ * left out. `expected` entries save growing.
  */
 export async function readRows(
   connection: DuckDBConnection,
   sql: string,
   n: number,
-  users?: Int32Array,
+  { users, expected = 0 }: { readonly users?: Int32Array; readonly expected?: number } = {},
 ): Promise<Rows> {
   const result = await connection.stream(sql);
-  const chunks: { users: Int32Array; items: Int32Array; values: Int32Array }[] = [];
-  let nnz = 0;
-  let ones = true;
+  const items = new Growing(expected);
+  const found = new Growing(0);
+  const starts = new Growing(0);
+  let values: Growing | undefined;
   for (;;) {
     const chunk = await result.fetchChunk();
     if (!chunk || chunk.rowCount === 0) break;
-    const columns = [0, 1, 2].map(c => {
-      const vector = chunk.getColumnVector(c) as DuckDBIntegerVector;
-      return Int32Array.from({ length: chunk.rowCount }, (_, r) => vector.getItem(r) as number);
-    });
-    ones &&= columns[2]!.every(v => v === 1);
-    chunks.push({ users: columns[0]!, items: columns[1]!, values: columns[2]! });
-    nnz += chunk.rowCount;
-  }
-  const indices = new Int32Array(nnz);
-  const values = ones ? undefined : new Int32Array(nnz);
-  const found: number[] = [];
-  const starts: number[] = [];
-  let at = 0;
-  for (const chunk of chunks) {
-    indices.set(chunk.items, at);
-    values?.set(chunk.values, at);
-    for (let r = 0; r < chunk.users.length; r++) {
-      if (chunk.users[r] !== found[found.length - 1]) {
-        found.push(chunk.users[r]!);
-        starts.push(at + r);
+    const [user, item, value] = [0, 1, 2].map(c => chunk.getColumnVector(c) as DuckDBIntegerVector);
+    for (let r = 0; r < chunk.rowCount; r++) {
+      const u = user!.getItem(r)!;
+      const x = value!.getItem(r)!;
+      if (found.length === 0 || u !== found.array[found.length - 1]) {
+        found.push(u);
+        starts.push(items.length);
       }
+      if (x !== 1 && !values) {
+        values = new Growing(Math.max(expected, items.length));
+        values.array.fill(1, 0, items.length);
+        values.length = items.length;
+      }
+      values?.push(x);
+      items.push(item!.getItem(r)!);
     }
-    at += chunk.items.length;
   }
-  if (!users)
-    return { n, users: Int32Array.from(found), indptr: Int32Array.from([...starts, nnz]), indices, values };
+  const nnz = items.length;
+  const indices = items.finish();
+  if (!users) {
+    starts.push(nnz);
+    return { n, users: found.finish(), indptr: starts.finish(), indices, values: values?.finish() };
+  }
   const indptr = new Int32Array(users.length + 1).fill(nnz);
   for (let r = 0, f = 0; r < users.length; r++) {
-    indptr[r] = f < found.length ? starts[f]! : nnz;
-    if (found[f] === users[r]) f++;
+    indptr[r] = f < found.length ? starts.array[f]! : nnz;
+    if (f < found.length && found.array[f] === users[r]) f++;
   }
-  return { n, users, indptr, indices, values };
+  return { n, users, indptr, indices, values: values?.finish() };
 }

@@ -75,7 +75,7 @@ export async function openState(
             WHERE "user" BETWEEN ${ids[0]} AND ${ids[ids.length - 1]} ORDER BY "user", item`;
           yield {
             keys: some.map(k => String(k.key)),
-            rows: await readRows(connection, sql, n, ids),
+            rows: await readRows(connection, sql, n, { users: ids }),
           } satisfies Histories;
         }
       } finally {
@@ -88,7 +88,7 @@ export async function openState(
         const id = await scalar(c, 'SELECT id FROM users WHERE key = ?', [user]);
         if (id === undefined) return undefined;
         const sql = `SELECT "user", item, value FROM matrix WHERE "user" = ${Number(id)} ORDER BY item`;
-        return readRows(c, sql, await items(), Int32Array.of(Number(id)));
+        return readRows(c, sql, await items(), { users: Int32Array.of(Number(id)) });
       }),
 
     itemKeys: n =>
@@ -144,8 +144,9 @@ export async function openState(
           c,
           `SELECT (SELECT count(*) FROM inbox) AS inbox, (SELECT count(*) FROM dead_letters) AS dead,
              (SELECT count(*) FROM users) AS users, (SELECT count(*) FROM items) AS items,
-             coalesce(sum(d), 0)::DOUBLE AS interactions, coalesce(sum(d * d), 0)::DOUBLE AS pairs
-           FROM (SELECT count(*) AS d FROM matrix GROUP BY "user")`,
+             coalesce(sum(d), 0)::DOUBLE AS interactions, coalesce(sum(d * d), 0)::DOUBLE AS pairs,
+             coalesce(max(most), 1) AS most
+           FROM (SELECT count(*) AS d, max(value) AS most FROM matrix GROUP BY "user")`,
         );
         const r = row!;
         return {
@@ -154,6 +155,7 @@ export async function openState(
           users: Number(r.users),
           items: Number(r.items),
           interactions: Number(r.interactions),
+          valued: Number(r.most) !== 1,
           pairs: Number(r.pairs),
         };
       }),

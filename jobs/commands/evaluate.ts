@@ -1,9 +1,12 @@
+import { availableParallelism } from 'node:os';
 import { loadSplit } from '../../connectors/duckdb/split.js';
 import { StageError } from '../../src/errors.js';
 import { evaluate as evaluateModel } from '../../src/evaluate/metrics.js';
 import { fit } from '../../src/fit/fit.js';
+import { databaseShare, planFit } from '../../src/memory.js';
 import { parameters } from '../../src/model/model.js';
 import { fitOptions } from '../../src/options.js';
+import { parseSize } from '../../src/size.js';
 import { type Command, count, wholeNumber } from '../command.js';
 import { checked } from '../config.js';
 import { fitFlags, fitHelp, optionsOfFit } from './fit-flags.js';
@@ -16,6 +19,7 @@ export const evaluate: Command = {
     test: { type: 'string' },
     k: { type: 'string' },
     threads: { type: 'string' },
+    memory: { type: 'string' },
     ...fitFlags,
   },
   help: {
@@ -23,6 +27,7 @@ export const evaluate: Command = {
     test: 'the same, held out',
     k: 'cut-off of the metrics (20)',
     threads: 'threads to use (one a core)',
+    memory: 'what it may use beside the fixed base of the runtime (1GiB)',
     ...fitHelp,
   },
   async run({ values, progress }) {
@@ -32,17 +37,34 @@ export const evaluate: Command = {
     }
     const k = wholeNumber('k', values.k ?? '20');
     const options = checked(fitOptions, optionsOfFit(values), 'options');
-    const threads = values.threads === undefined ? undefined : wholeNumber('threads', values.threads);
+    const requested =
+      values.threads === undefined ? availableParallelism() : wholeNumber('threads', values.threads);
     progress('reading');
-    const { train, test, scale } = await loadSplit(trainPath, testPath);
+    const memoryBytes = parseSize(typeof values.memory === 'string' ? values.memory : '1GiB', '--memory');
+    let threads = requested;
+    const { train, test, scale } = await loadSplit(
+      trainPath,
+      testPath,
+      databaseShare(memoryBytes),
+      counts => {
+        const size = {
+          ...counts,
+          mode: 'implicit',
+          density: options.density,
+          scans: options.scans > 0,
+        } as const;
+        ({ threads } = planFit(size, memoryBytes - 4 * counts.testInteractions, requested));
+      },
+    );
     const started = performance.now();
     const { model, report } = await fit({ mode: 'implicit', rows: train, scale }, options, {
       threads,
+      memoryBytes,
       report: (stage, part) => progress(`fit: ${stage} ${Math.floor(part * 100)}%`),
     });
     const fitted = performance.now();
     progress('scoring');
-    const metrics = await evaluateModel(model, train, test, k, { threads });
+    const metrics = await evaluateModel(model, train, test, k, { threads, memoryBytes });
     const json = {
       [`recall@${k}`]: metrics.recall,
       [`ndcg@${k}`]: metrics.ndcg,

@@ -8,8 +8,10 @@ import { evaluate as evaluateModel, type Metrics } from '../evaluate/metrics.js'
 import { failpoint } from '../failpoint.js';
 import type { GramianInput } from '../fit/fit.js';
 import { type Rows, rowsOf } from '../gramian/rows.js';
+import { planFit } from '../memory.js';
 import type { FitOptions } from '../options.js';
 import type { PipelineParts, Progress } from '../parts.js';
+
 import type { Model } from './model.js';
 import { syncDirectory } from './safetensors-header.js';
 import { createScorer, type Scorer } from './score.js';
@@ -18,7 +20,7 @@ import { loadModel } from './weights-file.js';
 
 /** Makes and reads the models of a state. */
 export function createModelLibrary(
-  { directory: state, store, options }: PipelineParts,
+  { directory: state, store, options, fitMemoryBytes: memoryBytes }: PipelineParts,
   gramianInput: (n: number) => Promise<GramianInput>,
 ) {
   const modelsDirectory = join(state, 'models');
@@ -45,6 +47,14 @@ export function createModelLibrary(
         `expected interactions to fit on, found ${counts.interactions} (${counts.inbox} events wait in the inbox)`,
       );
     }
+    const mode = (await store.gramianMode()) === 'stored' ? 'stored' : 'implicit';
+    const segments = (await store.segments()).length;
+    const { density, scans } = fitOptions;
+    const { threads } = planFit(
+      { ...counts, mode, segments, density, scans: scans > 0 },
+      memoryBytes,
+      options.threads,
+    );
     const keys = await store.itemKeys();
     const gramian = await gramianInput(keys.length);
     const parent = (await store.models()).at(-1)?.version;
@@ -54,7 +64,7 @@ export function createModelLibrary(
       const path = join(temporary, 'weights.safetensors');
       const { report, parameters } = await runOnce(
         'fit',
-        { gramian, options: fitOptions, path, threads: options.threads, memoryBytes: undefined },
+        { gramian, options: fitOptions, path, threads, memoryBytes },
         settings,
       );
       const { checksum, bytes } = fileChecksum(path);

@@ -181,6 +181,7 @@ describe('incremental equals batch', () => {
           directory,
           store,
           scale: 1,
+          fitMemoryBytes: 2 ** 28,
           sources: [],
           sinks: [],
           options: {
