@@ -1,5 +1,6 @@
 import type { DuckDBConnection, DuckDBIntegerVector } from '@duckdb/node-api';
 import type { Rows } from '../../src/gramian/rows.js';
+import { streamRows } from './database.js';
 
 /**
  * Reads `SELECT "user", item, value … ORDER BY "user", item` as CSR rows. With `users` given, exactly those
@@ -12,20 +13,17 @@ export async function readRows(
   n: number,
   users?: Int32Array,
 ): Promise<Rows> {
-  const result = await connection.stream(sql);
   const chunks: { users: Int32Array; items: Int32Array; values: Int32Array }[] = [];
   let nnz = 0;
   let ones = true;
-  for (;;) {
-    const chunk = await result.fetchChunk();
-    if (!chunk || chunk.rowCount === 0) break;
+  for await (const { chunk, rows } of streamRows(connection, sql, 3)) {
     const columns = [0, 1, 2].map(c => {
       const vector = chunk.getColumnVector(c) as DuckDBIntegerVector;
-      return Int32Array.from({ length: chunk.rowCount }, (_, r) => vector.getItem(r) as number);
+      return Int32Array.from({ length: rows }, (_, r) => vector.getItem(r) as number);
     });
     ones &&= columns[2]!.every(v => v === 1);
     chunks.push({ users: columns[0]!, items: columns[1]!, values: columns[2]! });
-    nnz += chunk.rowCount;
+    nnz += rows;
   }
   const indices = new Int32Array(nnz);
   const values = ones ? undefined : new Int32Array(nnz);

@@ -26,7 +26,7 @@ async function loadFile(connection: DuckDBConnection, table: string, path: strin
   const columns = await all(connection, `DESCRIBE SELECT * FROM ${literal(path)}`).catch(error => {
     throw fail(error);
   });
-  const names = columns.map(c => String(c.column_name));
+  const names = columns.map(c => String(c.column_name).toLowerCase());
   for (const needed of ['user', 'item']) {
     if (!names.includes(needed)) {
       throw new StageError(
@@ -36,17 +36,31 @@ async function loadFile(connection: DuckDBConnection, table: string, path: strin
     }
   }
   const weighted = names.includes('weight');
+  const type = weighted ? String(columns[names.indexOf('weight')]!.column_type) : 'DOUBLE';
+  if (!/^(U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL.*)$/.test(type)) {
+    throw new StageError('DATA_INVALID', `${path}: column weight: expected numbers, found ${type}`);
+  }
   await connection
     .run(
       `CREATE TEMP TABLE ${table} AS SELECT "user", item, ${weighted ? 'sum(weight)::DOUBLE' : '1::DOUBLE'} AS weight
-       FROM ${literal(path)} WHERE "user" IS NOT NULL AND item IS NOT NULL GROUP BY "user", item`,
+       FROM ${literal(path)} GROUP BY "user", item`,
     )
     .catch(error => {
       throw fail(error);
     });
+  const nameless = await scalar(
+    connection,
+    `SELECT count(*) FROM ${table} WHERE "user" IS NULL OR item IS NULL`,
+  );
+  if (Number(nameless) > 0) {
+    throw new StageError(
+      'DATA_INVALID',
+      `${path}: columns user, item: expected a value in every row, found ${nameless} pairs without one`,
+    );
+  }
   const bad = await scalar(
     connection,
-    `SELECT count(*) FROM ${table} WHERE NOT (isfinite(weight) AND weight >= 0)`,
+    `SELECT count(*) FROM ${table} WHERE weight IS NULL OR NOT (isfinite(weight) AND weight >= 0)`,
   );
   if (Number(bad) > 0) {
     throw new StageError(
@@ -55,6 +69,17 @@ async function loadFile(connection: DuckDBConnection, table: string, path: strin
     );
   }
   return weighted;
+}
+
+/** Where one file holds numbers and the other text, both become text. */
+async function sameType(connection: DuckDBConnection, column: string): Promise<void> {
+  const types = await all(
+    connection,
+    `SELECT DISTINCT data_type FROM duckdb_columns() WHERE table_name IN ('train', 'test') AND column_name ILIKE ${literal(column)}`,
+  );
+  if (types.length < 2 || !types.some(t => t.data_type === 'VARCHAR')) return;
+  for (const table of ['train', 'test'])
+    await connection.run(`ALTER TABLE ${table} ALTER "${column}" TYPE VARCHAR`);
 }
 
 /**
@@ -71,6 +96,7 @@ export async function loadSplit(trainPath: string, testPath: string, memoryLimit
   try {
     const weighted = await loadFile(connection, 'train', trainPath);
     await loadFile(connection, 'test', testPath);
+    for (const column of ['user', 'item']) await sameType(connection, column);
     const fractional =
       weighted &&
       Number(await scalar(connection, 'SELECT count(*) FROM train WHERE weight <> round(weight)')) > 0;
