@@ -47,7 +47,9 @@ function help(name?: string): string {
       'sansa-stream COMMAND --help says more.',
     ].join('\n');
   }
-  const flags = Object.entries(command.help ?? {}).map(([flag, text]) => `  --${flag.padEnd(18)} ${text}`);
+  const flags = Object.keys(command.options ?? {}).map(
+    flag => `  --${flag.padEnd(18)} ${command.help?.[flag] ?? ''}`,
+  );
   return [
     `usage: sansa-stream ${name} ${command.usage} [--json]`,
     '',
@@ -68,6 +70,8 @@ async function main(argv: readonly string[]): Promise<number> {
   const stop = new AbortController();
   const onSignal = () => stop.abort();
   process.once('SIGTERM', onSignal).once('SIGINT', onSignal);
+  // A reader that has gone, as of `… | head`, is no failure.
+  process.stdout.on('error', () => process.exit());
   let pipeline: Pipeline | undefined;
   try {
     const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
@@ -84,7 +88,10 @@ async function main(argv: readonly string[]): Promise<number> {
     let loaded: LoadedConfig | undefined;
     const config = (): LoadedConfig => {
       if (typeof values.config !== 'string')
-        throw new StageError('USAGE', `${name}: expected -c FILE, found nothing`);
+        throw new StageError(
+          'USAGE',
+          `${name}: expected -c FILE, found nothing; usage: sansa-stream ${name} ${command.usage}`,
+        );
       loaded ??= loadConfig(values.config);
       return loaded;
     };
@@ -124,17 +131,31 @@ async function main(argv: readonly string[]): Promise<number> {
 }
 
 function parse(command: Command, name: string, args: readonly string[]) {
+  const options = { ...command.options, ...common };
+  const wrong = (what: string) =>
+    new StageError('USAGE', `${name}: ${what}; usage: sansa-stream ${name} ${command.usage}`);
+  let parsed: ReturnType<typeof parseArgs<{ options: typeof options; allowPositionals: true; strict: true }>>;
   try {
-    return parseArgs({
-      args: [...args],
-      options: { ...command.options, ...common },
-      allowPositionals: true,
-      strict: true,
-    });
+    parsed = parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
   } catch (error) {
-    const [line] = (error as Error).message.split('. ');
-    throw new StageError('USAGE', `${name}: ${line}; usage: sansa-stream ${name} ${command.usage}`);
+    const [line = ''] = (error as Error).message.split('. ');
+    const accepted = Object.keys(options).map(flag => `--${flag}`);
+    throw wrong(
+      /^Unknown option/.test(line)
+        ? `${line.toLowerCase()}, expected one of ${accepted.join(', ')}`
+        : line.replace(/^Option/, 'option'),
+    );
   }
+  if (parsed.values.help) return parsed;
+  const expected = command.arguments ?? [];
+  const missing = expected[parsed.positionals.length];
+  if (missing !== undefined && !missing.startsWith('[')) throw wrong(`expected ${missing}, found nothing`);
+  const extra = parsed.positionals[expected.length];
+  if (extra !== undefined)
+    throw wrong(
+      `expected ${expected.length === 0 ? 'no argument' : `only ${expected.join(' ')}`}, found ${JSON.stringify(extra)}`,
+    );
+  return parsed;
 }
 
 process.exitCode = await main(process.argv.slice(2));

@@ -35,6 +35,8 @@ export interface Command {
   readonly summary: string;
   /** How it is called, after its name. */
   readonly usage: string;
+  /** Its arguments by name, in order; `[NAME]` may be left out. */
+  readonly arguments?: readonly string[];
   readonly options?: NonNullable<ParseArgsConfig['options']>;
   /** What each option does, for the help. */
   readonly help?: Readonly<Record<string, string>>;

@@ -54,7 +54,17 @@ export const pipelineOptions = stageOptions.extend({
   state: z.string().min(1).default('./state').describe('state directory'),
   semantics: semanticsOptions.prefault({}),
   database: databaseOptions.prefault({}),
-  sources: z.array(sourceOptions).default([]),
+  sources: z
+    .array(sourceOptions)
+    .superRefine((sources, context) => {
+      const names = sources.map(s => s.name);
+      names.forEach((name, k) => {
+        if (names.indexOf(name) === k) return;
+        const message = `expected a name of its own, found ${JSON.stringify(name)} as in sources.${names.indexOf(name)}`;
+        context.addIssue({ code: 'custom', path: [k, 'name'], message });
+      });
+    })
+    .default([]),
   sinks: z.array(sinkOptions).default([]),
   signals: signalOptions.optional(),
   schedule: scheduleOptions.prefault({}),
@@ -63,34 +73,63 @@ export const pipelineOptions = stageOptions.extend({
 export type PipelineOptions = z.input<typeof pipelineOptions>;
 export type PipelineConfig = z.output<typeof pipelineOptions>;
 
-/** Replaces `${VAR}` and `${VAR:default}` in every string. A variable that is unset and has no default is an error. */
+/**
+ * Replaces `${VAR}` and `${VAR:default}` in every string; `replaced` gets the paths of those strings. A variable
+ * that is unset and has no default is an error.
+ */
 export function interpolate(
   value: unknown,
   env: NodeJS.ProcessEnv,
-  path: readonly (string | number)[] = [],
+  replaced: Set<string>,
+  file: string,
+  path: readonly PropertyKey[] = [],
 ): unknown {
+  const inside = (v: unknown, key: PropertyKey) => interpolate(v, env, replaced, file, [...path, key]);
   if (typeof value === 'string') {
-    const whole = /^\$\{([A-Za-z_]\w*)(?::([^}]*))?\}$/.test(value);
     const text = value.replace(/\$\{([A-Za-z_]\w*)(?::([^}]*))?\}/g, (_, name: string, fallback?: string) => {
       const found = env[name] ?? fallback;
       if (found === undefined) {
         throw new StageError(
           'CONFIG_INVALID',
-          `${path.join('.')}: variable ${name} is not set; set it or write \${${name}:default}`,
+          `${file}: ${shownPath(path)}: variable ${name} is not set; set it or write \${${name}:default}`,
         );
       }
+      replaced.add(shownPath(path));
       return found;
     });
-    // A value that is one variable may be a number or a boolean.
-    if (whole && /^(-?\d+(\.\d+)?(e[+-]?\d+)?|true|false)$/i.test(text))
-      return JSON.parse(text.toLowerCase());
     return text;
   }
-  if (Array.isArray(value)) return value.map((v, k) => interpolate(v, env, [...path, k]));
+  if (Array.isArray(value)) return value.map(inside);
   if (typeof value === 'object' && value !== null) {
-    return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, interpolate(v, env, [...path, k])]));
+    return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, inside(v, k)]));
   }
   return value;
+}
+
+const shownPath = (path: readonly PropertyKey[]): string => path.map(String).join('.') || '(top level)';
+
+/** `text` as the number or the boolean that a schema expects, if it reads as one. */
+function reread(text: string, expected: string): number | boolean | undefined {
+  if (expected === 'boolean') return text === 'true' ? true : text === 'false' ? false : undefined;
+  const number = text.trim() === '' ? Number.NaN : Number(text);
+  return ['number', 'int'].includes(expected) && Number.isFinite(number) ? number : undefined;
+}
+
+/**
+ * A variable's text becomes a number or a boolean where the schema expects one, and stays text where it does
+ * not (a directory may be called 2024). Changes `input`; returns whether there was such a place.
+ */
+function rereadVariables(input: unknown, issues: readonly z.core.$ZodIssue[], replaced: ReadonlySet<string>) {
+  let changed = false;
+  for (const issue of issues) {
+    if (issue.code !== 'invalid_type' || !replaced.has(shownPath(issue.path))) continue;
+    const value = reread(String(at(input, issue.path)), issue.expected);
+    if (value === undefined) continue;
+    const parent = at(input, issue.path.slice(0, -1)) as Record<PropertyKey, unknown>;
+    parent[issue.path.at(-1)!] = value;
+    changed = true;
+  }
+  return changed;
 }
 
 function at(input: unknown, path: readonly PropertyKey[]): unknown {
@@ -101,38 +140,88 @@ function at(input: unknown, path: readonly PropertyKey[]): unknown {
   return value;
 }
 
-const shown = (value: unknown): string => (value === undefined ? 'nothing' : JSON.stringify(value));
+function shown(value: unknown): string {
+  if (value === undefined) return 'nothing';
+  const text = typeof value === 'number' ? String(value) : JSON.stringify(value);
+  return text.length > 120 ? `${text.slice(0, 120)}…` : text;
+}
+
+/** The object schema that takes the value at `path`, through defaults, arrays and unions told apart by a key. */
+function objectAt(
+  schema: z.core.$ZodType,
+  path: readonly PropertyKey[],
+  input: unknown,
+): z.ZodObject | undefined {
+  const def: object = schema._zod.def;
+  const inside = (next: unknown) => objectAt(next as z.core.$ZodType, path, input);
+  if (schema instanceof z.ZodObject) {
+    const [key, ...rest] = path;
+    if (key === undefined) return schema;
+    const next = schema.shape[String(key)];
+    return next && objectAt(next, rest, at(input, [key]));
+  }
+  if (schema instanceof z.ZodArray)
+    return objectAt(schema.element, path.slice(1), at(input, path.slice(0, 1)));
+  if (schema instanceof z.ZodDiscriminatedUnion) {
+    const key = schema.def.discriminator;
+    const options = schema.options as readonly z.ZodObject[];
+    return inside(options.find(o => o.shape[key]?.safeParse(at(input, [key])).success) ?? options[0]);
+  }
+  if (schema instanceof z.ZodPipe) return inside(schema.def.in);
+  return 'innerType' in def ? inside(def.innerType) : undefined;
+}
 
 /** One line for each mistake: the path, what is accepted, what was found. */
-function describeIssue(issue: z.core.$ZodIssue, input: unknown): string {
-  const path = issue.path.map(String).join('.') || '(top level)';
+function describeIssue(issue: z.core.$ZodIssue, schema: z.ZodType, input: unknown): string {
+  const path = shownPath(issue.path);
+  const found = `found ${shown(at(input, issue.path))}`;
   switch (issue.code) {
-    case 'unrecognized_keys':
-      return `${path}: unknown setting ${issue.keys.map(k => JSON.stringify(k)).join(', ')}`;
+    case 'unrecognized_keys': {
+      const accepted = Object.keys(objectAt(schema, issue.path, input)?.shape ?? {}).join(', ');
+      return `${path}: expected only ${accepted}, found ${issue.keys.map(k => JSON.stringify(k)).join(', ')}`;
+    }
     case 'invalid_value':
-      return `${path}: expected one of ${issue.values.map(shown).join(', ')}, found ${shown(at(input, issue.path))}`;
+      return `${path}: expected one of ${issue.values.map(shown).join(', ')}, ${found}`;
     case 'invalid_type':
-      return `${path}: expected ${issue.expected}, found ${shown(at(input, issue.path))}`;
+      return `${path}: expected ${kinds[issue.expected] ?? issue.expected}, ${found}`;
+    case 'custom':
+      return `${path}: ${issue.message}${issue.message.includes('found') ? '' : `, ${found}`}`;
     case 'invalid_union': {
-      const options =
-        'options' in issue && Array.isArray(issue.options) ? ` (${issue.options.map(shown).join(', ')})` : '';
-      return `${path}: expected a known type${options}, found ${shown(at(input, issue.path))}`;
+      const options = 'options' in issue && Array.isArray(issue.options) ? issue.options.map(shown) : [];
+      return `${path}: expected one of ${options.join(', ')}, ${found}`;
     }
     default:
-      return `${path}: ${issue.message.replace(/^Too (small|big): /, '').replace(/^Invalid input: /, '')}, found ${shown(at(input, issue.path))}`;
+      return `${path}: ${issue.message.replace(/^Too (small|big): /, '').replace(/^Invalid input: /, '')}, ${found}`;
   }
 }
 
-/** Validates settings against a schema; `CONFIG_INVALID` lists every mistake, one a line. */
-export function checked<S extends z.ZodType>(schema: S, input: unknown, where: string): z.output<S> {
-  const result = schema.safeParse(input, { reportInput: true });
+/** What people call the types of a schema. */
+const kinds: Readonly<Record<string, string>> = {
+  object: 'settings (key: value)',
+  array: 'a list',
+  string: 'text',
+  number: 'a number',
+  int: 'a whole number',
+  boolean: 'true or false',
+};
+
+/**
+ * Validates settings against a schema; `CONFIG_INVALID` lists every mistake, one a line. `replaced` are the
+ * paths of `input` whose text came from variables.
+ */
+export function checked<S extends z.ZodType>(
+  schema: S,
+  input: unknown,
+  where: string,
+  replaced: ReadonlySet<string> = new Set(),
+): z.output<S> {
+  let result = schema.safeParse(input, { reportInput: true });
+  if (!result.success && rereadVariables(input, result.error.issues, replaced))
+    result = schema.safeParse(input, { reportInput: true });
   if (result.success) return result.data;
-  const lines = result.error.issues.map(issue => `${where}: ${describeIssue(issue, input)}`);
+  const lines = result.error.issues.map(issue => `${where}: ${describeIssue(issue, schema, input)}`);
   throw new StageError('CONFIG_INVALID', lines.join('\n'));
 }
-
-/** Accepted values of a key, for the message about a key that does not exist. */
-export const acceptedKeys = (schema: z.ZodObject): string => Object.keys(schema.shape).join(', ');
 
 /** A configuration with the directory that its relative paths start from. */
 export interface LoadedConfig {
@@ -151,17 +240,22 @@ export function loadConfig(file: string, env: NodeJS.ProcessEnv = process.env): 
       `${file}: expected a readable file (${(cause as NodeJS.ErrnoException).code})`,
     );
   }
-  const document = parseDocument(text);
-  const [problem] = document.errors;
-  if (problem) throw new StageError('CONFIG_INVALID', `${file}: ${problem.message.split('\n')[0]}`);
-  const input = interpolate(document.toJS() ?? {}, env);
-  const config = checked(pipelineOptions, input, file);
-  const names = config.sources.map(s => s.name);
-  const twice = names.find((n, k) => names.indexOf(n) !== k);
-  if (twice)
-    throw new StageError(
+  const replaced = new Set<string>();
+  const input = interpolate(parseYaml(text, file) ?? {}, env, replaced, file);
+  return { config: checked(pipelineOptions, input, file, replaced), baseDirectory: dirname(resolve(file)) };
+}
+
+function parseYaml(text: string, file: string): unknown {
+  const problem = (message: string) =>
+    new StageError(
       'CONFIG_INVALID',
-      `${file}: sources: expected different names, found ${twice} twice`,
+      `${file}: expected YAML, found: ${message.split('\n')[0]!.replace(/:$/, '')}`,
     );
-  return { config, baseDirectory: dirname(resolve(file)) };
+  const document = parseDocument(text, { logLevel: 'error' });
+  if (document.errors[0]) throw problem(document.errors[0].message);
+  try {
+    return document.toJS();
+  } catch (error) {
+    throw problem((error as Error).message);
+  }
 }

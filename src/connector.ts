@@ -50,6 +50,8 @@ export interface Source {
   connect(positions: readonly Position[]): Promise<void>;
   /** The next records, or `undefined` when there are none now (a later call may find some). */
   read(): Promise<Read | undefined>;
+  /** What came up since this was last called that a person should know: records that will never be read, say. */
+  warnings?(): readonly string[];
   close(): Promise<void>;
 }
 

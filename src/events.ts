@@ -20,10 +20,24 @@ interface Rejection {
 
 const isRejection = (x: unknown): x is Rejection => typeof x === 'object' && x !== null && 'code' in x;
 const absent = (x: unknown): x is null | undefined => x === null || x === undefined;
-const describe = (x: unknown): string =>
-  typeof x === 'string'
-    ? JSON.stringify(x.length > 40 ? `${x.slice(0, 40)}…` : x)
-    : `${typeof x} ${String(x)}`;
+const short = (text: string): string => (text.length > 40 ? `${text.slice(0, 40)}…` : text);
+
+/** A value in a message: short, and without calling code of the value (a record may carry its own `toString`). */
+function describe(x: unknown): string {
+  if (typeof x === 'string') return JSON.stringify(short(x));
+  if (Array.isArray(x)) return 'an array';
+  if (x instanceof Date) return 'an invalid date';
+  return typeof x === 'object' ? 'an object' : short(`${typeof x} ${String(x)}`);
+}
+
+/** Text that is a decimal number and nothing else, as a CSV column of mixed content or a JSON string holds it. */
+const decimal = /^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$/i;
+/** Numbers, big integers and decimal text as a number; `undefined` for anything else. */
+function numeric(x: unknown): number | undefined {
+  if (typeof x === 'bigint') return Number(x);
+  if (typeof x === 'string') return x.length < 400 && decimal.test(x) ? Number(x) : undefined;
+  return typeof x === 'number' ? x : undefined;
+}
 
 function identifier(x: unknown, field: string): string | Rejection {
   if (typeof x === 'number' ? Number.isSafeInteger(x) : typeof x === 'bigint') return String(x);
@@ -49,8 +63,8 @@ function identifier(x: unknown, field: string): string | Rejection {
 
 function fixedPoint(x: unknown, scale: number): number | Rejection {
   if (absent(x)) return scale;
-  const w = typeof x === 'bigint' ? Number(x) : x;
-  if (typeof w !== 'number' || !Number.isFinite(w)) {
+  const w = numeric(x);
+  if (w === undefined || !Number.isFinite(w)) {
     return { code: 'weight-type', reason: `weight: expected a finite number, found ${describe(x)}` };
   }
   if (w < 0) return { code: 'weight-negative', reason: `weight: expected a number ≥ 0, found ${w}` };
@@ -75,16 +89,27 @@ function operation(x: unknown): number | Rejection {
     : { code: 'op-unknown', reason: `op: expected add, remove or set, found ${describe(x)}` };
 }
 
+/** ISO 8601 date, or date and time; what `Date.parse` takes beyond it ("foo 1" is 2001) is no time. */
+const iso = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d)?)(?:[.,](\d{1,9}))?\s*(Z|[+-]\d\d(?::?\d\d)?)?)?$/i;
+
+/** Epoch ms of ISO 8601 text; a time without an offset is UTC, whatever the zone of this process. */
+function parseTime(text: string): number {
+  const [, date, time, fraction = '0', offset = 'Z'] = iso.exec(text.trim()) ?? [];
+  const day = Date.parse(`${date}T00:00:00Z`);
+  // 31 April is not 1 May
+  if (Number.isNaN(day) || new Date(day).toISOString().slice(0, 10) !== date) return Number.NaN;
+  if (time === undefined) return day;
+  const zone =
+    offset.toUpperCase() === 'Z' ? 'Z' : `${offset.slice(0, 3)}:${offset.slice(3).replace(':', '') || '00'}`;
+  return Date.parse(
+    `${date}T${time.length === 5 ? `${time}:00` : time}.${fraction.padEnd(3, '0').slice(0, 3)}${zone}`,
+  );
+}
+
 function eventTime(x: unknown): number | Rejection {
   if (absent(x)) return 0;
   const t =
-    typeof x === 'number'
-      ? x
-      : typeof x === 'bigint'
-        ? Number(x)
-        : x instanceof Date
-          ? x.getTime()
-          : Date.parse(String(x));
+    numeric(x) ?? (x instanceof Date ? x.getTime() : typeof x === 'string' ? parseTime(x) : Number.NaN);
   if (Math.abs(t) <= 8.64e15) return Math.trunc(t);
   return {
     code: 'ts-invalid',

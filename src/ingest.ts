@@ -13,8 +13,11 @@ export interface IngestSummary {
 /** Moves records from the sources into the inbox. */
 export function createIngest({ store, scale, sources, options, log }: PipelineParts) {
   /** Reads one batch of `source` into the inbox: decode, append with the position, acknowledge. */
-  async function ingestOnce(source: Source): Promise<(IngestSummary & { read: number }) | undefined> {
+  async function ingestOnce(
+    source: Source,
+  ): Promise<{ events: number; deadLetters: number; read: number } | undefined> {
     const read = await source.read();
+    for (const warning of source.warnings?.() ?? []) log.warn({ source: source.name }, warning);
     if (!read) return undefined;
     failpoint('ingest:read');
     const { events, dead } = decodeEvents(read.records, scale);
@@ -28,41 +31,54 @@ export function createIngest({ store, scale, sources, options, log }: PipelinePa
     return { events: fresh, deadLetters: dead.length, read: read.records.length };
   }
 
-  /** Takes in everything the sources have now, or until `signal` aborts. Stops above the tolerance. */
+  /**
+   * Takes in everything the sources have now, or until `signal` aborts. Stops above the tolerance. A source
+   * that cannot be read does not keep the others from being read: its error is thrown behind them.
+   */
   async function ingest(signal?: AbortSignal, progress?: (total: number) => void): Promise<IngestSummary> {
-    let events = 0;
-    let deadLetters = 0;
-    let read = 0;
-    for (const source of sources) {
+    const total = { events: 0, deadLetters: 0, read: 0 };
+    const failures: StageError[] = [];
+    const drain = async (source: Source): Promise<void> => {
       await source.connect(await store.positions(source.name));
       try {
         for (;;) {
           signal?.throwIfAborted();
           const batch = await ingestOnce(source);
           if (!batch) break;
-          events += batch.events;
-          deadLetters += batch.deadLetters;
-          read += batch.read;
-          progress?.(read);
-          assertTolerance(deadLetters, read);
+          total.events += batch.events;
+          total.deadLetters += batch.deadLetters;
+          total.read += batch.read;
+          progress?.(total.read);
+          assertTolerance(total.deadLetters, total.read);
         }
       } finally {
         await source.close();
       }
+    };
+    for (const source of sources) {
+      try {
+        await drain(source);
+      } catch (error) {
+        if (!(error instanceof StageError && error.code === 'SOURCE_UNREADABLE')) throw error;
+        failures.push(error);
+      }
     }
-    return { events, deadLetters };
+    if (failures.length === 1) throw failures[0];
+    if (failures.length > 1)
+      throw new StageError('SOURCE_UNREADABLE', failures.map(f => f.message).join('\n'), { cause: failures });
+    return { events: total.events, deadLetters: total.deadLetters };
   }
 
+  /** Refuses more dead letters than `deadLetters.tolerance` allows among `read` records. */
   function assertTolerance(deadLetters: number, read: number): void {
     const { tolerance } = options.deadLetters;
-    const limit =
-      tolerance < 1 ? Math.max(tolerance * read, read < 1000 ? Number.POSITIVE_INFINITY : 0) : tolerance;
-    if (deadLetters > limit) {
-      throw new StageError(
-        'TOLERANCE_EXCEEDED',
-        `${deadLetters} of ${read} records became dead letters, deadLetters.tolerance allows ${tolerance}`,
-      );
-    }
+    // A share of a few records says nothing, unless it is none at all.
+    const tooFew = tolerance > 0 && tolerance < 1 && read < 1000;
+    if (tooFew || deadLetters <= (tolerance < 1 ? tolerance * read : tolerance)) return;
+    throw new StageError(
+      'TOLERANCE_EXCEEDED',
+      `${deadLetters} of ${read} records became dead letters, deadLetters.tolerance allows ${tolerance}`,
+    );
   }
 
   return { ingestOnce, ingest, assertTolerance };

@@ -54,7 +54,7 @@ export const deadLetterOptions = z.strictObject({
     .min(0)
     .default(0.5)
     .describe(
-      'stop when more records than this are rejected: below 1 a share (of 1,000 records or more), else a count',
+      'stop when more records than this are rejected: 0 none, below 1 a share (of 1,000 records or more), else a count',
     ),
 });
 

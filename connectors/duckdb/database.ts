@@ -1,4 +1,9 @@
-import { type DuckDBConnection, DuckDBInstance, type DuckDBValue } from '@duckdb/node-api';
+import {
+  type DuckDBConnection,
+  type DuckDBDataChunk,
+  DuckDBInstance,
+  type DuckDBValue,
+} from '@duckdb/node-api';
 import { z } from 'zod';
 import { StageError } from '../../src/errors.js';
 
@@ -17,11 +22,21 @@ export type DatabaseOptions = z.output<typeof databaseOptions>;
 /** A row as plain JavaScript values, by column name. */
 export type Row = Record<string, unknown>;
 
-/** First line of a DuckDB error, without its kind. */
+/** A DuckDB error in a line, without its kind. */
 export function reason(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error);
-  return text.split('\n', 1)[0]!.replace(/^[A-Z][A-Za-z ]*Error: /, '');
+  const [first = '', ...rest] = (error instanceof Error ? error.message : String(error)).split('\n');
+  const line = first.replace(/^Failed to extract statements: /, '').replace(/^[A-Z][A-Za-z ]*Error: /, '');
+  if (!line.startsWith('CSV Error on Line')) return line;
+  // What went wrong in a CSV file, and in which, stands further down.
+  const file = rest.map(l => /^\s*file = (.*)/.exec(l)?.[1]).find(Boolean);
+  const what = rest.find(l => !/^Original Line/.test(l) && /^[A-Z]/.test(l));
+  const remedy = 'read_csv(…, ignore_errors = true) or all_varchar = true reads past it';
+  return `${file ? `${file}: ` : ''}${line}${what ? `: ${what.replace(/\.$/, '')}` : ''}; ${remedy}`;
 }
+
+/** Whether DuckDB could not open a file because another process has it; a damaged "block" is another matter. */
+export const isLocked = (error: unknown): boolean =>
+  /could not set lock|conflicting lock|being used by another process/i.test(reason(error));
 
 /** Opens a database file (or `:memory:`) under the given limits. `STATE_LOCKED` when another process has it. */
 export async function openDatabase(
@@ -37,7 +52,7 @@ export async function openDatabase(
     });
   } catch (error) {
     const text = reason(error);
-    if (/lock/i.test(text)) {
+    if (isLocked(error)) {
       throw new StageError(
         'STATE_LOCKED',
         `${path}: another process has this file open (${text.replace(/^.*?: /, '')})`,
@@ -65,6 +80,36 @@ export async function scalar(
 ): Promise<unknown> {
   const reader = await connection.runAndReadAll(sql, [...values]);
   return reader.getRowsJS()[0]?.[0] ?? undefined;
+}
+
+/** Some rows of a streamed result: the first `rows` of `chunk`. */
+export interface StreamedChunk {
+  readonly chunk: DuckDBDataChunk;
+  readonly rows: number;
+}
+
+/**
+ * Streams the rows of `sql`, which gives `columns` columns. The client reports a result that fails on its way
+ * (a damaged page, a value that does not convert, no memory) like one that has come to its end, so a row of our
+ * own marks the end: UNION ALL keeps the order of rows.
+ */
+export async function* streamRows(
+  connection: DuckDBConnection,
+  sql: string,
+  columns: number,
+  values: readonly DuckDBValue[] = [],
+): AsyncGenerator<StreamedChunk> {
+  const last = `SELECT ${'NULL, '.repeat(columns)}true`;
+  const result = await connection.stream(`SELECT *, false FROM (${sql}) UNION ALL ${last}`, [...values]);
+  for (;;) {
+    const chunk = await result.fetchChunk();
+    if (!chunk || chunk.rowCount === 0) break;
+    const ended = chunk.getColumnVector(columns).getItem(chunk.rowCount - 1) === true;
+    yield { chunk, rows: ended ? chunk.rowCount - 1 : chunk.rowCount };
+    if (ended) return;
+  }
+  await connection.run(sql, [...values]); // fails again, and says why
+  throw new Error('the result of the query ended before its last row');
 }
 
 /** Runs `body` in one transaction: committed if it returns, rolled back if it throws. */

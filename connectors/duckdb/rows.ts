@@ -1,5 +1,6 @@
 import type { DuckDBConnection, DuckDBIntegerVector } from '@duckdb/node-api';
 import type { Rows } from '../../src/gramian/rows.js';
+import { streamRows } from './database.js';
 
 /** An Int32Array that grows as it is filled. */
 class Growing {
@@ -33,16 +34,13 @@ export async function readRows(
   n: number,
   { users, expected = 0 }: { readonly users?: Int32Array; readonly expected?: number } = {},
 ): Promise<Rows> {
-  const result = await connection.stream(sql);
   const items = new Growing(expected);
   const found = new Growing(0);
   const starts = new Growing(0);
   let values: Growing | undefined;
-  for (;;) {
-    const chunk = await result.fetchChunk();
-    if (!chunk || chunk.rowCount === 0) break;
+  for await (const { chunk, rows } of streamRows(connection, sql, 3)) {
     const [user, item, value] = [0, 1, 2].map(c => chunk.getColumnVector(c) as DuckDBIntegerVector);
-    for (let r = 0; r < chunk.rowCount; r++) {
+    for (let r = 0; r < rows; r++) {
       const u = user!.getItem(r)!;
       const x = value!.getItem(r)!;
       if (found.length === 0 || u !== found.array[found.length - 1]) {

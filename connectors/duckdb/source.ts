@@ -1,14 +1,10 @@
+import { createHash } from 'node:crypto';
 import { resolve } from 'node:path';
-import {
-  type DuckDBConnection,
-  type DuckDBDataChunk,
-  DuckDBInstance,
-  type DuckDBResult,
-} from '@duckdb/node-api';
+import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import { z } from 'zod';
 import type { Position, Read, RecordBatch, Source } from '../../src/connector.js';
 import { StageError } from '../../src/errors.js';
-import { literal, reason } from './database.js';
+import { all, literal, reason, type StreamedChunk, streamRows } from './database.js';
 import { attachWarehouse } from './warehouse.js';
 
 /** A query over a DuckDB file, or over Parquet and CSV files, whose rows are events. */
@@ -32,58 +28,92 @@ export const duckdbSourceOptions = z.strictObject({
       'column that grows from row to row; without it, the query must give its rows in a stable order',
     ),
   batchSize: z.int().min(1).max(1_000_000).default(50_000).describe('rows of one transaction'),
+  checkMs: z
+    .int()
+    .min(0)
+    .default(60_000)
+    .describe('how often rows that came too late for the cursor are looked for, in milliseconds'),
 });
 export type DuckdbSourceOptions = z.output<typeof duckdbSourceOptions>;
 
 const fields = ['user', 'item', 'weight', 'op', 'ts', 'id'] as const;
 type Field = (typeof fields)[number];
 
-/** Where a read ended: the cursor's value as text, and how many rows with that value were taken. */
+/** Rows with the border's cursor that a token remembers one by one. */
+const mostTies = 10_000;
+
+/** Where a read ended. */
 interface Token {
+  /** The cursor's value at the border, as text. */
   readonly cursor: string;
+  /** How many rows with that value were taken. */
   readonly taken: number;
+  /** Their fingerprints, up to `mostTies`: rows that join them later are then told from them, wherever they sort. */
+  readonly ties?: readonly string[] | undefined;
+  /** Rows up to the border that are accounted for: taken, or warned of. */
+  readonly known: number;
 }
 
 const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
+const fingerprint = (row: string): string => createHash('md5').update(row).digest('base64url').slice(0, 12);
 
-/** Expressions that bring each field to a type the stage reads fast: text, double, epoch milliseconds. */
-function project(types: ReadonlyMap<string, string>, names: ReadonlyMap<Field, string>): string {
-  return fields
-    .filter(f => names.has(f))
-    .map(f => {
-      const column = quoted(names.get(f)!);
-      const type = types.get(names.get(f)!)!;
-      if (f === 'ts' && /TIMESTAMP|DATE/.test(type)) return `epoch_ms(${column}::TIMESTAMP)::DOUBLE AS ts`;
-      if (f === 'weight' && /DECIMAL|INT|FLOAT|DOUBLE/.test(type)) return `${column}::DOUBLE AS weight`;
-      if (f === 'ts' && /INT|DOUBLE|FLOAT|DECIMAL/.test(type)) return `${column}::DOUBLE AS ts`;
-      return `${column}::VARCHAR AS ${quoted(f)}`;
-    })
-    .join(', ');
+const nested = /\[\d*\]$|^(STRUCT|MAP|UNION)\(/;
+const exactNumber = /^(DECIMAL\(.*|U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER)$/;
+const floating = /^(FLOAT|DOUBLE)$/;
+const moment = /^(TIMESTAMP|DATE)/;
+
+/**
+ * The expression that brings a column to a type the stage reads fast: text, double, epoch milliseconds.
+ * A floating identifier stays a number, so that 7.0 is "7" and NaN is refused.
+ */
+function project(field: Field, name: string, type: string): string {
+  const column = quoted(name);
+  if (field === 'ts' && moment.test(type)) {
+    const instant = type === 'TIMESTAMP WITH TIME ZONE' ? column : `${column}::TIMESTAMP`;
+    return `CASE WHEN ${column} IS NULL THEN NULL WHEN isfinite(${column}) THEN epoch_ms(${instant})::DOUBLE
+      ELSE 'infinity'::DOUBLE END`;
+  }
+  const numeric =
+    field === 'weight' || field === 'ts' ? exactNumber.test(type) || floating.test(type) : false;
+  return numeric || floating.test(type) ? `${column}::DOUBLE` : `${column}::VARCHAR`;
 }
+
+/** The text of a query without the semicolon that ends it, in lines of its own so that a comment may end it. */
+const subquery = (query: string): string => `(\n${query.trim().replace(/;\s*$/, '')}\n)`;
 
 /**
  * A source over a query. Its one partition is `rows`; a record's sequence is its ordinal among all rows read
- * so far. With a cursor, reading resumes at its last value, in a total order over all columns, behind the
- * rows of that value that were taken: rows that appear later with an older cursor are not seen.
+ * so far. With a cursor, reading resumes at its last value and leaves out the rows of that value that were
+ * taken. Rows that appear later with an older cursor, and rows without a cursor, are not read: they are counted
+ * when the source is caught up, and warned of once.
  */
 export function createDuckdbSource(options: DuckdbSourceOptions, baseDirectory = '.'): Source {
-  const { name, query, cursor, batchSize } = options;
+  const { name, batchSize } = options;
   const where = `source ${name}`;
+  const from = subquery(options.query);
   let release: (() => Promise<void>) | undefined;
   let connection: DuckDBConnection | undefined;
-  let result: DuckDBResult | undefined;
+  let result: AsyncGenerator<StreamedChunk> | undefined;
   let columns: readonly Field[] = [];
-  let chunk: DuckDBDataChunk | undefined;
+  let cursor: { readonly name: string; readonly type: string } | undefined;
+  let chunk: StreamedChunk | undefined;
   let chunkRow = 0;
   let sequence = -1;
   let token: Token | undefined;
+  /** Rows at the border that were taken before the query was opened, by fingerprint. */
+  let skip = new Map<string, number>();
+  let border: string | undefined;
+  let checkedAt = Number.NEGATIVE_INFINITY;
+  /** What the last check counted: rows without a cursor, or all rows where there is no cursor. */
+  let counted = 0;
+  let warnings: string[] = [];
 
   const unreadable = (error: unknown): StageError =>
     error instanceof StageError
       ? error
       : new StageError('SOURCE_UNREADABLE', `${where}: ${reason(error)}`, { cause: error });
 
-  async function open(): Promise<void> {
+  async function attach(): Promise<DuckDBConnection> {
     if (options.database) {
       ({ connection, release } = await attachWarehouse(resolve(baseDirectory, options.database), 'read'));
     } else {
@@ -95,45 +125,77 @@ export function createDuckdbSource(options: DuckdbSourceOptions, baseDirectory =
       };
     }
     await connection.run(`SET file_search_path = ${literal(resolve(baseDirectory))}`);
-    const types = new Map<string, string>();
-    for (const row of (await connection.runAndReadAll(`DESCRIBE (${query})`)).getRowObjectsJS()) {
-      types.set(String(row.column_name), String(row.column_type));
+    await connection.run("SET TimeZone = 'UTC'");
+    return connection;
+  }
+
+  /** Finds the columns of the query: the expressions of its fields, its cursor, and all names. */
+  async function describe(db: DuckDBConnection) {
+    const rows = await all(db, `DESCRIBE ${from}`);
+    const types = new Map(rows.map(r => [String(r.column_name), String(r.column_type)]));
+    const find = (wanted: string) =>
+      [...types.keys()].find(t => t === wanted) ??
+      [...types.keys()].find(t => t.toLowerCase() === wanted.toLowerCase());
+    const missing = (what: string) =>
+      new StageError(
+        'SOURCE_UNREADABLE',
+        `${where}: expected the query to give a ${what}, found ${[...types.keys()].join(', ')}`,
+      );
+    const expressions = new Map<Field, string>();
+    for (const field of fields) {
+      const column = find(field);
+      if (column === undefined) {
+        if (field === 'user' || field === 'item') throw missing(`column ${field}`);
+        continue;
+      }
+      const type = types.get(column)!;
+      if (nested.test(type)) {
+        throw new StageError(
+          'SOURCE_UNREADABLE',
+          `${where}: column ${field}: expected one value in a row, found ${type}; unnest it in the query`,
+        );
+      }
+      expressions.set(field, project(field, column, type));
     }
-    const names = new Map(
-      fields.flatMap(f => [...types.keys()].filter(t => t.toLowerCase() === f).map(t => [f, t] as const)),
+    const at = options.cursor === undefined ? undefined : find(options.cursor);
+    if (options.cursor !== undefined && at === undefined) throw missing(`cursor column ${options.cursor}`);
+    cursor = at === undefined ? undefined : { name: at, type: types.get(at)! };
+    return { expressions, names: [...types.keys()] };
+  }
+
+  async function open(): Promise<void> {
+    const db = await attach();
+    const { expressions, names } = await describe(db);
+    columns = [...expressions.keys()];
+    const select = [...expressions].map(([field, sql]) => `${sql} AS ${quoted(field)}`).join(', ');
+    skip = new Map();
+    border = token?.cursor;
+    if (!cursor) {
+      result = streamRows(db, `SELECT ${select} FROM ${from} OFFSET ${sequence + 1}`, columns.length);
+      return;
+    }
+    const column = quoted(cursor.name);
+    for (const tie of token?.ties ?? []) skip.set(tie, (skip.get(tie) ?? 0) + 1);
+    // Too many ties to remember: they are told apart by their place in the order over all columns.
+    const offset = token && !token.ties ? token.taken : 0;
+    const order = [column, ...names.filter(n => n !== cursor!.name).map(quoted)].join(', ');
+    result = streamRows(
+      db,
+      `SELECT ${select}, ${column}::VARCHAR FROM ${from}
+       WHERE ${token ? `${column} >= ?::${cursor.type}` : `${column} IS NOT NULL`} ORDER BY ${order} OFFSET ${offset}`,
+      columns.length + 1,
+      token ? [token.cursor] : [],
     );
-    for (const needed of ['user', 'item'] as const) {
-      if (names.has(needed)) continue;
-      const found = [...types.keys()].join(', ');
-      throw new StageError(
-        'SOURCE_UNREADABLE',
-        `${where}: expected the query to give a column ${needed}, found ${found}`,
-      );
-    }
-    if (cursor && !types.has(cursor)) {
-      const found = [...types.keys()].join(', ');
-      throw new StageError(
-        'SOURCE_UNREADABLE',
-        `${where}: expected a cursor column ${cursor}, found ${found}`,
-      );
-    }
-    columns = fields.filter(f => names.has(f));
-    const select = `SELECT ${project(types, names)}${cursor ? `, ${quoted(cursor)}::VARCHAR` : ''} FROM (${query})`;
-    if (cursor) {
-      const from = token ? `WHERE ${quoted(cursor)} >= ${literal(token.cursor)}::${types.get(cursor)}` : '';
-      const order = [cursor, ...[...types.keys()].filter(c => c !== cursor)].map(quoted).join(', ');
-      result = await connection.stream(`${select} ${from} ORDER BY ${order} OFFSET ${token?.taken ?? 0}`);
-    } else {
-      result = await connection.stream(`${select} OFFSET ${sequence + 1}`);
-    }
   }
 
   /** The next chunk with rows left, or `undefined` at the end. */
-  async function nextChunk(): Promise<DuckDBDataChunk | undefined> {
-    if (chunk && chunkRow < chunk.rowCount) return chunk;
-    const next = (await result!.fetchChunk()) ?? undefined;
-    chunkRow = 0;
-    chunk = next && next.rowCount > 0 ? next : undefined;
+  async function nextChunk(): Promise<StreamedChunk | undefined> {
+    while (!chunk || chunkRow >= chunk.rows) {
+      const next = await result!.next();
+      if (next.done) return undefined;
+      chunk = next.value;
+      chunkRow = 0;
+    }
     return chunk;
   }
 
@@ -146,43 +208,89 @@ export function createDuckdbSource(options: DuckdbSourceOptions, baseDirectory =
     await done?.();
   }
 
+  /** Whether a row at the border was taken before; each fingerprint stands for one row. */
+  function skipped(tie: string): boolean {
+    const left = skip.get(tie) ?? 0;
+    if (left > 0) skip.set(tie, left - 1);
+    return left > 0;
+  }
+
+  /** Rows up to the border that nobody took: what was inserted behind the cursor's back. */
+  async function countOverlooked(): Promise<void> {
+    if (!connection || Date.now() - checkedAt < options.checkMs) return;
+    checkedAt = Date.now();
+    if (!cursor) {
+      const [row] = await all(connection, `SELECT count(*) AS rows FROM ${from}`);
+      const rows = Number(row!.rows);
+      if (rows <= sequence && rows !== counted) {
+        warnings.push(
+          `the query gives ${rows} rows, of which ${sequence + 1} were taken before: without a cursor it must keep its rows and their order`,
+        );
+      }
+      counted = rows;
+      return;
+    }
+    const column = quoted(cursor.name);
+    const behind = token ? `count(*) FILTER (${column} <= ?::${cursor.type})` : '0';
+    const [row] = await all(
+      connection,
+      `SELECT ${behind} AS behind, count(*) FILTER (${column} IS NULL) AS nulls FROM ${from}`,
+      token ? [token.cursor] : [],
+    );
+    const [rows, nulls] = [Number(row!.behind), Number(row!.nulls)];
+    if (token) {
+      if (rows > token.known) {
+        warnings.push(
+          `${rows - token.known} rows appeared with a ${cursor.name} at or before ${token.cursor}, which was read already: they are not taken; choose a cursor that only grows`,
+        );
+      }
+      token = { ...token, known: rows };
+    }
+    if (nulls > counted) warnings.push(`${nulls} rows have no ${cursor.name}: they are not taken`);
+    counted = nulls;
+  }
+
   return {
     name,
     async connect(positions: readonly Position[]) {
       const at = positions.find(p => p.partition === 'rows');
-      sequence = at?.sequence ?? -1;
+      const known = token;
       token = at?.token === undefined ? undefined : (JSON.parse(at.token) as Token);
+      // What was warned of since the position was stored stays so.
+      if (token && known?.cursor === token.cursor && at?.sequence === sequence)
+        token = { ...token, known: known.known };
+      sequence = at?.sequence ?? -1;
     },
 
     async read(): Promise<Read | undefined> {
-      const values = new Map<Field, unknown[]>(fields.map(f => [f, []]));
+      const values = new Map<Field, unknown[]>();
+      const cursors: string[] = [];
       let count = 0;
-      let { cursor: last, taken } = token ?? { cursor: undefined, taken: 0 };
       try {
         if (!result) await open();
+        for (const field of columns) values.set(field, []);
         while (count < batchSize) {
           const current = await nextChunk();
           if (!current) break;
-          const take = Math.min(current.rowCount - chunkRow, batchSize - count);
-          columns.forEach((f, c) => {
-            const vector = current.getColumnVector(c);
-            const into = values.get(f)!;
-            for (let r = 0; r < take; r++) into.push(vector.getItem(chunkRow + r));
-          });
-          if (cursor) {
-            const vector = current.getColumnVector(columns.length);
-            for (let r = 0; r < take; r++) {
-              const value = vector.getItem(chunkRow + r) as string | null;
-              if (value === null)
-                throw new StageError('SOURCE_UNREADABLE', `${where}: row with a NULL cursor ${cursor}`);
-              if (value === last) taken++;
-              else [last, taken] = [value, 1];
+          const take = Math.min(current.rows - chunkRow, batchSize - count);
+          const vectors = columns.map((_, c) => current.chunk.getColumnVector(c));
+          const order = cursor && current.chunk.getColumnVector(columns.length);
+          const lists = columns.map(f => values.get(f)!);
+          for (let r = chunkRow; r < chunkRow + take; r++) {
+            const at = order?.getItem(r) as string | undefined;
+            if (skip.size > 0 && at === border) {
+              if (skipped(fingerprint(JSON.stringify(vectors.map(v => v.getItem(r)))))) continue;
             }
+            vectors.forEach((vector, c) => {
+              lists[c]!.push(vector.getItem(r));
+            });
+            if (at !== undefined) cursors.push(at);
+            count++;
           }
           chunkRow += take;
-          count += take;
         }
         if (count === 0) {
+          await countOverlooked();
           await closeQuery();
           return undefined;
         }
@@ -190,26 +298,64 @@ export function createDuckdbSource(options: DuckdbSourceOptions, baseDirectory =
         await closeQuery();
         throw unreadable(error);
       }
+      const row = (k: number) => columns.map(f => values.get(f)![k]);
       const first = sequence + 1;
       sequence += count;
-      token = last === undefined ? undefined : { cursor: last, taken };
-      const field = (f: Field) => (columns.includes(f) ? values.get(f) : undefined);
+      if (cursor) token = advance(token, cursors, row);
+      const column = cursor?.name;
       const records: RecordBatch = {
         length: count,
         partition: 'rows',
         sequence: Float64Array.from({ length: count }, (_, k) => first + k),
         user: values.get('user')!,
         item: values.get('item')!,
-        weight: field('weight'),
-        op: field('op'),
-        ts: field('ts'),
-        id: field('id'),
-        raw: k => JSON.stringify(Object.fromEntries(columns.map(f => [f, values.get(f)![k]]))),
+        weight: values.get('weight'),
+        op: values.get('op'),
+        ts: values.get('ts'),
+        id: values.get('id'),
+        raw: k => original(columns, row(k), column, cursors[k]),
       };
       const position = { partition: 'rows', sequence, token: token && JSON.stringify(token) };
       return { records, position, ack: async () => undefined };
     },
 
+    warnings() {
+      const said = warnings;
+      warnings = [];
+      return said;
+    },
+
     close: closeQuery,
   };
+}
+
+/** The token behind a batch: `cursors` are its rows' cursors in ascending order. */
+function advance(
+  token: Token | undefined,
+  cursors: readonly string[],
+  row: (k: number) => readonly unknown[],
+): Token {
+  const last = cursors.at(-1)!;
+  let first = cursors.length;
+  while (first > 0 && cursors[first - 1] === last) first--;
+  const earlier = token?.cursor === last ? token : undefined;
+  const taken = (earlier?.taken ?? 0) + cursors.length - first;
+  const known = (token?.known ?? 0) + cursors.length;
+  if (taken > mostTies) return { cursor: last, taken, known };
+  const ties = [...(earlier?.ties ?? [])];
+  for (let k = first; k < cursors.length; k++) ties.push(fingerprint(JSON.stringify(row(k))));
+  return { cursor: last, taken, ties, known };
+}
+
+/** A row as JSON, with its cursor to find it by; numbers that JSON lacks are named. */
+function original(
+  columns: readonly Field[],
+  row: readonly unknown[],
+  cursor: string | undefined,
+  at: unknown,
+): string {
+  const named = (x: unknown) => (typeof x === 'number' && !Number.isFinite(x) ? String(x) : x);
+  const entries: [string, unknown][] = columns.map((f, c) => [f, named(row[c])]);
+  if (cursor !== undefined && !columns.some(f => f === cursor.toLowerCase())) entries.push([cursor, at]);
+  return JSON.stringify(Object.fromEntries(entries));
 }

@@ -18,6 +18,16 @@ export interface Split {
   readonly scale: number;
 }
 
+/** Sizes of a split, known before its rows are read. */
+export interface SplitSize {
+  readonly users: number;
+  readonly items: number;
+  readonly interactions: number;
+  readonly testInteractions: number;
+  /** Whether values other than 1 occur. */
+  readonly valued: boolean;
+}
+
 async function loadFile(connection: DuckDBConnection, table: string, path: string): Promise<boolean> {
   if (!existsSync(path))
     throw new StageError('SOURCE_UNREADABLE', `${path}: expected a Parquet or CSV file, found none`);
@@ -26,7 +36,7 @@ async function loadFile(connection: DuckDBConnection, table: string, path: strin
   const columns = await all(connection, `DESCRIBE SELECT * FROM ${literal(path)}`).catch(error => {
     throw fail(error);
   });
-  const names = columns.map(c => String(c.column_name));
+  const names = columns.map(c => String(c.column_name).toLowerCase());
   for (const needed of ['user', 'item']) {
     if (!names.includes(needed)) {
       throw new StageError(
@@ -36,17 +46,31 @@ async function loadFile(connection: DuckDBConnection, table: string, path: strin
     }
   }
   const weighted = names.includes('weight');
+  const type = weighted ? String(columns[names.indexOf('weight')]!.column_type) : 'DOUBLE';
+  if (!/^(U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL.*)$/.test(type)) {
+    throw new StageError('DATA_INVALID', `${path}: column weight: expected numbers, found ${type}`);
+  }
   await connection
     .run(
       `CREATE TEMP TABLE ${table} AS SELECT "user", item, ${weighted ? 'sum(weight)::DOUBLE' : '1::DOUBLE'} AS weight
-       FROM ${literal(path)} WHERE "user" IS NOT NULL AND item IS NOT NULL GROUP BY "user", item`,
+       FROM ${literal(path)} GROUP BY "user", item`,
     )
     .catch(error => {
       throw fail(error);
     });
+  const nameless = await scalar(
+    connection,
+    `SELECT count(*) FROM ${table} WHERE "user" IS NULL OR item IS NULL`,
+  );
+  if (Number(nameless) > 0) {
+    throw new StageError(
+      'DATA_INVALID',
+      `${path}: columns user, item: expected a value in every row, found ${nameless} pairs without one`,
+    );
+  }
   const bad = await scalar(
     connection,
-    `SELECT count(*) FROM ${table} WHERE NOT (isfinite(weight) AND weight >= 0)`,
+    `SELECT count(*) FROM ${table} WHERE weight IS NULL OR NOT (isfinite(weight) AND weight >= 0)`,
   );
   if (Number(bad) > 0) {
     throw new StageError(
@@ -57,20 +81,40 @@ async function loadFile(connection: DuckDBConnection, table: string, path: strin
   return weighted;
 }
 
+/** Where one file holds numbers and the other text, both become text. */
+async function sameType(connection: DuckDBConnection, column: string): Promise<void> {
+  const types = await all(
+    connection,
+    `SELECT DISTINCT data_type FROM duckdb_columns() WHERE table_name IN ('train', 'test') AND column_name ILIKE ${literal(column)}`,
+  );
+  if (types.length < 2 || !types.some(t => t.data_type === 'VARCHAR')) return;
+  for (const table of ['train', 'test'])
+    await connection.run(`ALTER TABLE ${table} ALTER "${column}" TYPE VARCHAR`);
+}
+
 /**
  * Reads train and test interactions (columns `user, item[, weight]`, of any type) from Parquet or CSV files.
  * Ids number the users and items in their natural order; repeated pairs are added up.
  *
+ * DuckDB uses at most `memoryBytes` meanwhile. `plan` hears the sizes before the rows are read and may throw.
+ *
  * @throws StageError `SOURCE_UNREADABLE` for a file that is missing, unreadable or lacks a column,
  *   `DATA_INVALID` for weights that are negative or not finite and for an empty train set.
  */
-export async function loadSplit(trainPath: string, testPath: string, memoryLimit = '256MB'): Promise<Split> {
+export async function loadSplit(
+  trainPath: string,
+  testPath: string,
+  memoryBytes = 2 ** 28,
+  plan: (size: SplitSize) => void = () => {},
+): Promise<Split> {
   const spill = mkdtempSync(join(tmpdir(), 'sansa-stream-'));
-  const database = await openDatabase(':memory:', { memoryLimit, tempDirectory: spill });
+  const memoryLimit = `${Math.floor(memoryBytes / 1024)}KiB`;
+  const database = await openDatabase(':memory:', { memoryLimit, threads: 1, tempDirectory: spill });
   const connection = await database.connect();
   try {
     const weighted = await loadFile(connection, 'train', trainPath);
     await loadFile(connection, 'test', testPath);
+    for (const column of ['user', 'item']) await sameType(connection, column);
     const fractional =
       weighted &&
       Number(await scalar(connection, 'SELECT count(*) FROM train WHERE weight <> round(weight)')) > 0;
@@ -93,19 +137,25 @@ export async function loadSplit(trainPath: string, testPath: string, memoryLimit
            SELECT ${column} AS key, 1 AS known FROM train UNION ALL SELECT ${column}, 0 FROM test) GROUP BY key)`,
       );
     }
-    const n = Number(await scalar(connection, 'SELECT count(DISTINCT item) FROM train'));
-    const total = Number(await scalar(connection, 'SELECT count(*) FROM items'));
-    const read = (table: string, value: string, width: number) =>
+    const count = async (sql: string): Promise<number> => Number(await scalar(connection, `SELECT ${sql}`));
+    const n = await count('count(DISTINCT item) FROM train');
+    const total = await count('count(*) FROM items');
+    const interactions = await count('count(*) FROM train WHERE weight > 0');
+    const testInteractions = await count('count(*) FROM test');
+    const valued = (await count('coalesce(min(weight), 1) FROM train')) !== 1 || most !== 1;
+    plan({ users: await count('count(*) FROM users'), items: n, interactions, testInteractions, valued });
+    const read = (table: string, value: string, width: number, expected: number) =>
       readRows(
         connection,
         `SELECT u.id, i.id, (${value})::INTEGER FROM ${table} t JOIN users u ON u.key = t."user" JOIN items i ON i.key = t.item
          WHERE ${value} > 0 ORDER BY 1, 2`,
         width,
+        { expected },
       );
-    const train = await read('train', `round(weight * ${scale})`, n);
+    const train = await read('train', `round(weight * ${scale})`, n, interactions);
     if (train.indices.length === 0)
       throw new StageError('DATA_INVALID', `${trainPath}: expected interactions, found none`);
-    return { train, test: await read('test', '1', total), scale };
+    return { train, test: await read('test', '1', total, testInteractions), scale };
   } catch (error) {
     if (error instanceof StageError) throw error;
     throw new StageError('SOURCE_UNREADABLE', `${trainPath}, ${testPath}: ${reason(error)}`, {

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import { StageError } from '../../src/errors.js';
-import { reason } from './database.js';
+import { isLocked, reason } from './database.js';
 
 /**
  * DuckDB's file lock does not guard a process against itself, so the readers and writers of one warehouse
@@ -45,12 +45,12 @@ export async function attachWarehouse(
       return { connection, release };
     } catch (error) {
       const text = reason(error);
-      if (/lock/i.test(text) && Date.now() < deadline) {
+      if (isLocked(error) && Date.now() < deadline) {
         await new Promise(done => setTimeout(done, waitMs));
         continue;
       }
       leave();
-      if (/lock/i.test(text)) {
+      if (isLocked(error)) {
         throw new StageError(
           'SOURCE_UNREADABLE',
           `database ${path}: another process kept it open for ${patienceMs / 1000} s`,

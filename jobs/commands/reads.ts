@@ -1,5 +1,4 @@
 import type { RankedList } from '../../src/connector.js';
-import { StageError } from '../../src/errors.js';
 import { type Command, count, wholeNumber } from '../command.js';
 
 function outcome({ id, items, scores }: RankedList) {
@@ -15,12 +14,12 @@ const help = { k: 'length of the list (20)', version: 'model version (the newest
 
 export const recommend: Command = {
   summary: 'items for a user, best first',
+  arguments: ['USER'],
   usage: 'USER -c pipeline.yaml [--k 20] [--version V]',
   options,
   help,
   async run({ pipeline, positionals, values }) {
-    const [user] = positionals;
-    if (user === undefined) throw new StageError('USAGE', 'recommend: expected a user, found nothing');
+    const user = positionals[0]!;
     const k = wholeNumber('k', values.k ?? '20');
     return outcome(await (await pipeline()).recommend(user, k, values.version as string | undefined));
   },
@@ -28,12 +27,12 @@ export const recommend: Command = {
 
 export const similar: Command = {
   summary: 'items that go with an item, best first',
+  arguments: ['ITEM'],
   usage: 'ITEM -c pipeline.yaml [--k 20] [--version V]',
   options,
   help,
   async run({ pipeline, positionals, values }) {
-    const [item] = positionals;
-    if (item === undefined) throw new StageError('USAGE', 'similar: expected an item, found nothing');
+    const item = positionals[0]!;
     const k = wholeNumber('k', values.k ?? '20');
     return outcome(await (await pipeline()).similar(item, k, values.version as string | undefined));
   },

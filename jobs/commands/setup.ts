@@ -15,7 +15,7 @@ semantics:
 sources:
   - type: duckdb
     # database: warehouse.duckdb   # a DuckDB file; without it the query reads Parquet or CSV files
-    query: SELECT user_id AS user, item_id AS item, created_at AS ts, event_id FROM 'events.parquet'
+    query: SELECT user_id AS user, item_id AS item, occurred_at AS ts, event_id FROM 'events.parquet'
     cursor: event_id               # a column that grows from row to row
 
 sinks:
@@ -45,6 +45,7 @@ schedule:
 
 export const init: Command = {
   summary: 'write a commented pipeline.yaml to start from',
+  arguments: ['[DIRECTORY]'],
   usage: '[DIRECTORY]',
   async run({ positionals }) {
     const file = join(positionals[0] ?? '.', 'pipeline.yaml');

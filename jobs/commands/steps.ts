@@ -1,4 +1,3 @@
-import { StageError } from '../../src/errors.js';
 import { type Command, count } from '../command.js';
 import { foldStep, publishStep, refitStep } from '../steps.js';
 import { fitFlags, fitHelp, optionsOfFit } from './fit-flags.js';
@@ -72,10 +71,10 @@ export const compact: Command = {
 
 export const forget: Command = {
   summary: 'erase a user: history, inbox, dead letters and part of the Gramian',
+  arguments: ['USER'],
   usage: 'USER -c pipeline.yaml',
   async run({ pipeline, positionals }) {
-    const [user] = positionals;
-    if (user === undefined) throw new StageError('USAGE', 'forget: expected a user, found nothing');
+    const user = positionals[0]!;
     const p = await pipeline();
     const { users, events } = await p.forget(user);
     const text =

@@ -1,0 +1,468 @@
+/**
+ * The DuckDB source over real files:
+ * - a resumed source gives exactly the rows that were not taken, from every position, with ties, without a
+ *   cursor, and when rows of the border's cursor arrive later, wherever they sort;
+ * - what it will never give (rows behind the cursor, rows without one) is warned of, once for each growth;
+ * - what cannot be read is one clear error, and the source can be read again after it.
+ */
+import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, it, test } from 'vitest';
+import { createDuckdbSource, duckdbSourceOptions } from '#connectors/duckdb/source.js';
+import type { Position, Source } from '#src/connector.js';
+import { decodeEvents } from '#src/events.js';
+import { temporaryDirectory } from '../../support/directory.js';
+import { runSql } from '../../support/duckdb.js';
+
+type Options = Parameters<typeof duckdbSourceOptions.parse>[0] & object;
+
+function sourceOf(options: Options, directory?: string): Source {
+  return createDuckdbSource(duckdbSourceOptions.parse({ type: 'duckdb', checkMs: 0, ...options }), directory);
+}
+
+/** Reads until there is nothing more: `user:item` of each row, the positions behind each batch, the warnings. */
+async function drain(source: Source, from: readonly Position[] = [], most = Number.POSITIVE_INFINITY) {
+  await source.connect(from);
+  const rows: string[] = [];
+  const sequences: number[] = [];
+  const positions: Position[] = [];
+  const warnings: string[] = [];
+  try {
+    for (let batches = 0; batches < most; batches++) {
+      const read = await source.read();
+      warnings.push(...(source.warnings?.() ?? []));
+      if (!read) break;
+      const { records } = read;
+      for (let k = 0; k < records.length; k++) rows.push(`${records.user[k]}:${records.item[k]}`);
+      sequences.push(...Array.from(records.sequence));
+      positions.push(read.position);
+      await read.ack();
+    }
+  } finally {
+    await source.close();
+  }
+  return { rows, sequences, positions, warnings };
+}
+
+/** The columns of one read of everything. */
+async function columns(options: Options, directory?: string) {
+  const source = sourceOf(options, directory);
+  await source.connect([]);
+  const read = await source.read();
+  await source.close();
+  return read!.records;
+}
+
+const unreadable = (message: RegExp) => ({
+  code: 'SOURCE_UNREADABLE',
+  message: expect.stringMatching(message),
+});
+
+const cursors = {
+  BIGINT: (k: number) => `${k}::BIGINT`,
+  TIMESTAMP: (k: number) => `TIMESTAMP '2024-03-31 01:00:00' + INTERVAL ${k} MINUTE`,
+  TIMESTAMPTZ: (k: number) => `TIMESTAMPTZ '2024-03-31 00:30:00+00' + INTERVAL ${k} MINUTE`,
+  DATE: (k: number) => `DATE '2024-02-20' + ${k}`,
+  VARCHAR: (k: number) => `'it''s ${String.fromCharCode(97 + k)}'`,
+  DOUBLE: (k: number) => `${k / 7}::DOUBLE`,
+  'DECIMAL(18,3)': (k: number) => `${k}.125::DECIMAL(18,3)`,
+  UUID: (k: number) => `'00000000-0000-4000-8000-0000000000${String(10 + k)}'::UUID`,
+} as const;
+
+test('from every position, exactly the remaining rows: any cursor type, ties, batch size', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.constantFrom(...(Object.keys(cursors) as (keyof typeof cursors)[])),
+      fc.array(fc.record({ at: fc.nat(4), user: fc.nat(2), item: fc.nat(3) }), {
+        minLength: 1,
+        maxLength: 14,
+      }),
+      fc.integer({ min: 1, max: 5 }),
+      async (type, rows, batchSize) => {
+        const values = rows.map(r => `(${r.user}, ${r.item}, ${cursors[type](r.at)})`).join(', ');
+        const query = `SELECT * FROM (VALUES ${values}) t("user", item, tick)`;
+        const options = { query, cursor: 'tick', batchSize };
+        const whole = await drain(sourceOf(options));
+        expect([...whole.rows].sort()).toEqual(rows.map(r => `${r.user}:${r.item}`).sort());
+        expect(whole.sequences).toEqual(rows.map((_, k) => k));
+        expect(whole.warnings).toEqual([]);
+        for (const position of whole.positions) {
+          const rest = await drain(sourceOf(options), [position]);
+          expect(rest.rows).toEqual(whole.rows.slice(position.sequence + 1));
+          expect(rest.sequences).toEqual(whole.sequences.slice(position.sequence + 1));
+          expect(rest.warnings).toEqual([]);
+        }
+      },
+    ),
+    { numRuns: 25 },
+  );
+});
+
+test('a growing table: every row once, ties that arrive later included, older rows warned of', async () => {
+  const row = fc.record({ at: fc.nat(6), user: fc.nat(3), item: fc.nat(3) });
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.array(row, { maxLength: 5 }), { minLength: 1, maxLength: 5 }),
+      fc.integer({ min: 1, max: 4 }),
+      fc.boolean(),
+      async (rounds, batchSize, reopened) => {
+        const path = join(temporaryDirectory(), 'w.duckdb');
+        await runSql(path, 'CREATE TABLE events (tick BIGINT, "user" INTEGER, item INTEGER)');
+        const make = () =>
+          sourceOf({ database: path, query: 'SELECT * FROM events', cursor: 'tick', batchSize });
+        let source = make();
+        let position: Position | undefined;
+        let border = -1;
+        const expected: string[] = [];
+        const taken: string[] = [];
+        let late = 0;
+        let warned = 0;
+        for (const rows of rounds) {
+          const values = rows.map(r => `(${r.at}, ${r.user}, ${r.item})`).join(', ');
+          if (rows.length > 0) await runSql(path, `INSERT INTO events VALUES ${values}`);
+          for (const r of rows) {
+            if (r.at < border) late++;
+            else expected.push(`${r.user}:${r.item}`);
+          }
+          border = Math.max(border, ...rows.map(r => r.at));
+          const found = await drain(source, position ? [position] : []);
+          position = found.positions.at(-1) ?? position;
+          taken.push(...found.rows);
+          for (const text of found.warnings) warned += Number(/^(\d+) rows appeared/.exec(text)![1]);
+          expect([...taken].sort()).toEqual([...expected].sort());
+          if (!reopened) expect(warned).toBe(late);
+          // A new process warns again until a position is stored behind the warning, but never of less.
+          else expect(warned).toBeGreaterThanOrEqual(late);
+          if (reopened) source = make();
+        }
+      },
+    ),
+    { numRuns: 8 },
+  );
+});
+
+it('remembers places in place of rows when very many share a cursor', async () => {
+  const query = 'SELECT range AS "user", range % 7 AS item, 1 AS tick FROM range(25000)';
+  const options = { query, cursor: 'tick', batchSize: 9000 };
+  const whole = await drain(sourceOf(options));
+  expect(new Set(whole.rows).size).toBe(25_000);
+  for (const position of whole.positions) {
+    expect(position.token!.length).toBeLessThan(200_000);
+    expect((await drain(sourceOf(options), [position])).rows).toEqual(
+      whole.rows.slice(position.sequence + 1),
+    );
+  }
+});
+
+it('does not take a row for one of the border that was deleted', async () => {
+  const path = join(temporaryDirectory(), 'w.duckdb');
+  await runSql(path, `CREATE TABLE events AS SELECT 1 AS tick, 'u' AS "user", 'i' AS item`);
+  const options = { database: path, query: 'FROM events', cursor: 'tick', batchSize: 1 };
+  const { positions } = await drain(sourceOf(options));
+  await runSql(
+    path,
+    'DELETE FROM events',
+    `INSERT INTO events VALUES (2, 'u', 'j'), (2, 'u', 'i'), (2, 'u', 'i')`,
+  );
+  expect((await drain(sourceOf(options), positions)).rows.sort()).toEqual(['u:i', 'u:i', 'u:j']);
+});
+
+describe('warnings', () => {
+  async function table() {
+    const path = join(temporaryDirectory(), 'w.duckdb');
+    await runSql(
+      path,
+      'CREATE TABLE events (tick BIGINT, "user" VARCHAR, item VARCHAR)',
+      `INSERT INTO events VALUES (5, 'a', 'x'), (9, 'b', 'y')`,
+    );
+    return { path, source: sourceOf({ database: path, query: 'FROM events', cursor: 'tick' }) };
+  }
+
+  it('counts rows that came too late, once', async () => {
+    const { path, source } = await table();
+    const { positions } = await drain(source);
+    await runSql(path, `INSERT INTO events VALUES (1, 'late', 'z'), (5, 'late', 'z')`);
+    expect((await drain(source, positions)).warnings).toEqual([
+      expect.stringMatching(
+        /^2 rows appeared with a tick at or before 9, which was read already: they are not taken/,
+      ),
+    ]);
+    expect((await drain(source, positions)).warnings).toEqual([]);
+    await runSql(path, `INSERT INTO events VALUES (2, 'late', 'z'), (10, 'c', 'x')`);
+    const next = await drain(source, positions);
+    expect(next.rows).toEqual(['c:x']);
+    expect(next.warnings).toEqual([expect.stringMatching(/^1 rows appeared/)]);
+    await runSql(path, `INSERT INTO events VALUES (11, 'd', 'x')`);
+    const last = await drain(source, next.positions);
+    expect(last).toMatchObject({ rows: ['d:x'], warnings: [] });
+    // The position now accounts for them: another process stays quiet.
+    const other = sourceOf({ database: path, query: 'FROM events', cursor: 'tick' });
+    expect((await drain(other, last.positions)).warnings).toEqual([]);
+  });
+
+  it('counts rows without a cursor and goes on', async () => {
+    const { path, source } = await table();
+    await runSql(path, `INSERT INTO events VALUES (NULL, 'n', 'x')`);
+    const { rows, warnings, positions } = await drain(source);
+    expect(rows).toEqual(['a:x', 'b:y']);
+    expect(warnings).toEqual([expect.stringMatching(/^1 rows have no tick: they are not taken/)]);
+    expect((await drain(source, positions)).warnings).toEqual([]);
+    await runSql(path, `INSERT INTO events VALUES (NULL, 'n', 'x'), (12, 'c', 'z')`);
+    const next = await drain(source, positions);
+    expect(next.rows).toEqual(['c:z']);
+    expect(next.warnings).toEqual([expect.stringMatching(/^2 rows have no tick/)]);
+  });
+
+  it('says nothing of deleted rows, or before the time to look has come', async () => {
+    const { path, source } = await table();
+    const { positions } = await drain(source);
+    await runSql(path, 'DELETE FROM events WHERE tick = 5');
+    expect((await drain(source, positions)).warnings).toEqual([]);
+    const rarely = sourceOf({ database: path, query: 'FROM events', cursor: 'tick', checkMs: 3_600_000 });
+    const first = await drain(rarely);
+    await runSql(path, `INSERT INTO events VALUES (1, 'late', 'z')`);
+    expect((await drain(rarely, first.positions)).warnings).toEqual([]);
+  });
+
+  it('says that a query without a cursor lost rows', async () => {
+    const path = join(temporaryDirectory(), 'w.duckdb');
+    await runSql(path, `CREATE TABLE events AS SELECT range AS "user", 1 AS item FROM range(4)`);
+    const source = sourceOf({ database: path, query: 'FROM events' });
+    const { rows, positions } = await drain(source);
+    expect(rows).toHaveLength(4);
+    await runSql(path, 'DELETE FROM events WHERE "user" = 0');
+    expect((await drain(source, positions)).warnings).toEqual([
+      expect.stringMatching(/gives 3 rows, of which 4/),
+    ]);
+    expect((await drain(source, positions)).warnings).toEqual([]);
+  });
+});
+
+it('without a cursor, goes on behind the rows taken', async () => {
+  const query = 'SELECT range AS "user", range % 3 AS item FROM range(7)';
+  const whole = await drain(sourceOf({ query, batchSize: 2 }));
+  expect(whole.rows.map(r => r.split(':')[0])).toEqual(['0', '1', '2', '3', '4', '5', '6']);
+  for (const position of whole.positions)
+    expect((await drain(sourceOf({ query }), [position])).rows).toEqual(
+      whole.rows.slice(position.sequence + 1),
+    );
+});
+
+it('an empty source gives nothing, and rows once there are some', async () => {
+  const path = join(temporaryDirectory(), 'w.duckdb');
+  await runSql(path, 'CREATE TABLE events (tick BIGINT, "user" VARCHAR, item VARCHAR)');
+  for (const cursor of [undefined, 'tick']) {
+    const source = sourceOf({ database: path, query: 'FROM events', ...(cursor && { cursor }) });
+    expect(await drain(source)).toEqual({ rows: [], sequences: [], positions: [], warnings: [] });
+  }
+  await runSql(path, `INSERT INTO events VALUES (0, 'u', 'i')`);
+  expect((await drain(sourceOf({ database: path, query: 'FROM events', cursor: 'tick' }))).rows).toEqual([
+    'u:i',
+  ]);
+});
+
+it('reads Parquet and CSV globs from the directory of the configuration', async () => {
+  const directory = temporaryDirectory();
+  mkdirSync(join(directory, 'in'));
+  const copy = (select: string, name: string) => `COPY (${select}) TO '${join(directory, 'in', name)}'`;
+  await runSql(
+    ':memory:',
+    copy(`SELECT 'a' AS "user", 'x' AS item`, '1.parquet'),
+    copy(`SELECT 'b' AS "user", 'y' AS item`, '2.parquet'),
+    copy(`SELECT 'c' AS "user", 'z' AS item`, '1.csv'),
+  );
+  expect((await drain(sourceOf({ query: `FROM 'in/*.parquet'` }, directory))).rows).toEqual(['a:x', 'b:y']);
+  expect((await drain(sourceOf({ query: `FROM 'in/*.csv'` }, directory))).rows).toEqual(['c:z']);
+});
+
+it.each([
+  'SELECT 1 AS "user", 2 AS item;',
+  'SELECT 1 AS "user", 2 AS item -- the end',
+  '\n WITH t AS (SELECT 1 AS "user", 2 AS item) FROM t ;\n',
+  'SELECT 1 AS "USER", 2 AS "Item"',
+])('takes the query %j', async query => {
+  expect((await drain(sourceOf({ query }))).rows).toEqual(['1:2']);
+});
+
+describe('column types', () => {
+  const decoded = async (select: string) => decodeEvents(await columns({ query: `SELECT ${select}` }), 100);
+
+  it.each([
+    [`DECIMAL`, `7::DECIMAL(9,0)`, '7'],
+    [
+      `HUGEINT`,
+      `170141183460469231731687303715884105727::HUGEINT`,
+      '170141183460469231731687303715884105727',
+    ],
+    [`UUID`, `'31d58af0-4778-4123-98d5-cb29c085d0b0'::UUID`, '31d58af0-4778-4123-98d5-cb29c085d0b0'],
+    [`DATE`, `DATE '2024-02-29'`, '2024-02-29'],
+    [`ENUM`, `'b'::ENUM('a', 'b')`, 'b'],
+    [`DOUBLE`, `7.0::DOUBLE`, '7'],
+    [`BOOLEAN`, `true`, 'true'],
+  ])('%s as an identifier', async (_, sql, expected) => {
+    const { events } = await decoded(`${sql} AS "user", 'i' AS item`);
+    expect(events.user).toEqual([expected]);
+  });
+
+  it.each([
+    ['NaN', `'nan'::DOUBLE`],
+    ['a fraction', '1.5::DOUBLE'],
+  ])('%s is no identifier', async (_, sql) => {
+    const { dead } = await decoded(`${sql} AS "user", 'i' AS item`);
+    expect(dead).toMatchObject([{ code: 'user-type' }]);
+  });
+
+  it.each([
+    ['DECIMAL', '2.25::DECIMAL(9,2)', 225],
+    ['HUGEINT', '3::HUGEINT', 300],
+    ['UTINYINT', '3::UTINYINT', 300],
+    ['FLOAT', '0.5::FLOAT', 50],
+    ['text', `'1.5'`, 150],
+    ['NULL', 'NULL', 100],
+  ])('%s as a weight', async (_, sql, expected) => {
+    const { events } = await decoded(`1 AS "user", 2 AS item, ${sql} AS weight`);
+    expect([...events.weight]).toEqual([expected]);
+  });
+
+  it('NaN, infinite and worded weights become dead letters that say so', async () => {
+    const { dead } = await decoded(`1 AS "user", 2 AS item, unnest(['nan', 'inf']::DOUBLE[]) AS weight`);
+    expect(dead.map(d => [d.code, JSON.parse(d.raw).weight])).toEqual([
+      ['weight-type', 'NaN'],
+      ['weight-type', 'Infinity'],
+    ]);
+  });
+
+  const noon = Date.UTC(2024, 6, 1, 12);
+  it.each([
+    ['TIMESTAMP', `TIMESTAMP '2024-07-01 12:00:00'`, noon],
+    ['TIMESTAMPTZ', `TIMESTAMPTZ '2024-07-01 14:00:00+02'`, noon],
+    ['TIMESTAMP_NS', `'2024-07-01 12:00:00'::TIMESTAMP_NS`, noon],
+    ['DATE', `DATE '2024-07-01'`, noon - 12 * 3_600_000],
+    ['BIGINT', `${noon}::BIGINT`, noon],
+    ['VARCHAR', `'2024-07-01 12:00:00'`, noon],
+    ['NULL', `NULL::TIMESTAMP`, 0],
+  ])('%s as a time, in any zone', async (_, sql, expected) => {
+    const { events } = await decoded(`1 AS "user", 2 AS item, ${sql} AS ts`);
+    expect([...events.ts]).toEqual([expected]);
+  });
+
+  it('an infinite time is a dead letter', async () => {
+    const { dead } = await decoded(`1 AS "user", 2 AS item, 'infinity'::TIMESTAMP AS ts`);
+    expect(dead).toMatchObject([{ code: 'ts-invalid' }]);
+  });
+
+  it('a dead letter holds the fields and the cursor of its row', async () => {
+    const query = `SELECT 17 AS line, '' AS "user", 'i' AS item, 2 AS weight`;
+    const { dead } = decodeEvents(await columns({ query, cursor: 'line' }), 1);
+    expect(JSON.parse(dead[0]!.raw)).toEqual({ user: '', item: 'i', weight: 2, line: '17' });
+  });
+
+  it.each([
+    ['LIST', `[1, 2] AS "user", 1 AS item`, /column user: expected one value in a row, found INTEGER\[\]/],
+    ['STRUCT', `1 AS "user", {a: 1} AS item`, /column item: .*found STRUCT\(a INTEGER\)/],
+    ['MAP', `1 AS "user", MAP {'a': 1} AS item`, /column item: .*found MAP/],
+    ['LIST weight', `1 AS "user", 1 AS item, [1] AS weight`, /column weight: .*found INTEGER\[\]/],
+  ])('%s is refused as a whole', async (_, select, message) => {
+    await expect(drain(sourceOf({ query: `SELECT ${select}` }))).rejects.toMatchObject(unreadable(message));
+  });
+});
+
+describe('what cannot be read', () => {
+  it.each([
+    ['a missing column', `SELECT 1 AS "user", 2 AS thing`, /to give a column item, found user, thing$/],
+    ['a syntax error', 'SELEC 1', /^source duckdb: syntax error at or near "SELEC"$/],
+    ['another statement', 'DROP TABLE x', /syntax error/],
+    ['two statements', 'SELECT 1 AS "user", 2 AS item; DROP TABLE x', /syntax error/],
+    ['an unknown table', 'FROM nowhere', /Table with name nowhere does not exist/],
+    ['no file', `FROM 'absent-*.parquet'`, /No files found that match the pattern "absent-\*\.parquet"/],
+  ])('%s', async (_, query, message) => {
+    await expect(drain(sourceOf({ query }))).rejects.toMatchObject(unreadable(message));
+  });
+
+  it('a missing cursor', async () => {
+    const source = sourceOf({ query: `SELECT 1 AS "user", 2 AS item`, cursor: 'tick' });
+    await expect(drain(source)).rejects.toMatchObject(
+      unreadable(/to give a cursor column tick, found user, item$/),
+    );
+  });
+
+  it('a missing or damaged database', async () => {
+    const directory = temporaryDirectory();
+    const query = 'FROM events';
+    await expect(drain(sourceOf({ database: 'absent.duckdb', query }, directory))).rejects.toMatchObject(
+      unreadable(/absent\.duckdb: expected a DuckDB file, found none/),
+    );
+    const path = join(directory, 'w.duckdb');
+    await runSql(path, 'CREATE TABLE events AS SELECT range AS "user", 1 AS item FROM range(100000)');
+    const bytes = readFileSync(path);
+    writeFileSync(path, bytes.fill(0x5a, 4096, 4096 * 3));
+    const started = Date.now();
+    await expect(drain(sourceOf({ database: path, query }))).rejects.toMatchObject(unreadable(/w\.duckdb: /));
+    // A damaged file is not waited for as a locked one is.
+    expect(Date.now() - started).toBeLessThan(5000);
+    writeFileSync(path, 'no database');
+    await expect(drain(sourceOf({ database: path, query }))).rejects.toMatchObject(
+      unreadable(/not a valid DuckDB/),
+    );
+  });
+
+  it('Parquet that is empty, truncated or random, and then whole again', async () => {
+    const directory = temporaryDirectory();
+    const path = join(directory, 'e.parquet');
+    const source = sourceOf({ query: `FROM 'e.parquet'` }, directory);
+    writeFileSync(path, '');
+    await expect(drain(source)).rejects.toMatchObject(
+      unreadable(/e\.parquet' too small to be a Parquet file/),
+    );
+    const write = () =>
+      runSql(':memory:', `COPY (SELECT range AS "user", range % 9 AS item FROM range(20000)) TO '${path}'`);
+    await write();
+    truncateSync(path, 4000);
+    await expect(drain(source)).rejects.toMatchObject(unreadable(/e\.parquet/));
+    writeFileSync(path, Buffer.alloc(5000, 'PAR1 and more'));
+    await expect(drain(source)).rejects.toMatchObject(unreadable(/e\.parquet/));
+    await write();
+    writeFileSync(path, readFileSync(path).fill(0xff, 100, 3000));
+    await expect(drain(source)).rejects.toMatchObject(unreadable(/^source duckdb: [^\n]+$/));
+    await write();
+    expect((await drain(source)).rows).toHaveLength(20_000);
+  });
+
+  it('Parquet and CSV with text that is not UTF-8', async () => {
+    const directory = temporaryDirectory();
+    const broken = Buffer.from([0x63, 0xff, 0xfe]);
+    writeFileSync(
+      join(directory, 'e.csv'),
+      Buffer.concat([Buffer.from('user,item\na,b\n'), broken, Buffer.from(',d\n')]),
+    );
+    await expect(drain(sourceOf({ query: `FROM 'e.csv'` }, directory))).rejects.toMatchObject(
+      unreadable(/e\.csv: CSV Error on Line: 3: Invalid unicode[^\n]+ignore_errors/),
+    );
+    const skipping = `FROM read_csv('e.csv', header = true, ignore_errors = true)`;
+    expect((await drain(sourceOf({ query: skipping }, directory))).rows).toEqual(['a:b']);
+    const path = join(directory, 'e.parquet');
+    await runSql(
+      ':memory:',
+      `COPY (SELECT 'ab~~~' AS "user", 'i' AS item) TO '${path}' (COMPRESSION uncompressed)`,
+    );
+    const bytes = readFileSync(path);
+    for (let at = bytes.indexOf('ab~~~'); at >= 0; at = bytes.indexOf('ab~~~', at + 1))
+      bytes.fill(0xff, at + 2, at + 5);
+    writeFileSync(path, bytes);
+    await expect(drain(sourceOf({ query: `FROM 'e.parquet'` }, directory))).rejects.toMatchObject(
+      unreadable(/Invalid string encoding[^\n]*$/),
+    );
+  });
+
+  it('a CSV row that does not fit its column', async () => {
+    const directory = temporaryDirectory();
+    writeFileSync(join(directory, 'e.csv'), `user,item,weight\n${'a,b,1\n'.repeat(30_000)}x,y,abc\n`);
+    await expect(drain(sourceOf({ query: `FROM 'e.csv'` }, directory))).rejects.toMatchObject(
+      unreadable(/e\.csv: CSV Error on Line: 30002: [^\n]*"weight"[^\n]*"abc"/),
+    );
+    const asText = `FROM read_csv('e.csv', all_varchar = true)`;
+    const { events, dead } = decodeEvents(await columns({ query: asText, batchSize: 40_000 }, directory), 1);
+    expect([events.length, dead.map(d => d.code)]).toEqual([30_000, ['weight-type']]);
+  });
+});
