@@ -1,3 +1,6 @@
+import { setImmediate } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import {
   type DuckDBConnection,
   type DuckDBDataChunk,
@@ -146,3 +149,14 @@ export class SerialConnection {
 
 /** `value` as a SQL string literal. */
 export const literal = (value: string): string => `'${value.replaceAll("'", "''")}'`;
+
+/**
+ * Gives back the memory of results that are no longer used. DuckDB's chunks are freed with their JavaScript
+ * objects, which are too small to make the collector run; so it is run here, before something large begins.
+ */
+export async function releaseResults(): Promise<void> {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  collect();
+  await setImmediate(); // finalizers run between turns of the event loop
+}

@@ -1,11 +1,11 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DuckDBConnection } from '@duckdb/node-api';
 import { StageError } from '../../src/errors.js';
 import { maxFixedPoint } from '../../src/events.js';
 import type { Rows } from '../../src/gramian/rows.js';
-import { all, literal, openDatabase, reason, scalar } from './database.js';
+import { all, literal, openDatabase, reason, releaseResults, scalar } from './database.js';
 import { readRows } from './rows.js';
 
 /** A train and a test matrix over one numbering of users and items. */
@@ -108,7 +108,12 @@ export async function loadSplit(
   plan: (size: SplitSize) => void = () => {},
 ): Promise<Split> {
   const spill = mkdtempSync(join(tmpdir(), 'sansa-stream-'));
-  const memoryLimit = `${Math.floor(memoryBytes / 1024)}KiB`;
+  // Grouping and sorting take a few times the files' size; more would only linger.
+  const inputBytes = [trainPath, testPath].reduce(
+    (sum, path) => sum + (statSync(path, { throwIfNoEntry: false })?.size ?? 0),
+    0,
+  );
+  const memoryLimit = `${Math.floor(Math.min(memoryBytes, Math.max(2 ** 26, 8 * inputBytes)) / 1024)}KiB`;
   const database = await openDatabase(':memory:', { memoryLimit, threads: 1, tempDirectory: spill });
   const connection = await database.connect();
   try {
@@ -165,5 +170,6 @@ export async function loadSplit(
     connection.closeSync();
     database.closeSync();
     rmSync(spill, { recursive: true, force: true });
+    await releaseResults();
   }
 }
