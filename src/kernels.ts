@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { setFlagsFromString } from 'node:v8';
 import { StageError } from './errors.js';
 
 /** A byte address in the kernels' memory. */
@@ -17,7 +18,13 @@ let compiled: WebAssembly.Module | undefined;
 
 /** The compiled kernels; reading and compiling happens once a thread. */
 export function kernelModule(): WebAssembly.Module {
-  compiled ??= new WebAssembly.Module(readFileSync(new URL('./kernels.wasm', import.meta.url)));
+  if (compiled) return compiled;
+  // A kernel is often called just once and stays for its whole run in the code it began in: no baseline code.
+  setFlagsFromString('--no-liftoff');
+  setFlagsFromString('--no-wasm-lazy-compilation');
+  compiled = new WebAssembly.Module(readFileSync(new URL('./kernels.wasm', import.meta.url)));
+  setFlagsFromString('--wasm-lazy-compilation');
+  setFlagsFromString('--liftoff');
   return compiled;
 }
 

@@ -51,7 +51,7 @@ export const evaluate: Command = {
           ...counts,
           mode: 'implicit',
           density: options.density,
-          scans: options.scans > 0,
+          scans: options.scans,
         } as const;
         ({ threads } = planFit(size, memoryBytes - 4 * counts.testInteractions, requested));
       },

@@ -20,11 +20,6 @@ export interface Workspace {
   readonly factor: Omit<Lower, 'entries'>;
 }
 
-/** Bytes that a factor of `budget` entries takes, and those that only the elimination needs. */
-export function icfBytes(n: number, budget: number): { factor: number; work: number } {
-  return { factor: 4 * (n + 1) + 8 * budget + 192, work: 16 * n + 16 * n + 8 * n + 8 * (2 * n + 64) + 512 };
-}
-
 /**
  * Room for L, which stays, and for the elimination on top of it: `release` to `mark` after the last attempt.
  */

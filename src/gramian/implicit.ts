@@ -7,9 +7,9 @@ import { pairsBelow, squaredNorms, strideOf } from './norms.js';
 import type { Rows } from './rows.js';
 
 /** Columns in a block at most. */
-const WIDTH = 512;
+export const WIDTH = 512;
 /** Entries in a slot of the ring at least; a single column may need more. */
-const SLOT_ENTRIES = 1 << 15;
+export const SLOT_ENTRIES = 1 << 15;
 /** Blocks consumed between two reports of progress. */
 const REPORT_EVERY = 64;
 
@@ -36,20 +36,8 @@ export function implicitGramian(arena: Arena, threads: Threads, rows: Rows): Gra
   };
 }
 
-/** Bytes of the ring of blocks and of each thread's sums. */
-export function pipelineBytes(
-  n: number,
-  threads: number,
-  valueBytes: 4 | 8,
-): { ring: number; thread: number } {
-  const capacity = Math.max(n, SLOT_ENTRIES);
-  return {
-    ring: slotsOf(threads) * ((4 + valueBytes) * capacity + 4 * (WIDTH + 1)) + 4 * (n + 1) + 1024,
-    thread: 8 + 2 * valueBytes * n,
-  };
-}
-
-function slotsOf(threads: number): number {
+/** Slots of the ring: one to eliminate from, one in reserve, and two for each producer. */
+export function slotsOf(threads: number): number {
   return threads === 1 ? 1 : 2 + 2 * threads;
 }
 

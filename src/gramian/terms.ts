@@ -36,8 +36,8 @@ export function changeTerms(arena: Arena, changes: RowChanges, weights?: WeightC
   if (weights === undefined && before.indices.length === 0 && after.values === undefined) {
     return ones(arena, after);
   }
-  const left = new Side32();
-  const right = new Side32();
+  const left = new Lines();
+  const right = new Lines();
   for (let r = 0; r < after.users.length; r++) {
     const w = weights ? weights.before[r]! : 1;
     const v = weights ? weights.after[r]! : 1;
@@ -76,16 +76,15 @@ function difference(x: Side, y: Side): Side {
     indices.push(i);
     values.push(v);
   };
+  const at = (side: Side, e: number) => (side.values ? side.values[e]! : 1);
   let a = 0;
   let b = 0;
   while (a < x.indices.length || b < y.indices.length) {
     const i = x.indices[a] ?? Number.POSITIVE_INFINITY;
     const k = y.indices[b] ?? Number.POSITIVE_INFINITY;
-    const before = i <= k ? (x.values ? x.values[a]! : 1) : 0;
-    const after = k <= i ? (y.values ? y.values[b]! : 1) : 0;
-    put(Math.min(i, k), after - before);
-    if (i <= k) a++;
-    if (k <= i) b++;
+    if (i < k) put(i, -at(x, a++));
+    else if (k < i) put(k, at(y, b++));
+    else put(i, at(y, b++) - at(x, a++));
   }
   return { indices, values };
 }
@@ -103,7 +102,7 @@ function largestDiagonal(rows: Rows, weights: Int32Array | undefined): number {
 }
 
 /** Sparse rows under construction; values as float64, which holds w·x exactly. */
-class Side32 {
+class Lines {
   #indptr = [0];
   #indices = new Int32Array(1024);
   #values = new Float64Array(1024);

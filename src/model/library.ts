@@ -50,11 +50,7 @@ export function createModelLibrary(
     const mode = (await store.gramianMode()) === 'stored' ? 'stored' : 'implicit';
     const segments = (await store.segments()).length;
     const { density, scans } = fitOptions;
-    const { threads } = planFit(
-      { ...counts, mode, segments, density, scans: scans > 0 },
-      memoryBytes,
-      options.threads,
-    );
+    const { threads } = planFit({ ...counts, mode, segments, density, scans }, memoryBytes, options.threads);
     const keys = await store.itemKeys();
     const gramian = await gramianInput(keys.length);
     const parent = (await store.models()).at(-1)?.version;

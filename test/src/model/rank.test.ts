@@ -1,0 +1,33 @@
+/** Batch ranking gives the lists of the plain scorer, whatever the number of threads. */
+import { expect, it } from 'vitest';
+import { fit } from '#src/fit/fit.js';
+import { Arena } from '#src/kernels.js';
+import { loadRanker, rankRows } from '#src/model/rank.js';
+import { createScorer } from '#src/model/score.js';
+import { fitOptions } from '#src/options.js';
+import { Threads } from '#src/threads.js';
+import { randomRows } from '../../support/rows.js';
+
+it.each([1, 3])('on %i threads', async threadCount => {
+  const k = 7;
+  for (const most of [1, 4]) {
+    const rows = randomRows({ users: 300, items: 120, density: 0.06, seed: 5, most });
+    const input = { mode: 'implicit', rows, scale: 1 } as const;
+    const { model } = await fit(input, fitOptions.parse({ density: 0.05, l2: 1 }), { threads: 1 });
+    const scorer = createScorer(model);
+    const arena = new Arena();
+    const threads = new Threads(arena, threadCount);
+    const lists = rankRows(arena, threads, loadRanker(arena, model), rows, k);
+    for (let r = 0; r < rows.users.length; r++) {
+      const [from, to] = [rows.indptr[r]!, rows.indptr[r + 1]!];
+      const own = rows.indices.subarray(from, to);
+      const { items, scores } = scorer.topK(own, rows.values?.subarray(from, to), k);
+      const at = r * k;
+      expect([...lists.items.subarray(at, at + lists.lengths[r]!)]).toEqual([...items]);
+      lists.scores.subarray(at, at + lists.lengths[r]!).forEach((s, e) => {
+        expect(Math.abs(s - scores[e]!)).toBeLessThan(1e-6);
+      });
+    }
+    await threads.close();
+  }
+});
