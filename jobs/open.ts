@@ -25,21 +25,26 @@ export async function openPipeline(
 ): Promise<Pipeline> {
   const directory = resolve(baseDirectory, config.state);
   const store = await openState(directory, config.semantics, config.database);
-  const sources = await Promise.all(config.sources.map(o => createSource(o, baseDirectory)));
-  const sinks = await Promise.all(config.sinks.map(o => createSink(o, baseDirectory)));
-  const signals = config.signals && (await createSignals(config.signals, baseDirectory));
-  const scale = config.semantics.weightScale;
-  const stage = joinPipeline({ directory, store, scale, sources, sinks, options: config, log });
-  await stage.removeOrphans();
-  return {
-    ...stage,
-    config,
-    signals,
-    async close() {
-      await signals?.close();
-      await store.close();
-    },
-  };
+  try {
+    const sources = await Promise.all(config.sources.map(o => createSource(o, baseDirectory)));
+    const sinks = await Promise.all(config.sinks.map(o => createSink(o, baseDirectory)));
+    const signals = config.signals && (await createSignals(config.signals, baseDirectory));
+    const scale = config.semantics.weightScale;
+    const stage = joinPipeline({ directory, store, scale, sources, sinks, options: config, log });
+    await stage.removeOrphans();
+    return {
+      ...stage,
+      config,
+      signals,
+      async close() {
+        await signals?.close();
+        await store.close();
+      },
+    };
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
 }
 
 /**

@@ -13,8 +13,11 @@ export interface IngestSummary {
 /** Moves records from the sources into the inbox. */
 export function createIngest({ store, scale, sources, options, log }: PipelineParts) {
   /** Reads one batch of `source` into the inbox: decode, append with the position, acknowledge. */
-  async function ingestOnce(source: Source): Promise<(IngestSummary & { read: number }) | undefined> {
-    const read = await source.read();
+  async function ingestOnce(
+    source: Source,
+    signal?: AbortSignal,
+  ): Promise<(IngestSummary & { read: number }) | undefined> {
+    const read = await source.read(signal);
     if (!read) return undefined;
     failpoint('ingest:read');
     const { events, dead } = decodeEvents(read.records, scale);
@@ -38,7 +41,7 @@ export function createIngest({ store, scale, sources, options, log }: PipelinePa
       try {
         for (;;) {
           signal?.throwIfAborted();
-          const batch = await ingestOnce(source);
+          const batch = await ingestOnce(source, signal);
           if (!batch) break;
           events += batch.events;
           deadLetters += batch.deadLetters;

@@ -83,9 +83,13 @@ export function createDuckdbSource(options: DuckdbSourceOptions, baseDirectory =
       ? error
       : new StageError('SOURCE_UNREADABLE', `${where}: ${reason(error)}`, { cause: error });
 
-  async function open(): Promise<void> {
+  async function open(signal?: AbortSignal): Promise<void> {
     if (options.database) {
-      ({ connection, release } = await attachWarehouse(resolve(baseDirectory, options.database), 'read'));
+      ({ connection, release } = await attachWarehouse(
+        resolve(baseDirectory, options.database),
+        'read',
+        signal,
+      ));
     } else {
       const instance = await DuckDBInstance.create(':memory:', { threads: '2' });
       connection = await instance.connect();
@@ -154,12 +158,12 @@ export function createDuckdbSource(options: DuckdbSourceOptions, baseDirectory =
       token = at?.token === undefined ? undefined : (JSON.parse(at.token) as Token);
     },
 
-    async read(): Promise<Read | undefined> {
+    async read(signal?: AbortSignal): Promise<Read | undefined> {
       const values = new Map<Field, unknown[]>(fields.map(f => [f, []]));
       let count = 0;
       let { cursor: last, taken } = token ?? { cursor: undefined, taken: 0 };
       try {
-        if (!result) await open();
+        if (!result) await open(signal);
         while (count < batchSize) {
           const current = await nextChunk();
           if (!current) break;
