@@ -6,11 +6,18 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
+import { afterAll } from 'vitest';
 import { lmdbOptions } from '#connectors/lmdb/options.js';
 import { createLmdbSink } from '#connectors/lmdb/sink.js';
 import { loadConfig, openPipeline, type Pipeline, type PipelineOptions } from '#jobs/index.js';
 
 const cli = fileURLToPath(new URL('../../dist/jobs/cli.js', import.meta.url));
+
+/** Processes that have not ended: a test that fails leaves some behind. */
+const alive = new Set<ChildProcess>();
+afterAll(() => {
+  for (const child of alive) child.kill('SIGKILL');
+});
 
 /** Asks again and again until `probe` returns something; throws when `seconds` are over. */
 export async function until<T>(
@@ -54,6 +61,8 @@ export function startCli(args: readonly string[], env: NodeJS.ProcessEnv = {}): 
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  alive.add(child);
+  child.once('close', () => alive.delete(child));
   let [output, errors] = ['', ''];
   child.stdout.setEncoding('utf8').on('data', (part: string) => {
     output += part;
