@@ -33,31 +33,36 @@ export async function openPipeline(
     : databaseShare(memoryBytes);
   const limits = { ...config.database, memoryLimit: `${Math.floor(databaseBytes / 1024)}KiB` };
   const store = await openState(directory, config.semantics, limits);
-  const sources = await Promise.all(config.sources.map(o => createSource(o, baseDirectory)));
-  const sinks = await Promise.all(config.sinks.map(o => createSink(o, baseDirectory)));
-  const signals = config.signals && (await createSignals(config.signals, baseDirectory));
-  const scale = config.semantics.weightScale;
-  const fitMemoryBytes = memoryBytes - databaseBytes;
-  const stage = joinPipeline({
-    directory,
-    store,
-    scale,
-    fitMemoryBytes,
-    sources,
-    sinks,
-    options: config,
-    log,
-  });
-  await stage.removeOrphans();
-  return {
-    ...stage,
-    config,
-    signals,
-    async close() {
-      await signals?.close();
-      await store.close();
-    },
-  };
+  try {
+    const sources = await Promise.all(config.sources.map(o => createSource(o, baseDirectory)));
+    const sinks = await Promise.all(config.sinks.map(o => createSink(o, baseDirectory)));
+    const signals = config.signals && (await createSignals(config.signals, baseDirectory));
+    const scale = config.semantics.weightScale;
+    const fitMemoryBytes = memoryBytes - databaseBytes;
+    const stage = joinPipeline({
+      directory,
+      store,
+      scale,
+      fitMemoryBytes,
+      sources,
+      sinks,
+      options: config,
+      log,
+    });
+    await stage.removeOrphans();
+    return {
+      ...stage,
+      config,
+      signals,
+      async close() {
+        await signals?.close();
+        await store.close();
+      },
+    };
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
 }
 
 /**

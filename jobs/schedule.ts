@@ -7,46 +7,63 @@ export interface Scheduled {
   readonly expression: string;
 }
 
+/** Longest timer, in milliseconds: timers stand still while the machine sleeps, and do not see its clock being set. */
+const longestTimerMs = 60_000;
+
 /**
  * Calls `due(job, time)` at every time of each expression, in `timezone`. The ledger holds, for each job, the
- * earliest time whose call has not come back with `true` (the job has ended). A process that finds that time
- * in the past calls for it at start: a job that was cut off, or that came due while nothing ran, is made up
- * for once. Returns a function that stops the clocks.
+ * earliest time whose call has not come back with `true` (the job has ended). A time that is found in the
+ * past is called for at once, and only the last such: a job that was cut off, or that came due while the
+ * process was down or held up, is made up for once. `fail` gets what the ledger throws. Returns a function that stops
+ * the clocks and waits for the calls under way.
  */
 export async function startSchedules(
   ledger: Ledger,
   schedules: readonly Scheduled[],
   timezone: string,
   due: (job: string, time: number) => Promise<boolean>,
+  fail: (error: unknown) => void,
 ): Promise<() => Promise<void>> {
-  const tasks = await Promise.all(
+  const stops = await Promise.all(
     schedules.map(async ({ job, expression }) => {
+      // node-cron parses the expression and finds its times; its own timers drop a time that they are late for.
+      const times = cron.createTask(expression, () => undefined, { timezone, name: job });
+      const following = (): number => Math.floor(times.getNextRuns(1)[0]!.getTime() / 1000) * 1000;
       const open = new Set<number>();
-      const call = async (time: number): Promise<void> => {
-        if (open.has(time)) return;
+      const calls = new Set<Promise<void>>();
+      let timer: NodeJS.Timeout | undefined;
+      let next = (await ledger.due(job, expression)) ?? following();
+      const remember = () => ledger.setDue(job, expression, Math.min(next, ...open));
+
+      async function call(time: number): Promise<void> {
         open.add(time);
         if (!(await due(job, time))) return;
         open.delete(time);
-        const next = open.size > 0 ? Math.min(...open) : task.getNextRun()?.getTime();
-        if (next !== undefined) await ledger.setDue(job, expression, next);
+        await remember();
+      }
+
+      function beat(): void {
+        if (next <= Date.now()) {
+          const time = next;
+          next = following();
+          const called = call(time)
+            .catch(fail)
+            .finally(() => calls.delete(called));
+          calls.add(called);
+        }
+        timer = setTimeout(beat, Math.min(Math.max(1, next - Date.now()), longestTimerMs));
+      }
+
+      await remember();
+      beat();
+      return async () => {
+        clearTimeout(timer);
+        await times.destroy();
+        await Promise.all(calls);
       };
-      const task = cron.createTask(
-        expression,
-        context => {
-          const time = context.date.getTime();
-          void call(time - (time % 1000));
-        },
-        { timezone, name: job, suppressMissedWarning: true },
-      );
-      const missed = await ledger.due(job, expression);
-      await task.start();
-      if (missed === undefined)
-        await ledger.setDue(job, expression, task.getNextRun()?.getTime() ?? Date.now());
-      else if (missed <= Date.now()) void call(missed);
-      return task;
     }),
   );
   return async () => {
-    for (const task of tasks) await task.destroy();
+    await Promise.all(stops.map(stop => stop()));
   };
 }

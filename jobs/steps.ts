@@ -1,3 +1,4 @@
+import type { RunRecord } from '../src/connector.js';
 import { StageError, toStageError } from '../src/errors.js';
 import { type FitOptions, fitOptions } from '../src/options.js';
 import type { Progress } from '../src/parts.js';
@@ -35,17 +36,18 @@ async function recorded(
   }
 }
 
-/** The result of an earlier run of `job` for the same trigger; throws again if it failed. */
-async function earlier(pipeline: Pipeline, job: string, trigger: string): Promise<string | undefined> {
+/** The run of `job` that ended well for the same trigger; throws again what an earlier one failed with. */
+async function earlier(pipeline: Pipeline, job: string, trigger: string): Promise<RunRecord | undefined> {
   if (trigger === 'cli') return undefined;
-  const run = (await pipeline.parts.store.endedRun(job, trigger)) ?? undefined;
-  if (run?.status === 'failed') throw new StageError('INTERNAL', `${job} failed before: ${run.detail}`);
-  return run?.version;
+  const run = await pipeline.parts.store.endedRun(job, trigger);
+  if (run?.status === 'failed') throw new StageError('INTERNAL', run.detail);
+  return run;
 }
 
-/** Folds what waits in the inbox; leaves no record when nothing does. */
+/** Folds what waits in the inbox, once for its trigger; leaves no record when nothing waits. */
 export async function foldStep(pipeline: Pipeline, settings: StepSettings): Promise<number> {
   if ((await pipeline.parts.store.pending()) === 0) return 0;
+  if (await earlier(pipeline, 'fold', settings.trigger)) return 0;
   let events = 0;
   await recorded(pipeline, 'fold', settings, async () => {
     const summary = await pipeline.fold(settings.signal);
@@ -62,7 +64,7 @@ export async function refitStep(
   overrides: Readonly<Record<string, unknown>> = {},
 ): Promise<string> {
   const done = await earlier(pipeline, 'refit', settings.trigger);
-  if (done) return done;
+  if (done?.version) return done.version;
   const fit: FitOptions = checked(fitOptions, { ...pipeline.config.fit, ...overrides }, 'fit');
   let version = '';
   await recorded(pipeline, 'refit', settings, async run => {
@@ -73,16 +75,20 @@ export async function refitStep(
   return version;
 }
 
-/** Publishes a version (the newest without one) once for its trigger. */
+/**
+ * Publishes a version (the newest without one) once for its trigger; `undefined` if that was done before.
+ * `attempt` carries the publication out: it may try more than once, within the one run.
+ */
 export async function publishStep(
   pipeline: Pipeline,
   settings: StepSettings,
   version?: string,
+  attempt: (publish: () => Promise<PublishSummary>) => Promise<PublishSummary> = publish => publish(),
 ): Promise<PublishSummary | undefined> {
   if (await earlier(pipeline, 'publish', settings.trigger)) return undefined;
   let summary: PublishSummary | undefined;
   await recorded(pipeline, 'publish', settings, async () => {
-    summary = await pipeline.publish(version, settings.signal);
+    summary = await attempt(() => pipeline.publish(version, settings.signal));
     return { detail: `${summary.users} user and ${summary.items} item lists`, version: summary.version };
   });
   return summary;

@@ -25,6 +25,10 @@ export interface Compute {
 export function startCompute(): Compute {
   const worker = new Worker(new URL('./worker.js', import.meta.url));
   worker.unref();
+  let ended = false;
+  worker.once('exit', () => {
+    ended = true;
+  });
   let tail: Promise<unknown> = Promise.resolve();
   const once = <T extends keyof Tasks>(
     task: T,
@@ -46,6 +50,7 @@ export function startCompute(): Compute {
         settle(() => reject(new StageError('INTERNAL', `${task}: ${e.message}`, { cause: e })));
       const onExit = () =>
         settle(() => reject(new StageError('INTERRUPTED', `${task} was stopped before it ended`)));
+      if (ended) return onExit();
       worker.on('message', onMessage).on('error', onError).on('exit', onExit);
       worker.ref();
       worker.postMessage({ task, input });

@@ -48,8 +48,11 @@ export interface Source {
   readonly name: string;
   /** Opens the source behind the given positions (one a partition; none on a new state). */
   connect(positions: readonly Position[]): Promise<void>;
-  /** The next records, or `undefined` when there are none now (a later call may find some). */
-  read(): Promise<Read | undefined>;
+  /**
+   * The next records, or `undefined` when there are none now (a later call may find some). May wait for the
+   * system behind it, but not after `signal` aborts.
+   */
+  read(signal?: AbortSignal): Promise<Read | undefined>;
   /** What came up since this was last called that a person should know: records that will never be read, say. */
   warnings?(): readonly string[];
   close(): Promise<void>;
@@ -96,6 +99,8 @@ export interface Signal {
   readonly id: string;
   readonly type: string;
   readonly options: Readonly<Record<string, unknown>>;
+  /** What is wrong with it, if it could not be read as a command. */
+  readonly problem?: string | undefined;
   /** Epoch ms. */
   readonly requestedAt: number;
 }
@@ -111,13 +116,13 @@ export interface SignalResult {
   readonly finishedAt: number;
 }
 
-/** Where signals come from and their outcomes go. */
+/** Where signals come from and their outcomes go. Neither call waits for its system after `signal` aborts. */
 export interface SignalSource {
   readonly name: string;
   /** Signals without a result, oldest first. */
-  pending(): Promise<readonly Signal[]>;
+  pending(signal?: AbortSignal): Promise<readonly Signal[]>;
   /** Records an outcome; recording the same id twice keeps one result. */
-  resolve(result: SignalResult): Promise<void>;
+  resolve(result: SignalResult, signal?: AbortSignal): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -207,7 +212,10 @@ export interface RunOutcome {
 export interface RunRecord {
   readonly id: number;
   readonly job: string;
-  /** What started it: `cli`, `cron:<due>`, `events:<time>`, `signal:<source>:<id>`. */
+  /**
+   * What started it: `cli`, `cron:<due>`, `events:<time or count>`, `signal:<source>:<id>`, and for the
+   * publication that follows a refit `refit:<version>`.
+   */
   readonly trigger: string;
   readonly status: 'running' | RunOutcome['status'];
   /** Epoch ms. */
@@ -229,6 +237,8 @@ export interface Ledger {
   startRun(job: string, trigger: string): Promise<{ readonly id: number }>;
   /** The run of `job` that ended, well or badly, for `trigger`: such a run is not made again. */
   endedRun(job: string, trigger: string): Promise<RunRecord | undefined>;
+  /** The run that made a model. */
+  madeBy(version: string): Promise<RunRecord | undefined>;
   /** Ends a run and, for a fit, registers its model, in one transaction. */
   endRun(id: number, outcome: RunOutcome, model?: Manifest): Promise<void>;
   runs(limit: number): Promise<readonly RunRecord[]>;

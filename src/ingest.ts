@@ -15,8 +15,9 @@ export function createIngest({ store, scale, sources, options, log }: PipelinePa
   /** Reads one batch of `source` into the inbox: decode, append with the position, acknowledge. */
   async function ingestOnce(
     source: Source,
+    signal?: AbortSignal,
   ): Promise<{ events: number; deadLetters: number; read: number } | undefined> {
-    const read = await source.read();
+    const read = await source.read(signal);
     for (const warning of source.warnings?.() ?? []) log.warn({ source: source.name }, warning);
     if (!read) return undefined;
     failpoint('ingest:read');
@@ -43,7 +44,7 @@ export function createIngest({ store, scale, sources, options, log }: PipelinePa
       try {
         for (;;) {
           signal?.throwIfAborted();
-          const batch = await ingestOnce(source);
+          const batch = await ingestOnce(source, signal);
           if (!batch) break;
           total.events += batch.events;
           total.deadLetters += batch.deadLetters;

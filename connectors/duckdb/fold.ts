@@ -44,7 +44,7 @@ const addUp: readonly string[] = [
 /** Registers a segment behind all others; part of the caller's transaction. */
 export async function insertSegment(connection: DuckDBConnection, s: SegmentFile): Promise<void> {
   await connection.run(
-    `INSERT INTO segments SELECT coalesce(max(ordinal) + 1, 0), ?, ?, ?, ?, ?, now()::TIMESTAMP FROM segments`,
+    `INSERT INTO segments SELECT coalesce(max(ordinal) + 1, 0), ?, ?, ?, ?, ?, make_timestamp(epoch_us(now())) FROM segments`,
     [s.id, s.file, s.n, BigInt(s.nnz), BigInt(s.bytes)],
   );
 }

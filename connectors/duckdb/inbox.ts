@@ -130,6 +130,7 @@ export async function openInbox(connection: DuckDBConnection): Promise<Inbox> {
               at,
             ];
           });
+          failpoint('ingest:appended');
           const values = [BigInt(position.sequence), position.token ?? null];
           if (channel) {
             await connection.run('UPDATE positions SET sequence = ?, token = ? WHERE channel = ?', [
@@ -140,7 +141,6 @@ export async function openInbox(connection: DuckDBConnection): Promise<Inbox> {
             const row = [id, source, position.partition, ...values];
             await connection.run('INSERT INTO positions VALUES (?, ?, ?, ?, ?)', row);
           }
-          failpoint('ingest:appended');
         });
       } catch (error) {
         seq = before;

@@ -33,8 +33,9 @@ const asResult = (r: Row): SignalResult => ({
 /** Runs that were under way when the process died: they may be started again. Called once at start. */
 export async function markInterrupted(connection: DuckDBConnection): Promise<void> {
   await connection.run(
-    `UPDATE runs SET status = 'interrupted', finished_at = now()::TIMESTAMP, detail = 'the process ended'
+    `UPDATE runs SET status = 'interrupted', finished_at = ${time}, detail = 'the process ended'
      WHERE status = 'running'`,
+    [now()],
   );
 }
 
@@ -59,19 +60,25 @@ export function openLedger(serial: SerialConnection): Ledger {
         return rows.map(asRun)[0];
       }),
 
+    madeBy: version =>
+      serial.use(async c => {
+        const sql = `SELECT ${runColumns} FROM runs WHERE job = 'refit' AND version = ? AND status = 'done'`;
+        return (await all(c, sql, [version])).map(asRun)[0];
+      }),
+
     endRun: (id, outcome, model) =>
       serial.use(async c => {
         await transaction(c, async () => {
-          await c.run(
-            `UPDATE runs SET status = ?, finished_at = ${time}, detail = ?, version = ? WHERE id = ?`,
-            [outcome.status, now(), outcome.detail, outcome.version ?? null, BigInt(id)],
-          );
           if (model) {
             const created = BigInt(Date.parse(model.createdAt));
             const row = [model.version, created, model.parent ?? null, JSON.stringify(model)];
             await c.run(`INSERT INTO models VALUES (?, ${time}, ?, ?, false)`, row);
             failpoint('refit:registered');
           }
+          await c.run(
+            `UPDATE runs SET status = ?, finished_at = ${time}, detail = ?, version = ? WHERE id = ?`,
+            [outcome.status, now(), outcome.detail, outcome.version ?? null, BigInt(id)],
+          );
         });
         if (model) failpoint('refit:committed');
       }),

@@ -19,7 +19,7 @@ export type DuckdbSignalOptions = z.output<typeof duckdbSignalOptions>;
 
 /** Makes the two tables in `database`, if they are not there. */
 export const signalTables = (table: string, results: string): string => `
-CREATE TABLE IF NOT EXISTS ${table} (id VARCHAR, type VARCHAR, options JSON, requested_at TIMESTAMP DEFAULT now()::TIMESTAMP);
+CREATE TABLE IF NOT EXISTS ${table} (id VARCHAR, type VARCHAR, options JSON, requested_at TIMESTAMP DEFAULT make_timestamp(epoch_us(now())));
 CREATE TABLE IF NOT EXISTS ${results} (id VARCHAR, status VARCHAR, version VARCHAR, message VARCHAR, finished_at TIMESTAMP);`;
 
 /** Signals from a warehouse table. The file is opened for a moment at each look, so that others can write to it. */
@@ -34,18 +34,18 @@ export function createDuckdbSignals(options: DuckdbSignalOptions, baseDirectory 
 
   return {
     name,
-    async pending() {
-      const { connection, release } = await attachWarehouse(database, 'read');
+    async pending(signal) {
+      const { connection, release } = await attachWarehouse(database, 'read', signal);
       try {
         const tables = (await all(connection, 'SELECT table_name FROM duckdb_tables()')).map(
           r => r.table_name,
         );
         const open = tables.includes(results.split('.').at(-1)!)
-          ? `WHERE id NOT IN (SELECT id FROM ${results})`
+          ? `WHERE NOT EXISTS (SELECT 1 FROM ${results} r WHERE r.id::VARCHAR = s.id::VARCHAR)`
           : '';
         const rows = await all(
           connection,
-          `SELECT id::VARCHAR AS id, type, options::VARCHAR AS options, epoch_ms(requested_at) AS at FROM ${table} ${open}
+          `SELECT id::VARCHAR AS id, type, options::VARCHAR AS options, epoch_ms(requested_at) AS at FROM ${table} s ${open}
            ORDER BY requested_at, id`,
         );
         return rows
@@ -54,7 +54,7 @@ export function createDuckdbSignals(options: DuckdbSignalOptions, baseDirectory 
             (r): Signal => ({
               id: String(r.id),
               type: String(r.type),
-              options: parseOptions(r.options),
+              ...parseOptions(r.options),
               requestedAt: Number(r.at ?? Date.now()),
             }),
           );
@@ -65,15 +65,15 @@ export function createDuckdbSignals(options: DuckdbSignalOptions, baseDirectory 
       }
     },
 
-    async resolve(r) {
-      const { connection, release } = await attachWarehouse(database, 'write');
+    async resolve(r, signal) {
+      const { connection, release } = await attachWarehouse(database, 'write', signal);
       try {
         await connection.run(signalTables(table, results));
         const version = r.version === undefined ? 'NULL' : literal(r.version);
         await connection.run(
           `INSERT INTO ${results} SELECT ${literal(r.id)}, ${literal(r.status)}, ${version}, ${literal(r.message)},
              make_timestamp(${r.finishedAt}::BIGINT * 1000)
-           WHERE NOT EXISTS (SELECT 1 FROM ${results} WHERE id = ${literal(r.id)})`,
+           WHERE NOT EXISTS (SELECT 1 FROM ${results} WHERE id::VARCHAR = ${literal(r.id)})`,
         );
       } catch (error) {
         throw failed(error);
@@ -86,13 +86,14 @@ export function createDuckdbSignals(options: DuckdbSignalOptions, baseDirectory 
   };
 }
 
-/** The options column as an object; anything else is kept under `invalid` for the command to refuse. */
-function parseOptions(text: unknown): Record<string, unknown> {
-  if (text === null || text === undefined || text === '') return {};
+/** The options column as an object; anything else is a problem for the command's result to name. */
+function parseOptions(text: unknown): Pick<Signal, 'options' | 'problem'> {
+  if (text === null || text === undefined || text === '') return { options: {} };
   try {
     const value: unknown = JSON.parse(String(text));
     if (typeof value === 'object' && value !== null && !Array.isArray(value))
-      return value as Record<string, unknown>;
+      return { options: value as Record<string, unknown> };
   } catch {}
-  return { invalid: String(text) };
+  const problem = `options: expected a JSON object such as {"l2": 10}, found ${JSON.stringify(String(text).slice(0, 200))}`;
+  return { options: {}, problem };
 }

@@ -113,9 +113,13 @@ export function createDuckdbSource(options: DuckdbSourceOptions, baseDirectory =
       ? error
       : new StageError('SOURCE_UNREADABLE', `${where}: ${reason(error)}`, { cause: error });
 
-  async function attach(): Promise<DuckDBConnection> {
+  async function attach(signal?: AbortSignal): Promise<DuckDBConnection> {
     if (options.database) {
-      ({ connection, release } = await attachWarehouse(resolve(baseDirectory, options.database), 'read'));
+      ({ connection, release } = await attachWarehouse(
+        resolve(baseDirectory, options.database),
+        'read',
+        signal,
+      ));
     } else {
       const instance = await DuckDBInstance.create(':memory:', { threads: '2' });
       connection = await instance.connect();
@@ -163,8 +167,8 @@ export function createDuckdbSource(options: DuckdbSourceOptions, baseDirectory =
     return { expressions, names: [...types.keys()] };
   }
 
-  async function open(): Promise<void> {
-    const db = await attach();
+  async function open(signal?: AbortSignal): Promise<void> {
+    const db = await attach(signal);
     const { expressions, names } = await describe(db);
     columns = [...expressions.keys()];
     const select = [...expressions].map(([field, sql]) => `${sql} AS ${quoted(field)}`).join(', ');
@@ -262,12 +266,12 @@ export function createDuckdbSource(options: DuckdbSourceOptions, baseDirectory =
       sequence = at?.sequence ?? -1;
     },
 
-    async read(): Promise<Read | undefined> {
+    async read(signal?: AbortSignal): Promise<Read | undefined> {
       const values = new Map<Field, unknown[]>();
       const cursors: string[] = [];
       let count = 0;
       try {
-        if (!result) await open();
+        if (!result) await open(signal);
         for (const field of columns) values.set(field, []);
         while (count < batchSize) {
           const current = await nextChunk();

@@ -24,6 +24,7 @@ export function createPublisher(
     const compute = startCompute();
     const stop = () => void compute.close();
     signal?.addEventListener('abort', stop, { once: true });
+    if (signal?.aborted) stop();
     const path = models.weightsPath(version);
     const { k } = options.publish;
     const rank = async (ids: readonly string[], rows: Rows): Promise<RankedList[]> => {
@@ -63,8 +64,8 @@ export function createPublisher(
     if (sinks.length === 0)
       throw new StageError('CONFIG_INVALID', 'sinks: expected at least one sink to publish to, found none');
     const keys = await store.itemKeys(manifest.items.count);
-    for (const sink of sinks) await sink.connect();
     try {
+      for (const sink of sinks) await sink.connect();
       const summary = await publish({ manifest, lists: lists(manifest.version, keys, signal), sinks, log });
       failpoint('publish:pointed');
       await store.markPublished(manifest.version);

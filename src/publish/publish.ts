@@ -1,5 +1,6 @@
 import type { ListKind, Logger, RankedList, Sink } from '../connector.js';
 import { StageError } from '../errors.js';
+import { failpoint } from '../failpoint.js';
 import type { Manifest } from '../model/version.js';
 
 /** Lists of one kind, as many as are computed at a time. */
@@ -48,6 +49,7 @@ export async function publish(options: PublishOptions): Promise<PublishSummary> 
     counts[kind] += lists.length;
   }
   await inAll(sinks, `finish version ${version}`, sink => sink.finish());
+  failpoint('publish:written');
   await inAll(sinks, `point at version ${version}`, sink => sink.point(version));
   await Promise.all(sinks.map(sink => pruneQuietly(sink, log)));
 

@@ -1,0 +1,94 @@
+/**
+ * A process that dies by SIGKILL at any named point loses nothing and counts nothing twice: the next process
+ * on the state makes what the dead one owed, once. Interactions add up, so an event taken twice shows in X.
+ */
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { failpoints } from '#src/failpoint.js';
+import { seeded } from '../support/random.js';
+import { matrixOf, type Sale, type Shop, shop, stopCli, summed } from '../support/service.js';
+
+/** Later passings of points that are passed for every batch. */
+const again = ['ingest:appended#3', 'fold:segment-written#3', 'fold:committed#2', 'compact:committed#2'];
+
+const random = seeded(11);
+const pick = (n: number) => Math.floor(random() * n);
+const sales: readonly Sale[] = Array.from({ length: 150 }, (_, k) => ({
+  user: k % 50 === 7 ? null : `u${pick(12)}`,
+  item: `i${pick(9)}`,
+  weight: 1 + pick(3),
+}));
+
+let root = '';
+let fresh: Shop;
+let ingested: Shop;
+
+beforeAll(async () => {
+  root = mkdtempSync(join(tmpdir(), 'sansa-stream-crash-'));
+  fresh = shop(join(root, 'fresh'));
+  mkdirSync(fresh.directory);
+  fresh.configure({ fold: { maxEvents: 40 }, schedule: { fold: { cron: '0 0 1 1 *' } } });
+  await fresh.create();
+  await fresh.sell(sales);
+  await fresh.signal('once', 'refit');
+  ingested = shop(join(root, 'ingested'));
+  cpSync(fresh.directory, ingested.directory, { recursive: true });
+  expect(await ingested.command('ingest')).toMatchObject({ code: 0, json: { events: 147, deadLetters: 3 } });
+});
+
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+it('every listed point is passed somewhere', () => {
+  const text = ['src', 'connectors', 'jobs']
+    .flatMap(layer => readdirSync(layer, { recursive: true, encoding: 'utf8' }).map(f => join(layer, f)))
+    .filter(file => file.endsWith('.ts'))
+    .map(file => readFileSync(file, 'utf8'))
+    .join('\n');
+  expect(failpoints.filter(name => !text.includes(`failpoint('${name}')`))).toEqual([]);
+});
+
+it.concurrent.each([...failpoints, ...again])('dies at %s and goes on', { timeout: 60_000 }, async point => {
+  const from = point.startsWith('ingest:') ? fresh : ingested;
+  const s = shop(join(root, point.replace(/\W/g, '-')));
+  cpSync(from.directory, s.directory, { recursive: true });
+
+  const dead = s.run({ SANSA_STREAM_CRASH_AT: point });
+  expect(await dead.ended, dead.errors()).toEqual({ code: null, signal: 'SIGKILL' });
+
+  const next = s.run();
+  const [result] = await s.resultsOf(next, 1);
+  expect(result).toMatchObject({ id: 'once', status: 'done', message: 'fitted and published' });
+  expect(await stopCli(next), next.errors()).toMatchObject({ code: 0 });
+  expect(await s.results()).toEqual([result]);
+  const version = result!.version!;
+
+  const files = { gramian: s.files('gramian'), models: s.files('models') };
+  await s.open(async pipeline => {
+    const { store } = pipeline.parts;
+    expect(await pipeline.ingest()).toEqual({ events: 0, deadLetters: 0 });
+    expect(await store.pending()).toBe(0);
+    expect(await pipeline.verify()).toMatchObject({ differing: 0, broken: [], mode: 'stored' });
+    expect(await matrixOf(pipeline)).toEqual(summed(sales));
+    expect(await store.folded()).toBe(147);
+    expect((await store.deadLetters(10)).map(d => d.sequence).sort((a, b) => a - b)).toEqual([7, 57, 107]);
+    expect(files.gramian).toEqual((await store.segments()).map(f => f.file).sort());
+    expect(files.models).toEqual([version]);
+    expect(await store.models()).toMatchObject([{ version, published: true }]);
+    const done = (await store.runs(100)).filter(r => r.status === 'done' && r.job !== 'fold');
+    expect(done.map(r => [r.job, r.version]).sort()).toEqual([
+      ['publish', version],
+      ['refit', version],
+    ]);
+  });
+
+  expect(await s.published()).toEqual({ lmdb: version, files: version });
+  const feed = join(s.directory, 'feeds');
+  expect(readdirSync(feed).sort()).toEqual([version, 'current'].sort());
+  expect(existsSync(join(feed, version, 'manifest.json'))).toBe(true);
+  const users = readFileSync(join(feed, version, 'users.ndjson'), 'utf8')
+    .trim()
+    .split('\n');
+  expect(users).toHaveLength(12);
+});
