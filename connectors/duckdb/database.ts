@@ -151,8 +151,8 @@ export class SerialConnection {
 export const literal = (value: string): string => `'${value.replaceAll("'", "''")}'`;
 
 /**
- * Gives back the memory of results that are no longer used. DuckDB's chunks are freed with their JavaScript
- * objects, which are too small to make the collector run; so it is run here, before something large begins.
+ * Gives back what results hold that are no longer used: their memory and, after their database is closed, the lock on
+ * its file. Both go with the JavaScript objects, which are too small to make the collector run; so it is run here.
  */
 export async function releaseResults(): Promise<void> {
   setFlagsFromString('--expose-gc');

@@ -8,6 +8,7 @@ import {
   all,
   type DatabaseOptions,
   openDatabase,
+  releaseResults,
   SerialConnection,
   scalar,
   transaction,
@@ -182,6 +183,7 @@ export async function openState(
     async close() {
       for (const c of [ingest, folds, queries]) await c.close();
       database.closeSync();
+      await releaseResults();
     },
   };
 }

@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import { StageError } from '../../src/errors.js';
-import { isLocked, reason } from './database.js';
+import { isLocked, reason, releaseResults } from './database.js';
 
 /** A warehouse that is open. The file stays locked against writers of other processes until `release`. */
 export interface Warehouse {
@@ -75,6 +75,7 @@ export async function attachWarehouse(
       async release() {
         connection.closeSync();
         instance.closeSync();
+        await releaseResults();
         leave();
       },
     };

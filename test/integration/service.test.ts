@@ -155,12 +155,12 @@ it('outlives a warehouse, tables and a sink that are not there yet, and refuses 
   const bad: readonly (readonly [string, string, string | null, string])[] = [
     ["b '1'", 'retrain', null, `signal b '1': expected type refit or publish, found "retrain"`],
     ['b2', 'refit', '{"l2": -1}', 'fit: l2: expected number to be >0, found -1'],
-    ['b3', 'refit', '{"lambda": 1}', 'fit: (top level): unknown setting "lambda"'],
-    ['b4', 'refit', '{"publish": "yes"}', 'signal b4: publish: expected boolean, found "yes"'],
+    ['b3', 'refit', '{"lambda": 1}', 'fit: (top level): expected only solver, l2, density, scans'],
+    ['b4', 'refit', '{"publish": "yes"}', 'signal b4: publish: expected true or false, found "yes"'],
     ['b5', 'refit', 'l2=1', 'signal b5: options: expected a JSON object such as {"l2": 10}, found "l2=1"'],
     ['b6', 'publish', '[1]', 'signal b6: options: expected a JSON object such as {"l2": 10}, found "[1]"'],
     ['b7', 'publish', '{"version": "v0"}', 'model v0: expected one of the state'],
-    ['b8', 'publish', '{"versoin": "x"}', 'signal b8: (top level): unknown setting "versoin"'],
+    ['b8', 'publish', '{"versoin": "x"}', 'signal b8: (top level): expected only'],
   ];
   for (const [id, type, options] of bad) await s.signal(id, type, options);
   await s.signal('c', 'publish', JSON.stringify({ version: good!.version }));
@@ -285,4 +285,21 @@ it('lets go of the state when a pipeline cannot be opened', async () => {
   await expect(openPipeline(loadConfig(s.config))).rejects.toThrow();
   rmSync(join(s.directory, 'state', 'gramian', 'a directory'), { recursive: true });
   await s.open(async () => undefined);
+});
+
+it('lets another process have the state and the warehouse as soon as they are closed', async () => {
+  const s = shop(temporaryDirectory());
+  s.configure({ schedule: { pollMs: 50, fold: { cron: never } } });
+  await s.create();
+  await s.sell(someSales(seeded(4), 50));
+  const pipeline = await openPipeline(loadConfig(s.config));
+  await pipeline.ingest();
+  // The warehouse is free although the pipeline is open …
+  await s.sell(someSales(seeded(5), 50));
+  await pipeline.fold();
+  for await (const { rows } of pipeline.parts.store.histories(5)) expect(rows.n).toBeGreaterThan(0);
+  await pipeline.close();
+  // … and the state once it is closed.
+  const status = startCli(['status', '-c', s.config]);
+  expect(await status.ended, status.errors()).toEqual({ code: 0, signal: null });
 });
