@@ -110,7 +110,8 @@ export function storedGramian(paths: readonly string[], n: number, scale: number
   let scanned = false;
   const scan = (): void => {
     if (scanned) return;
-    for (const { first, indptr, indices, values } of sumSegments(segments, n)) {
+    for (const block of sumSegments(segments, n)) {
+      const { first, indptr, indices, values } = assertExact(block);
       for (let c = 0; c + 1 < indptr.length; c++) {
         let norm = 0;
         for (let e = indptr[c]!; e < indptr[c + 1]!; e++) {
