@@ -138,7 +138,7 @@ function parse(command: Command, name: string, args: readonly string[]) {
   try {
     parsed = parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
   } catch (error) {
-    const [line = ''] = (error as Error).message.split('. ');
+    const [line = ''] = (error as Error).message.split(/\.\s/);
     const accepted = Object.keys(options).map(flag => `--${flag}`);
     throw wrong(
       /^Unknown option/.test(line)

@@ -104,13 +104,24 @@ export async function* streamRows(
 ): AsyncGenerator<StreamedChunk> {
   const last = `SELECT ${'NULL, '.repeat(columns)}true`;
   const result = await connection.stream(`SELECT *, false FROM (${sql}) UNION ALL ${last}`, [...values]);
-  for (;;) {
-    const chunk = await result.fetchChunk();
-    if (!chunk || chunk.rowCount === 0) break;
-    const ended = chunk.getColumnVector(columns).getItem(chunk.rowCount - 1) === true;
-    yield { chunk, rows: ended ? chunk.rowCount - 1 : chunk.rowCount };
-    if (ended) return;
+  let open = true;
+  let ended = false;
+  try {
+    for (;;) {
+      const chunk = await result.fetchChunk();
+      open = chunk !== null && chunk.rowCount > 0;
+      if (!chunk || !open) break;
+      ended = chunk.getColumnVector(columns).getItem(chunk.rowCount - 1) === true;
+      yield { chunk, rows: ended ? chunk.rowCount - 1 : chunk.rowCount };
+    }
+  } finally {
+    // A result that is not read to its end keeps its database open, beyond the connection's and its own end.
+    if (open) {
+      connection.interrupt();
+      while (((await result.fetchChunk())?.rowCount ?? 0) > 0);
+    }
   }
+  if (ended) return;
   await connection.run(sql, [...values]); // fails again, and says why
   throw new Error('the result of the query ended before its last row');
 }

@@ -204,6 +204,7 @@ export function createDuckdbSource(options: DuckdbSourceOptions, baseDirectory =
   }
 
   async function closeQuery(): Promise<void> {
+    await result?.return(undefined).catch(() => undefined);
     result = undefined;
     chunk = undefined;
     const done = release;

@@ -85,7 +85,7 @@ export function createGramianKeeper({ directory: state, store, scale, options, l
       segment = step.segment ?? segment;
       if (step.segment) await compact(false);
     }
-    if (events > 0) await settleGramian();
+    if (events > 0 || options.gramian.mode !== 'auto') await settleGramian();
     return { events, users, segment };
   }
 

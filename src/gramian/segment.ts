@@ -150,7 +150,7 @@ export function openSegment(path: string): Segment {
   }
   try {
     const { tensors, metadata, start } = parseHeader(fd, fstatSync(fd).size, path);
-    const [n] = JSON.parse(metadata.shape ?? '[]') as number[];
+    const n = Number(/^\[(\d+), ?\1\]$/.exec(metadata.shape ?? '')?.[1] ?? Number.NaN);
     const part = (name: string) => {
       const tensor = tensors.get(name);
       if (!tensor)
@@ -175,12 +175,7 @@ export function openSegment(path: string): Segment {
     };
     const indptr = Float64Array.from(new BigInt64Array(load(parts.indptr.at, parts.indptr.bytes)), Number);
     const nnz = indptr[indptr.length - 1]!;
-    if (
-      n === undefined ||
-      indptr.length !== n + 1 ||
-      parts.indices.bytes !== nnz * 4 ||
-      parts.data.bytes !== nnz * width
-    ) {
+    if (indptr.length !== n + 1 || parts.indices.bytes !== nnz * 4 || parts.data.bytes !== nnz * width) {
       throw new StageError(
         'STATE_CORRUPT',
         `segment ${path}: shape ${metadata.shape} does not fit its tensors`,

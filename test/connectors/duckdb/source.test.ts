@@ -249,6 +249,16 @@ it('without a cursor, goes on behind the rows taken', async () => {
     );
 });
 
+it('lets go of the database when it is stopped on its way', async () => {
+  const path = join(temporaryDirectory(), 'w.duckdb');
+  await runSql(path, `CREATE TABLE events AS SELECT range AS "user", 1 AS item FROM range(200000)`);
+  const source = sourceOf({ database: path, query: 'FROM events', batchSize: 1000 });
+  const { rows, positions } = await drain(source, [], 1);
+  expect(rows).toHaveLength(1000);
+  await runSql(path, 'INSERT INTO events VALUES (200000, 1)', 'CHECKPOINT');
+  expect((await drain(source, positions)).rows).toHaveLength(199_001);
+});
+
 it('an empty source gives nothing, and rows once there are some', async () => {
   const path = join(temporaryDirectory(), 'w.duckdb');
   await runSql(path, 'CREATE TABLE events (tick BIGINT, "user" VARCHAR, item VARCHAR)');

@@ -1,0 +1,87 @@
+/** Segments stay few, each entry is rewritten few times, and their sum stays what it was. */
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { expect, it, test } from 'vitest';
+import { compactSegments, suffixToCompact } from '#src/gramian/compact.js';
+import { openSegment, writeSegment } from '#src/gramian/segment.js';
+import { sumSegments } from '#src/gramian/stored.js';
+import { build } from '../../support/dense.js';
+import { temporaryDirectory } from '../../support/directory.js';
+import { fromBlocks, toBlock } from '../../support/gramian.js';
+import { randomX, seeded } from '../../support/random.js';
+
+test('the number of segments and the work on each entry stay logarithmic', () => {
+  const sizes = fc.array(fc.oneof(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 1, max: 100_000 })), {
+    minLength: 1,
+    maxLength: 300,
+  });
+  fc.assert(
+    fc.property(sizes, added => {
+      let segments: { readonly nnz: number }[] = [];
+      let total = 0;
+      let written = 0;
+      for (const nnz of added) {
+        segments = [...segments, { nnz }];
+        total += nnz;
+        const merge = suffixToCompact(segments);
+        expect(merge).toEqual(merge.length > 0 ? segments.slice(-merge.length) : []);
+        expect(merge.length).not.toBe(1);
+        if (merge.length > 0) {
+          const sum = merge.reduce((s, x) => s + x.nnz, 0);
+          written += sum;
+          segments = [...segments.slice(0, -merge.length), { nnz: sum }];
+        }
+        expect(suffixToCompact(segments)).toEqual([]);
+        for (let k = 0; k + 1 < segments.length; k++)
+          expect(segments[k]!.nnz).toBeGreaterThan(2 * segments[k + 1]!.nnz);
+        expect(segments.length).toBeLessThanOrEqual(Math.log2(total) + 1);
+      }
+      // an entry is rewritten only into a segment that is half as large again at least
+      expect(written).toBeLessThanOrEqual(total * (Math.log(total) / Math.log(1.5) + 1));
+    }),
+  );
+});
+
+test('the sum of segments of different widths is what compaction writes, cancelled entries left out', () => {
+  const directory = temporaryDirectory();
+  fc.assert(
+    fc.property(
+      fc.integer(),
+      fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 5 }),
+      (seed, widths) => {
+        const random = seeded(seed);
+        const ascending = [...widths].sort((a, b) => a - b);
+        const n = ascending.at(-1)!;
+        const parts = ascending.map(w =>
+          randomX(random, w, w, random(), 3).map(row => row.map(v => (random() < 0.5 ? 0 - v : v))),
+        );
+        const files = parts.map(G => writeSegment(directory, G.length, 1, [toBlock(G)], { wide: false }));
+        const expected = build(n, n, (i, j) => parts.reduce((s, G) => s + (G[i]?.[j] ?? 0), 0));
+        const open = files.map(f => openSegment(join(directory, f.file)));
+        expect(fromBlocks(sumSegments(open, n), n)).toEqual(expected);
+        for (const s of open) s.close();
+        const merged = compactSegments(directory, files, n);
+        const segment = openSegment(join(directory, merged.file));
+        expect(fromBlocks([segment.read(0, n)], n)).toEqual(expected);
+        expect(merged.nnz).toBe(expected.flat().filter(Boolean).length);
+        expect(segment.intact()).toBe(true);
+        segment.close();
+      },
+    ),
+    { numRuns: 30 },
+  );
+});
+
+it('widens sums that leave int32, and refuses those that leave 2⁵³', () => {
+  const directory = temporaryDirectory();
+  const most = 2 ** 31 - 1;
+  const narrow = () => writeSegment(directory, 1, 1, [toBlock([[most]])], { wide: false });
+  const merged = compactSegments(directory, [narrow(), narrow()], 1);
+  const segment = openSegment(join(directory, merged.file));
+  expect([segment.wide, ...segment.read(0, 1).values]).toEqual([true, 2 * most]);
+  segment.close();
+  const wide = () => writeSegment(directory, 1, 1, [toBlock([[Number.MAX_SAFE_INTEGER]])], { wide: true });
+  expect(() => compactSegments(directory, [wide(), wide()], 1)).toThrow(
+    expect.objectContaining({ code: 'OVERFLOW' }),
+  );
+});

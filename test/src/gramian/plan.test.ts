@@ -1,0 +1,38 @@
+/** The plan prefers the cheaper Gramian, and does not go back and forth between the two. */
+import fc from 'fast-check';
+import { expect, it, test } from 'vitest';
+import { expectedEntries, planGramian } from '#src/gramian/plan.js';
+
+it('expects no more entries than cells or pairs', () => {
+  expect(expectedEntries(0, 0)).toBe(0);
+  expect(expectedEntries(1000, 1000)).toBeCloseTo(1000, 0);
+  expect(expectedEntries(10, 1e9)).toBe(100);
+});
+
+it('stores dense Gramians and computes sparse ones', () => {
+  expect(planGramian(100, 1e6, undefined)).toBe('stored');
+  expect(planGramian(1e6, 1e6, undefined)).toBe('implicit');
+  expect(planGramian(0, 0, undefined)).toBe('implicit');
+});
+
+test('keeps the mode for a change of the work by less than a factor 2, and once changed it stays', () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 1e5 }),
+      fc.double({ min: 0, max: 1e10, noNaN: true }),
+      fc.constantFrom('stored', 'implicit', undefined),
+      (n, pairs, current) => {
+        const next = planGramian(n, pairs, current as 'stored' | undefined);
+        expect(planGramian(n, pairs, next)).toBe(next);
+        // Growth only ever moves towards stored.
+        if (next === 'stored') expect(planGramian(n, 2 * pairs, next)).toBe('stored');
+      },
+    ),
+  );
+  const n = 1000;
+  let pairs = 1;
+  while (planGramian(n, pairs, 'implicit') === 'implicit') pairs *= 1.01;
+  const up = pairs;
+  while (planGramian(n, pairs, 'stored') === 'stored') pairs /= 1.01;
+  expect(up / pairs).toBeGreaterThan(1.9);
+});
