@@ -69,16 +69,21 @@ export class Threads {
   /** Runs every task of a job and returns when all are done. */
   run(job: Job): void {
     this.start(job);
-    try {
-      this.#control.work(this.#arena.kernels, 0);
-    } finally {
-      this.finish();
-    }
+    this.join();
   }
 
   /** Lets the workers begin a job; the caller goes on with something else and then calls `finish`. */
   start(job: Job): void {
     this.#control.open(job, Object.keys(this.#arena.kernels).indexOf(job.kernel));
+  }
+
+  /** Takes part in a job that was started until all its tasks are done. */
+  join(): void {
+    try {
+      this.#control.work(this.#arena.kernels, 0);
+    } finally {
+      this.finish();
+    }
   }
 
   /** Closes the job to threads that have not begun, and waits for those that have. */

@@ -27,12 +27,15 @@ export async function buildSegment(
 ): Promise<SegmentFile | undefined> {
   const arena = new Arena();
   const threads = new Threads(arena, threadCount);
-  const writer = openSegmentWriter(directory, changes.after.n, scale);
   try {
-    const { entries } = rowUpdate(arena, threads, changes, block => writer.write(block));
-    return entries === 0 ? undefined : writer.finish();
+    const update = rowUpdate(arena, threads, changes);
+    const writer = openSegmentWriter(arena, directory, changes.after.n, scale, update.capacity);
+    try {
+      return update.run(block => writer.write(block)) === 0 ? undefined : writer.finish();
+    } finally {
+      writer.close();
+    }
   } finally {
-    writer.close();
     await threads.close();
   }
 }

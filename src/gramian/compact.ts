@@ -1,8 +1,7 @@
 import { join } from 'node:path';
-import { StageError } from '../errors.js';
 import { Arena } from '../kernels.js';
 import { openSegment, openSegmentWriter, type SegmentFile } from './segment.js';
-import { boundOf, sumSegments } from './stored.js';
+import { sumSegments } from './stored.js';
 
 /**
  * Which newest segments to merge so that sizes fall by at least half from one to the next: the longest
@@ -25,13 +24,11 @@ export function suffixToCompact<S extends { readonly nnz: number }>(segments: re
  */
 export function compactSegments(directory: string, segments: readonly SegmentFile[], n: number): SegmentFile {
   const open = segments.map(s => openSegment(join(directory, s.file)));
-  const writer = openSegmentWriter(directory, n, open[0]?.scale ?? 1);
+  const arena = new Arena();
+  const capacity = open.reduce((sum, s) => sum + s.nnz, 0);
+  const writer = openSegmentWriter(arena, directory, n, open[0]?.scale ?? 1, capacity);
   try {
-    const bound = boundOf(open);
-    if (bound > Number.MAX_SAFE_INTEGER) {
-      throw new StageError('OVERFLOW', `a Gramian sum may reach ${bound}, expected less than 2^53`);
-    }
-    for (const block of sumSegments(new Arena(), open, n)) writer.write(block);
+    for (const block of sumSegments(arena, open, n)) writer.write(block);
     return writer.finish();
   } finally {
     writer.close();

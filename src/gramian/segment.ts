@@ -1,7 +1,18 @@
-import { createHash, randomUUID } from 'node:crypto';
-import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import {
+  closeSync,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { StageError } from '../errors.js';
+import { type Address, Arena } from '../kernels.js';
 import { encodeHeader, parseHeader, syncDirectory } from '../model/safetensors-header.js';
 import type { ColumnBlock } from './update.js';
 
@@ -18,104 +29,125 @@ export interface SegmentFile {
 
 const headerBytes = 1024;
 const copyBytes = 1 << 22;
+/** Bytes of a running checksum: Fletcher's two sums. */
+const stateBytes = 16;
 
 const bytesOf = (a: NodeJS.ArrayBufferView): Uint8Array =>
   new Uint8Array(a.buffer, a.byteOffset, a.byteLength);
 
-/** A file that is appended to and hashed as it grows. */
-function appender(path: string, position: number) {
-  const fd = openSync(path, 'w+');
-  const hash = createHash('sha256');
-  return {
-    fd,
-    position,
-    append(data: NodeJS.ArrayBufferView): void {
-      const bytes = bytesOf(data);
-      hash.update(bytes);
-      for (let at = 0; at < bytes.length; )
-        at += writeSync(fd, bytes, at, bytes.length - at, this.position + at);
-      this.position += bytes.length;
-    },
-    digest: (): Buffer => hash.digest(),
-  };
+/** The checksums of the three tensors, as hexadecimal digits. */
+const checksumOf = (arena: Arena, states: readonly Address[]): string =>
+  states.map(at => Buffer.from(arena.u8(at, stateBytes)).toString('hex')).join('');
+
+/** Adds bytes that lie outside of the arena to a running checksum. */
+function addOutside(arena: Arena, state: Address, bytes: Uint8Array): void {
+  const mark = arena.mark();
+  const buffer = arena.bytes(copyBytes, 'a checksum');
+  for (let at = 0; at < bytes.length; at += copyBytes) {
+    const part = bytes.subarray(at, at + copyBytes);
+    arena.u8(buffer, part.length).set(part);
+    arena.kernels.fletcher!(buffer, part.length / 4, state);
+  }
+  arena.release(mark);
 }
 
 /** A segment file being written. */
 export interface SegmentWriter {
-  /** Appends the next columns; those between this block and the last one are empty. */
+  /** Appends the next columns, views into the writer's arena; those between this block and the last one are empty. */
   write(block: ColumnBlock): void;
   /** Completes, syncs and names the file. */
   finish(): SegmentFile;
-  /** Removes what was written, unless it was finished. */
+  /** Removes what was written, unless it was finished, and what it took of the arena. */
   close(): void;
 }
 
 /**
  * Begins `<id>.safetensors`: `indptr` I64[n + 1], `indices` I32[nnz] ascending within a column, `data` I32[nnz], or
- * F64[nnz] when the blocks are. The file appears under its name only when it is whole and synced. In the
- * metadata, `largest` is the largest magnitude and `checksum` the SHA-256 of the three tensors' SHA-256 digests.
+ * F64[nnz] when the blocks are. At most `capacity` entries: the values are written behind room for so many
+ * indices, and what is left of it is the tensor `unused`, a hole in the file. The file appears under its name only
+ * when it is whole and synced. In the metadata, `largest` is the largest magnitude, `checksum` Fletcher's sums
+ * (64 bits each) of the three tensors.
  */
-export function openSegmentWriter(directory: string, n: number, scale: number): SegmentWriter {
+export function openSegmentWriter(
+  arena: Arena,
+  directory: string,
+  n: number,
+  scale: number,
+  capacity: number,
+): SegmentWriter {
   const id = randomUUID();
   const file = `${id}.safetensors`;
   const temporary = join(directory, `${file}.tmp`);
-  const spill = join(directory, `${file}.data.tmp`);
+  const fd = openSync(temporary, 'w+');
+  const mark = arena.mark();
+  const states = [0, 1, 2].map(() => arena.zeros(stateBytes, 'a checksum')) as [Address, Address, Address];
   const indptr = new BigInt64Array(n + 1);
-  const indices = appender(temporary, headerBytes + indptr.byteLength);
-  // The two arrays grow side by side: the values wait in a file of their own.
-  const data = appender(spill, 0);
+  const indicesAt = headerBytes + indptr.byteLength;
+  const dataAt = indicesAt + 4 * capacity;
   let nnz = 0;
   let column = 0;
   let largest = 0;
   let wide = false;
 
+  const put = (array: NodeJS.ArrayBufferView, position: number): void => {
+    const bytes = bytesOf(array);
+    for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at, bytes.length - at, position + at);
+  };
+
   function finish(): SegmentFile {
     indptr.fill(BigInt(nnz), column + 1);
-    const size = data.position;
-    const buffer = new Uint8Array(copyBytes);
-    for (let at = 0; at < size; ) {
-      const got = readSync(data.fd, buffer, 0, copyBytes, at);
-      writeSync(indices.fd, buffer, 0, got, indices.position + at);
-      at += got;
-    }
-    const digests = [createHash('sha256').update(bytesOf(indptr)).digest(), indices.digest(), data.digest()];
-    const checksum = createHash('sha256').update(Buffer.concat(digests)).digest('hex');
+    addOutside(arena, states[0], bytesOf(indptr));
     const shape = JSON.stringify([n, n]);
+    const unused = 4 * (capacity - nnz);
     const header = encodeHeader(
       [
         { name: 'indptr', dtype: 'I64', shape: [n + 1] },
         { name: 'indices', dtype: 'I32', shape: [nnz] },
+        ...(unused > 0 ? [{ name: 'unused', dtype: 'U8', shape: [unused] } as const] : []),
         { name: 'data', dtype: wide ? 'F64' : 'I32', shape: [nnz] },
       ],
-      { format: 'sansa-stream/gramian@1', shape, scale: String(scale), largest: String(largest), checksum },
+      {
+        format: 'sansa-stream/gramian@1',
+        shape,
+        scale: String(scale),
+        largest: String(largest),
+        checksum: checksumOf(arena, states),
+      },
       headerBytes,
     );
-    writeSync(indices.fd, header, 0, header.length, 0);
-    writeSync(indices.fd, bytesOf(indptr), 0, indptr.byteLength, headerBytes);
-    fsyncSync(indices.fd);
+    put(header, 0);
+    put(indptr, headerBytes);
+    const bytes = dataAt + (wide ? 8 : 4) * nnz;
+    ftruncateSync(fd, bytes);
+    fsyncSync(fd);
     renameSync(temporary, join(directory, file));
     syncDirectory(directory);
-    return { id, file, n, nnz, bytes: indices.position + size };
+    return { id, file, n, nnz, bytes };
   }
 
   return {
-    write(block) {
-      while (column < block.first) indptr[++column] = BigInt(nnz);
-      for (const length of block.lengths) {
-        nnz += length;
-        indptr[++column] = BigInt(nnz);
+    write({ first, lengths, indices, values }) {
+      const count = indices.length;
+      while (column < first) indptr[++column] = BigInt(nnz);
+      let end = nnz;
+      for (const length of lengths) {
+        end += length;
+        indptr[++column] = BigInt(end);
       }
-      wide = block.values instanceof Float64Array;
-      for (let e = 0; e < block.values.length; e++) largest = Math.max(largest, Math.abs(block.values[e]!));
-      indices.append(block.indices);
-      data.append(block.values);
+      wide = values instanceof Float64Array;
+      const kernel = wide ? arena.kernels.largestF64! : arena.kernels.largestI32!;
+      largest = Math.max(largest, kernel(values.byteOffset, count));
+      arena.kernels.fletcher!(indices.byteOffset, count, states[1]);
+      arena.kernels.fletcher!(values.byteOffset, values.byteLength / 4, states[2]);
+      put(indices, indicesAt + 4 * nnz);
+      put(values, dataAt + values.BYTES_PER_ELEMENT * nnz);
+      nnz = end;
     },
     finish,
     close() {
-      closeSync(indices.fd);
-      closeSync(data.fd);
-      rmSync(spill, { force: true });
+      closeSync(fd);
       rmSync(temporary, { force: true });
+      arena.release(mark);
     },
   };
 }
@@ -196,14 +228,16 @@ export function openSegment(path: string): Segment {
         return { indices, values: wide ? new Float64Array(raw) : new Int32Array(raw) };
       },
       intact() {
-        const digests = [parts.indptr, parts.indices, parts.data].map(({ at, bytes }) => {
-          const hash = createHash('sha256');
+        const arena = new Arena();
+        const states = [parts.indptr, parts.indices, parts.data].map(({ at, bytes }) => {
+          const state = arena.zeros(stateBytes, 'a checksum');
           for (let done = 0; done < bytes; done += copyBytes) {
-            hash.update(new Uint8Array(load(at + done, Math.min(copyBytes, bytes - done))));
+            const part = load(at + done, Math.min(copyBytes, bytes - done));
+            addOutside(arena, state, new Uint8Array(part));
           }
-          return hash.digest();
+          return state;
         });
-        return createHash('sha256').update(Buffer.concat(digests)).digest('hex') === metadata.checksum;
+        return checksumOf(arena, states) === metadata.checksum;
       },
       close: () => closeSync(fd),
     };

@@ -1,3 +1,4 @@
+import { StageError } from '../errors.js';
 import { icfEnd } from '../fit/icf.js';
 import type { Arena } from '../kernels.js';
 import type { Gramian } from './columns.js';
@@ -12,9 +13,12 @@ const SLOT_ENTRIES = 1 << 15;
 /** Columns handed to the elimination at a time. */
 const WIDTH = 512;
 
-/** No entry of the sum of `segments` is larger. */
-export const boundOf = (segments: readonly Segment[]): number =>
-  segments.reduce((sum, s) => sum + s.largest, 0);
+/** No entry of the sum of `segments` is larger. `OVERFLOW` when float64 might not hold it exactly. */
+export function boundOf(segments: readonly Segment[]): number {
+  const bound = segments.reduce((sum, s) => sum + s.largest, 0);
+  if (bound <= Number.MAX_SAFE_INTEGER) return bound;
+  throw new StageError('OVERFLOW', `a Gramian sum may reach ${bound}, expected less than 2^53`);
+}
 
 /** Σ_s S_s[:, first … last − 1] of segments that may be narrower than n: columns behind their width are empty. */
 export function sumRange(

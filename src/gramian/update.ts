@@ -1,5 +1,5 @@
 import { StageError } from '../errors.js';
-import type { Address, Arena } from '../kernels.js';
+import type { Arena } from '../kernels.js';
 import type { Threads } from '../threads.js';
 import type { RowChanges } from './rows.js';
 import { changeTerms, type WeightChanges } from './terms.js';
@@ -27,18 +27,26 @@ export function scratchBytesOf(n: number, valueBytes: 4 | 8): number {
   return 64 * (Math.ceil((valueBytes * n) / 64) + 4 * groups + Math.ceil(groups / 64) + 1);
 }
 
+/** A row update that is about to be made. */
+export interface RowUpdate {
+  /** Pairs that it visits. */
+  readonly pairs: number;
+  /** It has no more entries than this. */
+  readonly capacity: number;
+  /** Hands the columns of ΔG to `write`, block by block in order; returns the number of entries. Once only. */
+  run(write: (block: ColumnBlock) => void): number;
+}
+
 /**
- * ΔG = X'ᵀW'X' − XᵀWX of changed rows, handed to `write` block by block in order; returns the pairs visited and the
- * entries written. Both triangles are there. Exact: throws `OVERFLOW` where a sum may reach 2⁵³.
+ * ΔG = X'ᵀW'X' − XᵀWX of changed rows, both triangles. While the caller of `run` writes one set of blocks, the other
+ * threads make the next. Its buffers stay in the arena. Exact: throws `OVERFLOW` where a sum may reach 2⁵³.
  */
 export function rowUpdate(
   arena: Arena,
   threads: Threads,
   changes: RowChanges,
-  write: (block: ColumnBlock) => void,
   weights?: WeightChanges,
-): { pairs: number; entries: number } {
-  const mark = arena.mark();
+): RowUpdate {
   const { n } = changes.after;
   const terms = changeTerms(arena, changes, weights);
   if (terms.bound > Number.MAX_SAFE_INTEGER) {
@@ -50,49 +58,58 @@ export function rowUpdate(
 
   const most = arena.f64(arena.bytes(8 * n, 'blocks'), n);
   const work = arena.f64(terms.work, n);
-  let capacity = BUFFER_ENTRIES;
+  let room = BUFFER_ENTRIES;
+  let capacity = 0;
   for (let j = 0; j < n; j++) {
     most[j] = Math.min(work[j]!, n);
-    capacity = Math.max(capacity, most[j]!);
+    room = Math.max(room, most[j]!);
+    capacity += most[j]!;
   }
   const bounds = arena.bytes(4 * (n + 1), 'blocks');
   const blocks = arena.kernels.blocks!(n, most.byteOffset, 0, BUFFER_ENTRIES, n, bounds);
   const bound = arena.i32(bounds, n + 1);
   const buffers = Math.min(blocks, BUFFERS_A_THREAD * threads.size);
-  const lengths: Address[] = [];
-  const indices: Address[] = [];
-  const values: Address[] = [];
-  for (let b = 0; b < buffers; b++) {
-    lengths.push(arena.bytes(4 * n, 'columns of a segment'));
-    indices.push(arena.bytes(4 * (capacity + SPARE), 'columns of a segment'));
-    values.push(arena.bytes(valueBytes * (capacity + SPARE), 'columns of a segment'));
-  }
-  const fields = lengths.flatMap((l, b) => [l, indices[b]!, values[b]!]);
-  const out = arena.record(fields.length > 0 ? fields : [0], 'columns of a segment');
+
+  /** Room for the blocks that are made at a time. */
+  const bufferSet = () => {
+    const set = Array.from({ length: buffers }, () => ({
+      lengths: arena.bytes(4 * n, 'columns of a segment'),
+      indices: arena.bytes(4 * (room + SPARE), 'columns of a segment'),
+      values: arena.bytes(valueBytes * (room + SPARE), 'columns of a segment'),
+    }));
+    const fields = set.flatMap(b => [b.lengths, b.indices, b.values]);
+    return { set, out: arena.record(fields.length > 0 ? fields : [0], 'columns of a segment') };
+  };
+  const sets = [bufferSet(), ...(blocks > buffers ? [bufferSet()] : [])];
   const scratchBytes = scratchBytesOf(n, valueBytes);
   const scratch = arena.zeros(scratchBytes * threads.size, 'sums of a thread');
+  const kernel = useBase ? 'outerOnes' : wide ? 'outerF64' : 'outerI32';
 
-  let entries = 0;
-  for (let first = 0; first < blocks; first += buffers) {
-    const tasks = Math.min(buffers, blocks - first);
+  /** Lets the threads make the blocks from `first` on. */
+  function begin(first: number): void {
+    const { out } = sets[(first / buffers) % sets.length]!;
     const args = [n, terms.left, terms.right, bounds, first, out];
     if (useBase) args.push(terms.bound + 1);
-    const kernel = useBase ? 'outerOnes' : wide ? 'outerF64' : 'outerI32';
-    threads.run({ kernel, tasks, args, scratch, scratchBytes });
-    for (let b = 0; b < tasks; b++) {
-      const lo = bound[first + b]!;
-      const length = arena.i32(lengths[b]!, bound[first + b + 1]! - lo);
-      const count = length.reduce((x, y) => x + y, 0);
-      entries += count;
-      const at = values[b]!;
-      write({
-        first: lo,
-        lengths: length,
-        indices: arena.i32(indices[b]!, count),
-        values: wide ? arena.f64(at, count) : arena.i32(at, count),
-      });
-    }
+    threads.start({ kernel, tasks: Math.min(buffers, blocks - first), args, scratch, scratchBytes });
   }
-  arena.release(mark);
-  return { pairs: terms.pairs, entries };
+
+  function run(write: (block: ColumnBlock) => void): number {
+    let entries = 0;
+    if (blocks > 0) begin(0);
+    for (let first = 0; first < blocks; first += buffers) {
+      threads.join();
+      if (first + buffers < blocks) begin(first + buffers);
+      const { set } = sets[(first / buffers) % sets.length]!;
+      for (let b = first; b < Math.min(blocks, first + buffers); b++) {
+        const at = set[b - first]!;
+        const lengths = arena.i32(at.lengths, bound[b + 1]! - bound[b]!);
+        const count = lengths.reduce((x, y) => x + y, 0);
+        entries += count;
+        const values = wide ? arena.f64(at.values, count) : arena.i32(at.values, count);
+        write({ first: bound[b]!, lengths, indices: arena.i32(at.indices, count), values });
+      }
+    }
+    return entries;
+  }
+  return { pairs: terms.pairs, capacity, run };
 }

@@ -47,7 +47,7 @@ export async function compareWithHistories(
     const broken = segments.filter(s => !s.intact()).map(s => s.path);
     let differing = 0;
     let column = 0;
-    const { entries } = rowUpdate(arena, threads, fromNothing(rows), block => {
+    const entries = rowUpdate(arena, threads, fromNothing(rows)).run(block => {
       const last = block.first + block.lengths.length;
       differing += differences(block, sumRange(sums, segments, rows.n, block.first, last));
       column = last;

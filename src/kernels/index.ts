@@ -11,6 +11,7 @@ export { decoder, encoder, unitLower } from './layers';
 export { outerF64, outerI32, outerOnes } from './outer';
 export { sumF64, sumI32 } from './sum';
 export { score } from './score';
+export { fletcher, largestF64, largestI32 } from './checksum';
 
 /** First byte that is not the module's own. */
 export function heapBase(): usize {

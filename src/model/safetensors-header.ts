@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { StageError } from '../errors.js';
 
 /** Element types this project writes, with their width in bytes. */
-export const dtypeBytes = { F32: 4, F64: 8, I32: 4, I64: 8 } as const;
+export const dtypeBytes = { U8: 1, F32: 4, F64: 8, I32: 4, I64: 8 } as const;
 export type Dtype = keyof typeof dtypeBytes;
 
 /** A tensor as the header declares it; `begin` and `end` are byte offsets behind the header. */
@@ -42,7 +42,7 @@ const size = z.int().min(0);
 const headerSchema = z.record(
   z.string(),
   z.object({
-    dtype: z.enum(['F32', 'F64', 'I32', 'I64']),
+    dtype: z.enum(['U8', 'F32', 'F64', 'I32', 'I64']),
     shape: z.array(size),
     data_offsets: z.tuple([size, size]),
   }),

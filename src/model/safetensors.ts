@@ -3,8 +3,8 @@ import { dirname } from 'node:path';
 import { StageError } from '../errors.js';
 import { type Dtype, encodeHeader, parseHeader, syncDirectory } from './safetensors-header.js';
 
-/** Data of a tensor: F32, F64, I32 or I64 in the file. */
-export type TensorData = Float32Array | Float64Array | Int32Array | BigInt64Array;
+/** Data of a tensor: U8, F32, F64, I32 or I64 in the file. */
+export type TensorData = Uint8Array | Float32Array | Float64Array | Int32Array | BigInt64Array;
 
 /** A named array in a file, row-major. */
 export interface Tensor {
@@ -18,12 +18,19 @@ export interface TensorFile {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-const arrays = { F32: Float32Array, F64: Float64Array, I32: Int32Array, I64: BigInt64Array } as const;
+const arrays = {
+  U8: Uint8Array,
+  F32: Float32Array,
+  F64: Float64Array,
+  I32: Int32Array,
+  I64: BigInt64Array,
+} as const;
 
 function dtypeOf(data: TensorData): Dtype {
   if (data instanceof Float32Array) return 'F32';
   if (data instanceof Float64Array) return 'F64';
-  return data instanceof Int32Array ? 'I32' : 'I64';
+  if (data instanceof Int32Array) return 'I32';
+  return data instanceof Uint8Array ? 'U8' : 'I64';
 }
 
 const bytesOf = (data: TensorData): Uint8Array =>

@@ -3,11 +3,12 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, it, test } from 'vitest';
 import { compactSegments, suffixToCompact } from '#src/gramian/compact.js';
-import { openSegment, writeSegment } from '#src/gramian/segment.js';
+import { openSegment } from '#src/gramian/segment.js';
 import { sumSegments } from '#src/gramian/stored.js';
+import { Arena } from '#src/kernels.js';
 import { build } from '../../support/dense.js';
 import { temporaryDirectory } from '../../support/directory.js';
-import { fromBlocks, toBlock } from '../../support/gramian.js';
+import { columnsOfSegment, fromBlocks, writeDense } from '../../support/gramian.js';
 import { randomX, seeded } from '../../support/random.js';
 
 test('the number of segments and the work on each entry stay logarithmic', () => {
@@ -55,14 +56,14 @@ test('the sum of segments of different widths is what compaction writes, cancell
         const parts = ascending.map(w =>
           randomX(random, w, w, random(), 3).map(row => row.map(v => (random() < 0.5 ? 0 - v : v))),
         );
-        const files = parts.map(G => writeSegment(directory, G.length, 1, [toBlock(G)], { wide: false }));
+        const files = parts.map(G => writeDense(directory, G));
         const expected = build(n, n, (i, j) => parts.reduce((s, G) => s + (G[i]?.[j] ?? 0), 0));
         const open = files.map(f => openSegment(join(directory, f.file)));
-        expect(fromBlocks(sumSegments(open, n), n)).toEqual(expected);
+        expect(fromBlocks(sumSegments(new Arena(), open, n), n)).toEqual(expected);
         for (const s of open) s.close();
         const merged = compactSegments(directory, files, n);
         const segment = openSegment(join(directory, merged.file));
-        expect(fromBlocks([segment.read(0, n)], n)).toEqual(expected);
+        expect(fromBlocks([columnsOfSegment(segment, 0, n)], n)).toEqual(expected);
         expect(merged.nnz).toBe(expected.flat().filter(Boolean).length);
         expect(segment.intact()).toBe(true);
         segment.close();
@@ -75,12 +76,12 @@ test('the sum of segments of different widths is what compaction writes, cancell
 it('widens sums that leave int32, and refuses those that leave 2⁵³', () => {
   const directory = temporaryDirectory();
   const most = 2 ** 31 - 1;
-  const narrow = () => writeSegment(directory, 1, 1, [toBlock([[most]])], { wide: false });
+  const narrow = () => writeDense(directory, [[most]]);
   const merged = compactSegments(directory, [narrow(), narrow()], 1);
   const segment = openSegment(join(directory, merged.file));
-  expect([segment.wide, ...segment.read(0, 1).values]).toEqual([true, 2 * most]);
+  expect(segment.read(0, 1).values).toEqual(Float64Array.of(2 * most));
   segment.close();
-  const wide = () => writeSegment(directory, 1, 1, [toBlock([[Number.MAX_SAFE_INTEGER]])], { wide: true });
+  const wide = () => writeDense(directory, [[Number.MAX_SAFE_INTEGER]], { wide: true });
   expect(() => compactSegments(directory, [wide(), wide()], 1)).toThrow(
     expect.objectContaining({ code: 'OVERFLOW' }),
   );

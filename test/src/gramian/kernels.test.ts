@@ -78,24 +78,20 @@ describe.each(cases)('X of %s', (_, rows, weights) => {
 function update(threads: Threads, before: Rows, after: Rows, weights?: WeightChanges): Matrix {
   const D = zeros(after.n);
   let next = 0;
-  rowUpdate(
-    arena,
-    threads,
-    { before, after },
-    ({ first, lengths, indices, values }) => {
-      expect(first).toBe(next);
-      next += lengths.length;
-      let e = 0;
-      lengths.forEach((length, c) => {
-        for (let last = -1, end = e + length; e < end; last = indices[e++]!) {
-          expect(indices[e]!).toBeGreaterThan(last);
-          expect(values[e]).not.toBe(0);
-          D[first + c]![indices[e]!] = values[e]!;
-        }
-      });
-    },
-    weights,
-  );
+  const mark = arena.mark();
+  rowUpdate(arena, threads, { before, after }, weights).run(({ first, lengths, indices, values }) => {
+    expect(first).toBe(next);
+    next += lengths.length;
+    let e = 0;
+    lengths.forEach((length, c) => {
+      for (let last = -1, end = e + length; e < end; last = indices[e++]!) {
+        expect(indices[e]!).toBeGreaterThan(last);
+        expect(values[e]).not.toBe(0);
+        D[first + c]![indices[e]!] = values[e]!;
+      }
+    });
+  });
+  arena.release(mark);
   expect(next).toBe(after.n);
   return D;
 }
