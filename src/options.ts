@@ -39,7 +39,7 @@ export const gramianOptions = z.strictObject({
 
 /** When and how much is folded at a time. */
 export const foldOptions = z.strictObject({
-  maxEvents: z.int().min(1).default(1_000_000).describe('events folded in one transaction'),
+  maxEvents: z.int().min(1).default(4_000_000).describe('events folded in one transaction'),
 });
 
 /** What is published. */

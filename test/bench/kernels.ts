@@ -71,7 +71,8 @@ async function prepare(train: string, test: string, file: string) {
   const buffer = [8 * (n + 1), 4 * (n + 16), 4 * (n + 16)].map(bytes => arena.bytes(bytes, 'buffer'));
   const lengths = arena.bytes(4 * (n + 16), 'buffer');
   const ready = arena.zeros(64, 'ring');
-  const fields = [n, 1, 1, n + 1, 0, 0, 0, 0, 0, 0, each, ready, lengths, buffer[1]!, buffer[2]!];
+  // Counts packed above 17 bits of position, as a fit does where they fit.
+  const fields = [n, 1, 1, n + 1, 0, 0, 0, 0, 0, 0, 17, 0, each, ready, lengths, buffer[1]!, 0];
   const ring = arena.record(fields, 'ring');
   arena.f64(ring, 8)[4] = stride;
   const scratch = arena.zeros(scratchBytesOf(n, 4), 'sums');
