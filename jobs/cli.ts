@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util';
 import { pino } from 'pino';
 import { StageError, toStageError } from '../src/errors.js';
-import type { Command, Outcome } from './command.js';
+import { type Command, type Outcome, type Values, wholeNumber } from './command.js';
 import { evaluate } from './commands/evaluate.js';
 import { recommend, similar, status } from './commands/reads.js';
 import { run } from './commands/run.js';
@@ -58,6 +58,15 @@ function help(name?: string): string {
   ].join('\n');
 }
 
+/** The configuration with what `--memory` and `--threads` say in its place. */
+function overridden({ config, baseDirectory }: LoadedConfig, { memory, threads }: Values): LoadedConfig {
+  const given = {
+    ...(typeof memory === 'string' ? { memory } : {}),
+    ...(typeof threads === 'string' ? { threads: wholeNumber('threads', threads) } : {}),
+  };
+  return { config: { ...config, ...given }, baseDirectory };
+}
+
 /** Runs one command line; returns the exit code: 0 done, 1 failed, 2 bad usage or configuration. */
 async function main(argv: readonly string[]): Promise<number> {
   const [name, ...rest] = argv;
@@ -92,7 +101,7 @@ async function main(argv: readonly string[]): Promise<number> {
           'USAGE',
           `${name}: expected -c FILE, found nothing; usage: sansa-stream ${name} ${command.usage}`,
         );
-      loaded ??= loadConfig(values.config);
+      loaded ??= overridden(loadConfig(values.config), values);
       return loaded;
     };
     const level = typeof values.config === 'string' ? config().config.log.level : 'info';

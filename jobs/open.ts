@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { openState } from '../connectors/duckdb/state.js';
 import { createSignals, createSink, createSource } from '../connectors/registry.js';
 import { type Logger, type SignalSource, silent } from '../src/connector.js';
-import { databaseShare } from '../src/memory.js';
+import { assertWorkable, databaseShare } from '../src/memory.js';
 import { joinPipeline, type Stage } from '../src/pipeline.js';
 import { parseSize } from '../src/size.js';
 import {
@@ -27,6 +27,7 @@ export async function openPipeline(
 ): Promise<Pipeline> {
   const directory = resolve(baseDirectory, config.state);
   const memoryBytes = parseSize(config.memory, 'memory');
+  assertWorkable(memoryBytes);
   const { memoryLimit } = config.database;
   const databaseBytes = memoryLimit
     ? parseSize(memoryLimit, 'database.memoryLimit')

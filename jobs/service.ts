@@ -82,23 +82,15 @@ export async function serve(pipeline: Pipeline, log: Logger, signal: AbortSignal
 
   async function follow(source: Source): Promise<void> {
     let [dead, read] = [0, 0];
-    const takeIn = async (): Promise<void> => {
-      await source.connect(await store.positions(source.name));
-      try {
-        while (!stop.aborted) {
-          const batch = await pipeline.ingestOnce(source, stop);
-          if (!batch) break;
-          looked.add(source);
-          dead += batch.deadLetters;
-          read += batch.read;
-          pipeline.assertTolerance(dead, read);
-          log.debug({ source: source.name, ...batch }, 'batch ingested');
-          if ((await store.pending()) >= schedule.fold.events) void fold(`events:${Date.now()}`);
-        }
-      } finally {
-        await source.close();
-      }
-    };
+    const takeIn = (): Promise<void> =>
+      pipeline.drain(source, stop, async batch => {
+        looked.add(source);
+        dead += batch.deadLetters;
+        read += batch.read;
+        pipeline.assertTolerance(dead, read);
+        log.debug({ source: source.name, ...batch }, 'batch ingested');
+        if ((await store.pending()) >= schedule.fold.events) void fold(`events:${Date.now()}`);
+      });
     const trying = { what: `source ${source.name}`, firstPauseMs: schedule.pollMs, signal: stop, log };
     await keepGoing(schedule.pollMs, trying, () => takeIn().finally(() => looked.add(source)));
   }

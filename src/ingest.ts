@@ -1,4 +1,4 @@
-import type { Source } from './connector.js';
+import type { Read, Source } from './connector.js';
 import { StageError } from './errors.js';
 import { decodeEvents } from './events.js';
 import { failpoint } from './failpoint.js';
@@ -10,16 +10,16 @@ export interface IngestSummary {
   readonly deadLetters: number;
 }
 
+/** What one batch brought. */
+export interface BatchSummary extends IngestSummary {
+  /** Records read. */
+  readonly read: number;
+}
+
 /** Moves records from the sources into the inbox. */
 export function createIngest({ store, scale, sources, options, log }: PipelineParts) {
-  /** Reads one batch of `source` into the inbox: decode, append with the position, acknowledge. */
-  async function ingestOnce(
-    source: Source,
-    signal?: AbortSignal,
-  ): Promise<{ events: number; deadLetters: number; read: number } | undefined> {
-    const read = await source.read(signal);
-    for (const warning of source.warnings?.() ?? []) log.warn({ source: source.name }, warning);
-    if (!read) return undefined;
+  /** Takes one batch into the inbox: decode, append with the position, acknowledge. */
+  async function takeIn(source: Source, read: Read): Promise<BatchSummary> {
     failpoint('ingest:read');
     const { events, dead } = decodeEvents(read.records, scale);
     const fresh = await store.append(source.name, events, dead, read.position);
@@ -33,32 +33,49 @@ export function createIngest({ store, scale, sources, options, log }: PipelinePa
   }
 
   /**
+   * Takes in what `source` has now, behind the stored positions, until there is no more or `signal` aborts; `heard`
+   * hears of each batch and may throw. Where the source allows it, the next batch is read while one is stored.
+   */
+  async function drain(
+    source: Source,
+    signal: AbortSignal | undefined,
+    heard: (batch: BatchSummary) => void | Promise<void>,
+  ): Promise<void> {
+    await source.connect(await store.positions(source.name));
+    let ahead: Promise<Read | undefined> | undefined;
+    try {
+      while (!signal?.aborted) {
+        const read = await (ahead ?? source.read(signal));
+        for (const warning of source.warnings?.() ?? []) log.warn({ source: source.name }, warning);
+        if (!read) return;
+        ahead = source.readsAhead ? source.read(signal) : undefined;
+        ahead?.catch(() => undefined); // thrown where it is awaited
+        await heard(await takeIn(source, read));
+      }
+    } finally {
+      await ahead?.catch(() => undefined);
+      await source.close();
+    }
+  }
+
+  /**
    * Takes in everything the sources have now, or until `signal` aborts. Stops above the tolerance. A source
    * that cannot be read does not keep the others from being read: its error is thrown behind them.
    */
   async function ingest(signal?: AbortSignal, progress?: (total: number) => void): Promise<IngestSummary> {
     const total = { events: 0, deadLetters: 0, read: 0 };
     const failures: StageError[] = [];
-    const drain = async (source: Source): Promise<void> => {
-      await source.connect(await store.positions(source.name));
-      try {
-        for (;;) {
-          signal?.throwIfAborted();
-          const batch = await ingestOnce(source, signal);
-          if (!batch) break;
-          total.events += batch.events;
-          total.deadLetters += batch.deadLetters;
-          total.read += batch.read;
-          progress?.(total.read);
-          assertTolerance(total.deadLetters, total.read);
-        }
-      } finally {
-        await source.close();
-      }
+    const heard = (batch: BatchSummary): void => {
+      total.events += batch.events;
+      total.deadLetters += batch.deadLetters;
+      total.read += batch.read;
+      progress?.(total.read);
+      assertTolerance(total.deadLetters, total.read);
     };
     for (const source of sources) {
       try {
-        await drain(source);
+        await drain(source, signal, heard);
+        signal?.throwIfAborted();
       } catch (error) {
         if (!(error instanceof StageError && error.code === 'SOURCE_UNREADABLE')) throw error;
         failures.push(error);
@@ -82,5 +99,5 @@ export function createIngest({ store, scale, sources, options, log }: PipelinePa
     );
   }
 
-  return { ingestOnce, ingest, assertTolerance };
+  return { drain, ingest, assertTolerance };
 }

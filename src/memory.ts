@@ -2,10 +2,27 @@ import { StageError } from './errors.js';
 import { capacity, entryBudget } from './fit/lower.js';
 import { workingSet } from './fit/working-set.js';
 import type { GramianMode } from './gramian/plan.js';
+import { BLOCK_ENTRIES } from './gramian/stored.js';
+
+const mebibytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)} MiB`;
+
+/** DuckDB's least share, and what the smallest fit needs beside it. */
+const leastShare = 24 * 2 ** 20;
+const leastBudget = 32 * 2 ** 20;
+
+/** Refuses a budget that nothing fits into, before anything is opened or read. */
+export function assertWorkable(memoryBytes: number): void {
+  if (memoryBytes >= leastBudget) return;
+  const found = mebibytes(memoryBytes);
+  throw new StageError(
+    'MEMORY_BUDGET',
+    `memory: expected at least ${mebibytes(leastBudget)}, found ${found}`,
+  );
+}
 
 /** Share of a declared budget that DuckDB may use while it is open: a quarter, 24 MiB to 1 GiB. */
 export const databaseShare = (memoryBytes: number): number =>
-  Math.min(2 ** 30, Math.max(24 * 2 ** 20, Math.floor(memoryBytes / 4)));
+  Math.min(2 ** 30, Math.max(leastShare, Math.floor(memoryBytes / 4)));
 
 /** What decides how much memory a fit takes. */
 export interface FitSize {
@@ -34,8 +51,8 @@ export interface FitMemory {
   readonly total: number;
 }
 
-/** What reading a stored Gramian holds at a time: blocks of a million entries, before and after they are summed. */
-const storedBuffers = 4 * (1 << 20) * 12;
+/** What reading a stored Gramian holds at a time: blocks of columns, before and after they are summed. */
+const storedBuffers = 4 * 12 * BLOCK_ENTRIES;
 
 /** The memory of a fit on `threads` threads: an upper bound by the sizes of what it allocates. */
 export function memoryOfFit(size: FitSize, threads: number): FitMemory {
@@ -48,8 +65,6 @@ export function memoryOfFit(size: FitSize, threads: number): FitMemory {
   const model = 2 * (8 * capacity(n, entryBudget(n, density)) + 4 * (n + 1)) + 24 * n;
   return { rows, kernels, model, total: rows + kernels + model };
 }
-
-const mebibytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)} MiB`;
 
 /**
  * The number of threads, at most `threads`, with which a fit stays within `memoryBytes`, and its memory.

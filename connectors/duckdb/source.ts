@@ -1,10 +1,11 @@
-import { createHash } from 'node:crypto';
 import { resolve } from 'node:path';
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import { z } from 'zod';
 import type { Position, Read, RecordBatch, Source } from '../../src/connector.js';
 import { StageError } from '../../src/errors.js';
+import { advance, fingerprint, type Token } from './cursor.js';
 import { all, literal, reason, type StreamedChunk, streamRows } from './database.js';
+import { type Field, fields, nested, original, project, quoted, subquery } from './project.js';
 import { attachWarehouse } from './warehouse.js';
 
 /** A query over a DuckDB file, or over Parquet and CSV files, whose rows are events. */
@@ -35,51 +36,6 @@ export const duckdbSourceOptions = z.strictObject({
     .describe('how often rows that came too late for the cursor are looked for, in milliseconds'),
 });
 export type DuckdbSourceOptions = z.output<typeof duckdbSourceOptions>;
-
-const fields = ['user', 'item', 'weight', 'op', 'ts', 'id'] as const;
-type Field = (typeof fields)[number];
-
-/** Rows with the border's cursor that a token remembers one by one. */
-const mostTies = 10_000;
-
-/** Where a read ended. */
-interface Token {
-  /** The cursor's value at the border, as text. */
-  readonly cursor: string;
-  /** How many rows with that value were taken. */
-  readonly taken: number;
-  /** Their fingerprints, up to `mostTies`: rows that join them later are then told from them, wherever they sort. */
-  readonly ties?: readonly string[] | undefined;
-  /** Rows up to the border that are accounted for: taken, or warned of. */
-  readonly known: number;
-}
-
-const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
-const fingerprint = (row: string): string => createHash('md5').update(row).digest('base64url').slice(0, 12);
-
-const nested = /\[\d*\]$|^(STRUCT|MAP|UNION)\(/;
-const exactNumber = /^(DECIMAL\(.*|U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER)$/;
-const floating = /^(FLOAT|DOUBLE)$/;
-const moment = /^(TIMESTAMP|DATE)/;
-
-/**
- * The expression that brings a column to a type the stage reads fast: text, double, epoch milliseconds.
- * A floating identifier stays a number, so that 7.0 is "7" and NaN is refused.
- */
-function project(field: Field, name: string, type: string): string {
-  const column = quoted(name);
-  if (field === 'ts' && moment.test(type)) {
-    const instant = type === 'TIMESTAMP WITH TIME ZONE' ? column : `${column}::TIMESTAMP`;
-    return `CASE WHEN ${column} IS NULL THEN NULL WHEN isfinite(${column}) THEN epoch_ms(${instant})::DOUBLE
-      ELSE 'infinity'::DOUBLE END`;
-  }
-  const numeric =
-    field === 'weight' || field === 'ts' ? exactNumber.test(type) || floating.test(type) : false;
-  return numeric || floating.test(type) ? `${column}::DOUBLE` : `${column}::VARCHAR`;
-}
-
-/** The text of a query without the semicolon that ends it, in lines of its own so that a comment may end it. */
-const subquery = (query: string): string => `(\n${query.trim().replace(/;\s*$/, '')}\n)`;
 
 /**
  * A source over a query. Its one partition is `rows`; a record's sequence is its ordinal among all rows read
@@ -257,6 +213,7 @@ export function createDuckdbSource(options: DuckdbSourceOptions, baseDirectory =
 
   return {
     name,
+    readsAhead: true,
     async connect(positions: readonly Position[]) {
       const at = positions.find(p => p.partition === 'rows');
       const known = token;
@@ -332,35 +289,4 @@ export function createDuckdbSource(options: DuckdbSourceOptions, baseDirectory =
 
     close: closeQuery,
   };
-}
-
-/** The token behind a batch: `cursors` are its rows' cursors in ascending order. */
-function advance(
-  token: Token | undefined,
-  cursors: readonly string[],
-  row: (k: number) => readonly unknown[],
-): Token {
-  const last = cursors.at(-1)!;
-  let first = cursors.length;
-  while (first > 0 && cursors[first - 1] === last) first--;
-  const earlier = token?.cursor === last ? token : undefined;
-  const taken = (earlier?.taken ?? 0) + cursors.length - first;
-  const known = (token?.known ?? 0) + cursors.length;
-  if (taken > mostTies) return { cursor: last, taken, known };
-  const ties = [...(earlier?.ties ?? [])];
-  for (let k = first; k < cursors.length; k++) ties.push(fingerprint(JSON.stringify(row(k))));
-  return { cursor: last, taken, ties, known };
-}
-
-/** A row as JSON, with its cursor to find it by; numbers that JSON lacks are named. */
-function original(
-  columns: readonly Field[],
-  row: readonly unknown[],
-  cursor: string | undefined,
-  at: unknown,
-): string {
-  const named = (x: unknown) => (typeof x === 'number' && !Number.isFinite(x) ? String(x) : x);
-  const entries: [string, unknown][] = columns.map((f, c) => [f, named(row[c])]);
-  if (cursor !== undefined && !columns.some(f => f === cursor.toLowerCase())) entries.push([cursor, at]);
-  return JSON.stringify(Object.fromEntries(entries));
 }

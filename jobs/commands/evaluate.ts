@@ -3,7 +3,7 @@ import { loadSplit } from '../../connectors/duckdb/split.js';
 import { StageError } from '../../src/errors.js';
 import { evaluate as evaluateModel } from '../../src/evaluate/metrics.js';
 import { fit } from '../../src/fit/fit.js';
-import { databaseShare, planFit } from '../../src/memory.js';
+import { assertWorkable, databaseShare, planFit } from '../../src/memory.js';
 import { parameters } from '../../src/model/model.js';
 import { fitOptions } from '../../src/options.js';
 import { parseSize } from '../../src/size.js';
@@ -41,6 +41,7 @@ export const evaluate: Command = {
       values.threads === undefined ? availableParallelism() : wholeNumber('threads', values.threads);
     progress('reading');
     const memoryBytes = parseSize(typeof values.memory === 'string' ? values.memory : '1GiB', '--memory');
+    assertWorkable(memoryBytes);
     let threads = requested;
     const { train, test, scale } = await loadSplit(
       trainPath,

@@ -3,7 +3,9 @@ import { serve } from '../service.js';
 
 export const run: Command = {
   summary: 'keep the whole stage going: ingest, fold, refit and publish, until SIGTERM',
-  usage: '-c pipeline.yaml',
+  usage: '-c pipeline.yaml [--memory SIZE] [--threads N]',
+  options: { memory: { type: 'string' }, threads: { type: 'string' } },
+  help: { memory: 'in place of the configured memory', threads: 'in place of the configured threads' },
   async run({ pipeline, log, signal }) {
     const p = await pipeline();
     log.info(

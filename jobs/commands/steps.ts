@@ -29,8 +29,12 @@ export const fold: Command = {
 export const fit: Command = {
   summary: 'fit a model on the folded state',
   usage: '-c pipeline.yaml [--l2 N] [--density N] …',
-  options: fitFlags,
-  help: fitHelp,
+  options: { ...fitFlags, memory: { type: 'string' }, threads: { type: 'string' } },
+  help: {
+    memory: 'in place of the configured memory',
+    threads: 'in place of the configured threads',
+    ...fitHelp,
+  },
   async run({ pipeline, values, progress, signal }) {
     const p = await pipeline();
     const settings = {

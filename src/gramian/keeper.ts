@@ -4,6 +4,7 @@ import { runOnce } from '../compute.js';
 import type { BuildSegment, FoldSummary } from '../connector.js';
 import { failpoint } from '../failpoint.js';
 import type { GramianInput } from '../fit/fit.js';
+import { memoryOfFit } from '../memory.js';
 import type { PipelineParts } from '../parts.js';
 import { buildSegment, isSmall } from './build.js';
 import { compactSegments, suffixToCompact } from './compact.js';
@@ -20,7 +21,8 @@ export interface VerifySummary extends Comparison {
 }
 
 /** Keeps the Gramian in step with the interactions: folds, segments, their compaction and their check. */
-export function createGramianKeeper({ directory: state, store, scale, options, log }: PipelineParts) {
+export function createGramianKeeper(parts: PipelineParts) {
+  const { directory: state, store, scale, fitMemoryBytes, options, log } = parts;
   const { threads } = options;
   const directory = join(state, 'gramian');
   mkdirSync(directory, { recursive: true });
@@ -50,12 +52,15 @@ export function createGramianKeeper({ directory: state, store, scale, options, l
     for (const s of segments) rmSync(join(directory, s.file), { force: true });
   }
 
-  /** Moves the state to the mode that the plan asks for. */
+  /** Moves the state to the mode that is pinned or planned: stored, where X itself passes the memory budget. */
   async function settleGramian(): Promise<void> {
     const current = await store.gramianMode();
-    const { items, pairs } = await store.counts();
-    const wanted =
-      options.gramian.mode === 'auto' ? planGramian(items, pairs, current) : options.gramian.mode;
+    const counts = await store.counts();
+    const { items, pairs } = counts;
+    const { density, scans } = options.fit;
+    const implicit = memoryOfFit({ ...counts, mode: 'implicit', density, scans }, 1);
+    const planned = implicit.total <= fitMemoryBytes ? planGramian(items, pairs, current) : 'stored';
+    const wanted = options.gramian.mode === 'auto' ? planned : options.gramian.mode;
     if (wanted === current) return;
     log.info({ from: current ?? 'none', to: wanted, items, pairs }, 'Gramian mode changes');
     if (wanted === 'stored') return rebuildGramian();

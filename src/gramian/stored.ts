@@ -7,7 +7,7 @@ import { sumColumns } from './sum.js';
 import type { ColumnBlock } from './update.js';
 
 /** Entries, over all segments, that a block of columns is allowed to hold in memory. */
-const BLOCK_ENTRIES = 1 << 20;
+export const BLOCK_ENTRIES = 1 << 18;
 /** Entries handed to the elimination at a time, unless a single column has more. */
 const SLOT_ENTRIES = 1 << 15;
 /** Columns handed to the elimination at a time. */

@@ -4,6 +4,7 @@ import { type BenchOptions, environment, root, writeResult } from './environment
 import { benchFit } from './fit.js';
 import { benchIngest } from './ingest.js';
 import { benchKernels } from './kernels.js';
+import { benchMemory } from './memory.js';
 import { benchScale } from './scale.js';
 
 const benches: Readonly<Record<string, (options: BenchOptions) => Promise<object>>> = {
@@ -11,6 +12,7 @@ const benches: Readonly<Record<string, (options: BenchOptions) => Promise<object
   fit: benchFit,
   scale: benchScale,
   ingest: benchIngest,
+  memory: benchMemory,
 };
 
 const { values, positionals } = parseArgs({

@@ -1,0 +1,45 @@
+/** Fields of a record that a query may give. */
+export const fields = ['user', 'item', 'weight', 'op', 'ts', 'id'] as const;
+/** One of them. */
+export type Field = (typeof fields)[number];
+
+/** A name as an SQL identifier. */
+export const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
+
+/** Types that are no text or number. */
+export const nested = /\[\d*\]$|^(STRUCT|MAP|UNION)\(/;
+const exactNumber = /^(DECIMAL\(.*|U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER)$/;
+const floating = /^(FLOAT|DOUBLE)$/;
+const moment = /^(TIMESTAMP|DATE)/;
+
+/**
+ * The expression that brings a column to a type the stage reads fast: text, double, epoch milliseconds.
+ * A floating identifier stays a number, so that 7.0 is "7" and NaN is refused.
+ */
+export function project(field: Field, name: string, type: string): string {
+  const column = quoted(name);
+  if (field === 'ts' && moment.test(type)) {
+    const instant = type === 'TIMESTAMP WITH TIME ZONE' ? column : `${column}::TIMESTAMP`;
+    return `CASE WHEN ${column} IS NULL THEN NULL WHEN isfinite(${column}) THEN epoch_ms(${instant})::DOUBLE
+      ELSE 'infinity'::DOUBLE END`;
+  }
+  const numeric =
+    field === 'weight' || field === 'ts' ? exactNumber.test(type) || floating.test(type) : false;
+  return numeric || floating.test(type) ? `${column}::DOUBLE` : `${column}::VARCHAR`;
+}
+
+/** The text of a query without the semicolon that ends it, in lines of its own so that a comment may end it. */
+export const subquery = (query: string): string => `(\n${query.trim().replace(/;\s*$/, '')}\n)`;
+
+/** A row as JSON, with its cursor to find it by; numbers that JSON lacks are named. */
+export function original(
+  columns: readonly Field[],
+  row: readonly unknown[],
+  cursor: string | undefined,
+  at: unknown,
+): string {
+  const named = (x: unknown) => (typeof x === 'number' && !Number.isFinite(x) ? String(x) : x);
+  const entries: [string, unknown][] = columns.map((f, c) => [f, named(row[c])]);
+  if (cursor !== undefined && !columns.some(f => f === cursor.toLowerCase())) entries.push([cursor, at]);
+  return JSON.stringify(Object.fromEntries(entries));
+}

@@ -1,0 +1,24 @@
+/** The README says what the benchmarks wrote and what the configuration and the CLI accept. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { pipelineOptions } from '#jobs/config.js';
+import { figures, type Results } from './bench/table.js';
+
+const root = join(import.meta.dirname, '..');
+const readme = readFileSync(join(root, 'README.md'), 'utf8');
+const result = (name: string): unknown =>
+  JSON.parse(readFileSync(join(root, `test/bench/results/${name}.json`), 'utf8'));
+
+it('quotes the figures of the written results', () => {
+  const [, quoted] = readme.split(/<!-- figures -->\n|\n<!-- \/figures -->/);
+  const names = ['fit', 'kernels', 'ingest', 'memory', 'scale'] as const;
+  const results = Object.fromEntries(names.map(name => [name, result(name)])) as unknown as Results;
+  expect(quoted).toBe(figures(results));
+});
+
+it('shows every top-level setting', () => {
+  for (const key of Object.keys(pipelineOptions.shape)) {
+    expect(readme, key).toMatch(new RegExp(`^(# )?${key}:`, 'm'));
+  }
+});
