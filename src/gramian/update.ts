@@ -18,7 +18,7 @@ export interface ColumnBlock {
 /** Entries in a buffer of columns, unless a single column needs more. */
 const BUFFER_ENTRIES = 1 << 17;
 /** Entries that the kernels may write behind the last one, to do without a branch. */
-export const SPARE = 1;
+export const SPARE = 3;
 const BUFFERS_A_THREAD = 4;
 
 /** Bytes of a thread's n sums, their rowset and its base: see the kernels `sparse` and `outer`. */

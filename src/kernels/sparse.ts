@@ -69,10 +69,26 @@ export function drain<A>(
     if (groups[g] == 0) continue;
     groups[g] = 0;
     for (let first = g << 8, last = first + 256; first < last; first += 64) {
-      for (let word = take(changetype<usize>(rows) + <usize>first); word != 0; word &= word - 1) {
+      let word = take(changetype<usize>(rows) + <usize>first);
+      if (keep) {
+        // Sums that only grow are not equal to the base. Three at a time, whether there are as many or not: how
+        // many there are is hard to predict.
+        const end = count + <i32>popcnt(word);
+        for (let p = count; p < end; p += 3) {
+          for (let q = 0; q < 3; q++) {
+            const i = first + <i32>ctz(word);
+            indices[p + q] = i;
+            values[p + q] = a[i] - base;
+            word &= word - 1;
+          }
+        }
+        count = end;
+        continue;
+      }
+      for (; word != 0; word &= word - 1) {
         const i = first | <i32>ctz(word);
         const sum = a[i] - base;
-        if (!keep) a[i] = 0;
+        a[i] = 0;
         indices[count] = i;
         values[count] = sum;
         count += i32(sum != 0);

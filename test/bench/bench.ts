@@ -1,4 +1,5 @@
-import { resolve } from 'node:path';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type BenchOptions, environment, root, writeResult } from './environment.js';
 import { benchFit } from './fit.js';
@@ -6,6 +7,7 @@ import { benchIngest } from './ingest.js';
 import { benchKernels } from './kernels.js';
 import { benchMemory } from './memory.js';
 import { benchScale } from './scale.js';
+import { quoted, type Results, withFigures } from './table.js';
 
 const benches: Readonly<Record<string, (options: BenchOptions) => Promise<object>>> = {
   kernels: benchKernels,
@@ -14,6 +16,17 @@ const benches: Readonly<Record<string, (options: BenchOptions) => Promise<object
   ingest: benchIngest,
   memory: benchMemory,
 };
+
+/** Puts the written results into the README, once there is one of each. */
+function refreshReadme(): void {
+  const paths = quoted.map(name => join(root, `test/bench/results/${name}.json`));
+  if (!paths.every(existsSync)) return;
+  const results = Object.fromEntries(
+    quoted.map((name, k) => [name, JSON.parse(readFileSync(paths[k]!, 'utf8'))]),
+  );
+  const readme = join(root, 'README.md');
+  writeFileSync(readme, withFigures(readFileSync(readme, 'utf8'), results as unknown as Results));
+}
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -33,4 +46,5 @@ const measured = await bench({
 });
 const result = { bench: positionals[0], environment: environment(), ...measured };
 writeResult(`${positionals[0]}.json`, `${JSON.stringify(result, null, 2)}\n`);
+refreshReadme();
 process.stdout.write(values.json ? `${JSON.stringify(result)}\n` : `${JSON.stringify(result, null, 2)}\n`);

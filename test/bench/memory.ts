@@ -24,7 +24,7 @@ export async function benchMemory({ data, runs, log }: BenchOptions): Promise<ob
   log(`base ${Math.round(baseRssBytes / mebibyte)} MiB`);
   const name = 'amazon-books-scale';
   const { train, test } = dataSet(data, name);
-  const budgets = [96, 128, 256, 1024].map(mib => {
+  const budgets = [128, 256, 1024].map(mib => {
     const peakRssBytes = peak([
       '--train',
       train,

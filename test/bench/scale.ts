@@ -80,7 +80,7 @@ function exponent(x: readonly number[], y: readonly number[]): number {
 }
 
 /** Log–log plots of fit time and peak memory, one row a series. */
-function plot(measured: Readonly<Record<string, readonly Measured[]>>): string {
+export function plot(measured: Readonly<Record<string, readonly Measured[]>>): string {
   const [width, height, pad] = [320, 200, 44];
   const parts: string[] = [];
   Object.entries(measured).forEach(([name, points], row) => {

@@ -77,3 +77,13 @@ export function figures({ fit, kernels, ingest, memory, scale }: Results): strin
   );
   return lines.join('\n');
 }
+
+/** The results that the README quotes. */
+export const quoted = ['fit', 'kernels', 'ingest', 'memory', 'scale'] as const;
+
+/** The README with its section of figures made anew. */
+export const withFigures = (readme: string, results: Results): string =>
+  readme.replace(
+    /(<!-- figures -->\n)[\s\S]*?(\n?<!-- \/figures -->)/,
+    (_, before: string) => `${before}${figures(results)}\n<!-- /figures -->`,
+  );
