@@ -14,11 +14,6 @@ export interface Interactions {
   readonly diagonal: Float64Array;
 }
 
-/** Bytes that `loadInteractions` keeps in the arena. */
-export function interactionBytes(users: number, items: number, entries: number, valued: boolean): number {
-  return 4 * (users + items) + (valued ? 16 : 12) * entries + 1024;
-}
-
 /**
  * Copies X into the arena and relabels it; `positions[i]` is the place of item i, `weights[u]` the fixed-point
  * weight w_u > 0 of row u in XᵀWX. Throws `MEMORY_BUDGET`.

@@ -10,6 +10,7 @@ import { buildSegment, isSmall } from './build.js';
 import { compactSegments, suffixToCompact } from './compact.js';
 import { planGramian } from './plan.js';
 import { fromNothing } from './rows.js';
+import type { SegmentFile } from './segment.js';
 import { type Comparison, compareWithHistories } from './verify.js';
 
 /** Segments with fewer entries in all are merged where they stand (a few milliseconds). */
@@ -43,13 +44,14 @@ export function createGramianKeeper(parts: PipelineParts) {
     const rows = await store.interactions();
     const segment = await runOnce('segment', { directory, scale, changes: fromNothing(rows), threads });
     const old = await store.segments();
-    await store.replaceSegments(old, segment);
+    await replace(old, segment);
     await store.setGramianMode('stored');
-    removeSegmentFiles(old);
   }
 
-  function removeSegmentFiles(segments: readonly { readonly file: string }[]): void {
-    for (const s of segments) rmSync(join(directory, s.file), { force: true });
+  /** Puts `segment` in the place of the `old` ones, whose files go once nothing names them. */
+  async function replace(old: readonly SegmentFile[], segment: SegmentFile | undefined): Promise<void> {
+    await store.replaceSegments(old, segment);
+    for (const s of old) rmSync(join(directory, s.file), { force: true });
   }
 
   /** Moves the state to the mode that is pinned or planned: stored, where X itself passes the memory budget. */
@@ -65,9 +67,7 @@ export function createGramianKeeper(parts: PipelineParts) {
     log.info({ from: current ?? 'none', to: wanted, items, pairs }, 'Gramian mode changes');
     if (wanted === 'stored') return rebuildGramian();
     await store.setGramianMode('implicit');
-    const old = await store.segments();
-    await store.replaceSegments(old, undefined);
-    removeSegmentFiles(old);
+    await replace(await store.segments(), undefined);
   }
 
   /** Builds segments only while the state's Gramian is stored. */
@@ -105,8 +105,7 @@ export function createGramianKeeper(parts: PipelineParts) {
       ? compactSegments(directory, old, n)
       : await runOnce('compact', { directory, segments: old, n });
     failpoint('compact:segment-written');
-    await store.replaceSegments(old, merged);
-    removeSegmentFiles(old);
+    await replace(old, merged);
     return old.length;
   }
 

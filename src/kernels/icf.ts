@@ -148,7 +148,7 @@ function eliminate<V>(f: Icf, j: i32, indices: I32s, values: View<V>, count: i32
           y[i] = a;
           keys[candidates++] = key;
           if (candidates == room) {
-            largest(keys, candidates, quota);
+            largest<u64>(keys, candidates, quota);
             candidates = quota;
             floor = least(keys, quota);
             bar = barOf(floor);
@@ -171,7 +171,7 @@ function eliminate<V>(f: Icf, j: i32, indices: I32s, values: View<V>, count: i32
     if (key > floor) {
       keys[candidates++] = key;
       if (candidates == room) {
-        largest(keys, candidates, quota);
+        largest<u64>(keys, candidates, quota);
         candidates = quota;
         floor = least(keys, quota);
       }
@@ -181,7 +181,7 @@ function eliminate<V>(f: Icf, j: i32, indices: I32s, values: View<V>, count: i32
   }
 
   if (candidates > quota) {
-    if (quota > 0) largest(keys, candidates, quota);
+    if (quota > 0) largest<u64>(keys, candidates, quota);
     candidates = quota;
   }
   append(f, j, dj, candidates);

@@ -1,5 +1,5 @@
 import { Factor } from './factor';
-import { F64s, from, I32s } from './views';
+import { F32s, F64s, from, I32s } from './views';
 
 /** A dense vector that knows its nonzeros: x_i counts while mark_i is the current stamp. */
 @unmanaged
@@ -10,12 +10,12 @@ export class Scattered {
   length: i32;
 }
 
-/** y += α A_k, for the column k of A. */
+/** y += α A_k, for the compressed line (row or column) k of A. */
 @inline
-export function axpy(A: Factor, k: i32, alpha: f64, y: Scattered, stamp: i32): void {
-  const Ai = A.indices, Ax = A.data, x = y.x, mark = y.mark, list = y.list;
+export function axpy(Ap: I32s, Ai: I32s, Ax: F32s, k: i32, alpha: f64, y: Scattered, stamp: i32): void {
+  const x = y.x, mark = y.mark, list = y.list;
   let length = y.length;
-  for (let e = A.indptr[k], end = A.indptr[k + 1]; e < end; e++) {
+  for (let e = Ap[k], end = Ap[k + 1]; e < end; e++) {
     const i = Ai[e];
     const fresh = mark[i] != stamp;
     list[length] = i;
@@ -34,7 +34,7 @@ export function residual(L: Factor, K: Factor, j: i32, r: Scattered): void {
   r.mark[j] = j;
   r.list[0] = j;
   r.length = 1;
-  for (let e = K.indptr[j], end = K.indptr[j + 1]; e < end; e++) axpy(L, Ki[e], -<f64>Kx[e], r, j);
+  for (let e = K.indptr[j], end = K.indptr[j + 1]; e < end; e++) axpy(L.indptr, L.indices, L.data, Ki[e], -<f64>Kx[e], r, j);
 }
 
 /** ⟨r, r⟩ */

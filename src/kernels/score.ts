@@ -1,22 +1,6 @@
-import { Scattered, scatteredAt, scatteredBytes } from './residual';
+import { axpy, Scattered, scatteredAt, scatteredBytes } from './residual';
 import { Lines } from './sparse';
 import { F32s, from, I32s, present } from './views';
-
-// y += α A_k, for row k of a layer
-@inline
-function axpy(A: Lines, k: i32, alpha: f64, y: Scattered, stamp: i32): void {
-  const Ai = A.indices, Ax = changetype<F32s>(A.values), x = y.x, mark = y.mark, list = y.list;
-  let length = y.length;
-  for (let e = A.indptr[k], end = A.indptr[k + 1]; e < end; e++) {
-    const i = Ai[e];
-    const fresh = mark[i] != stamp;
-    list[length] = i;
-    length += i32(fresh);
-    mark[i] = stamp;
-    x[i] = (fresh ? 0 : x[i]) + alpha * <f64>Ax[e];
-  }
-  y.length = length;
-}
 
 /**
  * The k best items of each user of a block by the scores (u · encoder) · decoder, the user's own items left out;
@@ -36,12 +20,12 @@ export function score(
     const lo = Up[u], end = Up[u + 1];
     latent.length = 0;
     for (let e = lo; e < end; e++) {
-      if (Ui[e] < n) axpy(encoder, Ui[e], valued ? <f64>Uv[e] : 1, latent, u);
+      if (Ui[e] < n) axpy(encoder.indptr, encoder.indices, changetype<F32s>(encoder.values), Ui[e], valued ? <f64>Uv[e] : 1, latent, u);
     }
     y.length = 0;
     for (let e = 0; e < latent.length; e++) {
       const l = latent.list[e];
-      axpy(decoder, l, latent.x[l], y, u);
+      axpy(decoder.indptr, decoder.indices, changetype<F32s>(decoder.values), l, latent.x[l], y, u);
     }
     for (let e = lo; e < end; e++) {
       if (Ui[e] < n) y.mark[Ui[e]] = -1;

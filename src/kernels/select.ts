@@ -1,7 +1,7 @@
-import { U64s } from './views';
+import { U64s, View } from './views';
 
-/** Moves the k largest of the first n keys to the front, in no order (0 < k ≤ n). Keys differ. Hoare. */
-export function largest(x: U64s, n: i32, k: i32): void {
+/** Moves the k largest of the first n keys to the front, in no order but for the least of them, which comes last (0 < k ≤ n). Hoare. */
+export function largest<T>(x: View<T>, n: i32, k: i32): void {
   let lo = 0, hi = n - 1;
   while (lo < hi) {
     const pivot = x[(lo + hi) >>> 1];

@@ -1,5 +1,6 @@
 import { Factor } from './factor';
 import { axpy, residual, Scattered, scatteredAt, scatteredBytes } from './residual';
+import { largest } from './select';
 import { ascending } from './sort';
 import { F32s, F64s, I32s } from './views';
 
@@ -18,7 +19,7 @@ function improve(K: Factor, j: i32, alpha: f64, r: Scattered): void {
     const i = r.list[e];
     r.x[i] *= alpha;
   }
-  axpy(K, j, 1, r, j);
+  axpy(K.indptr, K.indices, K.data, j, 1, r, j);
 }
 
 /**
@@ -36,7 +37,7 @@ export function umrSteps(task: i32, scratch: usize, L: Factor, K: Factor, bounds
     y.length = 0;
     for (let e = 0; e < r.length; e++) {
       const k = r.list[e];
-      if (r.x[k] != 0) axpy(L, k, r.x[k], y, j);
+      if (r.x[k] != 0) axpy(L.indptr, L.indices, L.data, k, r.x[k], y, j);
     }
     let pp: f64 = 0, rp: f64 = 0;
     for (let e = 0; e < y.length; e++) pp += y.x[y.list[e]] * y.x[y.list[e]];
@@ -120,23 +121,8 @@ export function umrGather(
   }
 }
 
-/** The k-th largest (1 ≤ k ≤ n) of the first n values; permutes them. Hoare. */
+/** The k-th largest (1 ≤ k ≤ n) of the first n values; permutes them. */
 export function nthLargest(x: F32s, n: i32, k: i32): f32 {
-  let lo = 0, hi = n - 1;
-  while (lo < hi) {
-    const pivot = x[(lo + hi) >>> 1];
-    let i = lo, j = hi;
-    while (i <= j) {
-      while (x[i] > pivot) i++;
-      while (x[j] < pivot) j--;
-      if (i > j) break;
-      const t = x[i];
-      x[i++] = x[j];
-      x[j--] = t;
-    }
-    if (k - 1 <= j) hi = j;
-    else if (k - 1 >= i) lo = i;
-    else break;
-  }
+  largest<f32>(x, n, k);
   return x[k - 1];
 }

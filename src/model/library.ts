@@ -11,7 +11,6 @@ import { type Rows, rowsOf } from '../gramian/rows.js';
 import { planFit } from '../memory.js';
 import type { FitOptions } from '../options.js';
 import type { PipelineParts, Progress } from '../parts.js';
-
 import type { Model } from './model.js';
 import { syncDirectory } from './safetensors-header.js';
 import { createScorer, type Scorer } from './score.js';
@@ -144,8 +143,7 @@ export function createModelLibrary(
     const { keys, scorer } = await load(version);
     const history = await store.history(user);
     if (!history) throw new StageError('UNKNOWN_ID', `user ${JSON.stringify(user)}: not in the folded state`);
-    const rows = withinModel(history, keys.length);
-    const { items, scores } = scorer.topK(rows.indices, rows.values, k);
+    const { items, scores } = scorer.topK(history.indices, history.values, k);
     return { id: user, items: Array.from(items, i => keys[i]!), scores };
   }
 
@@ -193,33 +191,13 @@ export function createModelLibrary(
   return { removeOrphans, fit, manifestOf, weightsPath, recommend, similar, evaluate };
 }
 
-/** The rows of all `parts`, one behind the other and numbered from 0, without items ≥ n. */
+/** The rows of all `parts`, one behind the other and numbered from 0. */
 function concatenate(parts: readonly Rows[], n: number): Rows {
-  const lists = parts
-    .map(p => withinModel(p, n))
-    .flatMap(p => Array.from(p.users, (_, r) => p.indices.subarray(p.indptr[r]!, p.indptr[r + 1]!)));
+  const lists = parts.flatMap(p =>
+    Array.from(p.users, (_, r) => p.indices.subarray(p.indptr[r]!, p.indptr[r + 1]!)),
+  );
   return rowsOf(
     n,
     lists.map((items, r) => [r, items]),
   );
-}
-
-/** Rows without the items that a model of n items does not know. */
-export function withinModel(rows: Rows, n: number): Rows {
-  if (rows.n <= n) return rows;
-  const keep = rows.indices.map(i => (i < n ? 1 : 0));
-  const indptr = new Int32Array(rows.indptr.length);
-  for (let r = 0; r + 1 < indptr.length; r++) {
-    let count = 0;
-    for (let e = rows.indptr[r]!; e < rows.indptr[r + 1]!; e++) count += keep[e]!;
-    indptr[r + 1] = indptr[r]! + count;
-  }
-  const filter = (a: Int32Array) => a.filter((_, e) => keep[e] === 1);
-  return {
-    n,
-    users: rows.users,
-    indptr,
-    indices: filter(rows.indices),
-    values: rows.values && filter(rows.values),
-  };
 }

@@ -3,7 +3,6 @@ import type { ListKind, RankedList } from '../connector.js';
 import { StageError } from '../errors.js';
 import { failpoint } from '../failpoint.js';
 import type { Rows } from '../gramian/rows.js';
-import { withinModel } from '../model/library.js';
 import type { Manifest } from '../model/version.js';
 import type { PipelineParts } from '../parts.js';
 import { type PublishSummary, publish } from './publish.js';
@@ -28,10 +27,9 @@ export function createPublisher(
     const path = models.weightsPath(version);
     const { k } = options.publish;
     const rank = async (ids: readonly string[], rows: Rows): Promise<RankedList[]> => {
-      const known = withinModel(rows, keys.length);
       const { lengths, items, scores } = await compute.run('score', {
         path,
-        rows: known,
+        rows,
         k,
         threads: options.threads,
       });
