@@ -167,7 +167,8 @@ function objectAt(
     const options = schema.options as readonly z.ZodObject[];
     return inside(options.find(o => o.shape[key]?.safeParse(at(input, [key])).success) ?? options[0]);
   }
-  if (schema instanceof z.ZodPipe) return inside(schema.def.in);
+  if (schema instanceof z.ZodPipe)
+    return inside(schema.def.in instanceof z.ZodTransform ? schema.def.out : schema.def.in);
   return 'innerType' in def ? inside(def.innerType) : undefined;
 }
 

@@ -1,6 +1,6 @@
 import type { RunRecord } from '../src/connector.js';
 import { StageError, toStageError } from '../src/errors.js';
-import { type FitOptions, fitOptions } from '../src/options.js';
+import { type FitOptions, fitOptions, overrideFit } from '../src/options.js';
 import type { Progress } from '../src/parts.js';
 import type { PublishSummary } from '../src/publish/publish.js';
 import { checked } from './config.js';
@@ -65,7 +65,7 @@ export async function refitStep(
 ): Promise<string> {
   const done = await earlier(pipeline, 'refit', settings.trigger);
   if (done?.version) return done.version;
-  const fit: FitOptions = checked(fitOptions, { ...pipeline.config.fit, ...overrides }, 'fit');
+  const fit: FitOptions = checked(fitOptions, overrideFit(pipeline.config.fit, overrides), 'fit');
   let version = '';
   await recorded(pipeline, 'refit', settings, async run => {
     await pipeline.fold(settings.signal);

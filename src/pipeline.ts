@@ -10,8 +10,8 @@ import { createPublisher } from './publish/lists.js';
  * beside any other.
  */
 export function joinPipeline(parts: PipelineParts) {
-  const { input, removeOrphans: removeSegments, ...gramian } = createGramianKeeper(parts);
-  const { removeOrphans: removeModels, ...models } = createModelLibrary(parts, input);
+  const { input, modeFor, removeOrphans: removeSegments, ...gramian } = createGramianKeeper(parts);
+  const { removeOrphans: removeModels, ...models } = createModelLibrary(parts, { input, modeFor });
   const publish = createPublisher(parts, models);
   return {
     parts,

@@ -1,6 +1,6 @@
 /** The contract of the durable state: inbox, interactions, Gramian segments, and the ledger of what was done. */
 import type { DeadLetter, EventColumns, Position, Signal, SignalResult } from './connector.js';
-import type { GramianMode } from './gramian/plan.js';
+import type { GramianState } from './gramian/plan.js';
 import type { RowChanges, Rows } from './gramian/rows.js';
 import type { SegmentFile } from './gramian/segment.js';
 import type { Manifest } from './model/version.js';
@@ -127,9 +127,9 @@ export interface StateStore extends Ledger {
   segments(): Promise<readonly SegmentFile[]>;
   /** Replaces `old` segments by `segment`, which is their sum (all of G, when it is rebuilt). */
   replaceSegments(old: readonly SegmentFile[], segment: SegmentFile | undefined): Promise<void>;
-  /** Whether the segments sum to XᵀX: no fold has been made without them. */
-  gramianMode(): Promise<GramianMode | undefined>;
-  setGramianMode(mode: GramianMode): Promise<void>;
+  /** How the Gramian is kept: stored segments sum to XᵀWX, no fold has been made without them. */
+  gramian(): Promise<GramianState | undefined>;
+  setGramian(state: GramianState): Promise<void>;
   counts(): Promise<StateCounts>;
   /** How many inbox events wait for a fold. */
   pending(): Promise<number>;

@@ -35,8 +35,13 @@ export const tasks = {
     return { report: fitted.report, parameters: parameters(fitted.model) };
   },
 
-  segment: (input: { directory: string; scale: number; changes: RowChanges; threads: number }) =>
-    buildSegment(input.directory, input.scale, input.changes, input.threads),
+  segment: (input: {
+    directory: string;
+    scale: number;
+    changes: RowChanges;
+    threads: number;
+    userWeighting: number;
+  }) => buildSegment(input.directory, input.scale, input.changes, input.threads, input.userWeighting),
 
   async compact(input: {
     directory: string;
@@ -46,8 +51,13 @@ export const tasks = {
     return compactSegments(input.directory, input.segments, input.n);
   },
 
-  verify: (input: { directory: string; segments: readonly SegmentFile[]; rows: Rows; threads: number }) =>
-    compareWithHistories(input.directory, input.segments, input.rows, input.threads),
+  verify: (input: {
+    directory: string;
+    segments: readonly SegmentFile[];
+    rows: Rows;
+    threads: number;
+    userWeighting: number;
+  }) => compareWithHistories(input.directory, input.segments, input.rows, input.threads, input.userWeighting),
 
   /** Top-k lists for the rows of some users, own items left out. */
   async score(input: { path: string; rows: Rows; k: number; threads: number }) {

@@ -125,17 +125,24 @@ export async function openState(
         failpoint('compact:committed');
       }),
 
-    gramianMode: () =>
-      queries.use(
-        async c =>
-          (await scalar(c, "SELECT value FROM settings WHERE key = 'gramian'")) as GramianMode | undefined,
-      ),
+    gramian: () =>
+      queries.use(async c => {
+        const [row] = await all(
+          c,
+          `SELECT max(value) FILTER (key = 'gramian') AS mode, max(value) FILTER (key = 'userWeighting') AS weighting FROM settings`,
+        );
+        if (typeof row?.mode !== 'string') return undefined;
+        return { mode: row.mode as GramianMode, userWeighting: Number(row.weighting ?? 0) };
+      }),
 
-    setGramianMode: mode =>
+    setGramian: ({ mode, userWeighting }) =>
       queries.use(c =>
         transaction(c, async () => {
-          await c.run("DELETE FROM settings WHERE key = 'gramian'");
-          await c.run("INSERT INTO settings VALUES ('gramian', ?)", [mode]);
+          await c.run("DELETE FROM settings WHERE key IN ('gramian', 'userWeighting')");
+          await c.run("INSERT INTO settings VALUES ('gramian', ?), ('userWeighting', ?)", [
+            mode,
+            String(userWeighting),
+          ]);
         }),
       ),
 

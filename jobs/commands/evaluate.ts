@@ -48,12 +48,7 @@ export const evaluate: Command = {
       testPath,
       databaseShare(memoryBytes),
       counts => {
-        const size = {
-          ...counts,
-          mode: 'implicit',
-          density: options.density,
-          scans: options.scans,
-        } as const;
+        const size = { ...counts, mode: 'implicit', options } as const;
         ({ threads } = planFit(size, memoryBytes - 4 * counts.testInteractions, requested));
       },
     );

@@ -47,7 +47,7 @@ export const status: Command = {
     const [counts, folded, mode, segments, models, runs, dead] = [
       await store.counts(),
       await store.folded(),
-      (await store.gramianMode()) ?? 'none',
+      (await store.gramian())?.mode ?? 'none',
       await store.segments(),
       await store.models(),
       await store.runs(10),

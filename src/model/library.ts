@@ -7,6 +7,7 @@ import { StageError } from '../errors.js';
 import { evaluate as evaluateModel, type Metrics } from '../evaluate/metrics.js';
 import { failpoint } from '../failpoint.js';
 import type { GramianInput } from '../fit/fit.js';
+import type { GramianMode } from '../gramian/plan.js';
 import { type Rows, rowsOf } from '../gramian/rows.js';
 import { planFit } from '../memory.js';
 import type { FitOptions } from '../options.js';
@@ -20,7 +21,10 @@ import { loadModel } from './weights-file.js';
 /** Makes and reads the models of a state. */
 export function createModelLibrary(
   { directory: state, store, options, fitMemoryBytes: memoryBytes }: PipelineParts,
-  gramianInput: (n: number) => Promise<GramianInput>,
+  gramian: {
+    readonly modeFor: (userWeighting: number) => Promise<GramianMode>;
+    readonly input: (n: number, userWeighting: number) => Promise<GramianInput>;
+  },
 ) {
   const modelsDirectory = join(state, 'models');
   mkdirSync(modelsDirectory, { recursive: true });
@@ -46,12 +50,12 @@ export function createModelLibrary(
         `expected interactions to fit on, found ${counts.interactions} (${counts.inbox} events wait in the inbox)`,
       );
     }
-    const mode = (await store.gramianMode()) === 'stored' ? 'stored' : 'implicit';
+    const mode = await gramian.modeFor(fitOptions.userWeighting);
     const segments = (await store.segments()).length;
-    const { density, scans } = fitOptions;
-    const { threads } = planFit({ ...counts, mode, segments, density, scans }, memoryBytes, options.threads);
+    const size = { ...counts, mode, segments, options: fitOptions } as const;
+    const { threads } = planFit(size, memoryBytes, options.threads);
     const keys = await store.itemKeys();
-    const gramian = await gramianInput(keys.length);
+    const input = await gramian.input(keys.length, fitOptions.userWeighting);
     const parent = (await store.models()).at(-1)?.version;
     const temporary = join(modelsDirectory, `.fit-${process.pid}-${Date.now()}`);
     mkdirSync(temporary);
@@ -59,7 +63,7 @@ export function createModelLibrary(
       const path = join(temporary, 'weights.safetensors');
       const { report, parameters } = await runOnce(
         'fit',
-        { gramian, options: fitOptions, path, threads, memoryBytes },
+        { gramian: input, options: fitOptions, path, threads, memoryBytes },
         settings,
       );
       const { checksum, bytes } = fileChecksum(path);
@@ -78,7 +82,7 @@ export function createModelLibrary(
         parameters,
         weightsChecksum: checksum,
         weightsBytes: bytes,
-        gramian: gramian.mode,
+        gramian: input.mode,
         fit: report,
       };
       writeFileSync(join(temporary, 'items.json'), JSON.stringify(keys), { flush: true });

@@ -30,7 +30,7 @@ const source = 'type: duckdb, query: SELECT 1';
 describe('mistakes', () => {
   it.each<[string, string, string | RegExp]>([
     ['unknown key', 'sates: x', /^\(top level\): expected only memory, .*state, .*log, found "sates"$/],
-    ['unknown nested key', 'fit: { l3: 1 }', /^fit: expected only solver, l2, density, .*, found "l3"$/],
+    ['unknown nested key', 'fit: { l3: 1 }', /^fit: expected only solver, l2, .*density, .*, found "l3"$/],
     [
       'unknown key behind a transform',
       'semantics: { scale: 1 }',
