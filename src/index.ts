@@ -2,7 +2,15 @@
 export type * from './connector.js';
 export { silent } from './connector.js';
 export { type ErrorCode, StageError } from './errors.js';
-export { evaluate, type Metrics } from './evaluate/metrics.js';
+export { type EvaluateSettings, evaluate, measureLists } from './evaluate/evaluate.js';
+export {
+  type Bootstrap,
+  type Catalogue,
+  createTally,
+  type Measure,
+  type Metrics,
+  measures,
+} from './evaluate/metrics.js';
 export { decodeEvents, maxFixedPoint, maxIdBytes, type Operation, operations } from './events.js';
 export { type FitReport, type FitResources, fit, type GramianInput } from './fit/fit.js';
 export { fromNothing, type RowChanges, type Rows } from './gramian/rows.js';
