@@ -4,7 +4,8 @@ import { workingSet } from './fit/working-set.js';
 import type { GramianMode } from './gramian/plan.js';
 import { BLOCK_ENTRIES } from './gramian/stored.js';
 
-const mebibytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)} MiB`;
+/** A number of bytes as people read it. */
+export const mebibytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)} MiB`;
 
 /** DuckDB's least share. */
 const leastShare = 24 * 2 ** 20;

@@ -16,7 +16,7 @@ import {
 import { foldInbox, forgetUser, insertSegment } from './fold.js';
 import { openInbox } from './inbox.js';
 import { markInterrupted, openLedger } from './ledger.js';
-import { readRows } from './rows.js';
+import { readRows, readTimedRows } from './rows.js';
 import { ensureSchema, type Semantics } from './schema.js';
 
 const allRows = 'SELECT "user", item, value FROM matrix ORDER BY "user", item';
@@ -59,6 +59,18 @@ export async function openState(
 
     interactions: () =>
       folds.use(async c => readRows(c, allRows, Number(await scalar(c, 'SELECT count(*) FROM items')))),
+
+    withTimes: use =>
+      folds.use(async c => {
+        const [n, entries] = [
+          Number(await scalar(c, 'SELECT count(*) FROM items')),
+          Number(await scalar(c, 'SELECT count(*) FROM matrix')),
+        ];
+        const sql = 'SELECT "user", item, value, ts::DOUBLE FROM matrix ORDER BY "user", item';
+        const result = use(await readTimedRows(c, sql, n, entries));
+        await releaseResults();
+        return result;
+      }),
 
     async *histories(size) {
       // A connection of its own: a stream would block the others for as long as its reader takes.

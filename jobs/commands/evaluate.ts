@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { loadSplit } from '../../connectors/duckdb/split.js';
 import { StageError } from '../../src/errors.js';
 import { type Measured, measure } from '../../src/evaluate/measure.js';
+import { sampleUsers } from '../../src/evaluate/split.js';
 import { assertWorkable, databaseShare, planFit } from '../../src/memory.js';
 import { type FitOptions, fitOptions } from '../../src/options.js';
 import { parseSize } from '../../src/size.js';
@@ -15,15 +16,20 @@ import {
 } from '../command.js';
 import { checked } from '../config.js';
 import { fitFlags, fitHelp, optionsOfFit } from './fit-flags.js';
+import { holdoutFlags, holdoutHelp, optionsOfHoldout } from './holdout-flags.js';
 import { metricsJson, metricsText } from './metrics.js';
 
-/** The cut-off, the bootstrap and the seed that a command line asks for. */
-function measuresOf(values: Values) {
+/** The cut-off and the bootstrap that a command line asks for. */
+function measuresOf(values: Values, seed: number) {
   const k = wholeNumber('k', values.k ?? '20');
-  const seed = wholeNumber('seed', values.seed ?? '1');
-  const draws = values.bootstrap === undefined ? 0 : wholeNumber('bootstrap', values.bootstrap);
-  return { k, seed, bootstrap: draws > 0 ? { draws, seed } : undefined };
+  const bootstrap = values.bootstrap && { draws: wholeNumber('bootstrap', values.bootstrap), seed };
+  return { k, bootstrap: bootstrap || undefined };
 }
+
+const shown =
+  (progress: (text: string) => void) =>
+  (stage: string, part: number): void =>
+    progress(`${stage} ${Math.floor(part * 100)}%`);
 
 /** Fits on one file and measures on another. */
 async function onFiles(
@@ -31,7 +37,14 @@ async function onFiles(
   trainPath: string,
   testPath: string,
 ): Promise<Outcome> {
-  const { k, bootstrap } = measuresOf(values);
+  const unused = ['holdout', 'share', 'cut'].find(name => values[name] !== undefined);
+  if (unused)
+    throw new StageError(
+      'USAGE',
+      `evaluate: expected --${unused} with -c only: the test file is the holdout`,
+    );
+  const { seed, sample } = optionsOfHoldout(values);
+  const { k, bootstrap } = measuresOf(values, seed);
   const options = checked(fitOptions, optionsOfFit(values), 'options');
   const requested =
     values.threads === undefined ? availableParallelism() : wholeNumber('threads', values.threads);
@@ -39,14 +52,35 @@ async function onFiles(
   const memoryBytes = parseSize(typeof values.memory === 'string' ? values.memory : '1GiB', '--memory');
   assertWorkable(memoryBytes);
   let threads = requested;
-  const holdout = await loadSplit(trainPath, testPath, databaseShare(memoryBytes), counts => {
+  const loaded = await loadSplit(trainPath, testPath, databaseShare(memoryBytes), counts => {
     const { density, scans } = options;
     const size = { ...counts, mode: 'implicit', density, scans } as const;
     ({ threads } = planFit(size, memoryBytes - 4 * counts.testInteractions, requested));
   });
-  const report = (stage: string, part: number) => progress(`${stage} ${Math.floor(part * 100)}%`);
+  const holdout = { ...loaded, test: sampleUsers(loaded.test, sample, seed) };
+  const report = shown(progress);
   const found = await measure(holdout, options, { k, threads, memoryBytes, bootstrap, report });
   return outcome(found, k, options, { items: holdout.train.n, interactions: holdout.train.indices.length });
+}
+
+/** Holds out a part of the state's interactions, fits on the rest and measures. */
+async function onState({ values, progress, pipeline, signal }: CommandContext): Promise<Outcome> {
+  const options = optionsOfHoldout(values);
+  const measures = measuresOf(values, options.seed);
+  const p = await pipeline();
+  const fit = checked(fitOptions, { ...p.config.fit, ...optionsOfFit(values) }, 'fit');
+  progress('reading');
+  const held = await p.holdOut(options);
+  const found = await p.measureFit(held, fit, { ...measures, progress: shown(progress), signal });
+  return outcome(found, measures.k, fit, {
+    items: held.train.n,
+    interactions: held.train.indices.length,
+    holdout: {
+      ...options,
+      ...(held.cut !== undefined && { cut: new Date(held.cut).toISOString() }),
+      testInteractions: held.test.indices.length,
+    },
+  });
 }
 
 function outcome(found: Measured, k: number, options: FitOptions, sizes: Record<string, unknown>): Outcome {
@@ -72,14 +106,15 @@ function outcome(found: Measured, k: number, options: FitOptions, sizes: Record<
 }
 
 export const evaluate: Command = {
-  summary: 'fit on one file and measure the ranking on another (LightGCN protocol); needs no configuration',
-  usage: '--train FILE --test FILE [--k 20] [--bootstrap N] [--l2 N] [--density N] …',
+  summary:
+    'fit and measure the ranking: on two files (LightGCN protocol), or on a part held out from the state of -c',
+  usage: '--train FILE --test FILE | -c pipeline.yaml [--holdout time] [--k 20] [--bootstrap N] [--l2 N] …',
   options: {
     train: { type: 'string' },
     test: { type: 'string' },
+    ...holdoutFlags,
     k: { type: 'string' },
     bootstrap: { type: 'string' },
-    seed: { type: 'string' },
     threads: { type: 'string' },
     memory: { type: 'string' },
     ...fitFlags,
@@ -87,18 +122,18 @@ export const evaluate: Command = {
   help: {
     train: 'Parquet or CSV with columns user, item[, weight]',
     test: 'the same, held out',
+    ...holdoutHelp,
     k: 'cut-off of the metrics (20)',
     bootstrap: 'draw the users again so often for 95% intervals',
-    seed: 'seed of everything drawn (1)',
     threads: 'threads to use (one a core)',
     memory: 'what it may use beside the fixed base of the runtime (1GiB)',
     ...fitHelp,
   },
   async run(context) {
-    const { train, test } = context.values;
-    if (typeof train !== 'string' || typeof test !== 'string') {
-      throw new StageError('USAGE', 'evaluate: expected --train FILE and --test FILE');
-    }
-    return onFiles(context, train, test);
+    const { train, test, config } = context.values;
+    if (typeof train === 'string' && typeof test === 'string' && config === undefined)
+      return onFiles(context, train, test);
+    if (typeof config === 'string' && train === undefined && test === undefined) return onState(context);
+    throw new StageError('USAGE', 'evaluate: expected --train FILE and --test FILE, or -c FILE');
   },
 };

@@ -1,0 +1,73 @@
+import { runOnce } from '../compute.js';
+import type { StateCounts } from '../connector.js';
+import { StageError } from '../errors.js';
+import { mebibytes, planFit } from '../memory.js';
+import type { FitOptions } from '../options.js';
+import type { PipelineParts, Progress } from '../parts.js';
+import type { Holdout, Measured, MeasureSettings } from './measure.js';
+import type { HoldoutOptions } from './options.js';
+import { type SplitRows, split } from './split.js';
+
+/** A holdout of the state, and what is known of it without reading it. */
+export interface StateHoldout extends Holdout, SplitRows {
+  readonly counts: StateCounts;
+}
+
+/** What of the settings of a measurement a caller decides. */
+export type HoldoutSettings = Pick<MeasureSettings, 'k' | 'bootstrap'> & {
+  readonly progress?: Progress | undefined;
+  readonly signal?: AbortSignal | undefined;
+};
+
+/** Bytes that an entry of X takes while it is divided: itself, its time (twice while a cut is sought), mark and part. */
+const dividing = ({ valued }: StateCounts): number => (valued ? 8 : 4) + 16 + 1 + (valued ? 8 : 4);
+
+/** Holds out a part of the state's interactions and measures how well a fit on the rest finds it. */
+export function createHoldouts({ store, scale, fitMemoryBytes, options: stage }: PipelineParts) {
+  /**
+   * Divides the folded interactions. `STATE_EMPTY` without any, `DATA_INVALID` when they cannot be divided so,
+   * `MEMORY_BUDGET` when dividing them does not fit.
+   */
+  async function holdOut(options: HoldoutOptions): Promise<StateHoldout> {
+    const counts = await store.counts();
+    if (counts.interactions === 0) {
+      throw new StageError(
+        'STATE_EMPTY',
+        `expected interactions to hold out, found none (${counts.inbox} events wait in the inbox)`,
+      );
+    }
+    const need = counts.interactions * dividing(counts);
+    if (need > fitMemoryBytes) {
+      throw new StageError(
+        'MEMORY_BUDGET',
+        `a holdout of ${counts.interactions} interactions takes ${mebibytes(need)}, found ${mebibytes(fitMemoryBytes)}`,
+      );
+    }
+    return { ...(await store.withTimes(rows => split(rows, options))), scale, counts };
+  }
+
+  /** Threads that a fit on the train rows may use beside the holdout. */
+  function threadsOf({ train, test, counts }: StateHoldout, { density, scans }: FitOptions): number {
+    const interactions = train.indices.length;
+    const size = { ...counts, interactions, mode: 'implicit', density, scans } as const;
+    const tests = 4 * (test.indices.length + 2 * test.users.length);
+    return planFit(size, fitMemoryBytes - tests, stage.threads).threads;
+  }
+
+  /** Fits on the train rows and measures on the test rows, in a thread of its own. */
+  async function measureFit(
+    { train, test, ...rest }: StateHoldout,
+    fit: FitOptions,
+    { k, bootstrap, progress, signal }: HoldoutSettings,
+  ): Promise<Measured> {
+    const threads = threadsOf({ train, test, ...rest }, fit);
+    const input = { holdout: { train, test, scale }, options: fit };
+    return runOnce(
+      'measure',
+      { ...input, settings: { k, bootstrap, threads, memoryBytes: fitMemoryBytes } },
+      { progress, signal },
+    );
+  }
+
+  return { holdOut, measureFit };
+}
