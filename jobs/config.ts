@@ -7,6 +7,7 @@ import { databaseOptions } from '../connectors/duckdb/database.js';
 import { semanticsOptions } from '../connectors/duckdb/schema.js';
 import { signalOptions, sinkOptions, sourceOptions } from '../connectors/registry.js';
 import { StageError } from '../src/errors.js';
+import { gateOptions } from '../src/evaluate/gate.js';
 import { stageOptions } from '../src/options.js';
 
 const cronExpression = z
@@ -68,6 +69,7 @@ export const pipelineOptions = stageOptions.extend({
   sinks: z.array(sinkOptions).default([]),
   signals: signalOptions.optional(),
   schedule: scheduleOptions.prefault({}),
+  gate: gateOptions.optional(),
   log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }).prefault({}),
 });
 export type PipelineOptions = z.input<typeof pipelineOptions>;

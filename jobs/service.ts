@@ -1,4 +1,5 @@
 import type { Logger, Source } from '../src/connector.js';
+import { holdBackStep } from './gate.js';
 import type { Pipeline } from './open.js';
 import { createJobQueue } from './queue.js';
 import { keepGoing, retried } from './retry.js';
@@ -24,12 +25,19 @@ export async function serve(pipeline: Pipeline, log: Logger, signal: AbortSignal
   const step = (trigger: string) => ({ trigger, signal: stop });
   const publishing = parts.sinks.length > 0;
 
-  async function publish(trigger: string, version?: string): Promise<void> {
+  /** Publishes a version, the newest without one; `gated`, only if the gate lets it pass, else tells why not. */
+  async function publish(trigger: string, version?: string, gated = false): Promise<string | undefined> {
+    const held = gated ? await holdBackStep(pipeline, step(trigger), version) : undefined;
+    if (held !== undefined) {
+      log.warn({ trigger }, `not published: ${held}`);
+      return held;
+    }
     const trying = { what: 'publish', firstPauseMs: schedule.pollMs, signal: stop, log };
     const summary = await publishStep(pipeline, step(trigger), version, attempt =>
       retried(publishTries, trying, attempt),
     );
     if (summary) log.info({ ...summary, trigger }, 'model published');
+    return undefined;
   }
 
   /** A refit and, if wanted, the publication of its model: each once, however often a crash cuts them off. */
@@ -41,9 +49,9 @@ export async function serve(pipeline: Pipeline, log: Logger, signal: AbortSignal
     log.info({ trigger }, 'refit begins');
     const version = await refitStep(pipeline, step(trigger), overrides);
     log.info({ version, trigger }, 'model fitted');
-    const published = wanted && publishing;
-    if (published) await publish(`refit:${version}`, version);
-    return { version, published };
+    if (!wanted || !publishing) return { version, published: false };
+    const held = await publish(`refit:${version}`, version, true);
+    return { version, published: held === undefined, held };
   }
 
   /** A refit by count is due for the number of folded events at which it is asked for, so it is made once. */
@@ -75,7 +83,7 @@ export async function serve(pipeline: Pipeline, log: Logger, signal: AbortSignal
   function due(job: string, time: number): Promise<boolean> {
     const trigger = `cron:${new Date(time).toISOString()}`;
     if (job === 'fold') return fold(trigger);
-    return queue.add(job, () => (job === 'refit' ? refit(trigger) : publish(trigger)));
+    return queue.add(job, () => (job === 'refit' ? refit(trigger) : publish(trigger, undefined, true)));
   }
 
   const looked = new Set<Source>();

@@ -15,7 +15,7 @@ export interface StepSettings {
 }
 
 /** Records `job` in the ledger around `body`, which ends the run itself when it returns `undefined`. */
-async function recorded(
+export async function recorded(
   pipeline: Pipeline,
   job: string,
   settings: StepSettings,
@@ -37,7 +37,11 @@ async function recorded(
 }
 
 /** The run of `job` that ended well for the same trigger; throws again what an earlier one failed with. */
-async function earlier(pipeline: Pipeline, job: string, trigger: string): Promise<RunRecord | undefined> {
+export async function earlier(
+  pipeline: Pipeline,
+  job: string,
+  trigger: string,
+): Promise<RunRecord | undefined> {
   if (trigger === 'cli') return undefined;
   const run = await pipeline.parts.store.endedRun(job, trigger);
   if (run?.status === 'failed') throw new StageError('INTERNAL', run.detail);
@@ -69,7 +73,9 @@ export async function refitStep(
   let version = '';
   await recorded(pipeline, 'refit', settings, async run => {
     await pipeline.fold(settings.signal);
-    ({ version } = await pipeline.fit(run, { ...settings, fit }));
+    const { gate } = pipeline.config;
+    const measure = gate && (() => pipeline.measureModel(fit, gate, settings));
+    ({ version } = await pipeline.fit(run, { ...settings, fit, measure }));
     return undefined;
   });
   return version;

@@ -3,6 +3,14 @@ export type * from './connector.js';
 export { silent } from './connector.js';
 export { type ErrorCode, StageError } from './errors.js';
 export { type EvaluateSettings, evaluate, measureLists } from './evaluate/evaluate.js';
+export {
+  type GateOptions,
+  gateOptions,
+  type MeasureOptions,
+  type ModelMetrics,
+  type Verdict,
+  verdict,
+} from './evaluate/gate.js';
 export { type Holdout, type Measured, type MeasureSettings, measure } from './evaluate/measure.js';
 export {
   type Bootstrap,

@@ -1,5 +1,6 @@
 import type { RankedList } from '../../src/connector.js';
 import { type Command, count, wholeNumber } from '../command.js';
+import { verdictOf } from '../gate.js';
 
 function outcome({ id, items, scores }: RankedList) {
   const ranked = items.map((item, r) => ({ item, score: scores[r]! }));
@@ -42,7 +43,8 @@ export const status: Command = {
   summary: 'sizes, positions, the newest model and the last runs',
   usage: '-c pipeline.yaml',
   async run({ pipeline }) {
-    const { parts, manifestOf } = await pipeline();
+    const p = await pipeline();
+    const { parts, manifestOf } = p;
     const { store } = parts;
     const [counts, folded, mode, segments, models, runs, dead] = [
       await store.counts(),
@@ -57,6 +59,7 @@ export const status: Command = {
     for (const source of parts.sources) positions[source.name] = await store.positions(source.name);
     const newest = models.length > 0 ? await manifestOf() : undefined;
     const published = models.find(m => m.published)?.version;
+    const gate = await verdictOf(p);
     const gramian = {
       mode,
       segments: segments.length,
@@ -70,6 +73,9 @@ export const status: Command = {
       `matrix    ${count(counts.users)} users × ${count(counts.items)} items, ${count(counts.interactions)} interactions`,
       `gramian   ${mode}${mode === 'stored' ? `, ${segments.length} segments, ${count(gramian.entries)} entries` : ''}`,
       `models    ${models.length}${newest ? `; newest ${newest.version}` : ''}; published ${published ?? 'none'}`,
+      ...(gate
+        ? [`gate      model ${gate.version} ${gate.passed ? 'passes' : 'is held back'}: ${gate.reason}`]
+        : []),
       ...runs.map(r => {
         const seconds =
           r.finishedAt === undefined ? '' : ` ${((r.finishedAt - r.startedAt) / 1000).toFixed(1)} s`;
@@ -83,6 +89,7 @@ export const status: Command = {
       gramian,
       models: models.map(m => m.version),
       published,
+      gate,
       positions,
       runs,
       deadLetterSamples: dead,

@@ -4,6 +4,7 @@ import { StageError } from '../errors.js';
 import { mebibytes, planFit } from '../memory.js';
 import type { FitOptions } from '../options.js';
 import type { PipelineParts, Progress } from '../parts.js';
+import { type MeasureOptions, type ModelMetrics, measureOptions } from './gate.js';
 import type { Holdout, Measured, MeasureSettings } from './measure.js';
 import type { HoldoutOptions } from './options.js';
 import { type SplitRows, split } from './split.js';
@@ -69,5 +70,28 @@ export function createHoldouts({ store, scale, fitMemoryBytes, options: stage }:
     );
   }
 
-  return { holdOut, measureFit };
+  /**
+   * Measures a fit with these options for the manifest of a model. What cannot be held out or does not fit the memory is
+   * the result, not a failure.
+   */
+  async function measureModel(
+    fit: FitOptions,
+    options: MeasureOptions,
+    settings: Omit<HoldoutSettings, 'k'>,
+  ): Promise<ModelMetrics> {
+    const measured = measureOptions.strip().parse(options);
+    try {
+      const held = await holdOut(measured);
+      const cut = held.cut === undefined ? undefined : new Date(held.cut).toISOString();
+      const { progress, signal } = settings;
+      const { metrics } = await measureFit(held, fit, { k: measured.k, progress, signal });
+      return { measured, cut, quality: metrics };
+    } catch (error) {
+      if (!(error instanceof StageError && ['DATA_INVALID', 'MEMORY_BUDGET'].includes(error.code)))
+        throw error;
+      return { measured, problem: error.message };
+    }
+  }
+
+  return { holdOut, measureFit, measureModel };
 }

@@ -5,6 +5,7 @@ import { runOnce } from '../compute.js';
 import type { RankedList } from '../connector.js';
 import { StageError } from '../errors.js';
 import { evaluate as evaluateModel } from '../evaluate/evaluate.js';
+import type { ModelMetrics } from '../evaluate/gate.js';
 import { type HeldOut, matchHeldOut } from '../evaluate/held-out.js';
 import type { Metrics } from '../evaluate/metrics.js';
 import { failpoint } from '../failpoint.js';
@@ -37,7 +38,13 @@ export function createModelLibrary(
   /** Fits a model on the folded state and registers it; `run` is the ledger's run that it ends. */
   async function fit(
     run: number,
-    settings: { readonly fit?: FitOptions; readonly progress?: Progress; readonly signal?: AbortSignal } = {},
+    settings: {
+      readonly fit?: FitOptions;
+      readonly progress?: Progress;
+      readonly signal?: AbortSignal;
+      /** Measures a fit with the same options, for the manifest. */
+      readonly measure?: (() => Promise<ModelMetrics>) | undefined;
+    } = {},
   ): Promise<Manifest> {
     const fitOptions = settings.fit ?? options.fit;
     const counts = await store.counts();
@@ -63,6 +70,7 @@ export function createModelLibrary(
         { gramian, options: fitOptions, path, threads, memoryBytes },
         settings,
       );
+      const metrics = await settings.measure?.();
       const { checksum, bytes } = fileChecksum(path);
       const createdAt = new Date();
       const manifest: Manifest = {
@@ -81,6 +89,7 @@ export function createModelLibrary(
         weightsBytes: bytes,
         gramian: gramian.mode,
         fit: report,
+        metrics,
       };
       writeFileSync(join(temporary, 'items.json'), JSON.stringify(keys), { flush: true });
       writeFileSync(join(temporary, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`, {
