@@ -8,6 +8,7 @@ import { semanticsOptions } from '../connectors/duckdb/schema.js';
 import { signalOptions, sinkOptions, sourceOptions } from '../connectors/registry.js';
 import { StageError } from '../src/errors.js';
 import { gateOptions } from '../src/evaluate/gate.js';
+import { tuneOptions } from '../src/evaluate/tune.js';
 import { stageOptions } from '../src/options.js';
 
 const cronExpression = z
@@ -48,6 +49,7 @@ export const scheduleOptions = z.strictObject({
     })
     .prefault({}),
   publish: z.strictObject({ cron: cronExpression.optional() }).prefault({}),
+  tune: tuneOptions.extend({ cron: cronExpression.optional() }).prefault({}),
 });
 
 /** The configuration of a pipeline: one YAML file, or an object in the library. */

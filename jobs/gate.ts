@@ -1,6 +1,6 @@
 import { type Verdict, verdict } from '../src/evaluate/gate.js';
 import type { Pipeline } from './open.js';
-import { earlier, recorded, type StepSettings } from './steps.js';
+import { earlier, recorded, type StepSettings } from './record.js';
 
 /** What begins the detail of a publication that the gate has stopped. */
 const heldBack = 'held back: ';

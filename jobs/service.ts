@@ -6,6 +6,7 @@ import { keepGoing, retried } from './retry.js';
 import { type Scheduled, startSchedules } from './schedule.js';
 import { createSignalPoll } from './signals.js';
 import { foldStep, publishStep, refitStep } from './steps.js';
+import { tuneStep } from './tuned.js';
 
 /** Tries of one publication (about 45 s with the pauses); while it lasts, the other jobs wait. */
 const publishTries = 8;
@@ -79,10 +80,17 @@ export async function serve(pipeline: Pipeline, log: Logger, signal: AbortSignal
       await refitAfterEvents();
     });
 
+  async function tune(trigger: string): Promise<void> {
+    const { cron: _, ...options } = schedule.tune;
+    const found = await tuneStep(pipeline, step(trigger), options);
+    if (found) log.info({ trigger, adopted: found.adopted, fit: found.best.options }, 'options tuned');
+  }
+
   /** A time that comes while the job still waits for the one before is covered by it. */
   function due(job: string, time: number): Promise<boolean> {
     const trigger = `cron:${new Date(time).toISOString()}`;
     if (job === 'fold') return fold(trigger);
+    if (job === 'tune') return queue.add(job, () => tune(trigger));
     return queue.add(job, () => (job === 'refit' ? refit(trigger) : publish(trigger, undefined, true)));
   }
 
@@ -122,6 +130,7 @@ export async function serve(pipeline: Pipeline, log: Logger, signal: AbortSignal
 
   const clocks: Scheduled[] = [{ job: 'fold', expression: schedule.fold.cron }];
   if (schedule.refit.cron) clocks.push({ job: 'refit', expression: schedule.refit.cron });
+  if (schedule.tune.cron) clocks.push({ job: 'tune', expression: schedule.tune.cron });
   if (schedule.publish.cron) clocks.push({ job: 'publish', expression: schedule.publish.cron });
   const stopClocks = await startSchedules(store, clocks, schedule.timezone, due, e => failed.abort(e));
   const stopped = new Promise<void>(done => {

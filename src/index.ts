@@ -31,6 +31,13 @@ export {
   split,
   type TimedRows,
 } from './evaluate/split.js';
+export {
+  type Trial,
+  type TunedOptions,
+  type TuneOptions,
+  type TuneResult,
+  tuneOptions,
+} from './evaluate/tune.js';
 export { decodeEvents, maxFixedPoint, maxIdBytes, type Operation, operations } from './events.js';
 export { type FitReport, type FitResources, fit, type GramianInput } from './fit/fit.js';
 export { fromNothing, type RowChanges, type Rows } from './gramian/rows.js';

@@ -1,6 +1,7 @@
 /** The contract of the durable state: inbox, interactions, Gramian segments, and the ledger of what was done. */
 import type { DeadLetter, EventColumns, Position, Signal, SignalResult } from './connector.js';
 import type { TimedRows } from './evaluate/split.js';
+import type { TunedOptions } from './evaluate/tune.js';
 import type { GramianMode } from './gramian/plan.js';
 import type { RowChanges, Rows } from './gramian/rows.js';
 import type { SegmentFile } from './gramian/segment.js';
@@ -133,6 +134,9 @@ export interface StateStore extends Ledger {
   /** Whether the segments sum to XᵀX: no fold has been made without them. */
   gramianMode(): Promise<GramianMode | undefined>;
   setGramianMode(mode: GramianMode): Promise<void>;
+  /** The fit options that a search has put in the place of the configured ones. */
+  tuned(): Promise<TunedOptions | undefined>;
+  setTuned(tuned: TunedOptions | undefined): Promise<void>;
   counts(): Promise<StateCounts>;
   /** How many inbox events wait for a fold. */
   pending(): Promise<number>;

@@ -1,4 +1,6 @@
 import { type Holdout, type Measured, type MeasureSettings, measure } from './evaluate/measure.js';
+import type { TrialFigures } from './evaluate/tune.js';
+import { runTrial, type TrialInput } from './evaluate/tuner.js';
 import { type FitReport, fit, type GramianInput } from './fit/fit.js';
 import { buildSegment } from './gramian/build.js';
 import { compactSegments } from './gramian/compact.js';
@@ -41,6 +43,8 @@ export const tasks = {
     input: { holdout: Holdout; options: FitOptions; settings: MeasureSettings },
     report: (stage: string, part: number) => void,
   ): Promise<Measured> => measure(input.holdout, input.options, { ...input.settings, report }),
+
+  trial: (input: TrialInput): Promise<TrialFigures> => runTrial(input),
 
   segment: (input: { directory: string; scale: number; changes: RowChanges; threads: number }) =>
     buildSegment(input.directory, input.scale, input.changes, input.threads),

@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Histories, StateStore } from '../../src/connector.js';
 import { StageError } from '../../src/errors.js';
+import type { TunedOptions } from '../../src/evaluate/tune.js';
 import { failpoint } from '../../src/failpoint.js';
 import type { GramianMode } from '../../src/gramian/plan.js';
 import {
@@ -48,6 +49,18 @@ export async function openState(
   const inbox = await openInbox(ingest.connection);
   const items = async (): Promise<number> =>
     Number(await scalar(queries.connection, 'SELECT count(*) FROM items'));
+  const setting = (key: string): Promise<string | undefined> =>
+    queries.use(async c => {
+      const value = await scalar(c, 'SELECT value FROM settings WHERE key = ?', [key]);
+      return value === undefined ? undefined : String(value);
+    });
+  const set = (key: string, value: string | undefined): Promise<void> =>
+    queries.use(c =>
+      transaction(c, async () => {
+        await c.run('DELETE FROM settings WHERE key = ?', [key]);
+        if (value !== undefined) await c.run('INSERT INTO settings VALUES (?, ?)', [key, value]);
+      }),
+    );
 
   return {
     ...openLedger(queries),
@@ -137,19 +150,14 @@ export async function openState(
         failpoint('compact:committed');
       }),
 
-    gramianMode: () =>
-      queries.use(
-        async c =>
-          (await scalar(c, "SELECT value FROM settings WHERE key = 'gramian'")) as GramianMode | undefined,
-      ),
+    gramianMode: async () => (await setting('gramian')) as GramianMode | undefined,
+    setGramianMode: mode => set('gramian', mode),
 
-    setGramianMode: mode =>
-      queries.use(c =>
-        transaction(c, async () => {
-          await c.run("DELETE FROM settings WHERE key = 'gramian'");
-          await c.run("INSERT INTO settings VALUES ('gramian', ?)", [mode]);
-        }),
-      ),
+    async tuned() {
+      const text = await setting('tuned');
+      return text === undefined ? undefined : (JSON.parse(text) as TunedOptions);
+    },
+    setTuned: tuned => set('tuned', tuned && JSON.stringify(tuned)),
 
     counts: () =>
       queries.use(async c => {

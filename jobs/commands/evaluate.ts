@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { loadSplit } from '../../connectors/duckdb/split.js';
 import { StageError } from '../../src/errors.js';
 import { type Measured, measure } from '../../src/evaluate/measure.js';
+import { holdoutOptions } from '../../src/evaluate/options.js';
 import { sampleUsers } from '../../src/evaluate/split.js';
 import { assertWorkable, databaseShare, planFit } from '../../src/memory.js';
 import { type FitOptions, fitOptions } from '../../src/options.js';
@@ -15,9 +16,10 @@ import {
   wholeNumber,
 } from '../command.js';
 import { checked } from '../config.js';
+import { presentFit } from '../tuned.js';
 import { fitFlags, fitHelp, optionsOfFit } from './fit-flags.js';
-import { holdoutFlags, holdoutHelp, optionsOfHoldout } from './holdout-flags.js';
 import { metricsJson, metricsText } from './metrics.js';
+import { flagsOf, helpOf, optionsOf } from './option-flags.js';
 
 /** The cut-off and the bootstrap that a command line asks for. */
 function measuresOf(values: Values, seed: number) {
@@ -43,7 +45,7 @@ async function onFiles(
       'USAGE',
       `evaluate: expected --${unused} with -c only: the test file is the holdout`,
     );
-  const { seed, sample } = optionsOfHoldout(values);
+  const { seed, sample } = optionsOf(holdoutOptions, values);
   const { k, bootstrap } = measuresOf(values, seed);
   const options = checked(fitOptions, optionsOfFit(values), 'options');
   const requested =
@@ -65,10 +67,10 @@ async function onFiles(
 
 /** Holds out a part of the state's interactions, fits on the rest and measures. */
 async function onState({ values, progress, pipeline, signal }: CommandContext): Promise<Outcome> {
-  const options = optionsOfHoldout(values);
+  const options = optionsOf(holdoutOptions, values);
   const measures = measuresOf(values, options.seed);
   const p = await pipeline();
-  const fit = checked(fitOptions, { ...p.config.fit, ...optionsOfFit(values) }, 'fit');
+  const fit = checked(fitOptions, { ...(await presentFit(p)), ...optionsOfFit(values) }, 'fit');
   progress('reading');
   const held = await p.holdOut(options);
   const found = await p.measureFit(held, fit, { ...measures, progress: shown(progress), signal });
@@ -112,7 +114,7 @@ export const evaluate: Command = {
   options: {
     train: { type: 'string' },
     test: { type: 'string' },
-    ...holdoutFlags,
+    ...flagsOf(holdoutOptions),
     k: { type: 'string' },
     bootstrap: { type: 'string' },
     threads: { type: 'string' },
@@ -122,7 +124,7 @@ export const evaluate: Command = {
   help: {
     train: 'Parquet or CSV with columns user, item[, weight]',
     test: 'the same, held out',
-    ...holdoutHelp,
+    ...helpOf(holdoutOptions),
     k: 'cut-off of the metrics (20)',
     bootstrap: 'draw the users again so often for 95% intervals',
     threads: 'threads to use (one a core)',

@@ -1,6 +1,8 @@
 import type { RankedList } from '../../src/connector.js';
+import { searched } from '../../src/evaluate/space.js';
 import { type Command, count, wholeNumber } from '../command.js';
 import { verdictOf } from '../gate.js';
+import { type TunedState, tunedOf } from '../tuned.js';
 
 function outcome({ id, items, scores }: RankedList) {
   const ranked = items.map((item, r) => ({ item, score: scores[r]! }));
@@ -39,6 +41,14 @@ export const similar: Command = {
   },
 };
 
+function tunedText({ fit, base, measured, found, before, at, inUse }: TunedState): string {
+  const changed = searched(fit.solver).filter(name => fit[name] !== base[name]);
+  const date = new Date(at).toISOString().slice(0, 10);
+  const values = changed.map(name => `${name} ${fit[name]}`).join(', ');
+  const figures = `${measured.metric}@${measured.k} ${found.toFixed(4)} against ${before.toFixed(4)} on ${date}`;
+  return `${values} (${figures})${inUse ? '' : ': not in use, `fit` was changed since'}`;
+}
+
 export const status: Command = {
   summary: 'sizes, positions, the newest model and the last runs',
   usage: '-c pipeline.yaml',
@@ -60,6 +70,7 @@ export const status: Command = {
     const newest = models.length > 0 ? await manifestOf() : undefined;
     const published = models.find(m => m.published)?.version;
     const gate = await verdictOf(p);
+    const tuned = await tunedOf(p);
     const gramian = {
       mode,
       segments: segments.length,
@@ -76,6 +87,7 @@ export const status: Command = {
       ...(gate
         ? [`gate      model ${gate.version} ${gate.passed ? 'passes' : 'is held back'}: ${gate.reason}`]
         : []),
+      ...(tuned ? [`tuned     ${tunedText(tuned)}`] : []),
       ...runs.map(r => {
         const seconds =
           r.finishedAt === undefined ? '' : ` ${((r.finishedAt - r.startedAt) / 1000).toFixed(1)} s`;
@@ -90,6 +102,7 @@ export const status: Command = {
       models: models.map(m => m.version),
       published,
       gate,
+      tuned,
       positions,
       runs,
       deadLetterSamples: dead,

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { runOnce } from '../compute.js';
 import type { StateCounts } from '../connector.js';
 import { StageError } from '../errors.js';
@@ -8,6 +9,8 @@ import { type MeasureOptions, type ModelMetrics, measureOptions } from './gate.j
 import type { Holdout, Measured, MeasureSettings } from './measure.js';
 import type { HoldoutOptions } from './options.js';
 import { type SplitRows, split } from './split.js';
+import type { TuneOptions, TuneResult } from './tune.js';
+import { tuneHoldout } from './tuner.js';
 
 /** A holdout of the state, and what is known of it without reading it. */
 export interface StateHoldout extends Holdout, SplitRows {
@@ -24,7 +27,7 @@ export type HoldoutSettings = Pick<MeasureSettings, 'k' | 'bootstrap'> & {
 const dividing = ({ valued }: StateCounts): number => (valued ? 8 : 4) + 16 + 1 + (valued ? 8 : 4);
 
 /** Holds out a part of the state's interactions and measures how well a fit on the rest finds it. */
-export function createHoldouts({ store, scale, fitMemoryBytes, options: stage }: PipelineParts) {
+export function createHoldouts({ directory, store, scale, fitMemoryBytes, options: stage }: PipelineParts) {
   /**
    * Divides the folded interactions. `STATE_EMPTY` without any, `DATA_INVALID` when they cannot be divided so,
    * `MEMORY_BUDGET` when dividing them does not fit.
@@ -93,5 +96,22 @@ export function createHoldouts({ store, scale, fitMemoryBytes, options: stage }:
     }
   }
 
-  return { holdOut, measureFit, measureModel };
+  /** Searches for better options than `present` on a holdout of the state. */
+  async function tune(
+    present: FitOptions,
+    options: TuneOptions,
+    { progress, signal }: Pick<HoldoutSettings, 'progress' | 'signal'> = {},
+  ): Promise<TuneResult & { readonly cut: number | undefined }> {
+    const held = await holdOut(options);
+    const found = await tuneHoldout({ train: held.train, test: held.test, scale }, present, options, {
+      directory: join(directory, 'models'),
+      memoryBytes: fitMemoryBytes,
+      threadsOf: fit => threadsOf(held, fit),
+      progress,
+      signal,
+    });
+    return { ...found, cut: held.cut };
+  }
+
+  return { holdOut, measureFit, measureModel, tune };
 }
