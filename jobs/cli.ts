@@ -8,6 +8,7 @@ import { recommend, similar, status } from './commands/reads.js';
 import { run } from './commands/run.js';
 import { init, validate } from './commands/setup.js';
 import { compact, fit, fold, forget, ingest, publish, verify } from './commands/steps.js';
+import { tune } from './commands/tune.js';
 import { type LoadedConfig, loadConfig } from './config.js';
 import { openPipeline, type Pipeline } from './open.js';
 import { createProgress } from './progress.js';
@@ -18,6 +19,7 @@ const commands: Readonly<Record<string, Command>> = {
   fold,
   fit,
   evaluate,
+  tune,
   publish,
   recommend,
   similar,

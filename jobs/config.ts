@@ -7,6 +7,8 @@ import { databaseOptions } from '../connectors/duckdb/database.js';
 import { semanticsOptions } from '../connectors/duckdb/schema.js';
 import { signalOptions, sinkOptions, sourceOptions } from '../connectors/registry.js';
 import { StageError } from '../src/errors.js';
+import { gateOptions } from '../src/evaluate/gate.js';
+import { tuneOptions } from '../src/evaluate/tune.js';
 import { stageOptions } from '../src/options.js';
 
 const cronExpression = z
@@ -47,6 +49,7 @@ export const scheduleOptions = z.strictObject({
     })
     .prefault({}),
   publish: z.strictObject({ cron: cronExpression.optional() }).prefault({}),
+  tune: tuneOptions.extend({ cron: cronExpression.optional() }).prefault({}),
 });
 
 /** The configuration of a pipeline: one YAML file, or an object in the library. */
@@ -68,6 +71,7 @@ export const pipelineOptions = stageOptions.extend({
   sinks: z.array(sinkOptions).default([]),
   signals: signalOptions.optional(),
   schedule: scheduleOptions.prefault({}),
+  gate: gateOptions.optional(),
   log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }).prefault({}),
 });
 export type PipelineOptions = z.input<typeof pipelineOptions>;

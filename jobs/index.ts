@@ -4,3 +4,4 @@ export { loadConfig, type PipelineConfig, type PipelineOptions, pipelineOptions 
 export { createPipeline, openPipeline, type Pipeline } from './open.js';
 export { serve } from './service.js';
 export { foldStep, publishStep, refitStep } from './steps.js';
+export { tuneStep } from './tuned.js';

@@ -1,10 +1,12 @@
 import type { Logger, Source } from '../src/connector.js';
+import { holdBackStep } from './gate.js';
 import type { Pipeline } from './open.js';
 import { createJobQueue } from './queue.js';
 import { keepGoing, retried } from './retry.js';
 import { type Scheduled, startSchedules } from './schedule.js';
 import { createSignalPoll } from './signals.js';
 import { foldStep, publishStep, refitStep } from './steps.js';
+import { tuneStep } from './tuned.js';
 
 /** Tries of one publication (about 45 s with the pauses); while it lasts, the other jobs wait. */
 const publishTries = 8;
@@ -24,12 +26,19 @@ export async function serve(pipeline: Pipeline, log: Logger, signal: AbortSignal
   const step = (trigger: string) => ({ trigger, signal: stop });
   const publishing = parts.sinks.length > 0;
 
-  async function publish(trigger: string, version?: string): Promise<void> {
+  /** Publishes a version, the newest without one; `gated`, only if the gate lets it pass, else tells why not. */
+  async function publish(trigger: string, version?: string, gated = false): Promise<string | undefined> {
+    const held = gated ? await holdBackStep(pipeline, step(trigger), version) : undefined;
+    if (held !== undefined) {
+      log.warn({ trigger }, `not published: ${held}`);
+      return held;
+    }
     const trying = { what: 'publish', firstPauseMs: schedule.pollMs, signal: stop, log };
     const summary = await publishStep(pipeline, step(trigger), version, attempt =>
       retried(publishTries, trying, attempt),
     );
     if (summary) log.info({ ...summary, trigger }, 'model published');
+    return undefined;
   }
 
   /** A refit and, if wanted, the publication of its model: each once, however often a crash cuts them off. */
@@ -41,9 +50,9 @@ export async function serve(pipeline: Pipeline, log: Logger, signal: AbortSignal
     log.info({ trigger }, 'refit begins');
     const version = await refitStep(pipeline, step(trigger), overrides);
     log.info({ version, trigger }, 'model fitted');
-    const published = wanted && publishing;
-    if (published) await publish(`refit:${version}`, version);
-    return { version, published };
+    if (!wanted || !publishing) return { version, published: false };
+    const held = await publish(`refit:${version}`, version, true);
+    return { version, published: held === undefined, held };
   }
 
   /** A refit by count is due for the number of folded events at which it is asked for, so it is made once. */
@@ -71,11 +80,18 @@ export async function serve(pipeline: Pipeline, log: Logger, signal: AbortSignal
       await refitAfterEvents();
     });
 
+  async function tune(trigger: string): Promise<void> {
+    const { cron: _, ...options } = schedule.tune;
+    const found = await tuneStep(pipeline, step(trigger), options);
+    if (found) log.info({ trigger, adopted: found.adopted, fit: found.best.options }, 'options tuned');
+  }
+
   /** A time that comes while the job still waits for the one before is covered by it. */
   function due(job: string, time: number): Promise<boolean> {
     const trigger = `cron:${new Date(time).toISOString()}`;
     if (job === 'fold') return fold(trigger);
-    return queue.add(job, () => (job === 'refit' ? refit(trigger) : publish(trigger)));
+    if (job === 'tune') return queue.add(job, () => tune(trigger));
+    return queue.add(job, () => (job === 'refit' ? refit(trigger) : publish(trigger, undefined, true)));
   }
 
   const looked = new Set<Source>();
@@ -114,6 +130,7 @@ export async function serve(pipeline: Pipeline, log: Logger, signal: AbortSignal
 
   const clocks: Scheduled[] = [{ job: 'fold', expression: schedule.fold.cron }];
   if (schedule.refit.cron) clocks.push({ job: 'refit', expression: schedule.refit.cron });
+  if (schedule.tune.cron) clocks.push({ job: 'tune', expression: schedule.tune.cron });
   if (schedule.publish.cron) clocks.push({ job: 'publish', expression: schedule.publish.cron });
   const stopClocks = await startSchedules(store, clocks, schedule.timezone, due, e => failed.abort(e));
   const stopped = new Promise<void>(done => {

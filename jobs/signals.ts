@@ -6,12 +6,16 @@ import type { JobQueue } from './queue.js';
 
 /** What a command can start. Both do their work once for a trigger and return the version. */
 export interface SignalJobs {
-  /** Fits with `overrides` and, if asked to, publishes; tells whether it did. */
+  /** Fits with `overrides` and, if asked to, publishes; tells whether it did, and what held the model back. */
   refit(
     trigger: string,
     overrides: Readonly<Record<string, unknown>>,
     publish: boolean | undefined,
-  ): Promise<{ readonly version: string; readonly published: boolean }>;
+  ): Promise<{
+    readonly version: string;
+    readonly published: boolean;
+    readonly held?: string | undefined;
+  }>;
   publish(trigger: string, version: string | undefined): Promise<string | undefined>;
 }
 
@@ -30,7 +34,8 @@ async function obey(
   switch (type) {
     case 'refit': {
       const { publish, ...overrides } = checked(refitCommand, options, where);
-      const { version, published } = await jobs.refit(trigger, overrides, publish);
+      const { version, published, held } = await jobs.refit(trigger, overrides, publish);
+      if (held !== undefined) return { version, message: `fitted, not published: ${held}` };
       return { version, message: published ? 'fitted and published' : 'fitted' };
     }
     case 'publish': {

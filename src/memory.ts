@@ -5,7 +5,8 @@ import type { GramianMode } from './gramian/plan.js';
 import { BLOCK_ENTRIES } from './gramian/stored.js';
 import type { FitOptions } from './options.js';
 
-const mebibytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)} MiB`;
+/** A number of bytes as people read it. */
+export const mebibytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)} MiB`;
 
 /** DuckDB's least share. */
 const leastShare = 24 * 2 ** 20;

@@ -1,3 +1,4 @@
+import { createHoldouts } from './evaluate/holdouts.js';
 import { createGramianKeeper } from './gramian/keeper.js';
 import { createIngest } from './ingest.js';
 import { createModelLibrary } from './model/library.js';
@@ -18,6 +19,7 @@ export function joinPipeline(parts: PipelineParts) {
     ...createIngest(parts),
     ...gramian,
     ...models,
+    ...createHoldouts(parts),
     publish,
     /** Removes files that a crash left unregistered. Called once, before anything else. */
     async removeOrphans(): Promise<void> {

@@ -1,5 +1,7 @@
 /** The contract of the durable state: inbox, interactions, Gramian segments, and the ledger of what was done. */
 import type { DeadLetter, EventColumns, Position, Signal, SignalResult } from './connector.js';
+import type { TimedRows } from './evaluate/split.js';
+import type { TunedOptions } from './evaluate/tune.js';
 import type { GramianState } from './gramian/plan.js';
 import type { RowChanges, Rows } from './gramian/rows.js';
 import type { SegmentFile } from './gramian/segment.js';
@@ -118,6 +120,8 @@ export interface StateStore extends Ledger {
   forget(user: string, build: BuildSegment): Promise<FoldSummary>;
   /** The whole interaction matrix X. */
   interactions(): Promise<Rows>;
+  /** Hands X with a time for each entry to `use` and gives back its memory (12 to 16 bytes an entry) before returning. */
+  withTimes<T>(use: (rows: TimedRows) => T): Promise<T>;
   /** Every user's history, `size` users at a time, by ascending user id. */
   histories(size: number): AsyncIterable<Histories>;
   /** The history of one user by key, or `undefined`. */
@@ -130,6 +134,9 @@ export interface StateStore extends Ledger {
   /** How the Gramian is kept: stored segments sum to XᵀWX, no fold has been made without them. */
   gramian(): Promise<GramianState | undefined>;
   setGramian(state: GramianState): Promise<void>;
+  /** The fit options that a search has put in the place of the configured ones. */
+  tuned(): Promise<TunedOptions | undefined>;
+  setTuned(tuned: TunedOptions | undefined): Promise<void>;
   counts(): Promise<StateCounts>;
   /** How many inbox events wait for a fold. */
   pending(): Promise<number>;

@@ -1,3 +1,6 @@
+import { type Holdout, type Measured, type MeasureSettings, measure } from './evaluate/measure.js';
+import type { TrialFigures } from './evaluate/tune.js';
+import { runTrial, type TrialInput } from './evaluate/tuner.js';
 import { type FitReport, fit, type GramianInput } from './fit/fit.js';
 import { buildSegment } from './gramian/build.js';
 import { compactSegments } from './gramian/compact.js';
@@ -34,6 +37,14 @@ export const tasks = {
     saveModel(input.path, fitted.model, { solver: input.options.solver });
     return { report: fitted.report, parameters: parameters(fitted.model) };
   },
+
+  /** Fits on one part of a holdout and measures on the other. */
+  measure: (
+    input: { holdout: Holdout; options: FitOptions; settings: MeasureSettings },
+    report: (stage: string, part: number) => void,
+  ): Promise<Measured> => measure(input.holdout, input.options, { ...input.settings, report }),
+
+  trial: (input: TrialInput): Promise<TrialFigures> => runTrial(input),
 
   segment: (input: {
     directory: string;

@@ -47,16 +47,17 @@ CREATE TABLE IF NOT EXISTS signals (source VARCHAR, id VARCHAR, type VARCHAR, op
 `;
 
 /**
- * X as a view (user, item, value > 0). `interactions` holds, for binary and last, the newest event of each
+ * X as a view (user, item, value > 0, ts of the newest event of the pair). `interactions` holds, for binary and last, the newest event of each
  * pair, removals included as value 0, so that a late older event stays without effect; for sum, every
  * event since the newest `set` of the pair, so that a late `set` finds what came after it.
  */
 function matrixView({ interactions, weightScale, maxWeight }: Semantics): string {
   if (interactions !== 'sum') {
-    return `SELECT "user", item, value::INTEGER AS value FROM interactions WHERE value > 0`;
+    return `SELECT "user", item, value::INTEGER AS value, ts FROM interactions WHERE value > 0`;
   }
   const most = Math.min(maxFixedPoint, Math.max(1, Math.round((maxWeight ?? maxFixedPoint) * weightScale)));
-  return `SELECT "user", item, least(sum(value), ${most})::INTEGER AS value FROM interactions
+  return `SELECT "user", item, least(sum(value), ${most})::INTEGER AS value, max(ts) AS ts
+    FROM interactions
     GROUP BY "user", item HAVING sum(value) > 0`;
 }
 

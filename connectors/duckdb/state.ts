@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Histories, StateStore } from '../../src/connector.js';
 import { StageError } from '../../src/errors.js';
+import type { TunedOptions } from '../../src/evaluate/tune.js';
 import { failpoint } from '../../src/failpoint.js';
 import type { GramianMode } from '../../src/gramian/plan.js';
 import {
@@ -16,7 +17,7 @@ import {
 import { foldInbox, forgetUser, insertSegment } from './fold.js';
 import { openInbox } from './inbox.js';
 import { markInterrupted, openLedger } from './ledger.js';
-import { readRows } from './rows.js';
+import { readRows, readTimedRows } from './rows.js';
 import { ensureSchema, type Semantics } from './schema.js';
 
 const allRows = 'SELECT "user", item, value FROM matrix ORDER BY "user", item';
@@ -48,6 +49,18 @@ export async function openState(
   const inbox = await openInbox(ingest.connection);
   const items = async (): Promise<number> =>
     Number(await scalar(queries.connection, 'SELECT count(*) FROM items'));
+  const setting = (key: string): Promise<string | undefined> =>
+    queries.use(async c => {
+      const value = await scalar(c, 'SELECT value FROM settings WHERE key = ?', [key]);
+      return value === undefined ? undefined : String(value);
+    });
+  const set = (key: string, value: string | undefined): Promise<void> =>
+    queries.use(c =>
+      transaction(c, async () => {
+        await c.run('DELETE FROM settings WHERE key = ?', [key]);
+        if (value !== undefined) await c.run('INSERT INTO settings VALUES (?, ?)', [key, value]);
+      }),
+    );
 
   return {
     ...openLedger(queries),
@@ -59,6 +72,18 @@ export async function openState(
 
     interactions: () =>
       folds.use(async c => readRows(c, allRows, Number(await scalar(c, 'SELECT count(*) FROM items')))),
+
+    withTimes: use =>
+      folds.use(async c => {
+        const [n, entries] = [
+          Number(await scalar(c, 'SELECT count(*) FROM items')),
+          Number(await scalar(c, 'SELECT count(*) FROM matrix')),
+        ];
+        const sql = 'SELECT "user", item, value, ts::DOUBLE FROM matrix ORDER BY "user", item';
+        const result = use(await readTimedRows(c, sql, n, entries));
+        await releaseResults();
+        return result;
+      }),
 
     async *histories(size) {
       // A connection of its own: a stream would block the others for as long as its reader takes.
@@ -145,6 +170,12 @@ export async function openState(
           ]);
         }),
       ),
+
+    async tuned() {
+      const text = await setting('tuned');
+      return text === undefined ? undefined : (JSON.parse(text) as TunedOptions);
+    },
+    setTuned: tuned => set('tuned', tuned && JSON.stringify(tuned)),
 
     counts: () =>
       queries.use(async c => {
