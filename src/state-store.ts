@@ -120,8 +120,11 @@ export interface StateStore extends Ledger {
   forget(user: string, build: BuildSegment): Promise<FoldSummary>;
   /** The whole interaction matrix X. */
   interactions(): Promise<Rows>;
-  /** Hands X with a time for each entry to `use` and gives back its memory (12 to 16 bytes an entry) before returning. */
-  withTimes<T>(use: (rows: TimedRows) => T): Promise<T>;
+  /**
+   * Hands X with a time for each entry to `use` and gives back its memory (12 to 16 bytes an entry) before returning. Its
+   * entries lie in shared memory.
+   */
+  withTimes<T>(use: (rows: TimedRows) => Promise<T>): Promise<T>;
   /** Every user's history, `size` users at a time, by ascending user id. */
   histories(size: number): AsyncIterable<Histories>;
   /** The history of one user by key, or `undefined`. */

@@ -1,4 +1,6 @@
 import { type Holdout, type Measured, type MeasureSettings, measure } from './evaluate/measure.js';
+import type { HoldoutOptions } from './evaluate/options.js';
+import { type SplitRows, split, type TimedRows } from './evaluate/split.js';
 import type { TrialFigures } from './evaluate/tune.js';
 import { runTrial, type TrialInput } from './evaluate/tuner.js';
 import { type FitReport, fit, type GramianInput } from './fit/fit.js';
@@ -37,6 +39,9 @@ export const tasks = {
     saveModel(input.path, fitted.model, { solver: input.options.solver });
     return { report: fitted.report, parameters: parameters(fitted.model) };
   },
+
+  split: async (input: { rows: TimedRows; options: HoldoutOptions }): Promise<SplitRows> =>
+    split(input.rows, input.options),
 
   /** Fits on one part of a holdout and measures on the other. */
   measure: (

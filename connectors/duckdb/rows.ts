@@ -27,7 +27,10 @@ class Growing<A extends Int32Array | Float64Array = Int32Array> {
   }
 }
 
-const integers = (capacity: number) => new Growing(capacity, length => new Int32Array(length));
+const integers = (capacity: number, shared = false) =>
+  new Growing<Int32Array>(capacity, length =>
+    shared ? new Int32Array(new SharedArrayBuffer(4 * length)) : new Int32Array(length),
+  );
 
 interface ReadOptions {
   readonly users?: Int32Array;
@@ -47,7 +50,7 @@ export async function readRows(
   n: number,
   { users, expected = 0, times }: ReadOptions = {},
 ): Promise<Rows> {
-  const items = integers(expected);
+  const items = integers(expected, times !== undefined);
   const found = integers(0);
   const starts = integers(0);
   let values: Growing | undefined;
@@ -62,7 +65,7 @@ export async function readRows(
         starts.push(items.length);
       }
       if (x !== 1 && !values) {
-        values = integers(Math.max(expected, items.length));
+        values = integers(Math.max(expected, items.length), times !== undefined);
         values.array.fill(1, 0, items.length);
         values.length = items.length;
       }
@@ -85,14 +88,17 @@ export async function readRows(
   return { n, users, indptr, indices, values: values?.finish() };
 }
 
-/** As `readRows`, with the time of each entry from a fourth column, a DOUBLE. */
+/**
+ * As `readRows`, with the time of each entry from a fourth column, a DOUBLE. When there are `expected` entries, they lie
+ * in shared memory.
+ */
 export async function readTimedRows(
   connection: DuckDBConnection,
   sql: string,
   n: number,
   expected: number,
 ): Promise<TimedRows> {
-  const times = new Growing(expected, length => new Float64Array(length));
+  const times = new Growing(expected, length => new Float64Array(new SharedArrayBuffer(8 * length)));
   const rows = await readRows(connection, sql, n, { expected, times });
   return { ...rows, times: times.finish() };
 }

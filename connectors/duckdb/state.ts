@@ -80,7 +80,7 @@ export async function openState(
           Number(await scalar(c, 'SELECT count(*) FROM matrix')),
         ];
         const sql = 'SELECT "user", item, value, ts::DOUBLE FROM matrix ORDER BY "user", item';
-        const result = use(await readTimedRows(c, sql, n, entries));
+        const result = await use(await readTimedRows(c, sql, n, entries));
         await releaseResults();
         return result;
       }),

@@ -79,7 +79,7 @@ async function onState({ values, progress, pipeline, signal }: CommandContext): 
   const p = await pipeline();
   const fit = checked(fitOptions, overrideFit(await presentFit(p), optionsOfFit(values)), 'fit');
   progress('reading');
-  const held = await p.holdOut(options);
+  const held = await p.holdOut(options, signal);
   const found = await p.measureFit(held, fit, {
     ...measures,
     layered: true,

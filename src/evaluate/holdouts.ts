@@ -8,7 +8,7 @@ import type { PipelineParts, Progress } from '../parts.js';
 import { type MeasureOptions, type ModelMetrics, measureOptions } from './gate.js';
 import type { Holdout, Measured, MeasureSettings } from './measure.js';
 import type { HoldoutOptions } from './options.js';
-import { type SplitRows, split } from './split.js';
+import type { SplitRows } from './split.js';
 import type { TuneOptions, TuneResult } from './tune.js';
 import { tuneHoldout } from './tuner.js';
 
@@ -32,7 +32,7 @@ export function createHoldouts({ directory, store, scale, fitMemoryBytes, option
    * Divides the folded interactions. `STATE_EMPTY` without any, `DATA_INVALID` when they cannot be divided so,
    * `MEMORY_BUDGET` when dividing them does not fit.
    */
-  async function holdOut(options: HoldoutOptions): Promise<StateHoldout> {
+  async function holdOut(options: HoldoutOptions, signal?: AbortSignal): Promise<StateHoldout> {
     const counts = await store.counts();
     if (counts.interactions === 0) {
       throw new StageError(
@@ -47,7 +47,8 @@ export function createHoldouts({ directory, store, scale, fitMemoryBytes, option
         `a holdout of ${counts.interactions} interactions takes ${mebibytes(need)}, found ${mebibytes(fitMemoryBytes)}`,
       );
     }
-    return { ...(await store.withTimes(rows => split(rows, options))), scale, counts };
+    const parts = await store.withTimes(rows => runOnce('split', { rows, options }, { signal }));
+    return { ...parts, scale, counts };
   }
 
   /** Threads that a fit on the train rows may use beside the holdout. */
@@ -84,7 +85,7 @@ export function createHoldouts({ directory, store, scale, fitMemoryBytes, option
   ): Promise<ModelMetrics> {
     const measured = measureOptions.strip().parse(options);
     try {
-      const held = await holdOut(measured);
+      const held = await holdOut(measured, settings.signal);
       const cut = held.cut === undefined ? undefined : new Date(held.cut).toISOString();
       const { progress, signal } = settings;
       const { metrics } = await measureFit(held, fit, { k: measured.k, progress, signal });
@@ -102,7 +103,7 @@ export function createHoldouts({ directory, store, scale, fitMemoryBytes, option
     options: TuneOptions,
     { progress, signal }: Pick<HoldoutSettings, 'progress' | 'signal'> = {},
   ): Promise<TuneResult & { readonly cut: number | undefined }> {
-    const held = await holdOut(options);
+    const held = await holdOut(options, signal);
     const found = await tuneHoldout({ train: held.train, test: held.test, scale }, present, options, {
       directory: join(directory, 'models'),
       memoryBytes: fitMemoryBytes,

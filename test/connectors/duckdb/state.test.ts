@@ -27,7 +27,7 @@ it.each([
     const position = { partition: '0', sequence: events.length - 1 };
     await state.append('s', columnsOf(events, 0), [], position);
     await state.fold(1000, async () => undefined);
-    const found = await state.withTimes(rows => rows);
+    const found = await state.withTimes(async rows => rows);
     const { n, users, indptr, indices } = await state.interactions();
     expect(found).toEqual({
       n,
@@ -38,6 +38,8 @@ it.each([
       times: Float64Array.from(times),
     });
     expect(users.length).toBe(2);
+    for (const entries of [found.indices, found.times, found.values])
+      if (entries) expect(entries.buffer).toBeInstanceOf(SharedArrayBuffer);
   } finally {
     await state.close();
   }
