@@ -1,5 +1,6 @@
 import type { Trial, TunedOptions, TuneOptions, TuneResult } from '../src/evaluate/tune.js';
-import { type FitOptions, fitOptions } from '../src/options.js';
+import { type FitOptions, fitOptions, overrideFit } from '../src/options.js';
+import { checked } from './config.js';
 import type { Pipeline } from './open.js';
 import { earlier, recorded, type StepSettings } from './record.js';
 
@@ -22,6 +23,17 @@ export async function presentFit(pipeline: Pipeline): Promise<FitOptions> {
   return tuned?.inUse ? fitOptions.parse(tuned.fit) : pipeline.config.fit;
 }
 
+/** The present options, and what a search of another solver, or with other fixed options, starts from. */
+export async function aroundPresent(
+  pipeline: Pipeline,
+  { solver }: TuneOptions,
+  fixed: Readonly<Record<string, unknown>> = {},
+): Promise<{ readonly present: FitOptions; readonly base: FitOptions }> {
+  const present = await presentFit(pipeline);
+  const base: FitOptions = checked(fitOptions, overrideFit(present, { ...fixed, solver }), 'fit');
+  return { present, base };
+}
+
 /** Whether the winner of a search shall replace the present options: it is better, by the gate's measure too. */
 export function wins({ best, present }: TuneResult, metric: TuneOptions['metric'], minimum = 1): boolean {
   const value = ({ metrics }: Trial): number => metrics![metric];
@@ -36,13 +48,14 @@ export async function tuneStep(
   pipeline: Pipeline,
   settings: StepSettings,
   options: TuneOptions,
+  fixed: Readonly<Record<string, unknown>> = {},
 ): Promise<(TuneResult & { readonly adopted: boolean }) | undefined> {
   if (await earlier(pipeline, 'tune', settings.trigger)) return undefined;
   const { config, parts } = pipeline;
   const { metric, k } = options;
   let outcome: (TuneResult & { readonly adopted: boolean }) | undefined;
   await recorded(pipeline, 'tune', settings, async () => {
-    const result = await pipeline.tune(await presentFit(pipeline), options, settings);
+    const result = await pipeline.tune(await aroundPresent(pipeline, options, fixed), options, settings);
     const adopted = wins(result, metric, config.gate?.minimum);
     const [found, before] = [result.best.metrics![metric], result.present.metrics![metric]];
     if (adopted) {

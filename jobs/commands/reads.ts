@@ -1,5 +1,5 @@
 import type { RankedList } from '../../src/connector.js';
-import { searched } from '../../src/evaluate/space.js';
+import { optionOf, searched } from '../../src/evaluate/space.js';
 import { type Command, count, wholeNumber } from '../command.js';
 import { verdictOf } from '../gate.js';
 import { type TunedState, tunedOf } from '../tuned.js';
@@ -42,10 +42,10 @@ export const similar: Command = {
 };
 
 function tunedText({ fit, base, measured, found, before, at, inUse }: TunedState): string {
-  const configured = searched(base);
-  const changed = Object.entries(searched(fit)).filter(([name, value]) => value !== configured[name]);
+  const names = ['solver', ...searched(fit.solver)];
+  const changed = names.filter(name => optionOf(fit, name) !== optionOf(base, name));
   const date = new Date(at).toISOString().slice(0, 10);
-  const values = changed.map(([name, value]) => `${name} ${value}`).join(', ');
+  const values = changed.map(name => `${name} ${optionOf(fit, name)}`).join(', ');
   const figures = `${measured.metric}@${measured.k} ${found.toFixed(4)} against ${before.toFixed(4)} on ${date}`;
   return `${values} (${figures})${inUse ? '' : ': not in use, `fit` was changed since'}`;
 }

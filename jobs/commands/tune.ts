@@ -4,16 +4,16 @@ import { stringify } from 'yaml';
 import { loadSplit } from '../../connectors/duckdb/split.js';
 import { StageError } from '../../src/errors.js';
 import { type Measured, measure } from '../../src/evaluate/measure.js';
-import { searched } from '../../src/evaluate/space.js';
+import { optionOf, searched } from '../../src/evaluate/space.js';
 import { split } from '../../src/evaluate/split.js';
 import { type Trial, type TuneOptions, type TuneResult, tuneOptions } from '../../src/evaluate/tune.js';
 import { tuneHoldout } from '../../src/evaluate/tuner.js';
 import { assertWorkable, databaseShare, planFit } from '../../src/memory.js';
-import { type FitOptions, fitOptions, overrideFit } from '../../src/options.js';
+import { type FitOptions, fitOptions } from '../../src/options.js';
 import { parseSize } from '../../src/size.js';
 import { type Command, type CommandContext, count, type Outcome, wholeNumber } from '../command.js';
 import { checked } from '../config.js';
-import { presentFit, tuneStep } from '../tuned.js';
+import { aroundPresent, tuneStep } from '../tuned.js';
 import { fitFlags, fitHelp, optionsOfFit } from './fit-flags.js';
 import { metricsJson } from './metrics.js';
 import { flagsOf, helpOf, optionsOf } from './option-flags.js';
@@ -34,7 +34,7 @@ async function onFiles(
   const options = optionsOf(tuneOptions, values, { holdout: 'random' });
   if (options.holdout !== 'random' || options.cut !== undefined)
     throw new StageError('USAGE', 'tune: expected --holdout random of files, which have no times');
-  const present = checked(fitOptions, optionsOfFit(values), 'options');
+  const present = checked(fitOptions, { ...optionsOfFit(values), solver: options.solver }, 'options');
   const requested =
     values.threads === undefined ? availableParallelism() : wholeNumber('threads', values.threads);
   const memoryBytes = parseSize(typeof values.memory === 'string' ? values.memory : '1GiB', '--memory');
@@ -44,15 +44,15 @@ async function onFiles(
   const files = await loadSplit(trainPath, testPath, databaseShare(memoryBytes), counts => {
     // The files stay beside what is held out.
     const kept = counts.interactions * (counts.valued ? 8 : 4) + 4 * counts.testInteractions;
-    threadsOf = options =>
-      planFit({ ...counts, mode: 'implicit', options }, memoryBytes - kept, requested).threads;
+    threadsOf = fit =>
+      planFit({ ...counts, mode: 'implicit', options: fit }, memoryBytes - kept, requested).threads;
     threadsOf(present);
   });
   const { scale } = files;
   const { train, test } = split({ ...files.train, times: new Float64Array(0) }, options);
   const show = (stage: string, part: number) => progress(`${Math.floor(part * 100)}%: ${stage}`);
   const resources = { directory: tmpdir(), memoryBytes, threadsOf, progress: show, signal };
-  const result = await tuneHoldout({ train, test, scale }, present, options, resources);
+  const result = await tuneHoldout({ train, test, scale }, { present, base: present }, options, resources);
   const judge = (fit: FitOptions): Promise<Measured> =>
     measure(files, fit, { k: options.k, threads: threadsOf(fit), memoryBytes });
   progress('measuring on the test file');
@@ -66,20 +66,22 @@ async function onState(context: CommandContext): Promise<readonly [Found, TuneOp
   const p = await pipeline();
   const { cron: _, ...defaults } = p.config.schedule.tune;
   const options = optionsOf(tuneOptions, values, defaults);
-  const fit = checked(fitOptions, overrideFit(await presentFit(p), optionsOfFit(values)), 'fit');
+  const fixed = optionsOfFit(values);
   const show = (stage: string, part: number) => progress(`${Math.floor(part * 100)}%: ${stage}`);
-  if (!values.apply) return [await p.tune(fit, options, { progress: show, signal }), options];
-  return [(await tuneStep(p, { trigger: 'cli', progress: show, signal }, options))!, options];
+  const steps = { progress: show, signal };
+  if (values.apply) return [(await tuneStep(p, { trigger: 'cli', ...steps }, options, fixed))!, options];
+  return [await p.tune(await aroundPresent(p, options, fixed), options, steps), options];
 }
 
 /** The table of trials as lines of text. */
-function table({ trials }: TuneResult, { metric, k }: TuneOptions): string[] {
-  const names = Object.keys(searched(trials[0]!.options));
-  const cell = (text: string | number | boolean): string => String(text).padStart(12);
+function table({ trials }: TuneResult, { metric, k, solver }: TuneOptions): string[] {
+  const names = searched(solver);
+  const cell = (value: unknown): string => String(value ?? 'default').padStart(14);
   const row = ({ id, options, users, metrics, parameters, fitSeconds, problem }: Trial): string =>
     [
       String(id).padStart(5),
-      ...Object.values(searched(options)).map(cell),
+      cell(options.solver),
+      ...names.map(name => cell(name in options ? optionOf(options, name) : '–')),
       cell(metrics ? metrics[metric].toFixed(4) : '–'),
       cell(metrics ? `±${metrics[`${metric}Error`].toFixed(4)}` : ''),
       cell(count(users)),
@@ -87,7 +89,7 @@ function table({ trials }: TuneResult, { metric, k }: TuneOptions): string[] {
       cell(`${fitSeconds.toFixed(2)} s`),
       problem ? `  ${problem}` : '',
     ].join('');
-  const titles = [...names, `${metric}@${k}`, '', 'users', 'parameters', 'fit'];
+  const titles = ['solver', ...names, `${metric}@${k}`, '', 'users', 'parameters', 'fit'];
   return [`trial${titles.map(cell).join('')}`, ...trials.map(row)];
 }
 

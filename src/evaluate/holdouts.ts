@@ -97,14 +97,14 @@ export function createHoldouts({ directory, store, scale, fitMemoryBytes, option
     }
   }
 
-  /** Searches for better options than `present` on a holdout of the state. */
+  /** Searches for better options than `present` on a holdout of the state; `base` gives those that are not searched. */
   async function tune(
-    present: FitOptions,
+    fits: { readonly present: FitOptions; readonly base: FitOptions },
     options: TuneOptions,
     { progress, signal }: Pick<HoldoutSettings, 'progress' | 'signal'> = {},
   ): Promise<TuneResult & { readonly cut: number | undefined }> {
     const held = await holdOut(options, signal);
-    const found = await tuneHoldout({ train: held.train, test: held.test, scale }, present, options, {
+    const found = await tuneHoldout({ train: held.train, test: held.test, scale }, fits, options, {
       directory: join(directory, 'models'),
       memoryBytes: fitMemoryBytes,
       threadsOf: fit => threadsOf(held, fit),

@@ -1,12 +1,15 @@
 import { z } from 'zod';
 import { StageError } from '../errors.js';
-import type { FitOptions } from '../options.js';
+import { type FitOptions, solvers } from '../options.js';
 import { type MeasureOptions, measureOptions } from './gate.js';
 import type { Metrics } from './metrics.js';
-import { candidate } from './space.js';
 
 /** How options are searched for, and what they are measured by. */
 export const tuneOptions = measureOptions.extend({
+  solver: z
+    .enum(Object.keys(solvers) as [FitOptions['solver'], ...FitOptions['solver'][]])
+    .default('fsai')
+    .describe('solver whose options are searched'),
   trials: z.int().min(2).max(1000).default(24).describe('options to try, the present ones among them'),
 });
 export type TuneOptions = z.output<typeof tuneOptions>;
@@ -54,8 +57,8 @@ export interface TunedOptions {
 export interface TuneSetting {
   readonly present: FitOptions;
   readonly options: TuneOptions;
-  /** Items. */
-  readonly n: number;
+  /** Other options, as many as are asked for. */
+  candidate(index: number): FitOptions;
   /** Users that can be measured. */
   readonly users: number;
   /** Whether options can be fitted within the memory. */
@@ -110,10 +113,10 @@ export async function tune(setting: TuneSetting): Promise<TuneResult> {
 type Candidate = Pick<Trial, 'id' | 'options'>;
 
 /** The present options and such candidates as can be fitted; fewer where hardly any can. */
-function draw({ present, options: { trials, seed }, n, fits }: TuneSetting): Candidate[] {
+function draw({ present, options: { trials }, candidate, fits }: TuneSetting): Candidate[] {
   const drawn: Candidate[] = [{ id: 0, options: present }];
   for (let index = 0; drawn.length < trials && index < 20 * trials; index++) {
-    const options = candidate(present, n, index, seed);
+    const options = candidate(index);
     if (fits(options)) drawn.push({ id: drawn.length, options });
   }
   return drawn;

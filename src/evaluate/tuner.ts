@@ -8,6 +8,7 @@ import type { FitOptions } from '../options.js';
 import { onEngine } from '../threads.js';
 import { evaluate } from './evaluate.js';
 import type { Holdout, MeasureSettings } from './measure.js';
+import { candidate, surroundingsOf } from './space.js';
 import { sampleUsers } from './split.js';
 import { type TrialFigures, type TuneOptions, type TuneResult, tune } from './tune.js';
 
@@ -46,27 +47,31 @@ export interface TuneResources {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Searches for options around `present`, each trial in a thread of its own. See `tune`. */
+/**
+ * Searches for better options than `present`, each trial in a thread of its own; `base` gives the options that are not
+ * searched. See `tune`.
+ */
 export async function tuneHoldout(
   holdout: Holdout,
-  present: FitOptions,
+  { present, base }: { readonly present: FitOptions; readonly base: FitOptions },
   options: TuneOptions,
   { directory, memoryBytes, threadsOf, progress, signal }: TuneResources,
 ): Promise<TuneResult> {
   const models = mkdtempSync(join(directory, '.tune-'));
   const pathOf = (id: number): string => join(models, `${id}.safetensors`);
+  const around = surroundingsOf(holdout.train, holdout.scale);
   const seconds = new Map<number, number>();
   try {
     return await tune({
       present,
       options,
-      n: holdout.train.n,
+      candidate: index => candidate(base, around, index, options.seed),
       users: Math.min(options.sample, holdout.test.users.length),
       fits(candidate) {
         try {
           return threadsOf(candidate) > 0;
         } catch {
-          return false;
+          return false; // MEMORY_BUDGET
         }
       },
       async measure(id, fit, users) {

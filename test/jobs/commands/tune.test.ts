@@ -59,11 +59,9 @@ it('searches on a part of the train file and judges on the test file, alike for 
   expect(await run()).toEqual(found);
   expect((await run('--seed', '2')).trials).not.toEqual(found.trials);
   // The winner measured as `evaluate` measures it.
+  const kebab = (name: string) => name.replace(/[A-Z]/g, c => `-${c.toLowerCase()}`);
+  const options = Object.entries(found.best.options).flatMap(([name, x]) => [`--${kebab(name)}`, String(x)]);
   const files = ['--train', 'train.parquet', '--test', 'test.parquet', '--k', '10'];
-  const options = Object.entries(found.best.options).flatMap(([name, value]) => [
-    `--${name.replace(/[A-Z]/g, c => `-${c.toLowerCase()}`)}`,
-    String(value),
-  ]);
   const measured = await runCli(['evaluate', ...files, ...options, '--json'], { cwd });
   expect(measured.json()).toMatchObject({ 'ndcg@10': found.test!.best!['ndcg@10'] });
 
@@ -117,7 +115,7 @@ it('gives the winner to the refits of a state until it is reset or the configura
   );
   const text = (await runCli(['status', '-c', config])).stdout;
   expect(text).toMatch(
-    /^tuned +l2 [\d.]+, density [\d.]+.* \(ndcg@10 0\.\d+ against 0\.\d+ on \d{4}-\d\d-\d\d\)$/m,
+    /^tuned +solver fsai, l2 [\d.]+, neighbours \d+.* \(ndcg@10 0\.\d+ against 0\.\d+ on \d{4}-\d\d-\d\d\)$/m,
   );
   // What a search takes for the present options are the tuned ones now.
   const again = (await command('tune', ...flags)) as unknown as Found & { present: { options: object } };
