@@ -2,7 +2,7 @@ import { type Holdout, type Measured, type MeasureSettings, measure } from './ev
 import type { HoldoutOptions } from './evaluate/options.js';
 import { type SplitRows, split, type TimedRows } from './evaluate/split.js';
 import type { TrialFigures } from './evaluate/tune.js';
-import { runTrial, type TrialInput } from './evaluate/tuner.js';
+import { runTrial, type TrialInput, type TrialSession } from './evaluate/tuner.js';
 import { type FitReport, fit, type GramianInput } from './fit/fit.js';
 import { buildSegment } from './gramian/build.js';
 import { compactSegments } from './gramian/compact.js';
@@ -20,6 +20,9 @@ import { Threads } from './threads.js';
 let ranking:
   | { readonly path: string; readonly arena: Arena; readonly threads: Threads; readonly ranker: Ranker }
   | undefined;
+
+/** What the trials of the search that the thread serves share. */
+let trials: TrialSession | undefined;
 
 /** What a compute thread can be asked to do: plain data in, plain data out. */
 export const tasks = {
@@ -49,7 +52,16 @@ export const tasks = {
     report: (stage: string, part: number) => void,
   ): Promise<Measured> => measure(input.holdout, input.options, { ...input.settings, report }),
 
-  trial: (input: TrialInput): Promise<TrialFigures> => runTrial(input),
+  /** Fits and measures a trial of a search; the thread keeps what its trials share. */
+  trial(input: TrialInput): Promise<TrialFigures> {
+    const { threads, memoryBytes } = input.settings;
+    if (trials === undefined) {
+      const arena = new Arena(memoryBytes);
+      const engine = { arena, threads: new Threads(arena, threads ?? 1) };
+      trials = { engine, passes: {}, bottom: arena.mark() };
+    }
+    return runTrial(trials, input);
+  },
 
   segment: (input: {
     directory: string;

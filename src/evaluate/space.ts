@@ -11,6 +11,10 @@ type Axis =
 
 type Space = Readonly<Record<string, Axis>>;
 
+/** What decides the passes of fsai over G: so many candidates in a row share them, and differ in the rest. */
+const passAxes: ReadonlySet<string> = new Set(['neighbours', 'alpha', 'userWeighting']);
+const sharing = 3;
+
 /** What candidates are drawn for. */
 export interface Surroundings {
   /** Items. */
@@ -57,7 +61,8 @@ export function candidate(base: FitOptions, around: Surroundings, index: number,
   const axes = Object.entries(spaces[base.solver](around.n));
   const ratio = goldenRatio(axes.length);
   const drawn = axes.map(([name, axis], d) => {
-    const at = (hashed(seed, d, -2) + (index + 1) * ratio ** -(d + 1)) % 1;
+    const point = base.solver === 'fsai' && passAxes.has(name) ? Math.floor(index / sharing) : index;
+    const at = (hashed(seed, d, -2) + (point + 1) * ratio ** -(d + 1)) % 1;
     return [name, valueAt(axis, at)] as const;
   });
   const values: Record<string, unknown> = Object.fromEntries(drawn);

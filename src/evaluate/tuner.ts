@@ -1,11 +1,13 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { runOnce } from '../compute.js';
+import { startCompute } from '../compute.js';
 import { fit } from '../fit/fit.js';
+import type { Passes } from '../fit/fit-fsai.js';
+import type { Address } from '../kernels.js';
 import { parameters } from '../model/model.js';
 import { loadModel, saveModel } from '../model/weights-file.js';
 import type { FitOptions } from '../options.js';
-import { onEngine } from '../threads.js';
+import type { Engine } from '../threads.js';
 import { evaluate } from './evaluate.js';
 import type { Holdout, MeasureSettings } from './measure.js';
 import { candidate, surroundingsOf } from './space.js';
@@ -21,19 +23,36 @@ export interface TrialInput {
   readonly settings: MeasureSettings;
 }
 
+/** What the trials of a search share: kernel memory, threads, and passes over the Gramian. */
+export interface TrialSession {
+  readonly engine: Engine;
+  readonly passes: Passes;
+  /** Where the arena stood before. */
+  readonly bottom: Address;
+}
+
 /** Fits a trial, unless an earlier rung did, and measures it on the test rows. Blocks its thread. */
-export function runTrial({ holdout, options, path, settings }: TrialInput): Promise<TrialFigures> {
+export async function runTrial(
+  session: TrialSession,
+  { holdout, options, path, settings }: TrialInput,
+): Promise<TrialFigures> {
   const { train, test, scale } = holdout;
-  return onEngine(settings, async engine => {
-    const started = performance.now();
-    const known = existsSync(path);
-    const input = { mode: 'implicit', rows: train, scale } as const;
-    const model = known ? loadModel(path) : (await fit(input, options, { engine })).model;
-    const fitSeconds = (performance.now() - started) / 1000;
-    if (!known) saveModel(path, model);
-    const metrics = await evaluate(model, train, test, settings.k, { engine });
-    return { metrics, parameters: parameters(model), fitSeconds };
-  });
+  const { engine, passes, bottom } = session;
+  const started = performance.now();
+  const known = existsSync(path);
+  const input = { mode: 'implicit', rows: train, scale } as const;
+  const fresh = () =>
+    fit(input, options, { engine, passes }).catch(error => {
+      passes.shared = undefined;
+      engine.arena.release(bottom);
+      throw error;
+    });
+  const model = known ? loadModel(path) : (await fresh()).model;
+  const fitSeconds = (performance.now() - started) / 1000;
+  if (!known) saveModel(path, model);
+  const metrics = await evaluate(model, train, test, settings.k, { engine });
+  engine.arena.release(passes.shared?.top ?? bottom);
+  return { metrics, parameters: parameters(model), fitSeconds };
 }
 
 /** What a search on a holdout may use. */
@@ -48,7 +67,7 @@ export interface TuneResources {
 }
 
 /**
- * Searches for better options than `present`, each trial in a thread of its own; `base` gives the options that are not
+ * Searches for better options than `present`, the trials in a thread of their own; `base` gives the options that are not
  * searched. See `tune`.
  */
 export async function tuneHoldout(
@@ -61,7 +80,11 @@ export async function tuneHoldout(
   const pathOf = (id: number): string => join(models, `${id}.safetensors`);
   const around = surroundingsOf(holdout.train, holdout.scale);
   const seconds = new Map<number, number>();
+  const compute = startCompute();
+  const stop = () => void compute.close();
+  signal?.addEventListener('abort', stop, { once: true });
   try {
+    signal?.throwIfAborted();
     return await tune({
       present,
       options,
@@ -76,9 +99,9 @@ export async function tuneHoldout(
       },
       async measure(id, fit, users) {
         const test = sampleUsers(holdout.test, users, options.seed);
-        const settings = { k: options.k, threads: threadsOf(fit), memoryBytes };
+        const settings = { k: options.k, threads: threadsOf(present), memoryBytes };
         const input = { holdout: { ...holdout, test }, options: fit, path: pathOf(id), settings };
-        const found = await runOnce('trial', input, { signal });
+        const found = await compute.run('trial', input);
         if (!seconds.has(id)) seconds.set(id, found.fitSeconds);
         return { ...found, fitSeconds: seconds.get(id)! };
       },
@@ -86,6 +109,8 @@ export async function tuneHoldout(
       report: progress,
     });
   } finally {
+    signal?.removeEventListener('abort', stop);
+    await compute.close();
     rmSync(models, { recursive: true, force: true });
   }
 }

@@ -8,7 +8,7 @@ import { type Model, parameters } from '../model/model.js';
 import { servingMatrix } from '../model/serving.js';
 import type { FitOptions } from '../options.js';
 import { type Engine, onEngine, type Resources, type Threads } from '../threads.js';
-import { fitFsai } from './fit-fsai.js';
+import { fitFsai, type Passes } from './fit-fsai.js';
 import { fitIcf } from './fit-icf.js';
 import { degreeOrder } from './order.js';
 
@@ -29,6 +29,8 @@ export type GramianInput =
 export interface FitResources extends Resources {
   /** Hears how much of a stage is done, 0 … 1; what it throws ends the fit. */
   readonly report?: ((stage: FitStage, fraction: number) => void) | undefined;
+  /** With an engine of its own: what the fits of one G on it share. */
+  readonly passes?: Passes | undefined;
 }
 
 /** The stages of a fit, in order; not every solver has each. */
@@ -78,6 +80,8 @@ export interface Solved {
   readonly layers: Model;
   readonly l2: number;
   readonly details: Pick<FitReport, 'factorEntries' | 'shifts' | 'losses' | 'undone'>;
+  /** Where the model is to be kept, above what is shared with other fits. */
+  readonly bottom?: Address | undefined;
 }
 
 /**
@@ -93,14 +97,14 @@ export function fit(
   options: FitOptions,
   resources: FitResources = {},
 ): Promise<{ model: Model; report: FitReport }> {
-  return onEngine(resources, engine => fitOn(engine, input, options, resources.report ?? (() => {})));
+  return onEngine(resources, engine => fitOn(engine, input, options, resources));
 }
 
 function fitOn(
   { arena, threads }: Engine,
   input: GramianInput,
   options: FitOptions,
-  report: (stage: FitStage, fraction: number) => void,
+  { report = () => {}, passes }: FitResources,
 ): { model: Model; report: FitReport } {
   const seconds: Partial<Record<FitStage, number>> = {};
   const stage: FitContext['stage'] = (name, run) => {
@@ -121,9 +125,9 @@ function fitOn(
     const positions = stage('order', () => positionsOf(degreeOrder(diagonal)));
     const unit = unitsOf(input.scale, options.userWeighting);
     const context = { arena, threads, gramian, diagonal, positions, unit, stage };
-    const { layers, l2, details } =
-      options.solver === 'icf' ? fitIcf(context, options) : fitFsai(context, options);
-    const model = keepLayers(arena, mark, layers);
+    const { layers, l2, details, bottom } =
+      options.solver === 'icf' ? fitIcf(context, options) : fitFsai(context, options, passes);
+    const model = keepLayers(arena, bottom ?? mark, layers);
     const serving =
       options.serving > 0
         ? stage('serving', () => servingMatrix(arena, threads, model, options.serving))

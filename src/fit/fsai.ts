@@ -76,28 +76,58 @@ export function factorizeInverse(
   },
 ): void {
   const { n, m } = f;
-  const { report = () => {} } = settings;
+  const { lambda, report = () => {} } = settings;
   arranged.select(f, part => report(part / 2));
-  const wide = arranged.diagonal.reduce((a, b) => Math.max(a, b), 0) > 0x7fffffff; // |G_ik| ≤ max G_jj
-  const perRow = Math.max(1, blockBytes(m, wide));
+  const perRow = Math.max(1, blockBytes(m, isWide(arranged.diagonal)));
   const rows = Math.max(1, Math.min(n, Math.floor(settings.blockBytes / perRow)));
-  const entries = arena.bytes(perRow * rows, 'blocks of rows');
-  const starts = arena.bytes(4 * (n + 2), 'blocks of rows');
-  const places = arena.bytes(4 * m * rows, 'blocks of rows');
-  const address = arena.record([0, 0, wide ? 1 : 0, entries, starts, places], 'blocks of rows');
-  const scratchBytes = solveBytes(m);
+  const blocks = openBlocks(arena, f, arranged.diagonal, rows);
+  for (let lo = 0; lo < n; lo += rows) {
+    const hi = Math.min(n, lo + rows);
+    collect(arena, arranged, f, blocks, lo, hi, part => report((1 + (lo + part * (hi - lo)) / n) / 2));
+    solveRows(arena, threads, f, blocks, lambda);
+  }
+}
+
+/** Whether entries of G may pass 32 bits: |G_ik| ≤ max G_jj. */
+export const isWide = (diagonal: Float64Array): boolean =>
+  diagonal.reduce((a, b) => Math.max(a, b), 0) > 0x7fffffff;
+
+/** Room for the blocks of so many rows. */
+export function openBlocks(arena: Arena, f: Fsai, diagonal: Float64Array, rows: number): Blocks {
+  const wide = isWide(diagonal);
+  const entries = arena.bytes(Math.max(1, blockBytes(f.m, wide)) * rows, 'blocks of rows');
+  const starts = arena.bytes(4 * (f.n + 2), 'blocks of rows');
+  const places = arena.bytes(4 * f.m * rows, 'blocks of rows');
+  return { address: arena.record([0, 0, wide ? 1 : 0, entries, starts, places], 'blocks of rows') };
+}
+
+/** Fills the blocks of the rows lo … hi in one pass over G. */
+export function collect(
+  arena: Arena,
+  arranged: ArrangedGramian,
+  f: Fsai,
+  blocks: Blocks,
+  lo: number,
+  hi: number,
+  report?: (fraction: number) => void,
+): void {
+  arena.i32(blocks.address, 2).set([lo, hi]);
+  arena.kernels.fsaiPlaces!(f.address, blocks.address);
+  arranged.gather(f, blocks, report);
+}
+
+/** Solves the rows whose blocks were collected: K̂ comes in the place of the entries of G. */
+export function solveRows(arena: Arena, threads: Threads, f: Fsai, blocks: Blocks, lambda: number): void {
+  const mark = arena.mark();
+  const [lo, hi] = arena.i32(blocks.address, 2) as unknown as [number, number];
+  const scratchBytes = solveBytes(f.m);
   const scratch = arena.bytes(scratchBytes * threads.size, 'block of a thread');
   const tasks = BLOCKS_A_THREAD * threads.size;
   const bounds = arena.i32(arena.bytes(4 * (tasks + 1), 'blocks of rows'), tasks + 1);
-  for (let lo = 0; lo < n; lo += rows) {
-    const hi = Math.min(n, lo + rows);
-    arena.i32(address, 2).set([lo, hi]);
-    arena.kernels.fsaiPlaces!(f.address, address);
-    arranged.gather(f, { address }, part => report((1 + (lo + part * (hi - lo)) / n) / 2));
-    for (let t = 0; t <= tasks; t++) bounds[t] = Math.floor(((hi - lo) * t) / tasks);
-    const args = [f.address, address, bounds.byteOffset, settings.lambda];
-    threads.run({ kernel: 'fsaiSolve', tasks, args, scratch, scratchBytes });
-  }
+  for (let t = 0; t <= tasks; t++) bounds[t] = Math.floor(((hi - lo) * t) / tasks);
+  const args = [f.address, blocks.address, bounds.byteOffset, lambda];
+  threads.run({ kernel: 'fsaiSolve', tasks, args, scratch, scratchBytes });
+  arena.release(mark);
 }
 
 /** K̂ by columns, rounded to float32, on top of the arena. */

@@ -6,6 +6,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { fit } from '#src/fit/fit.js';
+import type { Passes } from '#src/fit/fit-fsai.js';
 import { type Fsai, factorizeInverse, fsaiWorkspace } from '#src/fit/fsai.js';
 import { degreeOrder } from '#src/fit/order.js';
 import { buildSegment } from '#src/gramian/build.js';
@@ -181,6 +182,28 @@ describe('rows of the inverse factor', () => {
       [2, 5000],
     ] as const) {
       expect(await inverse(rows, { ...settings, threads, blockBytes })).toEqual(one);
+    }
+  });
+
+  it('are the same when fits share their passes over G', async () => {
+    const rows = randomRows({ users: 300, items: 200, density: 0.06, seed: 4 });
+    const input = { mode: 'implicit', rows, scale: 1 } as const;
+    const arena = new Arena();
+    const engine = { arena, threads: new Threads(arena, 1) };
+    const passes: Passes = {};
+    const settings = [
+      { neighbours: 7, l2: 3 },
+      { neighbours: 7, l2: 30, serving: 5 },
+      { neighbours: 9, l2: 3 },
+      { neighbours: 7, l2: 3, alpha: 1 },
+      { neighbours: 7, l2: 3, userWeighting: 0 },
+    ];
+    for (const setting of settings) {
+      const options = fsaiOptions.parse(setting);
+      const shared = await fit(input, options, { engine, passes });
+      const alone = await fit(input, options, { threads: 1 });
+      expect(shared.model).toEqual(alone.model);
+      expect(shared.report.seconds.scale === undefined).toBe(setting.l2 === 30);
     }
   });
 
