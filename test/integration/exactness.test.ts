@@ -135,12 +135,15 @@ async function matrixOf(store: StateStore): Promise<Map<string, number>> {
   return values;
 }
 
-/** G by a self-join in SQL, as `i j` → value. */
-async function selfJoin(directory: string): Promise<Map<string, number>> {
+/** G by a self-join in SQL, users weighted by their octaves, as `i j` → value. */
+async function selfJoin(directory: string, userWeighting: number): Promise<Map<string, number>> {
   const instance = await DuckDBInstance.create(join(directory, 'state.duckdb'));
   const connection = await instance.connect();
-  const reader = await connection.runAndReadAll(`SELECT a.item, b.item, sum(a.value::BIGINT * b.value)::DOUBLE
-    FROM matrix a JOIN matrix b ON a."user" = b."user" GROUP BY ALL`);
+  const weight = userWeighting === 0 ? '1' : `round(4096 * 2 ** (-${userWeighting} * floor(log2(count(*)))))`;
+  const reader = await connection.runAndReadAll(`
+    WITH weights AS (SELECT "user", ${weight}::BIGINT AS w FROM matrix GROUP BY "user")
+    SELECT a.item, b.item, sum(w * a.value * b.value)::DOUBLE
+    FROM matrix a JOIN matrix b ON a."user" = b."user" JOIN weights ON weights."user" = a."user" GROUP BY ALL`);
   connection.closeSync();
   instance.closeSync();
   return new Map(reader.getRowsJS().map(([i, j, g]) => [`${i} ${j}`, Number(g)]));
@@ -162,78 +165,84 @@ function storedEntries(paths: readonly string[]): Map<string, number> {
   return new Map([...entries].filter(([, g]) => g !== 0));
 }
 
-const semantics: readonly Semantics[] = [
-  { interactions: 'binary', weightScale: 1 },
-  { interactions: 'last', weightScale: 1 },
-  { interactions: 'sum', weightScale: 1 },
-  { interactions: 'sum', weightScale: 1, maxWeight: 3 },
+const semantics: readonly (Semantics & { readonly userWeighting: number })[] = [
+  { interactions: 'binary', weightScale: 1, userWeighting: 0 },
+  { interactions: 'last', weightScale: 1, userWeighting: 0 },
+  { interactions: 'sum', weightScale: 1, userWeighting: 0 },
+  { interactions: 'sum', weightScale: 1, maxWeight: 3, userWeighting: 0 },
+  // up to 8 items a user: degrees go up and down through the octaves of 1, 2, 4 and 8
+  { interactions: 'binary', weightScale: 1, userWeighting: 0.5 },
+  { interactions: 'last', weightScale: 1, userWeighting: 1 },
 ];
 
 describe('incremental equals batch', () => {
-  it.each(semantics)('$interactions, at most $maxWeight', async kind => {
-    await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 3, maxLength: 25 }), async steps => {
-        const directory = temporaryDirectory();
-        const store = await openState(directory, kind, { threads: 1 });
-        let limit = 1;
-        const options = stageOptions.parse({ gramian: { mode: 'stored' } });
-        const pipeline = joinPipeline({
-          directory,
-          store,
-          scale: 1,
-          fitMemoryBytes: 2 ** 28,
-          sources: [],
-          sinks: [],
-          options: {
-            ...options,
-            fold: {
-              get maxEvents() {
-                return limit;
+  it.each(semantics)(
+    '$interactions, at most $maxWeight, η = $userWeighting',
+    async ({ userWeighting, ...kind }) => {
+      await fc.assert(
+        fc.asyncProperty(fc.array(step, { minLength: 3, maxLength: 25 }), async steps => {
+          const directory = temporaryDirectory();
+          const store = await openState(directory, kind, { threads: 1 });
+          let limit = 1;
+          const options = stageOptions.parse({ gramian: { mode: 'stored' }, fit: { userWeighting } });
+          const pipeline = joinPipeline({
+            directory,
+            store,
+            scale: 1,
+            fitMemoryBytes: 2 ** 28,
+            sources: [],
+            sinks: [],
+            options: {
+              ...options,
+              fold: {
+                get maxEvents() {
+                  return limit;
+                },
               },
             },
-          },
-          log: silent,
-        });
-        const naive = new NaiveState(kind);
-        const sent: { partition: number; events: readonly TestEvent[]; first: number }[] = [];
-        const next = [0, 0];
+            log: silent,
+          });
+          const naive = new NaiveState(kind);
+          const sent: { partition: number; events: readonly TestEvent[]; first: number }[] = [];
+          const next = [0, 0];
 
-        const append = async (partition: number, events: readonly TestEvent[], first: number) => {
-          const position = { partition: `p${partition}`, sequence: first + events.length - 1 };
-          await store.append('test', columnsOf(events, first), [], position);
-          naive.append(partition, events, first);
-        };
-        const fold = async () => {
-          await pipeline.fold();
-          naive.fold();
-          expect(await matrixOf(store)).toEqual(naive.matrix());
-          expect(await pipeline.verify()).toMatchObject({ differing: 0, broken: [], mode: 'stored' });
-        };
+          const append = async (partition: number, events: readonly TestEvent[], first: number) => {
+            const position = { partition: `p${partition}`, sequence: first + events.length - 1 };
+            await store.append('test', columnsOf(events, first), [], position);
+            naive.append(partition, events, first);
+          };
+          const fold = async () => {
+            await pipeline.fold();
+            naive.fold();
+            expect(await matrixOf(store)).toEqual(naive.matrix());
+            expect(await pipeline.verify()).toMatchObject({ differing: 0, broken: [], mode: 'stored' });
+          };
 
-        for (const s of steps) {
-          if (s.kind === 'append') {
-            const first = next[s.partition]!;
-            next[s.partition]! += s.events.length;
-            sent.push({ partition: s.partition, events: s.events, first });
-            await append(s.partition, s.events, first);
-            const again = s.replay > 0 ? sent[sent.length - s.replay] : undefined;
-            if (again) await append(again.partition, again.events, again.first);
-          } else if (s.kind === 'fold') {
-            limit = s.limit;
-            await fold();
-          } else if (s.kind === 'compact') {
-            await pipeline.compact();
-          } else {
-            await pipeline.forget(s.user);
-            naive.forget(s.user);
+          for (const s of steps) {
+            if (s.kind === 'append') {
+              const first = next[s.partition]!;
+              next[s.partition]! += s.events.length;
+              sent.push({ partition: s.partition, events: s.events, first });
+              await append(s.partition, s.events, first);
+              const again = s.replay > 0 ? sent[sent.length - s.replay] : undefined;
+              if (again) await append(again.partition, again.events, again.first);
+            } else if (s.kind === 'fold') {
+              limit = s.limit;
+              await fold();
+            } else if (s.kind === 'compact') {
+              await pipeline.compact();
+            } else {
+              await pipeline.forget(s.user);
+              naive.forget(s.user);
+            }
           }
-        }
-        await fold();
-        const paths = (await store.segments()).map(f => join(directory, 'gramian', f.file));
-        await store.close();
-        expect(storedEntries(paths)).toEqual(await selfJoin(directory));
-      }),
-      { numRuns: 25, seed: 7 },
-    );
-  });
+          await fold();
+          const paths = (await store.segments()).map(f => join(directory, 'gramian', f.file));
+          await store.close();
+          expect(storedEntries(paths)).toEqual(await selfJoin(directory, userWeighting));
+        }),
+        { numRuns: 25, seed: 7 },
+      );
+    },
+  );
 });
