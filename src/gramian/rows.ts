@@ -38,22 +38,6 @@ export function fromNothing(after: Rows): RowChanges {
   return { before, after };
 }
 
-/** Binary rows from lists of ascending item ids, by ascending user. */
-export function rowsOf(
-  n: number,
-  lists: readonly (readonly [user: number, items: ArrayLike<number>])[],
-): Rows {
-  const indptr = new Int32Array(lists.length + 1);
-  lists.forEach(([, items], r) => {
-    indptr[r + 1] = indptr[r]! + items.length;
-  });
-  const indices = new Int32Array(indptr[lists.length]!);
-  lists.forEach(([, items], r) => {
-    indices.set(items, indptr[r]!);
-  });
-  return { n, users: Int32Array.from(lists, ([user]) => user), indptr, indices, values: undefined };
-}
-
 /** The rows of `users` (ascending ids); empty for a user without one. */
 export function rowsOfUsers(rows: Rows, users: Int32Array): Rows {
   const starts = new Int32Array(users.length);
