@@ -45,10 +45,21 @@ export { openSegment, type Segment, type SegmentFile } from './gramian/segment.j
 export { type ColumnBlock, rowUpdate } from './gramian/update.js';
 export { Arena } from './kernels.js';
 export { type CsrMatrix, type Model, parameters } from './model/model.js';
+export type { Choice, RankedRows } from './model/rank.js';
+export { popularItems, type RecommendSettings, recommendAll } from './model/recommend.js';
 export { createScorer, recommend, type Scorer, similar } from './model/score.js';
 export type { Manifest } from './model/version.js';
 export { loadModel, saveModel } from './model/weights-file.js';
-export { type FitOptions, fitOptions, type StageOptions, stageOptions } from './options.js';
+export {
+  type FitOptions,
+  type FsaiOptions,
+  fitOptions,
+  fsaiOptions,
+  type IcfOptions,
+  icfOptions,
+  type StageOptions,
+  stageOptions,
+} from './options.js';
 export { joinPipeline, type Stage } from './pipeline.js';
 export { publish } from './publish/publish.js';
 export { Threads } from './threads.js';

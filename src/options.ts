@@ -9,6 +9,14 @@ const common = {
     .positive()
     .optional()
     .describe('λ, added to the diagonal of the Gramian; by default derived from that diagonal'),
+  serving: z
+    .int()
+    .min(0)
+    .max(10_000)
+    .optional()
+    .describe(
+      'entries kept for each item in the serving matrix, 0 makes none; by default what ranks as the layers do',
+    ),
 };
 
 const userWeighting = (eta: number) =>
@@ -19,20 +27,11 @@ const userWeighting = (eta: number) =>
     .default(eta)
     .describe('η: a user of d items counts 2^(−η⌊log₂ d⌋); 0 counts all alike');
 
-const serving = (width: number) =>
-  z
-    .int()
-    .min(0)
-    .max(10_000)
-    .default(width)
-    .describe('entries kept for each item in the serving matrix; 0 makes none');
-
 /** SANSA by an incomplete Cholesky factor and its approximate inverse. */
 export const icfOptions = z.strictObject({
   solver: z.literal('icf').default('icf'),
   ...common,
   userWeighting: userWeighting(0),
-  serving: serving(150),
   density: z
     .number()
     .positive()
@@ -58,7 +57,6 @@ export const fsaiOptions = z.strictObject({
   solver: z.literal('fsai').default('fsai'),
   ...common,
   userWeighting: userWeighting(0.5),
-  serving: serving(50),
   neighbours: z
     .int()
     .min(1)
@@ -88,14 +86,14 @@ export const fitOptions = z.preprocess(
 export type FitOptions = z.output<typeof fitOptions>;
 
 /** `base` with `overrides` in their places; when they change the solver, it starts from its own
- * defaults. */
+ * defaults, but makes no serving matrix if `base` makes none. */
 export function overrideFit(
   base: FitOptions,
   overrides: Readonly<Record<string, unknown>>,
 ): Readonly<Record<string, unknown>> {
   const solver = overrides.solver ?? base.solver;
   if (solver === base.solver) return { ...base, ...overrides };
-  return { serving: base.serving, ...overrides };
+  return overrides.serving === undefined && base.serving === 0 ? { serving: 0, ...overrides } : overrides;
 }
 
 /** How the stage keeps the Gramian. */

@@ -2,7 +2,6 @@ import { availableParallelism } from 'node:os';
 import { loadSplit } from '../../connectors/duckdb/split.js';
 import { StageError } from '../../src/errors.js';
 import { type Measured, measure } from '../../src/evaluate/measure.js';
-import type { Metrics } from '../../src/evaluate/metrics.js';
 import { holdoutOptions } from '../../src/evaluate/options.js';
 import { sampleUsers } from '../../src/evaluate/split.js';
 import { assertWorkable, databaseShare, planFit } from '../../src/memory.js';
@@ -97,23 +96,30 @@ async function onState({ values, progress, pipeline, signal }: CommandContext): 
   });
 }
 
-/** Share of the two layers' NDCG that the serving matrix loses; negative where it gains. */
-const servingLoss = (serving: Metrics, layers: Metrics): number =>
-  layers.ndcg === 0 ? 0 : 1 - serving.ndcg / layers.ndcg;
+/** What the lists of the serving matrix are like, and the share of the layers' NDCG that is lost, < 0 where it gains. */
+function servingJson({ metrics, layered, report, scoreSeconds }: Measured, k: number) {
+  if (!layered) return undefined;
+  const { ndcg } = layered.metrics;
+  return {
+    ...metricsJson(metrics, k),
+    width: report.serving,
+    buildSeconds: report.seconds.serving,
+    scoreSeconds,
+    loss: ndcg === 0 ? 0 : 1 - metrics.ndcg / ndcg,
+  };
+}
 
+/** The figures of the model, which is both its layers, and beside them those of its serving matrix. */
 function outcome(found: Measured, k: number, options: FitOptions, sizes: Record<string, unknown>): Outcome {
-  const { metrics, layered, report, parameters, fitSeconds, scoreSeconds } = found;
-  const lost = layered && servingLoss(found.metrics, layered.metrics);
+  const { report, parameters, fitSeconds } = found;
+  const { metrics, scoreSeconds } = found.layered ?? found;
+  const serving = servingJson(found, k);
   const json = {
     ...metricsJson(metrics, k),
     ...sizes,
     fitSeconds,
     scoreSeconds,
-    ...(layered && {
-      layers: metricsJson(layered.metrics, k),
-      layersScoreSeconds: layered.scoreSeconds,
-      servingLoss: lost,
-    }),
+    ...(serving && { serving }),
     peakRssBytes: process.resourceUsage().maxRSS * 1024,
     parameters,
     solver: options.solver,
@@ -124,9 +130,9 @@ function outcome(found: Measured, k: number, options: FitOptions, sizes: Record<
   const text = [
     ...metricsText(metrics, k),
     `${count(report.items)} items, ${count(parameters)} parameters`,
-    ...(layered
+    ...(serving
       ? [
-          `both layers  ndcg@${k} ${layered.metrics.ndcg.toFixed(4)}, scoring ${layered.scoreSeconds.toFixed(2)} s; the serving matrix loses ${(100 * lost!).toFixed(2)}%`,
+          `serving matrix of ${report.serving} an item: ndcg@${k} ${found.metrics.ndcg.toFixed(4)} (loses ${(100 * serving.loss).toFixed(2)}%), scoring ${found.scoreSeconds.toFixed(2)} s`,
         ]
       : []),
     `fit ${fitSeconds.toFixed(2)} s, scoring ${scoreSeconds.toFixed(2)} s, peak memory ${peak} MiB`,

@@ -8,6 +8,7 @@ import { type Model, parameters } from '../model/model.js';
 import { servingMatrix } from '../model/serving.js';
 import type { FitOptions } from '../options.js';
 import { type Engine, onEngine, type Resources, type Threads } from '../threads.js';
+import { defaultServing } from './defaults.js';
 import { fitFsai, type Passes } from './fit-fsai.js';
 import { fitIcf } from './fit-icf.js';
 import { degreeOrder } from './order.js';
@@ -54,6 +55,8 @@ export interface FitReport {
   /** icf: whether the last scan raised the loss and was undone. */
   readonly undone?: boolean;
   readonly parameters: number;
+  /** Entries kept for each item in the serving matrix, 0 if there is none. */
+  readonly serving: number;
   /** Most bytes of kernel memory in use. */
   readonly workingBytes: number;
   readonly seconds: Readonly<Partial<Record<FitStage, number>>>;
@@ -128,10 +131,9 @@ function fitOn(
     const { layers, l2, details, bottom } =
       options.solver === 'icf' ? fitIcf(context, options) : fitFsai(context, options, passes);
     const model = keepLayers(arena, bottom ?? mark, layers);
+    const width = options.serving ?? defaultServing(gramian.n, options);
     const serving =
-      options.serving > 0
-        ? stage('serving', () => servingMatrix(arena, threads, model, options.serving))
-        : undefined;
+      width > 0 ? stage('serving', () => servingMatrix(arena, threads, model, width)) : undefined;
     return {
       model: { ...model, serving },
       report: {
@@ -142,6 +144,7 @@ function fitOn(
         l2,
         ...details,
         parameters: parameters(model),
+        serving: width,
         workingBytes: arena.peak,
         seconds,
       },

@@ -1,7 +1,7 @@
 import { SLOT_ENTRIES, selectBytes, slotsOf, WIDTH } from '../gramian/implicit.js';
 import { distilBytes } from '../model/serving.js';
 import type { FitOptions, FsaiOptions, IcfOptions } from '../options.js';
-import { defaultNeighbours, entryBudget } from './defaults.js';
+import { defaultNeighbours, defaultServing, entryBudget } from './defaults.js';
 import { blockBytes, solveBytes } from './fsai.js';
 import { capacity } from './lower.js';
 
@@ -90,7 +90,7 @@ function fsaiPhases(size: FitSize, options: FsaiOptions) {
 }
 
 function serving({ items: n, options, threads }: FitSize): number {
-  const width = options.serving;
+  const width = options.serving ?? defaultServing(n, options);
   if (width === 0) return 0;
   const layers = 2 * (4 * (n + 1) + 8 * layerEntries(n, options));
   return layers + 16 * n + 8 * n * width + threads * distilBytes(n, width) + SLACK;

@@ -5,7 +5,6 @@ test('defaults', () => {
   expect(fitOptions.parse({})).toEqual({
     solver: 'icf',
     userWeighting: 0,
-    serving: 150,
     scans: 4,
     tolerance: 1e-4,
     scale: true,
@@ -17,16 +16,15 @@ test('defaults', () => {
   expect(fitOptions.parse({ solver: 'fsai' })).toEqual({
     solver: 'fsai',
     userWeighting: 0.5,
-    serving: 50,
     alpha: 0.3,
   });
 });
 
 test('overrides keep the other settings, unless they change the solver', () => {
-  const icf = fitOptions.parse({ l2: 5, scans: 1, serving: 7 });
+  const icf = fitOptions.parse({ l2: 5, scans: 1, serving: 0 });
   expect(fitOptions.parse(overrideFit(icf, { density: 0.5 }))).toEqual({ ...icf, density: 0.5 });
   const fsai = fitOptions.parse(overrideFit(icf, { solver: 'fsai', alpha: 0 }));
-  expect(fsai).toEqual(fitOptions.parse({ solver: 'fsai', alpha: 0, serving: 7 }));
+  expect(fsai).toEqual(fitOptions.parse({ solver: 'fsai', alpha: 0, serving: 0 }));
   expect(fitOptions.safeParse(overrideFit(fsai, { density: 0.5 })).success).toBe(false);
 });
 

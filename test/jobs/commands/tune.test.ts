@@ -63,7 +63,7 @@ it('searches on a part of the train file and judges on the test file, alike for 
   const options = Object.entries(found.best.options).flatMap(([name, x]) => [`--${kebab(name)}`, String(x)]);
   const files = ['--train', 'train.parquet', '--test', 'test.parquet', '--k', '10'];
   const measured = await runCli(['evaluate', ...files, ...options, '--json'], { cwd });
-  expect(measured.json()).toMatchObject({ 'ndcg@10': found.test!.best!['ndcg@10'] });
+  expect(measured.json()).toMatchObject({ serving: { 'ndcg@10': found.test!.best!['ndcg@10'] } });
 
   const timed = await runCli(['tune', ...flags, '--holdout', 'time'], { cwd });
   expect([timed.code, timed.stderr]).toEqual([
