@@ -1,8 +1,10 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { benchDefaults } from './defaults.js';
 import { type BenchOptions, environment, root, writeResult } from './environment.js';
 import { benchFit } from './fit.js';
+import { benchFsai } from './fsai.js';
 import { benchIngest } from './ingest.js';
 import { benchKernels } from './kernels.js';
 import { benchMemory } from './memory.js';
@@ -12,6 +14,8 @@ import { quoted, type Results, withFigures } from './table.js';
 const benches: Readonly<Record<string, (options: BenchOptions) => Promise<object>>> = {
   kernels: benchKernels,
   fit: benchFit,
+  fsai: benchFsai,
+  defaults: benchDefaults,
   scale: benchScale,
   ingest: benchIngest,
   memory: benchMemory,
