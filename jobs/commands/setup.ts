@@ -25,9 +25,7 @@ sinks:
     path: ./feeds
 
 fit:
-  solver: icf
-  l2: 20
-  density: 0.0005
+  solver: fsai              # better and faster than icf; its other settings follow from the data
 
 publish:
   k: 50

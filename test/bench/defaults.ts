@@ -8,10 +8,10 @@ const retail = join(root, 'examples/data/online-retail.parquet');
 
 /** What is sold in the last fifth of the time, to customers and of articles that were there before. */
 const retailSplit = `
-  CREATE TABLE sales AS SELECT customer_id AS "user", stock_code AS item, min(invoice_date) AS at
+  CREATE TABLE sales AS SELECT customer_id AS "user", stock_code AS item, min(invoice_date) AS sold
     FROM '${retail}' WHERE customer_id IS NOT NULL AND quantity > 0 GROUP BY ALL;
-  CREATE TABLE train AS SELECT "user", item FROM sales WHERE at <= (SELECT quantile_disc(at, 0.8) FROM sales);
-  CREATE TABLE test AS SELECT "user", item FROM sales WHERE at > (SELECT quantile_disc(at, 0.8) FROM sales)
+  CREATE TABLE train AS SELECT "user", item FROM sales WHERE sold <= (SELECT quantile_disc(sold, 0.8) FROM sales);
+  CREATE TABLE test AS SELECT "user", item FROM sales WHERE sold > (SELECT quantile_disc(sold, 0.8) FROM sales)
     AND "user" IN (SELECT "user" FROM train) AND item IN (SELECT item FROM train);`;
 
 /**

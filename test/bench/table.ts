@@ -7,6 +7,10 @@ export interface Results {
     readonly reference: string;
     readonly sets: Readonly<Record<string, FitSet>>;
   };
+  readonly fsai: { readonly cases: readonly FsaiCase[] };
+  readonly defaults: {
+    readonly sets: Readonly<Record<string, Readonly<Record<'defaults' | 'tuned' | 'ratio', number>>>>;
+  };
   readonly kernels: {
     readonly compiler: string;
     readonly sets: Readonly<
@@ -35,20 +39,60 @@ interface FitSet {
   readonly threadSpeedup: number;
 }
 
+interface FsaiCase extends Run {
+  readonly name: string;
+  readonly options: string;
+  readonly parameters: number;
+  readonly serving: {
+    readonly width: number;
+    readonly loss: number;
+    readonly speedup: number;
+    readonly scoreSeconds: number;
+    readonly 'recall@20': number;
+    readonly 'ndcg@20': number;
+  };
+  readonly reference: Pick<Run, 'fitSeconds' | 'recall@20' | 'ndcg@20'>;
+  readonly speedup: number;
+}
+
+const quality = (r: Pick<Run, 'recall@20' | 'ndcg@20'>): string =>
+  `${r['recall@20'].toFixed(4)} / ${r['ndcg@20'].toFixed(4)}`;
+
+/** FSAI, and what its defaults are worth. */
+function fsaiFigures({ fsai, defaults }: Results): string[] {
+  const rows = fsai.cases.map(
+    c =>
+      `| ${c.name}, ${c.options.replaceAll('--', '')} | **${quality(c)}** | ${quality(c.serving)} | ${(c.parameters / 2e6).toFixed(2)} M | ${c.fitSeconds.toFixed(2)} s | ${c.speedup.toFixed(0)}× | ${mebibytes(c.peakRssBytes)} | ${c.serving.scoreSeconds.toFixed(2)} s, ${c.serving.speedup.toFixed(0)}× |`,
+  );
+  const sets = Object.entries(defaults.sets).map(
+    ([name, { ratio }]) => `${name} ${(100 * ratio).toFixed(1)}%`,
+  );
+  return [
+    'FSAI (recall@20 / ndcg@20 of the layers and of the serving matrix, parameters of a layer; scoring of all users through the serving matrix, and how much faster that is than through the layers):',
+    '',
+    '| | layers | serving matrix | parameters | fit | faster than the reference | peak memory | scoring |',
+    '|---|---|---|---|---|---|---|---|',
+    ...rows,
+    '',
+    `NDCG@20 of FSAI's defaults as a share of what tuned options reach: ${sets.join('; ')}.`,
+    '',
+  ];
+}
+
 const mebibytes = (bytes: number): string => `${Math.round(bytes / 2 ** 20)} MiB`;
 const millions = (x: number): string => `${Math.round(x / 1e6)} M`;
 
 /** The README's section of measured figures, in Markdown. */
-export function figures({ fit, kernels, ingest, memory, scale }: Results): string {
+export function figures(results: Results): string {
+  const { fit, kernels, ingest, memory, scale } = results;
   const lines = [
-    `Measured with \`npm run -s bench -- fit|kernels|ingest|memory|scale\` on ${fit.environment.cores} cores (${fit.environment.cpu}, Node ${fit.environment.node}); medians, each`,
+    `Measured with \`npm run -s bench -- fit|fsai|defaults|kernels|ingest|memory|scale\` on ${fit.environment.cores} cores (${fit.environment.cpu}, Node ${fit.environment.node}); medians, each`,
     `beside its reference in the same run. The reference is ${fit.reference} from PyPI at the same settings.`,
     '',
     '| | recall@20 / ndcg@20 | fit, 2 threads | faster than the reference | peak memory | less memory | 2 threads : 1 |',
     '|---|---|---|---|---|---|---|',
   ];
   for (const [name, s] of Object.entries(fit.sets)) {
-    const quality = (r: Run) => `${r['recall@20'].toFixed(4)} / ${r['ndcg@20'].toFixed(4)}`;
     lines.push(
       `| ${name}, l2 ${s.l2}, density ${s.density} | **${quality(s.twoThreads)}** | ${s.twoThreads.fitSeconds.toFixed(2)} s | ${s.speedup.toFixed(0)}× | ${mebibytes(s.twoThreads.peakRssBytes)} | ${s.memoryRatio.toFixed(0)}× | ${s.threadSpeedup.toFixed(2)}× |`,
       `| the reference on it | ${quality(s.reference)} | ${s.reference.fitSeconds.toFixed(1)} s | | ${mebibytes(s.reference.peakRssBytes)} | | |`,
@@ -56,6 +100,7 @@ export function figures({ fit, kernels, ingest, memory, scale }: Results): strin
   }
   lines.push(
     '',
+    ...fsaiFigures(results),
     `Kernels beside the same loops in C (${kernels.compiler}), one core, time relative to C:`,
     '',
   );
@@ -79,7 +124,7 @@ export function figures({ fit, kernels, ingest, memory, scale }: Results): strin
 }
 
 /** The results that the README quotes. */
-export const quoted = ['fit', 'kernels', 'ingest', 'memory', 'scale'] as const;
+export const quoted = ['fit', 'fsai', 'defaults', 'kernels', 'ingest', 'memory', 'scale'] as const;
 
 /** The README with its section of figures made anew. */
 export const withFigures = (readme: string, results: Results): string =>
