@@ -1,0 +1,76 @@
+import { createHash } from 'node:crypto';
+import { StageError } from '../errors.js';
+import type { Manifest } from '../model/version.js';
+import { live, type Publication, type Sink, type SinkVersion } from '../sink.js';
+import type { Rules } from './rules.js';
+
+/** What the lists of a publication follow from, as a short text that is equal when they are. */
+export function contentOf(manifest: Manifest, change: number, settings: object, rules: Rules): string {
+  const parts = [manifest.version, manifest.weightsChecksum, manifest.items.checksum, change, settings];
+  const hash = createHash('sha256').update(JSON.stringify(parts));
+  for (const array of [rules.allowed, rules.groups, rules.popular]) {
+    hash.update(`:${array?.length ?? '-'}:`);
+    if (array) hash.update(array);
+  }
+  return hash.digest('hex').slice(0, 16);
+}
+
+/** A version that was given to some content, of which lists may have been read since. */
+export interface Named {
+  readonly version: string;
+  readonly content?: string | undefined;
+}
+
+/**
+ * The version to publish `manifest` under: the one that the same content has, in some sink or from an earlier
+ * publication; else the model's own, or `<model>.2`, `.3`, … where that was given to other lists. So a version never
+ * stands for two contents, even if its lists are long gone from the sinks.
+ */
+export function chooseVersion(
+  manifest: Manifest,
+  content: string,
+  known: readonly (readonly SinkVersion[])[],
+  earlier: readonly Named[] = [],
+): string {
+  const held = known.flat().filter(v => v.version !== live);
+  const given: readonly Named[] = [
+    ...held.filter(v => v.complete),
+    ...held.filter(v => !v.complete),
+    ...earlier,
+  ];
+  const same = given.find(v => v.content === content);
+  if (same) return same.version;
+  const taken = new Set([...held.filter(v => v.complete), ...earlier].map(v => v.version));
+  const model = manifest.version;
+  if (!taken.has(model)) return model;
+  for (let n = 2; ; n++) if (!taken.has(`${model}.${n}`)) return `${model}.${n}`;
+}
+
+/** What one list takes in a sink, on average, from a sample. */
+export interface Sample {
+  readonly lists: number;
+  readonly keyBytes: number;
+  readonly valueBytes: number;
+}
+
+/** Bytes that `lists` lists of a publication take in `sink`. */
+export function estimateBytes(sink: Sink, { version }: Publication, sample: Sample, lists: number): number {
+  if (sample.lists === 0) return 0;
+  const one =
+    (sample.keyBytes + sample.valueBytes) / sample.lists + version.length + (sink.overheadBytes ?? 0);
+  return Math.round(one * lists);
+}
+
+/** Refuses a publication that some sink has no room for, with the numbers. */
+export function assertRoom(sinks: readonly Sink[], bytes: readonly number[], lists: number): void {
+  const over = sinks.flatMap((sink, k) =>
+    sink.maxBytes !== undefined && bytes[k]! > sink.maxBytes
+      ? [
+          `sink ${sink.name}: ${lists} lists take about ${mebibytes(bytes[k]!)}, maxBytes is ${mebibytes(sink.maxBytes)}`,
+        ]
+      : [],
+  );
+  if (over.length > 0) throw new StageError('SINK_TOO_SMALL', over.join('\n'));
+}
+
+const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
