@@ -50,6 +50,13 @@ export const scheduleOptions = z.strictObject({
     .prefault({}),
   publish: z.strictObject({ cron: cronExpression.optional() }).prefault({}),
   tune: tuneOptions.extend({ cron: cronExpression.optional() }).prefault({}),
+  fresh: z
+    .strictObject({
+      cron: cronExpression.optional(),
+      follow: z.boolean().default(false).describe('after each fold, and fold as soon as events wait'),
+    })
+    .prefault({})
+    .describe('when lists of users whose histories changed are rewritten'),
 });
 
 /** The configuration of a pipeline: one YAML file, or an object in the library. */
@@ -69,6 +76,11 @@ export const pipelineOptions = stageOptions.extend({
     })
     .default([]),
   sinks: z.array(sinkOptions).default([]),
+  models: z
+    .strictObject({
+      keep: z.int().min(1).default(10).describe('newest models kept beside those that are published'),
+    })
+    .prefault({}),
   signals: signalOptions.optional(),
   schedule: scheduleOptions.prefault({}),
   gate: gateOptions.optional(),

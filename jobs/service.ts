@@ -5,7 +5,7 @@ import { createJobQueue } from './queue.js';
 import { keepGoing, retried } from './retry.js';
 import { type Scheduled, startSchedules } from './schedule.js';
 import { createSignalPoll } from './signals.js';
-import { foldStep, publishStep, refitStep } from './steps.js';
+import { foldStep, freshStep, publishStep, refitStep, rollbackStep } from './steps.js';
 import { tuneStep } from './tuned.js';
 
 /** Tries of one publication (about 45 s with the pauses); while it lasts, the other jobs wait. */
@@ -27,14 +27,21 @@ export async function serve(pipeline: Pipeline, log: Logger, signal: AbortSignal
   const publishing = parts.sinks.length > 0;
 
   /** Publishes a version, the newest without one; `gated`, only if the gate lets it pass, else tells why not. */
-  async function publish(trigger: string, version?: string, gated = false): Promise<string | undefined> {
+  async function publish(
+    trigger: string,
+    {
+      version,
+      alias,
+      gated = false,
+    }: { version?: string | undefined; alias?: string | undefined; gated?: boolean } = {},
+  ): Promise<string | undefined> {
     const held = gated ? await holdBackStep(pipeline, step(trigger), version) : undefined;
     if (held !== undefined) {
       log.warn({ trigger }, `not published: ${held}`);
       return held;
     }
     const trying = { what: 'publish', firstPauseMs: schedule.pollMs, signal: stop, log };
-    const summary = await publishStep(pipeline, step(trigger), version, attempt =>
+    const summary = await publishStep(pipeline, step(trigger), { version, alias }, attempt =>
       retried(publishTries, trying, attempt),
     );
     if (summary) log.info({ ...summary, trigger }, 'model published');
@@ -51,7 +58,7 @@ export async function serve(pipeline: Pipeline, log: Logger, signal: AbortSignal
     const version = await refitStep(pipeline, step(trigger), overrides);
     log.info({ version, trigger }, 'model fitted');
     if (!wanted || !publishing) return { version, published: false };
-    const held = await publish(`refit:${version}`, version, true);
+    const held = await publish(`refit:${version}`, { version, gated: true });
     return { version, published: held === undefined, held };
   }
 
@@ -73,10 +80,19 @@ export async function serve(pipeline: Pipeline, log: Logger, signal: AbortSignal
     if (!(await store.endedRun('refit', trigger))) await refit(trigger);
   }
 
+  /** Rewrites the lists of users whose histories changed. */
+  async function refresh(trigger: string): Promise<void> {
+    const trying = { what: 'fresh lists', firstPauseMs: schedule.pollMs, signal: stop, log };
+    const summary = await retried(publishTries, trying, () => freshStep(pipeline, step(trigger)));
+    if (summary && summary.rewritten + summary.deleted > 0)
+      log.info({ ...summary, trigger }, 'lists made fresh');
+  }
+
   const fold = (trigger: string) =>
     queue.add('fold', async () => {
       const events = await foldStep(pipeline, step(trigger));
       if (events > 0) log.info({ events, trigger }, 'inbox folded');
+      if (schedule.fresh.follow && publishing) await refresh(`follow:${trigger}:${await store.folded()}`);
       await refitAfterEvents();
     });
 
@@ -91,7 +107,8 @@ export async function serve(pipeline: Pipeline, log: Logger, signal: AbortSignal
     const trigger = `cron:${new Date(time).toISOString()}`;
     if (job === 'fold') return fold(trigger);
     if (job === 'tune') return queue.add(job, () => tune(trigger));
-    return queue.add(job, () => (job === 'refit' ? refit(trigger) : publish(trigger, undefined, true)));
+    if (job === 'fresh') return queue.add(job, () => refresh(trigger));
+    return queue.add(job, () => (job === 'refit' ? refit(trigger) : publish(trigger, { gated: true })));
   }
 
   const looked = new Set<Source>();
@@ -105,7 +122,8 @@ export async function serve(pipeline: Pipeline, log: Logger, signal: AbortSignal
         read += batch.read;
         pipeline.assertTolerance(dead, read);
         log.debug({ source: source.name, ...batch }, 'batch ingested');
-        if ((await store.pending()) >= schedule.fold.events) void fold(`events:${Date.now()}`);
+        const enough = schedule.fresh.follow ? 1 : schedule.fold.events;
+        if ((await store.pending()) >= enough) void fold(`events:${Date.now()}`);
       });
     const trying = { what: `source ${source.name}`, firstPauseMs: schedule.pollMs, signal: stop, log };
     await keepGoing(schedule.pollMs, trying, () => takeIn().finally(() => looked.add(source)));
@@ -115,9 +133,17 @@ export async function serve(pipeline: Pipeline, log: Logger, signal: AbortSignal
     if (!pipeline.signals || !config.signals) return;
     const jobs = {
       refit,
-      publish: async (trigger: string, version: string | undefined) => {
-        await publish(trigger, version);
+      publish: async (trigger: string, version: string | undefined, alias: string | undefined) => {
+        await publish(trigger, { version, alias });
         return (await store.endedRun('publish', trigger))?.version;
+      },
+      rollback: async (trigger: string, options: { alias?: string | undefined; to?: string | undefined }) => {
+        await rollbackStep(pipeline, step(trigger), options);
+        return (await store.endedRun('rollback', trigger))?.version;
+      },
+      forget: async (trigger: string, user: string) => {
+        await pipeline.forget(user);
+        if (publishing) await refresh(trigger);
       },
     };
     const look = createSignalPoll(pipeline.signals, store, queue, jobs, log);
@@ -132,6 +158,7 @@ export async function serve(pipeline: Pipeline, log: Logger, signal: AbortSignal
   if (schedule.refit.cron) clocks.push({ job: 'refit', expression: schedule.refit.cron });
   if (schedule.tune.cron) clocks.push({ job: 'tune', expression: schedule.tune.cron });
   if (schedule.publish.cron) clocks.push({ job: 'publish', expression: schedule.publish.cron });
+  if (schedule.fresh.cron && publishing) clocks.push({ job: 'fresh', expression: schedule.fresh.cron });
   const stopClocks = await startSchedules(store, clocks, schedule.timezone, due, e => failed.abort(e));
   const stopped = new Promise<void>(done => {
     if (stop.aborted) done();

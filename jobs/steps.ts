@@ -1,5 +1,8 @@
 import { type FitOptions, fitOptions, overrideFit } from '../src/options.js';
+import type { FreshSummary } from '../src/publish/fresh.js';
 import type { PublishSummary } from '../src/publish/publish.js';
+import type { RollbackSummary } from '../src/publish/rollback.js';
+import { champion } from '../src/sink.js';
 import { checked } from './config.js';
 import type { Pipeline } from './open.js';
 import { earlier, recorded, type StepSettings } from './record.js';
@@ -45,14 +48,47 @@ export async function refitStep(
 export async function publishStep(
   pipeline: Pipeline,
   settings: StepSettings,
-  version?: string,
+  { version, alias }: { readonly version?: string | undefined; readonly alias?: string | undefined } = {},
   attempt: (publish: () => Promise<PublishSummary>) => Promise<PublishSummary> = publish => publish(),
 ): Promise<PublishSummary | undefined> {
   if (await earlier(pipeline, 'publish', settings.trigger)) return undefined;
   let summary: PublishSummary | undefined;
   await recorded(pipeline, 'publish', settings, async () => {
-    summary = await attempt(() => pipeline.publish(version, settings.signal));
-    return { detail: `${summary.users} user and ${summary.items} item lists`, version: summary.version };
+    summary = await attempt(() =>
+      pipeline.publish({ version, alias, signal: settings.signal, progress: settings.progress }),
+    );
+    const as = summary.alias === champion ? '' : ` as ${summary.alias}`;
+    return { detail: `${summary.users} user and ${summary.items} item lists${as}`, version: summary.version };
+  });
+  return summary;
+}
+
+/** Rewrites the lists of users whose histories changed; leaves no record when there were none. */
+export async function freshStep(
+  pipeline: Pipeline,
+  settings: StepSettings,
+): Promise<FreshSummary | undefined> {
+  if (await earlier(pipeline, 'fresh', settings.trigger)) return undefined;
+  if (!(await pipeline.lagging())) return { rewritten: 0, deleted: 0, seconds: 0 };
+  let summary: FreshSummary | undefined;
+  await recorded(pipeline, 'fresh', settings, async () => {
+    summary = await pipeline.publishFresh(settings.signal);
+    return { detail: `${summary.rewritten} lists rewritten, ${summary.deleted} deleted` };
+  });
+  return summary;
+}
+
+/** Switches an alias back, once for its trigger; the version it names then. */
+export async function rollbackStep(
+  pipeline: Pipeline,
+  settings: StepSettings,
+  options: { readonly alias?: string | undefined; readonly to?: string | undefined } = {},
+): Promise<RollbackSummary | undefined> {
+  if (await earlier(pipeline, 'rollback', settings.trigger)) return undefined;
+  let summary: RollbackSummary | undefined;
+  await recorded(pipeline, 'rollback', settings, async () => {
+    summary = await pipeline.rollback(options);
+    return { detail: `${summary.alias} from ${summary.from}`, version: summary.version };
   });
   return summary;
 }

@@ -3,7 +3,7 @@ import { createGramianKeeper } from './gramian/keeper.js';
 import { createIngest } from './ingest.js';
 import { createModelLibrary } from './model/library.js';
 import type { PipelineParts } from './parts.js';
-import { createPublisher } from './publish/lists.js';
+import { createPublisher } from './publish/publisher.js';
 
 /**
  * Joins the stages over a state: ingest, fold, fit, publish, and the reads. Each step leaves the state whole
@@ -13,14 +13,13 @@ import { createPublisher } from './publish/lists.js';
 export function joinPipeline(parts: PipelineParts) {
   const { input, modeFor, removeOrphans: removeSegments, ...gramian } = createGramianKeeper(parts);
   const { removeOrphans: removeModels, ...models } = createModelLibrary(parts, { input, modeFor });
-  const publish = createPublisher(parts, models);
   return {
     parts,
     ...createIngest(parts),
     ...gramian,
     ...models,
     ...createHoldouts(parts),
-    publish,
+    ...createPublisher(parts, models),
     /** Removes files that a crash left unregistered. Called once, before anything else. */
     async removeOrphans(): Promise<void> {
       await removeSegments();

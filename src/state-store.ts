@@ -74,6 +74,11 @@ export interface Histories {
   readonly rows: Rows;
 }
 
+/** Users whose history changed: those that have one, and the keys of those that have none any more. */
+export interface ChangedUsers extends Histories {
+  readonly gone: readonly string[];
+}
+
 /** The durable record of what was run, made and asked for. Each method is one transaction. */
 export interface Ledger {
   /** Records that `job` starts for `trigger`. */
@@ -87,6 +92,8 @@ export interface Ledger {
   runs(limit: number): Promise<readonly RunRecord[]>;
   models(): Promise<readonly ModelRecord[]>;
   markPublished(version: string): Promise<void>;
+  /** Forgets a model; its files may be deleted then. */
+  forgetModel(version: string): Promise<void>;
   /** When a scheduled job is due next (epoch ms), if the same expression was recorded. */
   due(job: string, expression: string): Promise<number | undefined>;
   setDue(job: string, expression: string, due: number): Promise<void>;
@@ -127,6 +134,18 @@ export interface StateStore extends Ledger {
   withTimes<T>(use: (rows: TimedRows) => Promise<T>): Promise<T>;
   /** Every user's history, `size` users at a time, by ascending user id. */
   histories(size: number): AsyncIterable<Histories>;
+  /** How many users there are, with a history or without. */
+  userCount(): Promise<number>;
+  /** The number of the newest change of any history; 0 when nothing has changed since the state was made. */
+  newestChange(): Promise<number>;
+  /** Users whose histories changed after the change `since`, `size` at a time. */
+  changedUsers(since: number, size: number): AsyncIterable<ChangedUsers>;
+  /** Keys of erased users whose lists may still be in the sinks. */
+  erasedUsers(): Promise<readonly string[]>;
+  /** Forgets the keys of erased users that were kept until their lists, up to the change `change`, were deleted. */
+  dropErased(change: number): Promise<void>;
+  /** A name of this state that no other has. */
+  stateId(): Promise<string>;
   /** The history of one user by key, or `undefined`. */
   history(user: string): Promise<Rows | undefined>;
   /** Keys of the first `n` items by id; all without `n`. */

@@ -9,17 +9,13 @@ import { compactSegments } from './gramian/compact.js';
 import type { RowChanges, Rows } from './gramian/rows.js';
 import type { SegmentFile } from './gramian/segment.js';
 import { compareWithHistories } from './gramian/verify.js';
-import { Arena } from './kernels.js';
 import { parameters } from './model/model.js';
-import { loadRanker, type Ranker, rankRows } from './model/rank.js';
-import { loadModel, saveModel } from './model/weights-file.js';
+import { saveModel } from './model/weights-file.js';
 import type { FitOptions } from './options.js';
-import { Threads } from './threads.js';
+import { createListMaker, type ListMaker, type ListSettings, type MadeLists } from './publish/list-maker.js';
 
-/** The ranker of the model that was asked for last, with the memory and the threads it uses. */
-let ranking:
-  | { readonly path: string; readonly arena: Arena; readonly threads: Threads; readonly ranker: Ranker }
-  | undefined;
+/** What makes the lists of the publication under way. */
+let maker: ListMaker | undefined;
 
 /** What the trials of the search that the thread serves share. */
 let trials: TrialSession | undefined;
@@ -87,16 +83,14 @@ export const tasks = {
     userWeighting: number;
   }) => compareWithHistories(input.directory, input.segments, input.rows, input.threads, input.userWeighting),
 
-  /** Top-k lists for the rows of some users, own items left out. */
-  async score(input: { path: string; rows: Rows; k: number; threads: number }) {
-    if (ranking?.path !== input.path) {
-      await ranking?.threads.close();
-      const arena = new Arena();
-      const threads = new Threads(arena, input.threads);
-      ranking = { path: input.path, arena, threads, ranker: loadRanker(arena, loadModel(input.path)) };
-    }
-    const { arena, threads, ranker } = ranking;
-    return rankRows(arena, threads, ranker, input.rows, input.k);
+  /** Readies the lists of a model; `lists` makes them, for some users or items at a time. */
+  async openLists(input: ListSettings): Promise<void> {
+    await maker?.close();
+    maker = createListMaker(input);
+  },
+
+  async lists(input: { rows: Rows }): Promise<MadeLists> {
+    return maker!.make(input.rows);
   },
 };
 

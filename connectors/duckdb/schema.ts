@@ -33,6 +33,7 @@ CREATE TABLE IF NOT EXISTS users (id INTEGER, key VARCHAR);
 CREATE TABLE IF NOT EXISTS items (id INTEGER, key VARCHAR);
 CREATE TABLE IF NOT EXISTS interactions ("user" INTEGER, item INTEGER, reset BOOLEAN, value BIGINT, ts BIGINT,
   channel INTEGER, sequence BIGINT);
+CREATE TABLE IF NOT EXISTS changes (change BIGINT, key VARCHAR);
 CREATE TABLE IF NOT EXISTS event_ids (id VARCHAR);
 CREATE TABLE IF NOT EXISTS folded (events BIGINT);
 CREATE TABLE IF NOT EXISTS segments (ordinal BIGINT, id VARCHAR, file VARCHAR, n INTEGER, nnz BIGINT, bytes BIGINT,
@@ -80,4 +81,7 @@ export async function ensureSchema(connection: DuckDBConnection, semantics: Sema
       );
     }
   }
+  await connection.run(
+    `INSERT INTO settings SELECT 'state', uuid() WHERE NOT EXISTS (FROM settings WHERE key = 'state')`,
+  );
 }

@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Histories, StateStore } from '../../src/connector.js';
+import type { StateStore } from '../../src/connector.js';
 import { StageError } from '../../src/errors.js';
 import type { TunedOptions } from '../../src/evaluate/tune.js';
 import { failpoint } from '../../src/failpoint.js';
@@ -15,11 +15,13 @@ import {
   transaction,
 } from './database.js';
 import { foldInbox, forgetUser, insertSegment } from './fold.js';
+import { readChanged, readHistories } from './histories.js';
 import { openInbox } from './inbox.js';
 import { markInterrupted, openLedger } from './ledger.js';
 import { readRows, readTimedRows } from './rows.js';
 import { ensureSchema, type Semantics } from './schema.js';
 
+const erased = 'changes ANTI JOIN users USING (key) WHERE key IS NOT NULL';
 const allRows = 'SELECT "user", item, value FROM matrix ORDER BY "user", item';
 
 /**
@@ -85,29 +87,22 @@ export async function openState(
         return result;
       }),
 
-    async *histories(size) {
-      // A connection of its own: a stream would block the others for as long as its reader takes.
-      const connection = await database.connect();
-      try {
-        const n = Number(await scalar(connection, 'SELECT count(*) FROM items'));
-        const keys = await all(
-          connection,
-          'SELECT id, key FROM users SEMI JOIN matrix ON matrix."user" = users.id ORDER BY id',
-        );
-        for (let from = 0; from < keys.length; from += size) {
-          const some = keys.slice(from, from + size);
-          const ids = Int32Array.from(some, k => Number(k.id));
-          const sql = `SELECT "user", item, value FROM matrix
-            WHERE "user" BETWEEN ${ids[0]} AND ${ids[ids.length - 1]} ORDER BY "user", item`;
-          yield {
-            keys: some.map(k => String(k.key)),
-            rows: await readRows(connection, sql, n, { users: ids }),
-          } satisfies Histories;
-        }
-      } finally {
-        connection.closeSync();
-      }
-    },
+    // Connections of their own: a stream would block the others for as long as its reader takes.
+    histories: size => readHistories(database, size),
+    changedUsers: (since, size) => readChanged(database, since, size),
+    userCount: () => queries.use(async c => Number(await scalar(c, 'SELECT count(*) FROM users'))),
+    newestChange: () =>
+      queries.use(async c => Number(await scalar(c, 'SELECT coalesce(max(change), 0) FROM changes'))),
+    erasedUsers: () =>
+      queries.use(async c => (await all(c, `SELECT key FROM ${erased}`)).map(r => String(r.key))),
+    dropErased: change =>
+      folds.use(async c => {
+        // A note without a key stays for the number, from which the next ones go on.
+        await c.run(`INSERT INTO changes SELECT max(change), NULL FROM changes`);
+        await c.run(`DELETE FROM changes WHERE key IN (SELECT key FROM ${erased} AND change <= ${change})`);
+      }),
+    stateId: () =>
+      queries.use(async c => String(await scalar(c, "SELECT value FROM settings WHERE key = 'state'"))),
 
     history: user =>
       queries.use(async c => {

@@ -180,5 +180,19 @@ export function createModelLibrary(
     return evaluateModel(model, train, test, k, { threads: options.threads, memoryBytes, catalogue });
   }
 
-  return { removeOrphans, fit, manifestOf, weightsPath, recommend, similar, evaluate };
+  /** Deletes all models but the `keep` newest, the one whose lists are published, and `named`; returns their versions. */
+  async function pruneModels(keep: number, named: readonly string[] = []): Promise<readonly string[]> {
+    const records = await store.models();
+    const old = records
+      .slice(0, Math.max(0, records.length - keep))
+      .filter(m => !m.published && !named.includes(m.version))
+      .map(m => m.version);
+    for (const version of old) {
+      await store.forgetModel(version);
+      rmSync(join(modelsDirectory, version), { recursive: true, force: true });
+    }
+    return old;
+  }
+
+  return { removeOrphans, pruneModels, fit, manifestOf, weightsPath, recommend, similar, evaluate };
 }

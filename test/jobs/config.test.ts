@@ -69,8 +69,8 @@ describe('mistakes', () => {
     ['no source type', 'sources: [{ query: x }]', 'sources.0.type: expected one of "duckdb", found nothing'],
     [
       'unknown sink',
-      'sinks: [{ type: redis }]',
-      'sinks.0.type: expected one of "lmdb", "files", found "redis"',
+      'sinks: [{ type: memcached }]',
+      'sinks.0.type: expected one of "redis", "lmdb", "duckdb", "files", found "memcached"',
     ],
     ['unknown signals', 'signals: { type: topic }', 'signals.type: expected one of "duckdb", found "topic"'],
     ['no query', 'sources: [{ type: duckdb }]', 'sources.0.query: expected text, found nothing'],
