@@ -21,7 +21,10 @@ export interface ListFormat {
   readonly stamped: boolean;
 }
 
-/** Lists as the bytes to store: the value of `ids[r]` is `bytes[offsets[r] … offsets[r + 1])`. */
+/**
+ * Lists as the bytes to store: the value of `ids[r]` is `bytes[offsets[r] … offsets[r + 1])`. The bytes are valid until
+ * the call they were given to has returned: after that the memory is used again.
+ */
 export interface EncodedLists {
   readonly ids: readonly string[];
   readonly bytes: Uint8Array;

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { asBinary, open, type RootDatabase } from 'lmdb';
 import { decodeList, type StoredList } from '../../src/publish/decode.js';
-import { storedValue } from '../../src/publish/encode.js';
 import { keyLayout } from '../../src/publish/layout.js';
 import { champion, type EncodedLists, type ListKind, type Publication } from '../../src/sink.js';
 import type { LmdbOptions } from './options.js';
@@ -33,6 +32,8 @@ export class LmdbStore {
   readonly #db: RootDatabase<Value, Uint8Array>;
   readonly #encoding: LmdbOptions['encoding'];
   readonly #layout;
+  /** The values of the batch that is being put. */
+  #copy = Buffer.alloc(0);
 
   constructor(options: LmdbOptions) {
     // msgpackr's records are an extension of its own: plain maps are what other readers understand.
@@ -90,12 +91,15 @@ export class LmdbStore {
     rows: Iterable<number>,
     progress?: StoredManifest,
   ): Promise<void> {
+    // LMDB's addon takes no shared memory.
+    if (this.#copy.length < lists.bytes.length) this.#copy = Buffer.allocUnsafeSlow(lists.bytes.length);
+    this.#copy.set(lists.bytes);
+    const { offsets } = lists;
     await this.#db.batch(() => {
-      for (const r of rows)
-        void this.#db.put(
-          this.#listKey(version, kind, lists.ids[r]!),
-          asBinary(storedValue(lists, r)) as never,
-        );
+      for (const r of rows) {
+        const value = this.#copy.subarray(offsets[r]!, offsets[r + 1]!);
+        void this.#db.put(this.#listKey(version, kind, lists.ids[r]!), asBinary(value) as never);
+      }
       if (progress) void this.#db.put(this.#progressKey(version), progress);
     });
   }

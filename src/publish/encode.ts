@@ -37,23 +37,24 @@ export function itemFragments(keys: readonly string[], encoding: ListFormat['enc
 /**
  * Encodes lists. JSON: `{"items":["a",…],"scores":[0.25,…]}`, scores with six significant digits. Msgpack: the same
  * map, scores as float32. `fallback` follows where some items are. Stamped values begin with `hash`, 16 hexadecimal
- * digits over everything behind `version`, and `version`.
+ * digits over everything behind `version`, and `version`. The bytes are those of `sink`, until it is used again.
  */
 export function encodeLists(
   lists: NumberedLists,
   fragments: ItemFragments,
   format: ListFormat,
   version: string,
+  sink = new ByteSink(lists.lengths.length * (64 + lists.k * 20)),
 ): Omit<EncodedLists, 'ids'> {
   const { lengths } = lists;
+  sink.length = 0;
   const offsets = new Uint32Array(lengths.length + 1);
-  const sink = new ByteSink(lengths.length * (64 + lists.k * 20));
   const encodeOne = format.encoding === 'json' ? jsonList : msgpackList;
   for (let r = 0; r < lengths.length; r++) {
     encodeOne(sink, lists, r, fragments, format.stamped ? version : undefined);
     offsets[r + 1] = sink.length;
   }
-  return { bytes: sink.bytes.slice(0, sink.length), offsets };
+  return { bytes: sink.bytes.subarray(0, sink.length), offsets };
 }
 
 /** Encodes ranked lists by key; for few of them. */
@@ -157,20 +158,21 @@ function assertFinite(score: number): void {
   throw new StageError('DATA_INVALID', `expected finite scores in every list, found ${score}`);
 }
 
-/** Bytes that grow as they are written. */
-class ByteSink {
+/** Bytes that grow as they are written, in shared memory: another thread reads them without a copy. */
+export class ByteSink {
   bytes: Uint8Array;
   length = 0;
   #view: DataView;
 
   constructor(capacity: number) {
-    this.bytes = new Uint8Array(Math.max(64, capacity));
+    this.bytes = new Uint8Array(new SharedArrayBuffer(Math.max(64, capacity)));
     this.#view = new DataView(this.bytes.buffer);
   }
 
   #room(bytes: number): void {
     if (this.length + bytes <= this.bytes.length) return;
-    const larger = new Uint8Array(Math.max(2 * this.bytes.length, this.length + bytes));
+    const size = Math.max(Math.ceil(1.5 * this.bytes.length), this.length + bytes);
+    const larger = new Uint8Array(new SharedArrayBuffer(size));
     larger.set(this.bytes.subarray(0, this.length));
     this.bytes = larger;
     this.#view = new DataView(larger.buffer);
