@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import type { SignalSource, Sink, Source } from '../src/connector.js';
+import type { ItemAttributes, RuleOptions } from '../src/publish/rules.js';
 import { duckdbSignalOptions } from './duckdb/signals.js';
 import { duckdbSinkOptions } from './duckdb/sink-options.js';
 import { duckdbSourceOptions } from './duckdb/source.js';
@@ -52,6 +53,15 @@ export async function createSignals(
 ): Promise<SignalSource> {
   const { createDuckdbSignals } = await import('./duckdb/signals.js');
   return createDuckdbSignals(options, baseDirectory);
+}
+
+/** Reads the attributes of items that rules name; relative paths are taken from `baseDirectory`. */
+export async function createAttributes(
+  options: NonNullable<RuleOptions['attributes']>,
+  baseDirectory: string,
+): Promise<ItemAttributes> {
+  const { readAttributes } = await import('./duckdb/attributes.js');
+  return readAttributes(options, baseDirectory);
 }
 
 /** Redis options with the paths of PEM files made absolute. */

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { openState } from '../connectors/duckdb/state.js';
-import { createSignals, createSink, createSource } from '../connectors/registry.js';
+import { createAttributes, createSignals, createSink, createSource } from '../connectors/registry.js';
 import { type Logger, type SignalSource, silent } from '../src/connector.js';
 import { assertWorkable, databaseShare } from '../src/memory.js';
 import { joinPipeline, type Stage } from '../src/pipeline.js';
@@ -38,6 +38,7 @@ export async function openPipeline(
     const sources = await Promise.all(config.sources.map(o => createSource(o, baseDirectory)));
     const sinks = await Promise.all(config.sinks.map(o => createSink(o, baseDirectory)));
     const signals = config.signals && (await createSignals(config.signals, baseDirectory));
+    const { attributes } = config.publish.rules;
     const scale = config.semantics.weightScale;
     const fitMemoryBytes = memoryBytes - databaseBytes;
     const stage = joinPipeline({
@@ -47,6 +48,7 @@ export async function openPipeline(
       fitMemoryBytes,
       sources,
       sinks,
+      itemAttributes: attributes && (() => createAttributes(attributes, baseDirectory)),
       options: config,
       log,
     });

@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
+import { ruleOptions } from './publish/rules.js';
 import { sizePattern } from './size.js';
 
 /** Settings of a fit that every solver has. */
@@ -112,6 +113,7 @@ export const foldOptions = z.strictObject({
 /** What is published. */
 export const publishOptions = z.strictObject({
   k: z.int().min(1).max(1000).default(50).describe('length of the lists'),
+  rules: ruleOptions.prefault({}),
 });
 
 /** What happens to records that are no events. */

@@ -1,5 +1,6 @@
 import type { Logger, Sink, Source, StateStore } from './connector.js';
 import type { StageOptions } from './options.js';
+import type { ItemAttributes } from './publish/rules.js';
 
 /** What a pipeline is joined from. */
 export interface PipelineParts {
@@ -12,6 +13,8 @@ export interface PipelineParts {
   readonly fitMemoryBytes: number;
   readonly sources: readonly Source[];
   readonly sinks: readonly Sink[];
+  /** Attributes of items that the rules of publishing name, read anew for each publication. */
+  readonly itemAttributes?: (() => Promise<ItemAttributes>) | undefined;
   readonly options: StageOptions;
   readonly log: Logger;
 }

@@ -140,6 +140,8 @@ export interface StateStore extends Ledger {
   newestChange(): Promise<number>;
   /** Users whose histories changed after the change `since`, `size` at a time. */
   changedUsers(since: number, size: number): AsyncIterable<ChangedUsers>;
+  /** The most popular items by the number of their users, `limit` at most. */
+  popularItems(limit: number): Promise<Int32Array>;
   /** Keys of erased users whose lists may still be in the sinks. */
   erasedUsers(): Promise<readonly string[]>;
   /** Forgets the keys of erased users that were kept until their lists, up to the change `change`, were deleted. */

@@ -13,6 +13,7 @@ import { parameters } from './model/model.js';
 import { saveModel } from './model/weights-file.js';
 import type { FitOptions } from './options.js';
 import { createListMaker, type ListMaker, type ListSettings, type MadeLists } from './publish/list-maker.js';
+import type { ListKind } from './sink.js';
 
 /** What makes the lists of the publication under way. */
 let maker: ListMaker | undefined;
@@ -89,8 +90,8 @@ export const tasks = {
     maker = createListMaker(input);
   },
 
-  async lists(input: { rows: Rows }): Promise<MadeLists> {
-    return maker!.make(input.rows);
+  async lists(input: { rows: Rows; kind: ListKind }): Promise<MadeLists> {
+    return maker!.make(input.rows, input.kind);
   },
 };
 

@@ -93,6 +93,11 @@ export async function openState(
     userCount: () => queries.use(async c => Number(await scalar(c, 'SELECT count(*) FROM users'))),
     newestChange: () =>
       queries.use(async c => Number(await scalar(c, 'SELECT coalesce(max(change), 0) FROM changes'))),
+    popularItems: limit =>
+      queries.use(async c => {
+        const popular = `SELECT item FROM matrix GROUP BY item ORDER BY count(*) DESC, item LIMIT ${limit}`;
+        return Int32Array.from((await all(c, popular)).map(r => Number(r.item)));
+      }),
     erasedUsers: () =>
       queries.use(async c => (await all(c, `SELECT key FROM ${erased}`)).map(r => String(r.key))),
     dropErased: change =>

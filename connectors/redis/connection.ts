@@ -58,7 +58,9 @@ function clientOptions({ username, password, tls, timeoutMs, url }: RedisOptions
     disableOfflineQueue: false,
     socket: {
       connectTimeout: timeoutMs,
-      reconnectStrategy: (retries: number) => (retries < 6 ? 50 * 2 ** retries : new Error('no connection')),
+      // A server that answers, and refuses, will refuse again.
+      reconnectStrategy: (retries: number, cause: Error) =>
+        retries < 6 && !(cause instanceof ErrorReply) ? 50 * 2 ** retries : cause,
       ...(secure
         ? {
             tls: true as const,

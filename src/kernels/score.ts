@@ -8,6 +8,7 @@ export class Choice {
   allowed: U8s; // a byte an item, 0 denied; absent when all are allowed
   popular: I32s; // items, the most popular first
   popularLength: i32; // 0 where lists are not filled up
+  keepOwn: i32; // 1 where the user's own items may be in the list
 }
 
 @inline
@@ -17,7 +18,7 @@ function layer(A: Lines): F32s {
 
 /**
  * The k best items of each user of a block by the scores (u · encoder) · decoder, or u · decoder where there is no encoder,
- * the user's own items left out; best first, ties to the smaller item. User u's list is at u of `items`, `scores` (k a
+ * the user's own items left out unless `choice` keeps them; best first, ties to the smaller item. User u's list is at u of `items`, `scores` (k a
  * user) and `lengths`: shorter than k when fewer items are reached, unless it is filled up with the most popular ones,
  * `fallbacks` of them, whose scores are 0. Items the model does not know (≥ n) are passed over; `users` may lack values.
  * Scratch: two `Scattered` filled with −1.
@@ -45,7 +46,7 @@ export function score(
       const l = latent.list[e];
       axpy(decoder.indptr, decoder.indices, layer(decoder), l, latent.x[l], y, u);
     }
-    for (let e = lo; e < end; e++) {
+    for (let e = lo; e < end && choice.keepOwn == 0; e++) {
       if (Ui[e] < n) y.mark[Ui[e]] = -1;
     }
     const list = from(items, u * k), values = from(scores, u * k);

@@ -15,12 +15,14 @@ export interface RankedRows {
   readonly fallbacks: Int32Array;
 }
 
-/** What may be in a list besides what the scores say; the user's own items never are. */
+/** What may be in a list besides what the scores say. */
 export interface Choice {
   /** A byte an item: 0 is never recommended. All are allowed by default. */
   readonly allowed?: Uint8Array | undefined;
   /** Items, the most popular first: they fill up lists shorter than k. By default lists stay short. */
   readonly popular?: Int32Array | undefined;
+  /** Whether the user's own items may be in the list; by default they never are. */
+  readonly keepOwn?: boolean | undefined;
 }
 
 /** A model and what scoring with it needs, in the arena. */
@@ -81,13 +83,14 @@ export function rankRows(
   const indptr = arena.copy(rows.indptr, 'rows of users');
   const indices = arena.copy(rows.indices, 'rows of users');
   const users = arena.record([indptr, indices, arena.copy(rows.values, 'rows of users')], 'rows of users');
-  const { allowed, popular } = choice;
+  const { allowed, popular, keepOwn = false } = choice;
   const known = popular?.filter(i => i < n);
   const chosen = arena.record(
     [
       allowed ? arena.copyBytes(allowed.subarray(0, n), 'item filter') : 0,
       arena.copy(known, 'popular items'),
       known?.length ?? 0,
+      keepOwn ? 1 : 0,
     ],
     'item filter',
   );

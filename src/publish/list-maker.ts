@@ -2,10 +2,11 @@ import type { Rows } from '../gramian/rows.js';
 import { Arena } from '../kernels.js';
 import { loadRanker, rankRows } from '../model/rank.js';
 import { loadModel } from '../model/weights-file.js';
-import type { EncodedLists, ListFormat } from '../sink.js';
+import type { EncodedLists, ListFormat, ListKind } from '../sink.js';
 import { Threads } from '../threads.js';
 import { ByteSink, encodeLists, itemFragments, type NumberedLists } from './encode.js';
 import { formatName, type ListRequest } from './publish.js';
+import { applyRules, filledByScoring, type Rules, scoredLength } from './rules.js';
 
 /** What lists are made from and for. */
 export interface ListSettings extends ListRequest {
@@ -15,6 +16,7 @@ export interface ListSettings extends ListRequest {
   readonly keys: readonly string[];
   readonly k: number;
   readonly threads: number;
+  readonly rules: Rules;
 }
 
 /** Lists of some rows, in the forms that were asked for. */
@@ -29,7 +31,7 @@ export interface MadeLists {
  * lists of a call are valid until the call after the next one.
  */
 export interface ListMaker {
-  make(rows: Rows): MadeLists;
+  make(rows: Rows, kind: ListKind): MadeLists;
   close(): Promise<void>;
 }
 
@@ -39,6 +41,7 @@ export function createListMaker({
   keys,
   k,
   threads: size,
+  rules,
   version,
   formats,
   ranked,
@@ -54,9 +57,13 @@ export function createListMaker({
   const encode = (lists: NumberedLists, format: ListFormat, f: number) =>
     encodeLists(lists, fragments.get(format.encoding)!, format, version, buffers[f]![turn]);
   return {
-    make(rows) {
+    make(rows, kind) {
       turn = turn === 0 ? 1 : 0;
-      const lists: NumberedLists = rankRows(arena, threads, ranker, rows, k);
+      const { allowed } = rules;
+      const popular = filledByScoring(rules, kind);
+      const choice = { allowed, popular, keepOwn: rules.keepOwn && kind === 'users' };
+      const scored = rankRows(arena, threads, ranker, rows, scoredLength(rules, k, ranker.n), choice);
+      const lists = applyRules(rules, scored, rows, kind, k);
       return {
         numbered: ranked ? lists : undefined,
         encoded: Object.fromEntries(

@@ -43,7 +43,7 @@ export async function startListThread(
     ranked: numbered && ids.map((id, r) => rankedList(id, numbered, r, model.keys)),
   });
   return {
-    make: async (kind, ids, rows) => batchOf(kind, ids, await compute.run('lists', { rows })),
+    make: async (kind, ids, rows) => batchOf(kind, ids, await compute.run('lists', { rows, kind })),
     close,
   };
 }

@@ -2,11 +2,17 @@ import { createHash } from 'node:crypto';
 import { StageError } from '../errors.js';
 import type { Manifest } from '../model/version.js';
 import { live, type Publication, type Sink, type SinkVersion } from '../sink.js';
+import type { Rules } from './rules.js';
 
 /** What the lists of a publication follow from, as a short text that is equal when they are. */
-export function contentOf(manifest: Manifest, change: number, settings: object): string {
+export function contentOf(manifest: Manifest, change: number, settings: object, rules: Rules): string {
   const parts = [manifest.version, manifest.weightsChecksum, manifest.items.checksum, change, settings];
-  return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 16);
+  const hash = createHash('sha256').update(JSON.stringify(parts));
+  for (const array of [rules.allowed, rules.groups, rules.popular]) {
+    hash.update(`:${array?.length ?? '-'}:`);
+    if (array) hash.update(array);
+  }
+  return hash.digest('hex').slice(0, 16);
 }
 
 /**

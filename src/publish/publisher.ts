@@ -9,6 +9,7 @@ import { type ListModel, listsOf } from './lists.js';
 import { contentOf } from './plan.js';
 import { type PublishSummary, publish } from './publish.js';
 import { type RollbackSummary, rollBack } from './rollback.js';
+import { type Rules, rulesOf } from './rules.js';
 
 /** How a publication differs from the default: the newest model, as champion. */
 export interface PublishSettings {
@@ -20,7 +21,7 @@ export interface PublishSettings {
 
 /** Joins the publisher to a state, its models and its sinks. */
 export function createPublisher(
-  { store, sinks, options, log }: PipelineParts,
+  { store, sinks, options, itemAttributes, log }: PipelineParts,
   models: {
     readonly manifestOf: (version?: string) => Promise<Manifest>;
     readonly weightsPath: (version: string) => string;
@@ -42,12 +43,24 @@ export function createPublisher(
     }
   }
 
+  /** The rules of publishing over the items `keys`, with the attributes and the popularity of now. */
+  async function rules(keys: readonly string[]): Promise<Rules> {
+    const settings = options.publish.rules;
+    const popular = settings.fallback
+      ? await store.popularItems(Math.max(1000, 4 * options.publish.k))
+      : undefined;
+    const known = popular?.filter(item => item < keys.length);
+    return rulesOf(settings, keys, await itemAttributes?.(), known);
+  }
+
   async function listModel(manifest: Manifest): Promise<ListModel> {
+    const keys = await store.itemKeys(manifest.items.count);
     return {
       path: models.weightsPath(manifest.version),
-      keys: await store.itemKeys(manifest.items.count),
+      keys,
       k: options.publish.k,
       threads: options.threads,
+      rules: await rules(keys),
     };
   }
 
@@ -58,9 +71,10 @@ export function createPublisher(
     const manifest = await models.manifestOf(version);
     return withSinks(async () => {
       const change = await store.newestChange();
-      const lists = await listsOf(store, await listModel(manifest), signal);
+      const model = await listModel(manifest);
+      const lists = await listsOf(store, model, signal);
       try {
-        const content = contentOf(manifest, change, options.publish);
+        const content = contentOf(manifest, change, options.publish, model.rules);
         const summary = await publish({
           manifest,
           content,

@@ -14,6 +14,8 @@ const commands = [
   'evaluate',
   'tune',
   'publish',
+  'rollback',
+  'models',
   'recommend',
   'similar',
   'forget',

@@ -1,0 +1,183 @@
+import { z } from 'zod';
+import { StageError } from '../errors.js';
+import type { Rows } from '../gramian/rows.js';
+import type { ListKind } from '../sink.js';
+import type { NumberedLists } from './encode.js';
+
+/** What may be in published lists. */
+export const ruleOptions = z.strictObject({
+  excludeSeen: z.boolean().default(true).describe("leave a user's own items out"),
+  minimumScore: z.number().optional().describe('items below this score are left out'),
+  fallback: z
+    .boolean()
+    .default(false)
+    .describe('fill up the lists of users who get fewer than k items with popular ones, marked as such'),
+  attributes: z
+    .strictObject({
+      database: z
+        .string()
+        .min(1)
+        .optional()
+        .describe('DuckDB file; without it the query reads Parquet or CSV files'),
+      query: z.string().min(1).describe('a column `item`, and columns that `deny`, `allow` and `cap` name'),
+    })
+    .optional(),
+  deny: z.string().optional().describe('attribute: items where it is true are never recommended'),
+  allow: z.string().optional().describe('attribute: only items where it is true are recommended'),
+  cap: z
+    .strictObject({ attribute: z.string().min(1), most: z.int().min(1) })
+    .optional()
+    .describe('at most so many items of a list have the same value of an attribute'),
+});
+export type RuleOptions = z.output<typeof ruleOptions>;
+
+/** Attributes of items as a query gave them. */
+export interface ItemAttributes {
+  readonly items: readonly string[];
+  /** By the name of the column. */
+  readonly columns: Readonly<Record<string, readonly unknown[]>>;
+}
+
+/** The rules over the items of a model, as plain data. */
+export interface Rules {
+  readonly keepOwn: boolean;
+  readonly minimumScore: number | undefined;
+  /** A byte an item: 0 is never recommended. */
+  readonly allowed: Uint8Array | undefined;
+  /** Group of each item, −1 for none, and the most that a list has of one. */
+  readonly groups: Int32Array | undefined;
+  readonly most: number;
+  /** Items, the most popular first, that fill up lists of users. */
+  readonly popular: Int32Array | undefined;
+}
+
+/** Lists this much longer are made where rules drop items behind the scoring. */
+const longer = 4;
+
+/** Turns the rules into numbers of the items `keys`. `CONFIG_INVALID` for an attribute that the query does not give. */
+export function rulesOf(
+  options: RuleOptions,
+  keys: readonly string[],
+  attributes: ItemAttributes | undefined,
+  popular: Int32Array | undefined,
+): Rules {
+  const column = (name: string, rule: string): readonly unknown[] => {
+    const found = attributes?.columns[name];
+    if (found) return found;
+    const known = Object.keys(attributes?.columns ?? {}).join(', ') || 'none';
+    throw new StageError(
+      'CONFIG_INVALID',
+      `publish.rules.${rule}: expected an attribute that publish.rules.attributes gives, found ${JSON.stringify(name)} and ${known}`,
+    );
+  };
+  const number = new Map(keys.map((key, i) => [key, i]));
+  const each = (visit: (item: number, row: number) => void): void =>
+    attributes?.items.forEach((key, row) => {
+      const item = number.get(key);
+      if (item !== undefined) visit(item, row);
+    });
+  let allowed: Uint8Array | undefined;
+  if (options.allow !== undefined) {
+    const values = column(options.allow, 'allow');
+    const only = new Uint8Array(keys.length);
+    each((item, row) => {
+      if (values[row] === true) only[item] = 1;
+    });
+    allowed = only;
+  }
+  if (options.deny !== undefined) {
+    const values = column(options.deny, 'deny');
+    const rest = allowed ?? new Uint8Array(keys.length).fill(1);
+    each((item, row) => {
+      if (values[row] === true) rest[item] = 0;
+    });
+    allowed = rest;
+  }
+  return {
+    keepOwn: !options.excludeSeen,
+    minimumScore: options.minimumScore,
+    allowed,
+    groups: options.cap && groupsOf(column(options.cap.attribute, 'cap'), keys.length, each),
+    most: options.cap?.most ?? 0,
+    popular,
+  };
+}
+
+function groupsOf(
+  values: readonly unknown[],
+  n: number,
+  each: (visit: (item: number, row: number) => void) => void,
+): Int32Array {
+  const groups = new Int32Array(n).fill(-1);
+  const number = new Map<string, number>();
+  each((item, row) => {
+    const value = values[row];
+    if (value === null || value === undefined) return;
+    const name = String(value);
+    if (!number.has(name)) number.set(name, number.size);
+    groups[item] = number.get(name)!;
+  });
+  return groups;
+}
+
+/** Whether some rule drops items behind the scoring. */
+const drops = ({ groups, minimumScore }: Rules): boolean =>
+  groups !== undefined || minimumScore !== undefined;
+
+/** How long lists are to be scored so that k items are left of most of them. */
+export const scoredLength = (rules: Rules, k: number, n: number): number =>
+  drops(rules) ? Math.min(n, longer * k) : k;
+
+/** The popular items that the scoring itself fills up with: none where that has to wait for `applyRules`. */
+export const filledByScoring = (rules: Rules, kind: ListKind): Int32Array | undefined =>
+  kind === 'users' && !drops(rules) ? rules.popular : undefined;
+
+/**
+ * What the rules leave of longer lists, k items at most; then fills up with popular items that are allowed, not the
+ * user's own and within the cap.
+ */
+export function applyRules(
+  rules: Rules,
+  lists: NumberedLists,
+  rows: Rows,
+  kind: ListKind,
+  k: number,
+): NumberedLists {
+  if (!drops(rules)) return lists;
+  const m = lists.lengths.length;
+  const kept = {
+    k,
+    lengths: new Int32Array(m),
+    items: new Int32Array(m * k),
+    scores: new Float32Array(m * k),
+    fallbacks: new Int32Array(m),
+  };
+  const { groups, most, minimumScore = -Infinity, allowed } = rules;
+  const popular = kind === 'users' ? rules.popular : undefined;
+  for (let r = 0; r < m; r++) {
+    const have = new Map<number, number>();
+    let length = 0;
+    const take = (item: number, score: number): boolean => {
+      const group = groups?.[item] ?? -1;
+      const before = have.get(group) ?? 0;
+      if (group >= 0 && before >= most) return false;
+      have.set(group, before + 1);
+      kept.items[r * k + length] = item;
+      kept.scores[r * k + length++] = score;
+      return true;
+    };
+    for (let e = r * lists.k; e < r * lists.k + lists.lengths[r]! && length < k; e++)
+      if (lists.scores[e]! >= minimumScore) take(lists.items[e]!, lists.scores[e]!);
+    if (popular && length < k) {
+      const out = new Set(rows.indices.subarray(rows.indptr[r]!, rows.indptr[r + 1]!));
+      for (let e = r * k; e < r * k + length; e++) out.add(kept.items[e]!);
+      for (let p = 0; p < popular.length && length < k; p++) {
+        const item = popular[p]!;
+        if (!out.has(item) && (allowed === undefined || allowed[item] !== 0) && take(item, 0))
+          kept.fallbacks[r]!++;
+      }
+    }
+    kept.lengths[r] = length;
+  }
+  return kept;
+}
