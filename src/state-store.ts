@@ -92,6 +92,9 @@ export interface Ledger {
   runs(limit: number): Promise<readonly RunRecord[]>;
   models(): Promise<readonly ModelRecord[]>;
   markPublished(version: string): Promise<void>;
+  /** Every version that lists were ever published under, and the content it stands for. */
+  publications(): Promise<readonly { readonly version: string; readonly content: string }[]>;
+  recordPublication(version: string, content: string): Promise<void>;
   /** Forgets a model; its files may be deleted then. */
   forgetModel(version: string): Promise<void>;
   /** When a scheduled job is due next (epoch ms), if the same expression was recorded. */

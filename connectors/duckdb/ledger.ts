@@ -110,6 +110,17 @@ export function openLedger(serial: SerialConnection): Ledger {
         await c.run('UPDATE models SET published = (version = ?)', [version]);
       }),
 
+    publications: () =>
+      serial.use(async c => {
+        const rows = await all(c, 'SELECT DISTINCT version, content FROM publications');
+        return rows.map(r => ({ version: String(r.version), content: String(r.content) }));
+      }),
+
+    recordPublication: (version, content) =>
+      serial.use(async c => {
+        await c.run('INSERT INTO publications VALUES (?, ?)', [version, content]);
+      }),
+
     forgetModel: version =>
       serial.use(async c => {
         await c.run('DELETE FROM models WHERE version = ?', [version]);

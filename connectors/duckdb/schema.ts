@@ -40,6 +40,7 @@ CREATE TABLE IF NOT EXISTS segments (ordinal BIGINT, id VARCHAR, file VARCHAR, n
   created_at TIMESTAMP);
 CREATE TABLE IF NOT EXISTS models (version VARCHAR, created_at TIMESTAMP, parent VARCHAR, manifest VARCHAR,
   published BOOLEAN);
+CREATE TABLE IF NOT EXISTS publications (version VARCHAR, content VARCHAR);
 CREATE TABLE IF NOT EXISTS runs (id BIGINT, job VARCHAR, trigger VARCHAR, status VARCHAR, started_at TIMESTAMP,
   finished_at TIMESTAMP, detail VARCHAR, version VARCHAR);
 CREATE TABLE IF NOT EXISTS schedules (job VARCHAR, expression VARCHAR, due TIMESTAMP);

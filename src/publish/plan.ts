@@ -15,21 +15,33 @@ export function contentOf(manifest: Manifest, change: number, settings: object, 
   return hash.digest('hex').slice(0, 16);
 }
 
+/** A version that was given to some content, of which lists may have been read since. */
+export interface Named {
+  readonly version: string;
+  readonly content?: string | undefined;
+}
+
 /**
- * The version to publish `manifest` under. One that some sink has begun or completed with the same content goes on;
- * otherwise the model's own version, or `<model>.2`, `.3`, … where sinks have completed that with other lists.
+ * The version to publish `manifest` under: the one that the same content has, in some sink or from an earlier
+ * publication; else the model's own, or `<model>.2`, `.3`, … where that was given to other lists. So a version never
+ * stands for two contents, even if its lists are long gone from the sinks.
  */
 export function chooseVersion(
   manifest: Manifest,
   content: string,
   known: readonly (readonly SinkVersion[])[],
+  earlier: readonly Named[] = [],
 ): string {
+  const held = known.flat().filter(v => v.version !== live);
+  const given: readonly Named[] = [
+    ...held.filter(v => v.complete),
+    ...held.filter(v => !v.complete),
+    ...earlier,
+  ];
+  const same = given.find(v => v.content === content);
+  if (same) return same.version;
+  const taken = new Set([...held.filter(v => v.complete), ...earlier].map(v => v.version));
   const model = manifest.version;
-  const all = known.flat().filter(v => v.version !== live);
-  const same = all.filter(v => v.content === content && (v.model ?? v.version) === model);
-  const begun = same.find(v => v.complete) ?? same[0];
-  if (begun) return begun.version;
-  const taken = new Set(all.filter(v => v.complete).map(v => v.version));
   if (!taken.has(model)) return model;
   for (let n = 2; ; n++) if (!taken.has(`${model}.${n}`)) return `${model}.${n}`;
 }

@@ -11,7 +11,7 @@ import {
   live,
   type Publication,
 } from '../sink.js';
-import { assertRoom, chooseVersion, estimateBytes, type Sample } from './plan.js';
+import { assertRoom, chooseVersion, estimateBytes, type Named, type Sample } from './plan.js';
 
 /** Lists of one kind, as many as are computed at a time, in the forms that the sinks take. */
 export interface ListBatch {
@@ -56,6 +56,9 @@ export interface PublishOptions {
   readonly sinks: readonly Sink[];
   /** The pointer to switch, by default the champion. */
   readonly alias?: string | undefined;
+  /** Versions of earlier publications, and how this one's is added before it can be read. */
+  readonly earlier?: readonly Named[] | undefined;
+  readonly record?: ((version: string) => Promise<void>) | undefined;
   readonly log: Logger;
   readonly progress?: ((stage: string, part: number) => void) | undefined;
 }
@@ -111,7 +114,7 @@ export async function publish(options: PublishOptions): Promise<PublishSummary> 
   const started = performance.now();
   const known = await inAll(sinks, 'tell its versions', async sink => sink.versions());
   const before = await inAll(sinks, `tell what ${alias} names`, async sink => sink.current(alias));
-  const version = chooseVersion(manifest, content, known);
+  const version = chooseVersion(manifest, content, known, options.earlier);
   const publishedAt = new Date().toISOString();
   const publication: Publication = {
     ...manifest,
@@ -141,6 +144,7 @@ export async function publish(options: PublishOptions): Promise<PublishSummary> 
   });
   const open = targets.filter(t => !t.complete);
   const counts = open.length > 0 ? await writeAll(open, lists, request, progress) : targets[0]!.have;
+  await options.record?.(version);
   await inAll(open, `finish version ${version}`, t => t.sink.finish());
   failpoint('publish:written');
   await inAll(targets, `point ${alias} at version ${version}`, t => t.sink.point(version, alias, t.expected));

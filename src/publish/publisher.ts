@@ -84,6 +84,8 @@ export function createPublisher(
           alias,
           log,
           progress,
+          earlier: await store.publications(),
+          record: version => store.recordPublication(version, content),
         });
         failpoint('publish:pointed');
         if (alias === champion) await store.markPublished(manifest.version);

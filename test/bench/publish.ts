@@ -1,13 +1,10 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { DuckDBInstance } from '@duckdb/node-api';
-import { createClient } from '@redis/client';
 import { type BenchOptions, dataSet, median, runCli } from './environment.js';
+import { startRedis } from './redis-server.js';
 
 /** A store to publish to: its settings, how it is emptied, and how it is left. */
 interface Store {
@@ -16,39 +13,13 @@ interface Store {
   remove(): Promise<void>;
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
-/** A Redis of this machine, without persistence; `REDIS_URL` names another. */
 async function redisStore(directory: string): Promise<Store> {
-  let child: ChildProcess | undefined;
-  let url = process.env.REDIS_URL;
-  if (url === undefined) {
-    const port = await freePort();
-    const settings = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--dir', directory];
-    child = spawn('redis-server', settings, { stdio: 'ignore' });
-    await once(child, 'spawn');
-    url = `redis://127.0.0.1:${port}`;
-    await sleep(500);
-  }
-  const client = createClient({ url });
-  client.on('error', () => undefined);
-  await client.connect();
+  const { url, own, send, stop } = await startRedis(directory);
   return {
     sink: { type: 'redis', url, graceMs: 0, prefix: 'bench' },
-    // Another prefix's keys are somebody else's.
-    empty: async () => void (child && (await client.sendCommand(['FLUSHALL']))),
-    async remove() {
-      client.destroy();
-      child?.kill();
-      if (child) await once(child, 'exit');
-    },
+    // Other keys of somebody's server are theirs.
+    empty: async () => void (own && (await send('FLUSHALL'))),
+    remove: stop,
   };
 }
 

@@ -235,6 +235,18 @@ describe('what is there already', () => {
     expect(await sinks[0]!.current()).toBe('v1');
   });
 
+  it('never gets the version of other lists, even of some that are gone', async () => {
+    const earlier = [
+      { version: 'v1', content: 'a' },
+      { version: 'v1.2', content: 'b' },
+    ];
+    const versions: string[] = [];
+    const record = async (version: string) => void versions.push(version);
+    await run(batches(), [memorySink('a', [])], { earlier, record });
+    await run(batches(), [memorySink('a', [])], { earlier, record, content: 'b' });
+    expect(versions).toEqual(['v1.3', 'v1.2']);
+  });
+
   it('is not pointed at when somebody else has moved the pointer', async () => {
     const sink = memorySink('a', []);
     await run(batches(), [sink], { manifest: manifestOf('v0') });
