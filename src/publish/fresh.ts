@@ -41,6 +41,7 @@ export async function refresh({ store, sinks, log, signal, modelOf }: RefreshOpt
   const change = await store.newestChange();
   const erased = await store.erasedUsers();
   const counts = { rewritten: 0, deleted: erased.length };
+  const already = new Set(erased);
   const able = sinks.filter(sink => sink.amend);
   for (const sink of sinks) if (!sink.amend) log.debug({ sink: sink.name }, 'takes no fresh lists');
   const lagging = await inAll(able, 'tell its versions', async sink => {
@@ -62,7 +63,7 @@ export async function refresh({ store, sinks, log, signal, modelOf }: RefreshOpt
     const lag = { store, signal, versions, since: held.change!, change };
     const done = await bringUp(lag, () => modelOf(held.model ?? held.version));
     counts.rewritten += done.rewritten;
-    counts.deleted += done.deleted;
+    counts.deleted += done.gone.filter(key => !already.has(key)).length;
   }
   // What a sink without single lists has of them goes with its versions.
   if (erased.length > 0) await store.dropErased(change);
@@ -79,9 +80,9 @@ async function bringUp(
     readonly change: number;
   },
   modelOf: () => Promise<ListModel>,
-): Promise<{ rewritten: number; deleted: number }> {
+): Promise<{ rewritten: number; gone: readonly string[] }> {
   const { versions, since, change } = lag;
-  const counts = { rewritten: 0, deleted: 0 };
+  const counts = { rewritten: 0, gone: [] as string[] };
   const amend = (amendment: Amendment) =>
     inAll(versions, 'take fresh lists', ({ sink, held }) => sink.amend!(held.version, 'users', amendment));
   let thread: ListThread | undefined;
@@ -91,7 +92,7 @@ async function bringUp(
       const lists = thread && keys.length > 0 ? ((await thread.make('users', keys, rows)).ranked ?? []) : [];
       await amend({ lists, gone });
       counts.rewritten += lists.length;
-      counts.deleted += gone.length;
+      counts.gone.push(...gone);
     }
     await amend({ lists: [], gone: [], change });
   } finally {

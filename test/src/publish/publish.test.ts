@@ -249,8 +249,8 @@ describe('what is there already', () => {
 
   it('is not pointed at when somebody else has moved the pointer', async () => {
     const sink = memorySink('a', []);
-    await run(batches(), [sink], { manifest: manifestOf('v0') });
-    await run(batches(), [sink], { manifest: manifestOf('other') });
+    await run(batches(), [sink], { manifest: manifestOf('v0'), content: 'v0' });
+    await run(batches(), [sink], { manifest: manifestOf('other'), content: 'other' });
     await sink.point('v0');
     async function* rolledBackMeanwhile() {
       yield* batches();
