@@ -9,11 +9,13 @@ import { compactSegments } from './gramian/compact.js';
 import type { RowChanges, Rows } from './gramian/rows.js';
 import type { SegmentFile } from './gramian/segment.js';
 import { compareWithHistories } from './gramian/verify.js';
+import { Arena } from './kernels.js';
 import { parameters } from './model/model.js';
 import { saveModel } from './model/weights-file.js';
 import type { FitOptions } from './options.js';
 import { createListMaker, type ListMaker, type ListSettings, type MadeLists } from './publish/list-maker.js';
 import type { ListKind } from './sink.js';
+import { Threads } from './threads.js';
 
 /** What makes the lists of the publication under way. */
 let maker: ListMaker | undefined;
