@@ -123,7 +123,14 @@ export async function chaosPublish({ rounds, seed, log }: ChaosOptions) {
     const read = await reader?.stop();
     failures.push(...(read?.failures ?? []));
     const versions = new Set(published).size;
-    return { rounds, versions, kills, reads: read?.reads ?? 0, switches: read?.switches ?? 0, failures };
+    return {
+      rounds: published.length,
+      versions,
+      kills,
+      reads: read?.reads ?? 0,
+      switches: read?.switches ?? 0,
+      failures,
+    };
   } finally {
     await reader?.stop();
     await redis.stop();

@@ -90,11 +90,12 @@ describe.skipIf(skipped(missing))('redis', () => {
   });
 
   it('takes over from a publisher that fell silent', async () => {
-    await onRedis(server.url, send => send('SET', 'stale:lease', 'somebody', 'PX', '300'));
+    await onRedis(server.url, send => send('SET', 'stale:lease', 'somebody', 'PX', '60000'));
     await expect(publish('stale', 'v1', 0)).rejects.toMatchObject({
       code: 'SINK_FAILED',
       message: expect.stringContaining('publisher somebody is writing here'),
     });
+    await onRedis(server.url, send => send('PEXPIRE', 'stale:lease', '50'));
     await expect
       .poll(
         () =>
