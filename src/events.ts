@@ -1,4 +1,4 @@
-import type { DeadLetter, EventColumns, RecordBatch } from './connector.js';
+import type { DeadLetter, EventColumns, RecordBatch, Rejection } from './connector.js';
 
 /** Longest user, item or event id, in UTF-8 bytes. */
 export const maxIdBytes = 1024;
@@ -11,12 +11,6 @@ const maxRawLength = 64 * 1024;
 export const operations = ['add', 'remove', 'set'] as const;
 /** What an event does to its (user, item) pair. */
 export type Operation = (typeof operations)[number];
-
-/** Why a record is no event: a code for machines and a sentence for people. */
-interface Rejection {
-  readonly code: string;
-  readonly reason: string;
-}
 
 const isRejection = (x: unknown): x is Rejection => typeof x === 'object' && x !== null && 'code' in x;
 const absent = (x: unknown): x is null | undefined => x === null || x === undefined;

@@ -37,8 +37,9 @@ export async function openState(
   });
   const connect = async () => new SerialConnection(await database.connect());
   const [ingest, folds, queries] = await Promise.all([connect(), connect(), connect()]);
+  let id: string;
   try {
-    await ensureSchema(queries.connection, semantics);
+    id = await ensureSchema(queries.connection, semantics);
     await markInterrupted(queries.connection);
   } catch (error) {
     for (const c of [ingest, folds, queries]) await c.close();
@@ -50,10 +51,10 @@ export async function openState(
     Number(await scalar(queries.connection, 'SELECT count(*) FROM items'));
 
   return {
+    id,
     ...openLedger(queries),
     positions: source => ingest.use(() => inbox.positions(source)),
-    append: (source, events, dead, position) =>
-      ingest.use(() => inbox.append(source, events, dead, position)),
+    append: (source, batches) => ingest.use(() => inbox.append(source, batches)),
     fold: (limit, build) => folds.use(c => foldInbox(c, semantics, limit, build)),
     forget: (user, build) => ingest.use(() => folds.use(c => forgetUser(c, user, build))),
 
