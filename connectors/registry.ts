@@ -4,10 +4,11 @@ import type { SignalSource, Sink, Source } from '../src/connector.js';
 import { duckdbSignalOptions } from './duckdb/signals.js';
 import { duckdbSourceOptions } from './duckdb/source.js';
 import { filesOptions } from './files/options.js';
+import { kafkaSourceOptions } from './kafka/options.js';
 import { lmdbOptions } from './lmdb/options.js';
 
 /** Options of every source, told apart by `type`. */
-export const sourceOptions = z.discriminatedUnion('type', [duckdbSourceOptions]);
+export const sourceOptions = z.discriminatedUnion('type', [duckdbSourceOptions, kafkaSourceOptions]);
 /** Options of every sink, told apart by `type`. */
 export const sinkOptions = z.discriminatedUnion('type', [lmdbOptions, filesOptions]);
 /** Options of every signal source, told apart by `type`. */
@@ -18,6 +19,8 @@ export async function createSource(
   options: z.output<typeof sourceOptions>,
   baseDirectory: string,
 ): Promise<Source> {
+  if (options.type === 'kafka')
+    return (await import('./kafka/source.js')).createKafkaSource(options, baseDirectory);
   const { createDuckdbSource } = await import('./duckdb/source.js');
   return createDuckdbSource(options, baseDirectory);
 }

@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { type BenchOptions, environment, root, writeResult } from './environment.js';
 import { benchFit } from './fit.js';
 import { benchIngest } from './ingest.js';
+import { benchKafka } from './kafka.js';
 import { benchKernels } from './kernels.js';
 import { benchMemory } from './memory.js';
 import { benchScale } from './scale.js';
@@ -14,6 +15,7 @@ const benches: Readonly<Record<string, (options: BenchOptions) => Promise<object
   fit: benchFit,
   scale: benchScale,
   ingest: benchIngest,
+  kafka: benchKafka,
   memory: benchMemory,
 };
 
