@@ -1,15 +1,9 @@
 import {
   BIGINT,
-  DOUBLE,
-  type DuckDBAppender,
   type DuckDBConnection,
   DuckDBDataChunk,
-  type DuckDBTimestampValue,
-  type DuckDBType,
-  type DuckDBValue,
-  INTEGER,
+  DuckDBTimestampValue,
   TIMESTAMP,
-  UTINYINT,
   VARCHAR,
 } from '@duckdb/node-api';
 import type { DeadLetter, EventColumns } from '../../src/connector.js';
@@ -17,8 +11,6 @@ import type { DeadLetter, EventColumns } from '../../src/connector.js';
 /** Rows of a DuckDB data chunk. */
 const chunkRows = 2048;
 const deadTypes = [VARCHAR, VARCHAR, BIGINT, VARCHAR, VARCHAR, VARCHAR, VARCHAR, TIMESTAMP];
-/** Whole numbers go in as DOUBLE, which DuckDB casts to the BIGINT of the table much faster than JavaScript makes big integers. */
-const inboxTypes = [DOUBLE, INTEGER, DOUBLE, VARCHAR, VARCHAR, INTEGER, UTINYINT, DOUBLE, VARCHAR];
 
 /** Events `from …` of a batch, which go under the number `channel`. */
 export interface Placed {
@@ -27,79 +19,48 @@ export interface Placed {
   readonly channel: number;
 }
 
-/** Fills chunks of one shape column by column and appends each as it is full. */
-function chunkWriter(appender: DuckDBAppender, types: readonly DuckDBType[]) {
-  let chunk = DuckDBDataChunk.create(types, chunkRows);
-  let rows = 0;
+type Column = readonly (string | null)[] | Int32Array | Uint8Array | Float64Array;
 
-  function flush(): void {
-    if (rows === 0) return;
-    for (let c = 0; c < types.length; c++) chunk.getColumnVector(c).flush();
-    if (rows < chunkRows) chunk.rowCount = rows;
-    appender.appendDataChunk(chunk);
-    chunk = DuckDBDataChunk.create(types, chunkRows);
-    rows = 0;
-  }
+/** Between the values of a column: no identifier that was validated contains it. */
+const separator = '\ufffd';
 
-  return {
-    flush,
-    /** Takes rows `from … to − 1`; `columns[c](k)` is the value of row k in column c. */
-    write(from: number, to: number, columns: readonly ((k: number) => DuckDBValue)[]): void {
-      while (from < to) {
-        const take = Math.min(to - from, chunkRows - rows);
-        columns.forEach((value, c) => {
-          const vector = chunk.getColumnVector(c);
-          for (let r = 0; r < take; r++) vector.setItem(rows + r, value(from + r));
-        });
-        rows += take;
-        from += take;
-        if (rows === chunkRows) flush();
-      }
-    },
-  };
-}
-
-/** Runs `body` with a writer of `table`; part of the caller's transaction. */
-async function appending(
-  connection: DuckDBConnection,
-  table: string,
-  types: readonly DuckDBType[],
-  body: (writer: ReturnType<typeof chunkWriter>) => void,
-): Promise<void> {
-  const appender = await connection.createAppender(table);
-  try {
-    const writer = chunkWriter(appender, types);
-    body(writer);
-    writer.flush();
-  } finally {
-    appender.closeSync();
-  }
-}
-
-/** Appends events to the inbox, numbered from `seq + 1`; part of the caller's transaction. */
+/**
+ * Appends events to the inbox, numbered from `seq + 1`; part of the caller's transaction. Each column goes over as one
+ * text that DuckDB splits in a thread of its own: that takes this thread a third of what handing over value by value does.
+ */
 export async function appendEvents(
   connection: DuckDBConnection,
   placed: readonly Placed[],
   seq: number,
 ): Promise<void> {
-  if (placed.every(({ events, from }) => from >= events.length)) return;
-  await appending(connection, 'inbox', inboxTypes, writer => {
-    for (const { events, from, channel } of placed) {
-      const first = seq + 1 - from;
-      writer.write(from, events.length, [
-        k => first + k,
-        () => channel,
-        k => events.sequence[k]!,
-        k => events.user[k]!,
-        k => events.item[k]!,
-        k => events.weight[k]!,
-        k => events.op[k]!,
-        k => events.ts[k]!,
-        k => events.id[k]!,
-      ]);
-      seq += events.length - from;
-    }
-  });
+  const batches = placed.filter(({ events, from }) => from < events.length);
+  if (batches.length === 0) return;
+  const texts: string[] = [];
+  const column = (pick: (events: EventColumns) => Column): string => {
+    const parts = batches.map(({ events, from }) => {
+      const values = pick(events);
+      return (
+        from === 0 && values.length === events.length ? values : values.slice(from, events.length)
+      ).join(separator);
+    });
+    texts.push(parts.join(separator));
+    return `unnest(string_split($${texts.length}, '${separator}'))`;
+  };
+  const channels = batches.map(({ events, from, channel }) =>
+    Array(events.length - from)
+      .fill(channel)
+      .join(separator),
+  );
+  texts.push(channels.join(separator));
+  const named = batches.some(({ events }) => events.id.some(id => id !== null));
+  await connection.run(
+    `INSERT INTO inbox SELECT ${seq} + row_number() OVER (), channel::INTEGER, sequence::BIGINT, "user", item,
+       weight::INTEGER, op::UTINYINT, ts::BIGINT, ${named ? "nullif(id, '')" : 'NULL'}
+     FROM (SELECT unnest(string_split($1, '${separator}')) AS channel, ${column(e => e.sequence)} AS sequence,
+       ${column(e => e.user)} AS "user", ${column(e => e.item)} AS item, ${column(e => e.weight)} AS weight,
+       ${column(e => e.op)} AS op, ${column(e => e.ts)} AS ts ${named ? `, ${column(e => e.id)} AS id` : ''})`,
+    texts,
+  );
 }
 
 /** Appends dead letters; part of the caller's transaction. */
@@ -107,19 +68,27 @@ export async function appendDeadLetters(
   connection: DuckDBConnection,
   source: string,
   dead: readonly DeadLetter[],
-  at: DuckDBTimestampValue,
 ): Promise<void> {
   if (dead.length === 0) return;
-  await appending(connection, 'dead_letters', deadTypes, writer =>
-    writer.write(0, dead.length, [
-      () => source,
-      k => dead[k]!.partition,
-      k => BigInt(dead[k]!.sequence),
-      k => dead[k]!.code,
-      k => dead[k]!.reason.toWellFormed(),
-      k => dead[k]!.user ?? null,
-      k => dead[k]!.raw.replaceAll('\0', '\u2400').toWellFormed(),
-      () => at,
-    ]),
-  );
+  const at = new DuckDBTimestampValue(BigInt(Date.now()) * 1000n);
+  const appender = await connection.createAppender('dead_letters');
+  try {
+    for (let from = 0; from < dead.length; from += chunkRows) {
+      const rows = dead.slice(from, from + chunkRows);
+      const chunk = DuckDBDataChunk.create(deadTypes, rows.length);
+      chunk.setColumns([
+        rows.map(() => source),
+        rows.map(d => d.partition),
+        rows.map(d => BigInt(d.sequence)),
+        rows.map(d => d.code),
+        rows.map(d => d.reason.toWellFormed()),
+        rows.map(d => d.user ?? null),
+        rows.map(d => d.raw.replaceAll('\0', '\u2400').toWellFormed()),
+        rows.map(() => at),
+      ]);
+      appender.appendDataChunk(chunk);
+    }
+  } finally {
+    appender.closeSync();
+  }
 }

@@ -1,4 +1,4 @@
-import { type DuckDBConnection, DuckDBTimestampValue } from '@duckdb/node-api';
+import type { DuckDBConnection } from '@duckdb/node-api';
 import type { DeadLetter, DecodedBatch, Position } from '../../src/connector.js';
 import { failpoint } from '../../src/failpoint.js';
 import { appendDeadLetters, appendEvents, type Placed } from './append.js';
@@ -60,8 +60,7 @@ export async function openInbox(connection: DuckDBConnection): Promise<Inbox> {
       const fresh = placed.reduce((sum, { events, from }) => sum + events.length - from, 0);
       await transaction(connection, async () => {
         await appendEvents(connection, placed, seq);
-        const at = new DuckDBTimestampValue(BigInt(Date.now()) * 1000n);
-        await appendDeadLetters(connection, source, dead, at);
+        await appendDeadLetters(connection, source, dead);
         failpoint('ingest:appended');
         for (const { position, name, id } of moved) {
           const values = [BigInt(position.sequence), position.token ?? null];

@@ -39,6 +39,8 @@ export async function openState(
   const [ingest, folds, queries] = await Promise.all([connect(), connect(), connect()]);
   let id: string;
   try {
+    // What passes through the inbox is soon deleted: most of it never needs to be written out of the log.
+    await queries.connection.run("SET wal_autocheckpoint = '128MB'");
     id = await ensureSchema(queries.connection, semantics);
     await markInterrupted(queries.connection);
   } catch (error) {

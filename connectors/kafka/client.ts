@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import { Kafka, type KafkaConfig, logLevel, type SASLOptions } from 'kafkajs';
 import { type ErrorCode, StageError } from '../../src/errors.js';
@@ -83,6 +84,20 @@ export function openKafka(options: ConnectionOptions, baseDirectory = '.'): Kafk
     retry: { initialRetryTime: 200, maxRetryTime: 2000, retries: 5 },
   };
   return new Kafka(config);
+}
+
+/** How long a call is tried again that fails while a broker starts or a coordinator moves, in milliseconds. */
+const patienceMs = 15_000;
+
+/** Tries `body` again for a while as long as kafkajs says that its failure passes (a coordinator that loads, say). */
+export async function patiently<T>(body: () => Promise<T>): Promise<T> {
+  for (const until = Date.now() + patienceMs; ; await sleep(200)) {
+    try {
+      return await body();
+    } catch (error) {
+      if (!(error as { retriable?: boolean }).retriable || Date.now() > until) throw error;
+    }
+  }
 }
 
 /** What kafkajs threw, at its root. */

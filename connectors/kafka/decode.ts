@@ -123,14 +123,14 @@ export function createDecoder(options: KafkaSourceOptions): Decoder {
     if (!message.key)
       throw new Undecodable('tombstone-keyless', 'a record without a value and without a key');
     const key = keyOf(message);
-    records.add(Number(message.offset), null, {
-      user: keyUser(key, message, undefined, key),
-      item: keyItem(key, message, undefined, key),
-      weight: 0,
-      op: 'set',
-      ts: Number(message.timestamp),
-      id: undefined,
-    });
+    const [of, what] = [keyUser(key, message, undefined, key), keyItem(key, message, undefined, key)];
+    records.add(Number(message.offset), null);
+    records.user.push(of);
+    records.item.push(what);
+    records.weight.push(0);
+    records.op.push('set');
+    records.ts.push(Number(message.timestamp));
+    records.id.push(undefined);
   }
 
   function take(message: KafkaMessage, bytes: Buffer, records: Records): void {
@@ -148,14 +148,13 @@ export function createDecoder(options: KafkaSourceOptions): Decoder {
         `value: expected fields, found ${value === null ? 'null' : typeof value}`,
       );
     const key = usesKey ? keyOf(message) : undefined;
-    records.add(Number(message.offset), bytes, {
-      user: user(value, message, attributes, key),
-      item: item(value, message, attributes, key),
-      weight: weight(value, message, attributes, key),
-      op: blank(op(value, message, attributes, key)),
-      ts: blank(ts(value, message, attributes, key)) ?? Number(message.timestamp),
-      id: blank(id(value, message, attributes, key)),
-    });
+    records.add(Number(message.offset), bytes);
+    records.user.push(user(value, message, attributes, key));
+    records.item.push(item(value, message, attributes, key));
+    records.weight.push(weight(value, message, attributes, key));
+    records.op.push(blank(op(value, message, attributes, key)));
+    records.ts.push(blank(ts(value, message, attributes, key)) ?? Number(message.timestamp));
+    records.id.push(blank(id(value, message, attributes, key)));
   }
 
   return {

@@ -3,19 +3,8 @@ import type { RecordBatch, Rejection } from '../../src/connector.js';
 /** How much of a record is kept for a dead letter. */
 const keptBytes = 48 * 1024;
 
-/** The fields of one record, by column. */
-export interface Fields {
-  user: unknown;
-  item: unknown;
-  weight: unknown;
-  op: unknown;
-  ts: unknown;
-  id: unknown;
-}
-
 /** The original bytes as text, or as `base64:…` where they are no UTF-8; the beginning of them where they are many. */
-export function rawText(value: Buffer | null): string {
-  if (value === null) return '';
+export function rawText(value: Buffer): string {
   const begin = value.subarray(0, keptBytes);
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(begin, {
@@ -36,41 +25,43 @@ export class Records {
   readonly id: unknown[] = [];
   readonly sequence: number[] = [];
   readonly rejected = new Map<number, Rejection>();
-  readonly #raw: (Buffer | null)[] = [];
+  // Where the bytes of each record lie: a Buffer a record would outlive the batch it came in, at a cost.
+  readonly #stores: ArrayBufferLike[] = [];
+  readonly #store: number[] = [];
+  readonly #start: number[] = [];
+  readonly #size: number[] = [];
 
   get length(): number {
     return this.sequence.length;
   }
 
-  add(sequence: number, value: Buffer | null, fields: Fields): void {
-    this.user.push(fields.user);
-    this.item.push(fields.item);
-    this.weight.push(fields.weight);
-    this.op.push(fields.op);
-    this.ts.push(fields.ts);
-    this.id.push(fields.id);
+  /** A record; the caller pushes its fields to the six columns, each one. */
+  add(sequence: number, value: Buffer | null): void {
     this.sequence.push(sequence);
-    this.#raw.push(value);
+    const bytes = value ?? none;
+    if (bytes.buffer !== this.#stores.at(-1)) this.#stores.push(bytes.buffer);
+    this.#store.push(this.#stores.length - 1);
+    this.#start.push(bytes.byteOffset);
+    this.#size.push(bytes.length);
+  }
+
+  #raw(k: number): Buffer {
+    return Buffer.from(this.#stores[this.#store[k]!]!, this.#start[k]!, this.#size[k]!);
   }
 
   /** A record that has no fields, and why. */
   reject(sequence: number, value: Buffer | null, rejection: Rejection): void {
     this.rejected.set(this.length, rejection);
-    this.add(sequence, value, nothing);
+    this.add(sequence, value);
+    for (const column of [this.user, this.item, this.weight, this.op, this.ts, this.id])
+      column.push(undefined);
   }
 
   batch(partition: string): RecordBatch {
     const { length, sequence, user, item, weight, op, ts, id, rejected } = this;
-    const raw = (k: number) => rawText(this.#raw[k]!);
+    const raw = (k: number) => rawText(this.#raw(k));
     return { length, partition, sequence, user, item, weight, op, ts, id, rejected, raw };
   }
 }
 
-const nothing: Fields = {
-  user: undefined,
-  item: undefined,
-  weight: undefined,
-  op: undefined,
-  ts: undefined,
-  id: undefined,
-};
+const none = Buffer.alloc(0);

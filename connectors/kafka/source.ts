@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Read, Source } from '../../src/connector.js';
 import { StageError } from '../../src/errors.js';
-import { kafkaError, openKafka } from './client.js';
+import { kafkaError, openKafka, patiently } from './client.js';
 import { openDeadLetterTopic } from './dead-letters.js';
 import { createDecoder } from './decode.js';
 import { createMembership, type Membership } from './group.js';
@@ -47,7 +47,7 @@ export function createKafkaSource(configured: KafkaSourceOptions, baseDirectory 
     const admin = kafka.admin();
     try {
       await admin.connect();
-      return await findPartitions(admin, options, positions, state);
+      return await patiently(() => findPartitions(admin, options, positions, state));
     } catch (error) {
       throw kafkaError(error, where);
     } finally {
