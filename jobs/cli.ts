@@ -11,6 +11,7 @@ import { compact, fit, fold, forget, ingest, publish, verify } from './commands/
 import { type LoadedConfig, loadConfig } from './config.js';
 import { openPipeline, type Pipeline } from './open.js';
 import { createProgress } from './progress.js';
+import { whenFree } from './standby.js';
 
 const commands: Readonly<Record<string, Command>> = {
   run,
@@ -115,7 +116,10 @@ async function main(argv: readonly string[]): Promise<number> {
       log,
       progress: progress.show,
       config,
-      pipeline: async () => (pipeline ??= await openPipeline(config(), log)),
+      pipeline: async patient => {
+        const open = () => openPipeline(config(), log);
+        return (pipeline ??= await (patient ? whenFree(log, stop.signal, open) : open()));
+      },
       signal: stop.signal,
     });
     progress.clear();

@@ -16,8 +16,8 @@ export interface CommandContext {
   readonly progress: (text: string) => void;
   /** Reads the file named by `-c`. */
   config(): LoadedConfig;
-  /** Opens the pipeline named by `-c`; it is closed when the command ends. */
-  pipeline(): Promise<Pipeline>;
+  /** Opens the pipeline named by `-c`; it is closed when the command ends. `patient` waits while another process has it. */
+  pipeline(patient?: boolean): Promise<Pipeline>;
   /** Aborts on SIGINT and SIGTERM. */
   readonly signal: AbortSignal;
 }

@@ -101,7 +101,11 @@ export async function patiently<T>(body: () => Promise<T>): Promise<T> {
 }
 
 /** What kafkajs threw, at its root. */
-function root(error: unknown): { readonly name: string; readonly message: string; readonly type: string } {
+export function root(error: unknown): {
+  readonly name: string;
+  readonly message: string;
+  readonly type: string;
+} {
   let at = error as { cause?: unknown; name?: string; message?: string; type?: string };
   while (at?.cause instanceof Error) at = at.cause as typeof at;
   const message = (at?.message ?? String(error)).split('\n')[0]!;

@@ -1,6 +1,6 @@
 import type { Position } from '../../src/connector.js';
 import { StageError } from '../../src/errors.js';
-import { type Admin, kafkaError } from './client.js';
+import { type Admin, root } from './client.js';
 import type { KafkaSourceOptions } from './options.js';
 import { owns, parseShard } from './shards.js';
 
@@ -80,7 +80,7 @@ export async function findPartitions(
   const owned: Owned[] = [];
   for (const topic of options.topics) {
     const offsets = await admin.fetchTopicOffsets(topic).catch(error => {
-      if ((error as { type?: string }).type !== 'UNKNOWN_TOPIC_OR_PARTITION') throw kafkaError(error, where);
+      if (root(error).type !== 'UNKNOWN_TOPIC_OR_PARTITION') throw error;
       throw new StageError('SOURCE_UNREADABLE', `${where}: topic ${topic}: expected it to exist, found none`);
     });
     const cut: Cut = { partitions: offsets.length, shard };

@@ -2,12 +2,13 @@ import type { Command } from '../command.js';
 import { serve } from '../service.js';
 
 export const run: Command = {
-  summary: 'keep the whole stage going: ingest, fold, refit and publish, until SIGTERM',
+  summary:
+    'keep the whole stage going: ingest, fold, refit and publish, until SIGTERM; stands by while another has the state',
   usage: '-c pipeline.yaml [--memory SIZE] [--threads N]',
   options: { memory: { type: 'string' }, threads: { type: 'string' } },
   help: { memory: 'in place of the configured memory', threads: 'in place of the configured threads' },
   async run({ pipeline, log, signal }) {
-    const p = await pipeline();
+    const p = await pipeline(true);
     log.info(
       {
         state: p.parts.directory,

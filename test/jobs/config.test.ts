@@ -63,10 +63,14 @@ describe('mistakes', () => {
     ],
     [
       'unknown source',
-      'sources: [{ type: kafka }]',
-      'sources.0.type: expected one of "duckdb", found "kafka"',
+      'sources: [{ type: pulsar }]',
+      'sources.0.type: expected one of "duckdb", "kafka", found "pulsar"',
     ],
-    ['no source type', 'sources: [{ query: x }]', 'sources.0.type: expected one of "duckdb", found nothing'],
+    [
+      'no source type',
+      'sources: [{ query: x }]',
+      'sources.0.type: expected one of "duckdb", "kafka", found nothing',
+    ],
     [
       'unknown sink',
       'sinks: [{ type: redis }]',

@@ -51,7 +51,8 @@ export async function javaServer(settings: ServerSettings): Promise<Server> {
   const lines = Object.entries({ ...properties, 'log.dirs': join(directory, 'data') });
   writeFileSync(file, lines.map(([key, value]) => `${key}=${value.replaceAll('\n', '\\\n')}\n`).join(''));
   const users = scram.flatMap(s => ['-S', `${s.mechanism}=[name=${s.user},password=${s.password}]`]);
-  const id = Buffer.from(randomUUID().replaceAll('-', ''), 'hex').toString('base64url');
+  // A dash in front would make it a flag.
+  const id = Buffer.from(randomUUID().replaceAll('-', ''), 'hex').toString('base64url').replace(/^-/, 'A');
   const jvm = ['-XX:+UseSerialGC', '-cp', path];
   await run('java', [
     '-Xmx128m',
