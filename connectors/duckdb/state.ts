@@ -1,9 +1,11 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import type { DuckDBConnection } from '@duckdb/node-api';
 import type { Histories, StateStore } from '../../src/connector.js';
 import { StageError } from '../../src/errors.js';
 import { failpoint } from '../../src/failpoint.js';
 import type { GramianMode } from '../../src/gramian/plan.js';
+import type { SegmentFile } from '../../src/gramian/segment.js';
 import {
   all,
   type DatabaseOptions,
@@ -20,6 +22,18 @@ import { readRows } from './rows.js';
 import { ensureSchema, type Semantics } from './schema.js';
 
 const allRows = 'SELECT "user", item, value FROM matrix ORDER BY "user", item';
+
+/** The segments of a state, oldest first. */
+export async function readSegments(connection: DuckDBConnection): Promise<SegmentFile[]> {
+  const rows = await all(connection, 'SELECT id, file, n, nnz, bytes FROM segments ORDER BY ordinal');
+  return rows.map(r => ({
+    id: String(r.id),
+    file: String(r.file),
+    n: Number(r.n),
+    nnz: Number(r.nnz),
+    bytes: Number(r.bytes),
+  }));
+}
 
 /**
  * Opens, or makes, the state in `directory/state.duckdb`. One process at a time: `STATE_LOCKED` otherwise.
@@ -103,17 +117,7 @@ export async function openState(
         return reader.getColumnsJS()[0] as string[];
       }),
 
-    segments: () =>
-      folds.use(async c => {
-        const rows = await all(c, 'SELECT id, file, n, nnz, bytes FROM segments ORDER BY ordinal');
-        return rows.map(r => ({
-          id: String(r.id),
-          file: String(r.file),
-          n: Number(r.n),
-          nnz: Number(r.nnz),
-          bytes: Number(r.bytes),
-        }));
-      }),
+    segments: () => folds.use(readSegments),
 
     replaceSegments: (old, segment) =>
       folds.use(async c => {

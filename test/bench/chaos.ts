@@ -8,12 +8,13 @@ const { values, positionals } = parseArgs({
     rounds: { type: 'string' },
     events: { type: 'string' },
     seconds: { type: 'string' },
+    kills: { type: 'string' },
     seed: { type: 'string' },
   },
 });
 if (positionals[0] !== 'kafka') {
   process.stderr.write(
-    'usage: npm run -s chaos -- kafka [--rounds N] [--events N] [--seconds N] [--seed N] [--json]\n',
+    'usage: npm run -s chaos -- kafka [--rounds N] [--events N] [--seconds N] [--kills N] [--seed N] [--json]\n',
   );
   process.exit(2);
 }
@@ -32,6 +33,7 @@ const result = await kafkaChaos({
   rounds: Number(values.rounds ?? 1),
   events: Number(values.events ?? 1_000_000),
   seconds: Number(values.seconds ?? 180),
+  kills: Number(values.kills ?? 20),
   random: seeded(Number(values.seed ?? 1)),
   log: line => process.stderr.write(`${line}\n`),
 });

@@ -4,7 +4,16 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  fstatSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -24,6 +33,8 @@ export interface ChaosOptions {
   /** Events of a round, and the seconds over which they are produced while faults happen. */
   readonly events: number;
   readonly seconds: number;
+  /** Kills of a round at least: production waits for them. */
+  readonly kills: number;
   readonly random: () => number;
   readonly log: (line: string) => void;
 }
@@ -71,9 +82,11 @@ const itemOf = (n: number): number => (userOf(n) * 7 + (n % perUser) * 13) % ite
 function supervised(config: string, log: string, random: () => number, failed: (error: Error) => void) {
   let child: ChildProcess | undefined;
   let stopping = false;
+  let began = 0;
 
   function start(): void {
     const out = openSync(log, 'a');
+    began = fstatSync(out).size;
     const started = spawn(process.execPath, [cli, 'run', '-c', config], { stdio: ['ignore', out, out] });
     closeSync(out);
     child = started;
@@ -90,7 +103,12 @@ function supervised(config: string, log: string, random: () => number, failed: (
   }
   start();
   return {
-    kill: () => child?.kill('SIGKILL'),
+    /** Kills it if it has done what it is here for since it began: taken records in, or stood by. */
+    kill(): boolean {
+      if (!/batch ingested|standing by/.test(readFileSync(log, 'utf8').slice(began))) return false;
+      began = Number.MAX_SAFE_INTEGER;
+      return child?.kill('SIGKILL') ?? false;
+    },
     async stop() {
       stopping = true;
       if (!child || child.exitCode !== null || child.signalCode !== null) return;
@@ -102,7 +120,12 @@ function supervised(config: string, log: string, random: () => number, failed: (
 }
 
 /** Produces the events over the seconds, in an order that mixes users, and again whatever was not acknowledged. */
-async function produce(broker: Broker, topic: string, { events, seconds }: ChaosOptions): Promise<void> {
+async function produce(
+  broker: Broker,
+  topic: string,
+  { events, seconds, kills }: ChaosOptions,
+  killed: () => number,
+): Promise<void> {
   const producer = client(broker).producer();
   await insist(() => producer.connect());
   const size = Math.max(1, Math.round(events / (seconds * 4)));
@@ -118,6 +141,10 @@ async function produce(broker: Broker, topic: string, { events, seconds }: Chaos
     });
     await insist(() => producer.send({ topic, messages, acks: -1 }));
     await sleep(Math.max(0, started + (1000 * seconds * (from + size)) / events - Date.now()));
+    // A slow machine gets the faults it is due.
+    for (const until = Date.now() + 60_000; killed() < (kills * from) / events; await sleep(50))
+      if (Date.now() > until)
+        throw new Error(`${topic}: no process came to the point of being killed for a minute`);
   }
   await producer.disconnect();
 }
@@ -220,6 +247,7 @@ function configure(directory: string, broker: Broker, topic: string, shard: numb
       },
     ],
     gramian: { mode: 'stored' },
+    log: { level: 'debug' },
     schedule: { pollMs: 200, fold: { cron: '*/2 * * * * *', events: 50_000 } },
   };
   writeFileSync(config, JSON.stringify(settings));
@@ -249,22 +277,22 @@ async function round(
   );
   try {
     let producing = true;
-    const produced = produce(broker, name, options).finally(() => {
+    const before = result.kills;
+    const produced = produce(broker, name, options, () => result.kills - before).finally(() => {
       producing = false;
     });
     produced.catch(error => {
       failure ??= error as Error;
     });
     for (let bouncedAt = Date.now(); producing && !failure; ) {
-      await sleep(500 + 2500 * random());
+      await sleep(200 + 1500 * random());
       if (Date.now() - bouncedAt > 12_000 && random() < 0.5) {
         const how = random() < 0.5 ? 'hard' : 'clean';
         await broker.restart(how);
         bouncedAt = Date.now();
         result.bounces++;
         log(`${name}: broker bounced (${how})`);
-      } else {
-        processes[Math.floor(random() * processes.length)]!.kill();
+      } else if (processes[Math.floor(random() * processes.length)]!.kill()) {
         result.kills++;
       }
     }
