@@ -114,11 +114,13 @@ export function createMembership(
       fail(error);
     }
   });
-  for (const event of [consumer.events.HEARTBEAT, consumer.events.FETCH]) {
-    consumer.on(event, () => {
-      heardAt = Date.now();
-    });
-  }
+  consumer.on(consumer.events.FETCH, () => {
+    heardAt = Date.now();
+  });
+  consumer.on(consumer.events.HEARTBEAT, () => {
+    heardAt = Date.now();
+    tell();
+  });
   consumer.on(consumer.events.CRASH, ({ payload }) => fail(payload.error));
   // Batches that hold nothing to take (transaction markers, aborted records) move the position, too.
   consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload }) => {
@@ -201,9 +203,21 @@ export function createMembership(
       try {
         await consumer.commitOffsets(offsets);
       } catch {
-        return; // advisory: the next one says more
+        // A rebalance, say: it is told later, unless the next one says more.
+        for (const o of offsets) {
+          const key = `${o.topic}/${o.partition}`;
+          if (!pending.has(key)) pending.set(key, o);
+        }
+        return;
       }
     }
+  }
+
+  function tell(): void {
+    if (pending.size === 0) return;
+    committing ??= flushCommits().finally(() => {
+      committing = undefined;
+    });
   }
 
   return {
@@ -215,9 +229,7 @@ export function createMembership(
     commit(offsets) {
       for (const { topic, partition, next } of offsets)
         pending.set(`${topic}/${partition}`, { topic, partition, offset: String(next), metadata: me.state });
-      committing ??= flushCommits().finally(() => {
-        committing = undefined;
-      });
+      tell();
       if (!paused) return;
       paused = false;
       consumer.resume(topicPartitions());
