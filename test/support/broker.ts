@@ -133,7 +133,12 @@ export async function startBroker(options: BrokerOptions = {}): Promise<Broker> 
     scram: options.scram ?? [],
     heapMiB: options.heapMiB ?? 384,
   };
-  const server = docker ? await dockerServer(settings, [external, open]) : await javaServer(settings);
+  const server = await (docker ? dockerServer(settings, [external, open]) : javaServer(settings)).catch(
+    error => {
+      rmSync(directory, { recursive: true, force: true });
+      throw error;
+    },
+  );
   const openAddress = [`127.0.0.1:${open}`];
   const up = async () => {
     await server.start();
