@@ -12,12 +12,17 @@ export interface Slot {
   moved: boolean;
 }
 
-/** Records that have come and wait to be read: at most one batch. The broker is held up while there is no room. */
+/**
+ * Records that have come and wait to be read: at most one batch. Half a batch is enough to be read, so that the rest
+ * comes in while it is stored. The broker is held up while there is no room.
+ */
 export class Intake {
   readonly slots = new Map<string, Slot>();
   #records = 0;
   #bytes = 0;
   #since = 0;
+  /** Whether a batch has reached the end that was looked up. */
+  #ended = false;
   #changed: (() => void)[] = [];
 
   constructor(
@@ -36,6 +41,7 @@ export class Intake {
     }
     this.#records = 0;
     this.#bytes = 0;
+    this.#ended = false;
     this.#since = owned.every(o => o.known) ? 0 : Date.now();
   }
 
@@ -54,10 +60,16 @@ export class Intake {
     this.changed();
   }
 
-  /** Milliseconds until there is a batch to read: 0 when it is full or has waited, `undefined` when nothing waits. */
+  /**
+   * Milliseconds until there is a batch to read: 0 when there is enough, when it has waited, and when it ends where
+   * the partitions ended when they were looked up; `undefined` when nothing waits.
+   */
   get dueMs(): number | undefined {
     if (!this.#since) return undefined;
-    return this.room === 0 ? 0 : Math.max(0, this.#since + this.limits.waitMs - Date.now());
+    const { records, bytes, waitMs } = this.limits;
+    const enough = 2 * this.#records >= records || 2 * this.#bytes >= bytes;
+    if (enough || (!this.#ended && this.caughtUp)) return 0;
+    return Math.max(0, this.#since + waitMs - Date.now());
   }
 
   /** Hands over what waits. */
@@ -76,6 +88,7 @@ export class Intake {
     this.#records = 0;
     this.#bytes = 0;
     this.#since = 0;
+    this.#ended ||= this.caughtUp;
     this.changed();
     return batches;
   }
