@@ -6,11 +6,12 @@ import { duckdbSignalOptions } from './duckdb/signals.js';
 import { duckdbSinkOptions } from './duckdb/sink-options.js';
 import { duckdbSourceOptions } from './duckdb/source.js';
 import { filesOptions } from './files/options.js';
+import { kafkaSourceOptions } from './kafka/options.js';
 import { lmdbOptions } from './lmdb/options.js';
 import { type RedisOptions, redisOptions } from './redis/options.js';
 
 /** Options of every source, told apart by `type`. */
-export const sourceOptions = z.discriminatedUnion('type', [duckdbSourceOptions]);
+export const sourceOptions = z.discriminatedUnion('type', [duckdbSourceOptions, kafkaSourceOptions]);
 /** Options of every sink, told apart by `type`. */
 export const sinkOptions = z.discriminatedUnion('type', [
   redisOptions,
@@ -26,6 +27,8 @@ export async function createSource(
   options: z.output<typeof sourceOptions>,
   baseDirectory: string,
 ): Promise<Source> {
+  if (options.type === 'kafka')
+    return (await import('./kafka/source.js')).createKafkaSource(options, baseDirectory);
   const { createDuckdbSource } = await import('./duckdb/source.js');
   return createDuckdbSource(options, baseDirectory);
 }

@@ -4,16 +4,18 @@ import { pino } from 'pino';
 import { StageError, toStageError } from '../src/errors.js';
 import { type Command, type Outcome, type Values, wholeNumber } from './command.js';
 import { evaluate } from './commands/evaluate.js';
+import { fit } from './commands/fit.js';
 import { models } from './commands/models.js';
 import { publish, rollback } from './commands/publish.js';
 import { recommend, similar, status } from './commands/reads.js';
 import { run } from './commands/run.js';
 import { init, validate } from './commands/setup.js';
-import { compact, fit, fold, forget, ingest, verify } from './commands/steps.js';
+import { compact, fold, forget, ingest, verify } from './commands/steps.js';
 import { tune } from './commands/tune.js';
 import { type LoadedConfig, loadConfig } from './config.js';
 import { openPipeline, type Pipeline } from './open.js';
 import { createProgress } from './progress.js';
+import { whenFree } from './standby.js';
 
 const commands: Readonly<Record<string, Command>> = {
   run,
@@ -121,7 +123,10 @@ async function main(argv: readonly string[]): Promise<number> {
       log,
       progress: progress.show,
       config,
-      pipeline: async () => (pipeline ??= await openPipeline(config(), log)),
+      pipeline: async patient => {
+        const open = () => openPipeline(config(), log);
+        return (pipeline ??= await (patient ? whenFree(log, stop.signal, open) : open()));
+      },
       signal: stop.signal,
     });
     progress.clear();

@@ -5,7 +5,7 @@ import type { LoadedConfig } from './config.js';
 import type { Pipeline } from './open.js';
 
 /** Values of the options of a command line. */
-export type Values = Readonly<Record<string, string | boolean | undefined>>;
+export type Values = Readonly<Record<string, string | boolean | (string | boolean)[] | undefined>>;
 
 /** What a command works with. */
 export interface CommandContext {
@@ -16,8 +16,8 @@ export interface CommandContext {
   readonly progress: (text: string) => void;
   /** Reads the file named by `-c`. */
   config(): LoadedConfig;
-  /** Opens the pipeline named by `-c`; it is closed when the command ends. */
-  pipeline(): Promise<Pipeline>;
+  /** Opens the pipeline named by `-c`; it is closed when the command ends. `patient` waits while another process has it. */
+  pipeline(patient?: boolean): Promise<Pipeline>;
   /** Aborts on SIGINT and SIGTERM. */
   readonly signal: AbortSignal;
 }
@@ -47,7 +47,7 @@ export interface Command {
 export const count = (n: number): string => n.toLocaleString('en-US');
 
 /** A flag's value as a whole number ≥ 1. */
-export function wholeNumber(flag: string, value: string | boolean): number {
+export function wholeNumber(flag: string, value: NonNullable<Values[string]>): number {
   const n = Number(value);
   if (Number.isInteger(n) && n >= 1) return n;
   throw new StageError('USAGE', `--${flag}: expected a whole number ≥ 1, found ${JSON.stringify(value)}`);

@@ -116,15 +116,20 @@ export async function serve(pipeline: Pipeline, log: Logger, signal: AbortSignal
   async function follow(source: Source): Promise<void> {
     let [dead, read] = [0, 0];
     const takeIn = (): Promise<void> =>
-      pipeline.drain(source, stop, async batch => {
-        looked.add(source);
-        dead += batch.deadLetters;
-        read += batch.read;
-        pipeline.assertTolerance(dead, read);
-        log.debug({ source: source.name, ...batch }, 'batch ingested');
-        const enough = schedule.fresh.follow ? 1 : schedule.fold.events;
-        if ((await store.pending()) >= enough) void fold(`events:${Date.now()}`);
-      });
+      pipeline.drain(
+        source,
+        stop,
+        async batch => {
+          looked.add(source);
+          dead += batch.deadLetters;
+          read += batch.read;
+          pipeline.assertTolerance(dead, read);
+          log.debug({ source: source.name, ...batch }, 'batch ingested');
+          const enough = schedule.fresh.follow ? 1 : schedule.fold.events;
+          if ((await store.pending()) >= enough) void fold(`events:${Date.now()}`);
+        },
+        () => looked.add(source),
+      );
     const trying = { what: `source ${source.name}`, firstPauseMs: schedule.pollMs, signal: stop, log };
     await keepGoing(schedule.pollMs, trying, () => takeIn().finally(() => looked.add(source)));
   }

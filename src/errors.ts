@@ -22,6 +22,16 @@ const table = {
     retryable: true,
     remedy: 'check the path, the permissions and the query of the source',
   },
+  RECORDS_LOST: {
+    exit: 1,
+    retryable: false,
+    remedy: 'restore the records, or set `onLostRecords: reset` to record the gap and go on behind it',
+  },
+  GROUP_TAKEN: {
+    exit: 2,
+    retryable: false,
+    remedy: 'give each state a consumer group of its own; `adoptGroup: true` takes a group over on purpose',
+  },
   SINK_FAILED: {
     exit: 1,
     retryable: true,

@@ -1,4 +1,4 @@
-import type { DeadLetter, EventColumns, RecordBatch } from './connector.js';
+import type { DeadLetter, EventColumns, RecordBatch, Rejection } from './connector.js';
 
 /** Longest user, item or event id, in UTF-8 bytes. */
 export const maxIdBytes = 1024;
@@ -11,12 +11,6 @@ const maxRawLength = 64 * 1024;
 export const operations = ['add', 'remove', 'set'] as const;
 /** What an event does to its (user, item) pair. */
 export type Operation = (typeof operations)[number];
-
-/** Why a record is no event: a code for machines and a sentence for people. */
-interface Rejection {
-  readonly code: string;
-  readonly reason: string;
-}
 
 const isRejection = (x: unknown): x is Rejection => typeof x === 'object' && x !== null && 'code' in x;
 const absent = (x: unknown): x is null | undefined => x === null || x === undefined;
@@ -39,6 +33,9 @@ function numeric(x: unknown): number | undefined {
   return typeof x === 'number' ? x : undefined;
 }
 
+/** What text that is not well-formed has: NUL, the replacement character, or (perhaps one of a pair) a surrogate. */
+const suspicious = /[\0\ufffd\ud800-\udfff]/;
+
 function identifier(x: unknown, field: string): string | Rejection {
   if (typeof x === 'number' ? Number.isSafeInteger(x) : typeof x === 'bigint') return String(x);
   if (absent(x) || x === '') return { code: `${field}-missing`, reason: `${field} is missing` };
@@ -55,7 +52,7 @@ function identifier(x: unknown, field: string): string | Rejection {
       reason: `${field}: expected at most ${maxIdBytes} bytes, found ${found}`,
     };
   }
-  if (x.includes('\0') || x.includes('\ufffd') || !x.isWellFormed()) {
+  if (suspicious.test(x) && (x.includes('\0') || x.includes('\ufffd') || !x.isWellFormed())) {
     return { code: `${field}-malformed`, reason: `${field}: not well-formed text, found ${describe(x)}` };
   }
   return x;
@@ -142,19 +139,28 @@ export function decodeEvents(
     const o = operation(batch.op?.[k]);
     const t = eventTime(batch.ts?.[k]);
     const eventId = absent(batch.id?.[k]) ? null : identifier(batch.id[k], 'id');
-    const bad = [u, i, w, o, t, eventId].find(isRejection);
-    if (bad) {
+    const known = batch.rejected?.get(k);
+    if (
+      known ||
+      typeof u !== 'string' ||
+      typeof i !== 'string' ||
+      typeof w !== 'number' ||
+      typeof o !== 'number' ||
+      typeof t !== 'number' ||
+      isRejection(eventId)
+    ) {
+      const { code, reason } = known ?? [u, i, w, o, t, eventId].find(isRejection)!;
       const raw = batch.raw(k).slice(0, maxRawLength);
       const user = typeof u === 'string' ? u : undefined;
-      dead.push({ partition: batch.partition, sequence: batch.sequence[k]!, ...bad, user, raw });
+      dead.push({ partition: batch.partition, sequence: batch.sequence[k]!, code, reason, user, raw });
       continue;
     }
-    users.push(u as string);
-    items.push(i as string);
-    id.push(eventId as string | null);
-    weight[length] = w as number;
-    op[length] = o as number;
-    ts[length] = t as number;
+    users.push(u);
+    items.push(i);
+    id.push(eventId);
+    weight[length] = w;
+    op[length] = o;
+    ts[length] = t;
     sequence[length++] = batch.sequence[k]!;
   }
   return { events: { length, user: users, item: items, weight, op, ts, id, sequence }, dead };

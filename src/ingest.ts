@@ -18,36 +18,49 @@ export interface BatchSummary extends IngestSummary {
 
 /** Moves records from the sources into the inbox. */
 export function createIngest({ store, scale, sources, options, log }: PipelineParts) {
-  /** Takes one batch into the inbox: decode, append with the position, acknowledge. */
+  /** Takes one read into the inbox: decode, append with the positions, acknowledge. */
   async function takeIn(source: Source, read: Read): Promise<BatchSummary> {
     failpoint('ingest:read');
-    const { events, dead } = decodeEvents(read.records, scale);
-    const fresh = await store.append(source.name, events, dead, read.position);
+    const decoded = read.batches.map(({ records, position }) => ({
+      ...decodeEvents(records, scale),
+      position,
+    }));
+    const dead = decoded.flatMap(d => d.dead);
+    if (dead.length > 0) await source.reject?.(dead);
+    const fresh = await store.append(source.name, decoded);
     await read.ack();
     failpoint('ingest:acknowledged');
     if (dead.length > 0) {
       const { code, reason } = dead[0]!;
       log.warn({ source: source.name, count: dead.length, code, reason }, 'records became dead letters');
     }
-    return { events: fresh, deadLetters: dead.length, read: read.records.length };
+    const records = read.batches.reduce((sum, batch) => sum + batch.records.length, 0);
+    return { events: fresh, deadLetters: dead.length, read: records };
   }
 
   /**
    * Takes in what `source` has now, behind the stored positions, until there is no more or `signal` aborts; `heard`
-   * hears of each batch and may throw. Where the source allows it, the next batch is read while one is stored.
+   * hears of each batch and may throw. With `idle`, a source that `waits` is kept open when there is no more: `idle`
+   * is called instead. Where the source allows it, the next batch is read while one is stored.
    */
   async function drain(
     source: Source,
     signal: AbortSignal | undefined,
     heard: (batch: BatchSummary) => void | Promise<void>,
+    idle?: () => void,
   ): Promise<void> {
-    await source.connect(await store.positions(source.name));
     let ahead: Promise<Read | undefined> | undefined;
     try {
+      await source.connect(await store.positions(source.name), store.id);
       while (!signal?.aborted) {
         const read = await (ahead ?? source.read(signal));
+        ahead = undefined;
         for (const warning of source.warnings?.() ?? []) log.warn({ source: source.name }, warning);
-        if (!read) return;
+        if (!read) {
+          if (!idle || !source.waits) return;
+          idle();
+          continue;
+        }
         ahead = source.readsAhead ? source.read(signal) : undefined;
         ahead?.catch(() => undefined); // thrown where it is awaited
         await heard(await takeIn(source, read));

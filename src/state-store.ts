@@ -108,22 +108,26 @@ export interface Ledger {
   markReported(source: string, id: string): Promise<void>;
 }
 
+/** What became of the records of one partition, and where they end. */
+export interface DecodedBatch {
+  readonly events: EventColumns;
+  readonly dead: readonly DeadLetter[];
+  readonly position: Position;
+}
+
 /**
  * Everything durable except segment and model files. Each method is one transaction: after a crash at any
  * moment it has happened whole or not at all.
  */
 export interface StateStore extends Ledger {
+  /** Tells this state from every other one; the same for as long as it lives. */
+  readonly id: string;
   positions(source: string): Promise<readonly Position[]>;
   /**
-   * Appends events and dead letters and moves the position. Records at or behind the stored position of
-   * their partition are dropped, so a replay changes nothing. Returns how many events were new.
+   * Appends events and dead letters and moves the positions, all in one transaction. Records at or behind the
+   * stored position of their partition are dropped, so a replay changes nothing. Returns how many events were new.
    */
-  append(
-    source: string,
-    events: EventColumns,
-    dead: readonly DeadLetter[],
-    position: Position,
-  ): Promise<number>;
+  append(source: string, batches: readonly DecodedBatch[]): Promise<number>;
   /** Folds up to `limit` inbox events into the interactions; `build` makes the segment of the change. */
   fold(limit: number, build: BuildSegment): Promise<FoldSummary>;
   /** Erases a user: history, inbox and dead letters; `build` makes the segment of the change. */
@@ -149,8 +153,6 @@ export interface StateStore extends Ledger {
   erasedUsers(): Promise<readonly string[]>;
   /** Forgets the keys of erased users that were kept until their lists, up to the change `change`, were deleted. */
   dropErased(change: number): Promise<void>;
-  /** A name of this state that no other has. */
-  stateId(): Promise<string>;
   /** The history of one user by key, or `undefined`. */
   history(user: string): Promise<Rows | undefined>;
   /** Keys of the first `n` items by id; all without `n`. */

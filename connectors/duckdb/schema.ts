@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { DuckDBConnection } from '@duckdb/node-api';
 import { z } from 'zod';
 import { StageError } from '../../src/errors.js';
@@ -63,8 +64,11 @@ function matrixView({ interactions, weightScale, maxWeight }: Semantics): string
     GROUP BY "user", item HAVING sum(value) > 0`;
 }
 
-/** Creates the tables of a new state, or checks that an existing one was made with the same semantics. */
-export async function ensureSchema(connection: DuckDBConnection, semantics: Semantics): Promise<void> {
+/**
+ * Creates the tables of a new state, or checks that an existing one was made with the same semantics. Returns the
+ * id of the state.
+ */
+export async function ensureSchema(connection: DuckDBConnection, semantics: Semantics): Promise<string> {
   await connection.run(tables);
   await connection.run(`CREATE OR REPLACE VIEW matrix AS ${matrixView(semantics)}`);
   const wanted = { format: '1', ...semantics };
@@ -82,7 +86,7 @@ export async function ensureSchema(connection: DuckDBConnection, semantics: Sema
       );
     }
   }
-  await connection.run(
-    `INSERT INTO settings SELECT 'state', uuid() WHERE NOT EXISTS (FROM settings WHERE key = 'state')`,
-  );
+  const id = stored.get('id') ?? randomUUID();
+  if (!stored.has('id')) await connection.run("INSERT INTO settings VALUES ('id', ?)", [id]);
+  return id;
 }

@@ -278,7 +278,7 @@ export function createDuckdbSource(options: DuckdbSourceOptions, baseDirectory =
         raw: k => original(columns, row(k), column, cursors[k]),
       };
       const position = { partition: 'rows', sequence, token: token && JSON.stringify(token) };
-      return { records, position, ack: async () => undefined };
+      return { batches: [{ records, position }], ack: async () => undefined };
     },
 
     warnings() {

@@ -1,10 +1,12 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import type { DuckDBConnection } from '@duckdb/node-api';
 import type { StateStore } from '../../src/connector.js';
 import { StageError } from '../../src/errors.js';
 import type { TunedOptions } from '../../src/evaluate/tune.js';
 import { failpoint } from '../../src/failpoint.js';
 import type { GramianMode } from '../../src/gramian/plan.js';
+import type { SegmentFile } from '../../src/gramian/segment.js';
 import {
   all,
   type DatabaseOptions,
@@ -24,6 +26,18 @@ import { ensureSchema, type Semantics } from './schema.js';
 const erased = 'changes ANTI JOIN users USING (key) WHERE key IS NOT NULL';
 const allRows = 'SELECT "user", item, value FROM matrix ORDER BY "user", item';
 
+/** The segments of a state, oldest first. */
+export async function readSegments(connection: DuckDBConnection): Promise<SegmentFile[]> {
+  const rows = await all(connection, 'SELECT id, file, n, nnz, bytes FROM segments ORDER BY ordinal');
+  return rows.map(r => ({
+    id: String(r.id),
+    file: String(r.file),
+    n: Number(r.n),
+    nnz: Number(r.nnz),
+    bytes: Number(r.bytes),
+  }));
+}
+
 /**
  * Opens, or makes, the state in `directory/state.duckdb`. One process at a time: `STATE_LOCKED` otherwise.
  * Ingest, fold and queries have connections of their own, so that a long fold does not hold up ingest.
@@ -40,8 +54,11 @@ export async function openState(
   });
   const connect = async () => new SerialConnection(await database.connect());
   const [ingest, folds, queries] = await Promise.all([connect(), connect(), connect()]);
+  let id: string;
   try {
-    await ensureSchema(queries.connection, semantics);
+    // What passes through the inbox is soon deleted: most of it never needs to be written out of the log.
+    await queries.connection.run("SET wal_autocheckpoint = '128MB'");
+    id = await ensureSchema(queries.connection, semantics);
     await markInterrupted(queries.connection);
   } catch (error) {
     for (const c of [ingest, folds, queries]) await c.close();
@@ -65,10 +82,10 @@ export async function openState(
     );
 
   return {
+    id,
     ...openLedger(queries),
     positions: source => ingest.use(() => inbox.positions(source)),
-    append: (source, events, dead, position) =>
-      ingest.use(() => inbox.append(source, events, dead, position)),
+    append: (source, batches) => ingest.use(() => inbox.append(source, batches)),
     fold: (limit, build) => folds.use(c => foldInbox(c, semantics, limit, build)),
     forget: (user, build) => ingest.use(() => folds.use(c => forgetUser(c, user, build))),
 
@@ -106,8 +123,6 @@ export async function openState(
         await c.run(`INSERT INTO changes SELECT max(change), NULL FROM changes`);
         await c.run(`DELETE FROM changes WHERE key IN (SELECT key FROM ${erased} AND change <= ${change})`);
       }),
-    stateId: () =>
-      queries.use(async c => String(await scalar(c, "SELECT value FROM settings WHERE key = 'state'"))),
 
     history: user =>
       queries.use(async c => {
@@ -125,17 +140,7 @@ export async function openState(
         return reader.getColumnsJS()[0] as string[];
       }),
 
-    segments: () =>
-      folds.use(async c => {
-        const rows = await all(c, 'SELECT id, file, n, nnz, bytes FROM segments ORDER BY ordinal');
-        return rows.map(r => ({
-          id: String(r.id),
-          file: String(r.file),
-          n: Number(r.n),
-          nnz: Number(r.nnz),
-          bytes: Number(r.bytes),
-        }));
-      }),
+    segments: () => folds.use(readSegments),
 
     replaceSegments: (old, segment) =>
       folds.use(async c => {

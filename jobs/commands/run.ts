@@ -2,12 +2,17 @@ import type { Command } from '../command.js';
 import { serve } from '../service.js';
 
 export const run: Command = {
-  summary: 'keep the whole stage going: ingest, fold, refit and publish, until SIGTERM',
+  summary:
+    'keep the whole stage going: ingest, fold, refit and publish, until SIGTERM; stands by while another has the state',
   usage: '-c pipeline.yaml [--memory SIZE] [--threads N]',
   options: { memory: { type: 'string' }, threads: { type: 'string' } },
   help: { memory: 'in place of the configured memory', threads: 'in place of the configured threads' },
   async run({ pipeline, log, signal }) {
-    const p = await pipeline();
+    const stopped = { json: { stopped: true }, text: '' };
+    const p = await pipeline(true).catch(error => {
+      if (!signal.aborted) throw error;
+    });
+    if (!p) return stopped;
     log.info(
       {
         state: p.parts.directory,
@@ -18,6 +23,6 @@ export const run: Command = {
     );
     await serve(p, log, signal);
     log.info({}, 'stopped');
-    return { json: { stopped: true }, text: '' };
+    return stopped;
   },
 };

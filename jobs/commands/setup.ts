@@ -72,9 +72,10 @@ export const validate: Command = {
         await source.connect([]);
         try {
           const read = await source.read();
-          const dead = read ? decodeEvents(read.records, settings.semantics.weightScale).dead : [];
+          const records = read?.batches.map(b => b.records) ?? [];
+          const dead = records.flatMap(r => decodeEvents(r, settings.semantics.weightScale).dead);
           samples[source.name] = {
-            records: read?.records.length ?? 0,
+            records: records.reduce((sum, r) => sum + r.length, 0),
             deadLetters: dead.length,
             reason: dead[0]?.reason,
           };

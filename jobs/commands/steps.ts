@@ -1,6 +1,5 @@
 import { type Command, count } from '../command.js';
-import { foldStep, freshStep, refitStep } from '../steps.js';
-import { fitFlags, fitHelp, optionsOfFit } from './fit-flags.js';
+import { foldStep, freshStep } from '../steps.js';
 
 export const ingest: Command = {
   summary: 'take in everything the sources have now',
@@ -23,29 +22,6 @@ export const fold: Command = {
     const counts = await p.parts.store.counts();
     const text = `${count(events)} events folded; ${count(counts.users)} users, ${count(counts.items)} items, ${count(counts.interactions)} interactions`;
     return { json: { events, ...counts }, text };
-  },
-};
-
-export const fit: Command = {
-  summary: 'fit a model on the folded state',
-  usage: '-c pipeline.yaml [--l2 N] [--density N] …',
-  options: { ...fitFlags, memory: { type: 'string' }, threads: { type: 'string' } },
-  help: {
-    memory: 'in place of the configured memory',
-    threads: 'in place of the configured threads',
-    ...fitHelp,
-  },
-  async run({ pipeline, values, progress, signal }) {
-    const p = await pipeline();
-    const settings = {
-      trigger: 'cli',
-      signal,
-      progress: (stage: string, part: number) => progress(`fit: ${stage} ${Math.floor(part * 100)}%`),
-    };
-    const version = await refitStep(p, settings, optionsOfFit(values));
-    const manifest = await p.manifestOf(version);
-    const text = `model ${version}: ${count(manifest.parameters)} parameters from ${count(manifest.interactions)} interactions\n${p.weightsPath(version)}`;
-    return { json: manifest, text };
   },
 };
 

@@ -1,7 +1,5 @@
-import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { runOnce } from '../compute.js';
 import type { RankedList } from '../connector.js';
 import { StageError } from '../errors.js';
 import { evaluate as evaluateModel } from '../evaluate/evaluate.js';
@@ -14,10 +12,10 @@ import type { GramianMode } from '../gramian/plan.js';
 import { planFit } from '../memory.js';
 import type { FitOptions } from '../options.js';
 import type { PipelineParts, Progress } from '../parts.js';
+import { makeModel } from './make.js';
 import type { Model } from './model.js';
-import { syncDirectory } from './safetensors-header.js';
 import { createScorer, type Scorer } from './score.js';
-import { fileChecksum, type Manifest, newVersion, readManifest } from './version.js';
+import { type Manifest, readManifest } from './version.js';
 import { loadModel } from './weights-file.js';
 
 /** Makes and reads the models of a state. */
@@ -65,51 +63,18 @@ export function createModelLibrary(
     const keys = await store.itemKeys();
     const input = await gramian.input(keys.length, fitOptions.userWeighting);
     const parent = (await store.models()).at(-1)?.version;
-    const temporary = join(modelsDirectory, `.fit-${process.pid}-${Date.now()}`);
-    mkdirSync(temporary);
-    try {
-      const path = join(temporary, 'weights.safetensors');
-      const { report, parameters } = await runOnce(
-        'fit',
-        { gramian: input, options: fitOptions, path, threads, memoryBytes },
-        settings,
-      );
-      const metrics = await settings.measure?.();
-      const { checksum, bytes } = fileChecksum(path);
-      const createdAt = new Date();
-      const manifest: Manifest = {
-        format: 'sansa-stream/model@1',
-        version: newVersion(createdAt, checksum),
-        createdAt: createdAt.toISOString(),
-        parent,
-        solver: fitOptions.solver,
-        options: fitOptions,
-        items: { count: keys.length, checksum: createHash('sha256').update(keys.join('\n')).digest('hex') },
-        events: await store.folded(),
-        users: counts.users,
-        interactions: counts.interactions,
-        parameters,
-        weightsChecksum: checksum,
-        weightsBytes: bytes,
-        gramian: input.mode,
-        fit: report,
-        metrics,
-      };
-      writeFileSync(join(temporary, 'items.json'), JSON.stringify(keys), { flush: true });
-      writeFileSync(join(temporary, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`, {
-        flush: true,
-      });
-      syncDirectory(temporary);
-      renameSync(temporary, join(modelsDirectory, manifest.version));
-      syncDirectory(modelsDirectory);
-      failpoint('refit:model-written');
-      const detail = `${parameters} parameters from ${counts.interactions} interactions`;
-      await store.endRun(run, { status: 'done', detail, version: manifest.version }, manifest);
-      return manifest;
-    } catch (error) {
-      rmSync(temporary, { recursive: true, force: true });
-      throw error;
-    }
+    const about = {
+      parent,
+      events: await store.folded(),
+      users: counts.users,
+      interactions: counts.interactions,
+    };
+    const made = { gramian: input, keys, options: fitOptions, threads, memoryBytes, ...about };
+    const manifest = await makeModel(modelsDirectory, made, settings);
+    failpoint('refit:model-written');
+    const detail = `${manifest.parameters} parameters from ${counts.interactions} interactions`;
+    await store.endRun(run, { status: 'done', detail, version: manifest.version }, manifest);
+    return manifest;
   }
 
   /** The manifest of `version`, of the newest model without one. `MODEL_UNKNOWN` if there is none. */

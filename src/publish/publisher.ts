@@ -35,8 +35,7 @@ export function createPublisher(
     if (sinks.length === 0)
       throw new StageError('CONFIG_INVALID', 'sinks: expected at least one sink to publish to, found none');
     try {
-      const owner = await store.stateId();
-      await Promise.all(sinks.map(sink => sink.connect(owner)));
+      await Promise.all(sinks.map(sink => sink.connect(store.id)));
       return await body(sinks);
     } finally {
       await Promise.all(sinks.map(sink => sink.close().catch(() => undefined)));

@@ -6,6 +6,7 @@ import { type BenchOptions, environment, root, writeResult } from './environment
 import { benchFit } from './fit.js';
 import { benchFsai } from './fsai.js';
 import { benchIngest } from './ingest.js';
+import { benchKafka } from './kafka.js';
 import { benchKernels } from './kernels.js';
 import { benchMemory } from './memory.js';
 import { benchPublish } from './publish.js';
@@ -19,6 +20,7 @@ const benches: Readonly<Record<string, (options: BenchOptions) => Promise<object
   defaults: benchDefaults,
   scale: benchScale,
   ingest: benchIngest,
+  kafka: benchKafka,
   memory: benchMemory,
   publish: benchPublish,
 };

@@ -1,4 +1,6 @@
 import { parseArgs } from 'node:util';
+import { kafkaChaos } from '../bench/kafka-chaos.js';
+import { seeded } from '../support/random.js';
 import { chaosPublish } from './publish.js';
 
 /** What a trial is told on its command line. */
@@ -8,26 +10,51 @@ export interface ChaosOptions {
   readonly log: (line: string) => void;
 }
 
-const trials: Readonly<
-  Record<string, (options: ChaosOptions) => Promise<{ readonly failures: readonly string[] }>>
-> = {
-  publish: chaosPublish,
-};
-
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { json: { type: 'boolean' }, rounds: { type: 'string' }, seed: { type: 'string' } },
+  options: {
+    json: { type: 'boolean' },
+    rounds: { type: 'string' },
+    seed: { type: 'string' },
+    events: { type: 'string' },
+    seconds: { type: 'string' },
+    kills: { type: 'string' },
+  },
 });
+
+/** Each trial with whether it went well. */
+const trials: Readonly<Record<string, () => Promise<{ readonly result: object; readonly ok: boolean }>>> = {
+  async kafka() {
+    const result = await kafkaChaos({
+      rounds: Number(values.rounds ?? 1),
+      events: Number(values.events ?? 1_000_000),
+      seconds: Number(values.seconds ?? 180),
+      kills: Number(values.kills ?? 20),
+      random: seeded(Number(values.seed ?? 1)),
+      log,
+    });
+    const { lost, duplicated, verifyDiffering, gramianDiffering } = result;
+    return { result, ok: lost + duplicated + verifyDiffering + gramianDiffering === 0 };
+  },
+  async publish() {
+    const rounds = Number(values.rounds ?? 50);
+    const result = await chaosPublish({ rounds, seed: Number(values.seed ?? 1), log });
+    return { result, ok: result.failures.length === 0 };
+  },
+};
+
+function log(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
 const trial = trials[positionals[0] ?? ''];
 if (!trial) {
-  const names = Object.keys(trials).join('|');
-  process.stderr.write(`usage: npm run -s chaos -- ${names} [--rounds N] [--seed N] [--json]\n`);
+  log(
+    'usage: npm run -s chaos -- kafka [--rounds N] [--events N] [--seconds N] [--kills N] [--seed N] [--json]',
+  );
+  log('       npm run -s chaos -- publish [--rounds N] [--seed N] [--json]');
   process.exit(2);
 }
-const result = await trial({
-  rounds: Number(values.rounds ?? 50),
-  seed: Number(values.seed ?? 1),
-  log: line => process.stderr.write(`${line}\n`),
-});
+const { result, ok } = await trial();
 process.stdout.write(`${JSON.stringify(result, null, values.json ? undefined : 2)}\n`);
-process.exitCode = result.failures.length > 0 ? 1 : 0;
+process.exitCode = ok ? 0 : 1;

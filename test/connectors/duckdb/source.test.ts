@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
 import { createDuckdbSource, duckdbSourceOptions } from '#connectors/duckdb/source.js';
-import type { Position, Source } from '#src/connector.js';
+import type { PartitionBatch, Position, Source } from '#src/connector.js';
 import { decodeEvents } from '#src/events.js';
 import { temporaryDirectory } from '../../support/directory.js';
 import { runSql } from '../../support/duckdb.js';
@@ -33,10 +33,10 @@ async function drain(source: Source, from: readonly Position[] = [], most = Numb
       const read = await source.read();
       warnings.push(...(source.warnings?.() ?? []));
       if (!read) break;
-      const { records } = read;
+      const [{ records, position }] = read.batches as [PartitionBatch];
       for (let k = 0; k < records.length; k++) rows.push(`${records.user[k]}:${records.item[k]}`);
       sequences.push(...Array.from(records.sequence));
-      positions.push(read.position);
+      positions.push(position);
       await read.ack();
     }
   } finally {
@@ -51,7 +51,7 @@ async function columns(options: Options, directory?: string) {
   await source.connect([]);
   const read = await source.read();
   await source.close();
-  return read!.records;
+  return read!.batches[0]!.records;
 }
 
 const unreadable = (message: RegExp) => ({

@@ -1,0 +1,75 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { StageError } from '../../src/errors.js';
+import type { SegmentFile } from '../../src/gramian/segment.js';
+import { all, openDatabase, releaseResults, scalar } from './database.js';
+import { readSegments } from './state.js';
+
+/** What a fit over several states takes from one of them. The state is not changed, and stays locked until `close`. */
+export interface Shard {
+  readonly directory: string;
+  /** Fixed-point scale and semantics, which all shards must share. */
+  readonly scale: number;
+  readonly interactions: string;
+  /** η of the user weights in the segments. */
+  readonly userWeighting: number;
+  readonly itemKeys: readonly string[];
+  readonly segments: readonly SegmentFile[];
+  /** Users with a nonzero row, their nonzeros, events folded, and events that wait for a fold. */
+  readonly counts: {
+    readonly users: number;
+    readonly interactions: number;
+    readonly events: number;
+    readonly waiting: number;
+  };
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a state for a fit over several.
+ *
+ * @throws StageError `STATE_LOCKED` while a process has it, `STATE_MISMATCH` when its Gramian is not stored,
+ *   `STATE_EMPTY` when there is no state.
+ */
+export async function openShard(directory: string): Promise<Shard> {
+  const path = join(directory, 'state.duckdb');
+  if (!existsSync(path)) throw new StageError('STATE_EMPTY', `${directory}: expected a state, found none`);
+  const database = await openDatabase(path, { tempDirectory: join(directory, 'tmp') });
+  const connection = await database.connect();
+  const close = async () => {
+    connection.closeSync();
+    database.closeSync();
+    await releaseResults();
+  };
+  try {
+    const rows = await all(connection, 'SELECT key, value FROM settings');
+    const settings = new Map(rows.map(r => [String(r.key), String(r.value)]));
+    const mode = settings.get('gramian') ?? 'none';
+    if (mode !== 'stored') {
+      throw new StageError(
+        'STATE_MISMATCH',
+        `${directory}: expected a stored Gramian, found ${mode}: set gramian.mode to stored and fold`,
+      );
+    }
+    const keys = await all(connection, 'SELECT key FROM items ORDER BY id');
+    const number = async (sql: string) => Number(await scalar(connection, sql));
+    return {
+      directory,
+      scale: Number(settings.get('weightScale')),
+      interactions: `${settings.get('interactions')}${settings.get('maxWeight') ? ` up to ${settings.get('maxWeight')}` : ''}`,
+      userWeighting: Number(settings.get('userWeighting') ?? 0),
+      itemKeys: keys.map(k => String(k.key)),
+      segments: await readSegments(connection),
+      counts: {
+        users: await number('SELECT count(DISTINCT "user") FROM matrix'),
+        interactions: await number('SELECT count(*) FROM matrix'),
+        events: await number('SELECT coalesce(max(events), 0) FROM folded'),
+        waiting: await number('SELECT count(*) FROM inbox'),
+      },
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}

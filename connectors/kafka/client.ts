@@ -1,0 +1,130 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ConnectionOptions as TlsOptions } from 'node:tls';
+import { Kafka, type KafkaConfig, logLevel, type SASLOptions } from 'kafkajs';
+import { type ErrorCode, StageError } from '../../src/errors.js';
+import { registerCodecs } from './codecs.js';
+import type { ConnectionOptions } from './options.js';
+
+/** kafkajs is imported by this folder only; what it says is turned into our errors and never logged by itself. */
+export type { Admin, Consumer, Kafka, KafkaMessage, Producer } from 'kafkajs';
+
+type Sasl = NonNullable<ConnectionOptions['sasl']>;
+
+function readPem(path: string, baseDirectory: string, setting: string): Buffer {
+  try {
+    return readFileSync(resolve(baseDirectory, path));
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code;
+    throw new StageError('CONFIG_INVALID', `${setting}: expected a readable PEM file at ${path} (${code})`);
+  }
+}
+
+function tls(ssl: ConnectionOptions['ssl'], baseDirectory: string): TlsOptions | boolean {
+  if (typeof ssl === 'boolean') return ssl;
+  const { ca, cert, key, ...rest } = ssl;
+  return {
+    ...(ca ? { ca: readPem(ca, baseDirectory, 'ssl.ca') } : {}),
+    ...(cert ? { cert: readPem(cert, baseDirectory, 'ssl.cert') } : {}),
+    ...(key ? { key: readPem(key, baseDirectory, 'ssl.key') } : {}),
+    ...(rest.passphrase === undefined ? {} : { passphrase: rest.passphrase }),
+    ...(rest.servername === undefined ? {} : { servername: rest.servername }),
+  };
+}
+
+async function bearerToken(
+  sasl: Sasl & { mechanism: 'oauthbearer' },
+  baseDirectory: string,
+): Promise<string> {
+  if (sasl.token !== undefined) return sasl.token;
+  if (sasl.tokenFile !== undefined)
+    return readPem(sasl.tokenFile, baseDirectory, 'sasl.tokenFile').toString('utf8').trim();
+  if (sasl.tokenEndpoint === undefined)
+    throw new StageError(
+      'CONFIG_INVALID',
+      'sasl: expected one of token, tokenFile, tokenEndpoint, found none',
+    );
+  const { clientId = '', clientSecret = '', scope } = sasl;
+  const response = await fetch(sasl.tokenEndpoint, {
+    method: 'POST',
+    headers: { authorization: `Basic ${Buffer.from(`${clientId}:${clientSecret}`).toString('base64')}` },
+    body: new URLSearchParams({ grant_type: 'client_credentials', ...(scope ? { scope } : {}) }),
+  });
+  const answer = (await response.json().catch(() => ({}))) as { access_token?: unknown };
+  if (!response.ok || typeof answer.access_token !== 'string')
+    throw new Error(`sasl.tokenEndpoint answered ${response.status} without a token`);
+  return answer.access_token;
+}
+
+function login(sasl: Sasl, baseDirectory: string): SASLOptions {
+  if (sasl.mechanism !== 'oauthbearer') return sasl;
+  return {
+    mechanism: 'oauthbearer',
+    oauthBearerProvider: async () => ({ value: await bearerToken(sasl, baseDirectory) }),
+  };
+}
+
+/**
+ * A client of the cluster. Whoever uses it gets failures as errors: kafkajs itself logs nothing, and retries a few
+ * seconds before it gives up.
+ */
+export function openKafka(options: ConnectionOptions, baseDirectory = '.'): Kafka {
+  registerCodecs();
+  const config: KafkaConfig = {
+    brokers: [...options.brokers],
+    clientId: options.clientId,
+    ssl: tls(options.ssl, baseDirectory),
+    ...(options.sasl ? { sasl: login(options.sasl, baseDirectory) } : {}),
+    connectionTimeout: options.connectionTimeoutMs,
+    authenticationTimeout: options.connectionTimeoutMs,
+    requestTimeout: options.requestTimeoutMs,
+    enforceRequestTimeout: true,
+    logLevel: logLevel.NOTHING,
+    retry: { initialRetryTime: 200, maxRetryTime: 2000, retries: 5 },
+  };
+  return new Kafka(config);
+}
+
+/** How long a call is tried again that fails while a broker starts or a coordinator moves, in milliseconds. */
+const patienceMs = 15_000;
+
+/** Tries `body` again for a while as long as kafkajs says that its failure passes (a coordinator that loads, say). */
+export async function patiently<T>(body: () => Promise<T>): Promise<T> {
+  for (const until = Date.now() + patienceMs; ; await sleep(200)) {
+    try {
+      return await body();
+    } catch (error) {
+      if (!(error as { retriable?: boolean }).retriable || Date.now() > until) throw error;
+    }
+  }
+}
+
+/** What kafkajs threw, at its root. */
+export function root(error: unknown): {
+  readonly name: string;
+  readonly message: string;
+  readonly type: string;
+} {
+  let at = error as { cause?: unknown; name?: string; message?: string; type?: string };
+  while (at?.cause instanceof Error) at = at.cause as typeof at;
+  const message = (at?.message ?? String(error)).split('\n')[0]!;
+  return { name: at?.name ?? 'Error', message, type: at?.type ?? '' };
+}
+
+/** A failure of Kafka in one line that says what to look at. */
+export function kafkaError(error: unknown, where: string, code: ErrorCode = 'SOURCE_UNREADABLE'): StageError {
+  if (error instanceof StageError) return error;
+  const { name, message, type } = root(error);
+  const say = (text: string, as = code) => new StageError(as, `${where}: ${text}`, { cause: error });
+  if (/SASL/.test(name) || type === 'SASL_AUTHENTICATION_FAILED')
+    return say(`the broker refused the login (${message})`);
+  if (/AUTHORIZATION_FAILED/.test(type)) return say(`the broker does not permit it (${message})`);
+  if (type === 'INCONSISTENT_GROUP_PROTOCOL')
+    return say(
+      'the consumer group is in use by consumers of another kind; give this state a group of its own',
+      'GROUP_TAKEN',
+    );
+  if (name === 'KafkaJSNotImplemented') return say(`records are compressed in an unknown way (${message})`);
+  return say(message.replace(/^Failed to connect: /, ''));
+}

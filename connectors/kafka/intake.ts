@@ -1,0 +1,123 @@
+import type { PartitionBatch } from '../../src/connector.js';
+import type { Owned } from './partitions.js';
+import { Records } from './records.js';
+
+/** A partition as it is being read. */
+export interface Slot {
+  readonly owned: Owned;
+  /** Offset of the first record that has not come yet: what came before it came without a hole. */
+  next: number;
+  records: Records;
+  /** Whether `next` has moved since it was last handed over. */
+  moved: boolean;
+}
+
+/**
+ * Records that have come and wait to be read: at most one batch. Half a batch is enough to be read, so that the rest
+ * comes in while it is stored. The broker is held up while there is no room.
+ */
+export class Intake {
+  readonly slots = new Map<string, Slot>();
+  #records = 0;
+  #bytes = 0;
+  #since = 0;
+  /** Whether a batch has reached the end that was looked up. */
+  #ended = false;
+  #changed: (() => void)[] = [];
+
+  constructor(
+    private readonly limits: {
+      readonly records: number;
+      readonly bytes: number;
+      readonly waitMs: number;
+    },
+  ) {}
+
+  reset(owned: readonly Owned[]): void {
+    this.slots.clear();
+    for (const o of owned) {
+      // Where a new state begins is remembered before anything has come.
+      this.slots.set(o.name, { owned: o, next: o.next, records: new Records(), moved: !o.known });
+    }
+    this.#records = 0;
+    this.#bytes = 0;
+    this.#ended = false;
+    this.#since = owned.every(o => o.known) ? 0 : Date.now();
+  }
+
+  /** How many more records may come in now. */
+  get room(): number {
+    return this.#bytes >= this.limits.bytes ? 0 : Math.max(0, this.limits.records - this.#records);
+  }
+
+  /** Moves a partition to `next`, `records` and `bytes` of which are in its slot's records. */
+  advance(slot: Slot, next: number, records: number, bytes: number): void {
+    slot.next = next;
+    slot.moved = true;
+    this.#records += records;
+    this.#bytes += bytes;
+    this.#since ||= Date.now();
+    this.changed();
+  }
+
+  /**
+   * Milliseconds until there is a batch to read: 0 when there is enough, when it has waited, and when it ends where
+   * the partitions ended when they were looked up; `undefined` when nothing waits.
+   */
+  get dueMs(): number | undefined {
+    if (!this.#since) return undefined;
+    const { records, bytes, waitMs } = this.limits;
+    const enough = 2 * this.#records >= records || 2 * this.#bytes >= bytes;
+    if (enough || (!this.#ended && this.caughtUp)) return 0;
+    return Math.max(0, this.#since + waitMs - Date.now());
+  }
+
+  /** Hands over what waits. */
+  take(): PartitionBatch[] {
+    const batches: PartitionBatch[] = [];
+    for (const slot of this.slots.values()) {
+      if (!slot.moved) continue;
+      const { name, token } = slot.owned;
+      batches.push({
+        records: slot.records.batch(name),
+        position: { partition: name, sequence: slot.next - 1, token },
+      });
+      slot.records = new Records();
+      slot.moved = false;
+    }
+    this.#records = 0;
+    this.#bytes = 0;
+    this.#since = 0;
+    this.#ended ||= this.caughtUp;
+    this.changed();
+    return batches;
+  }
+
+  /** Whether every partition has come as far as it went when it was looked up. */
+  get caughtUp(): boolean {
+    for (const { next, owned } of this.slots.values()) if (next < owned.high) return false;
+    return true;
+  }
+
+  /** Wakes those that wait for a change. */
+  changed(): void {
+    const waiting = this.#changed;
+    this.#changed = [];
+    for (const wake of waiting) wake();
+  }
+
+  /** Waits for a change, for so long at most. */
+  async change(ms: number, signal?: AbortSignal): Promise<void> {
+    if (signal?.aborted) return;
+    await new Promise<void>(done => {
+      const timer = setTimeout(finish, ms);
+      function finish(): void {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', finish);
+        done();
+      }
+      signal?.addEventListener('abort', finish, { once: true });
+      this.#changed.push(finish);
+    });
+  }
+}

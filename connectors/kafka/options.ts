@@ -1,0 +1,142 @@
+import { z } from 'zod';
+
+const file = z.string().min(1);
+
+/** TLS: `true` trusts the system's authorities; paths start from the configuration's directory. */
+const tlsOptions = z.union([
+  z.boolean(),
+  z.strictObject({
+    ca: file.optional().describe('PEM file of the authorities to trust'),
+    cert: file.optional().describe('PEM file of the client certificate (mTLS)'),
+    key: file.optional().describe('PEM file of its private key'),
+    passphrase: z.string().optional(),
+    servername: z.string().min(1).optional().describe('name to verify in place of the host'),
+  }),
+]);
+
+const login = { username: z.string().min(1), password: z.string() };
+const saslOptions = z.discriminatedUnion('mechanism', [
+  z.strictObject({ mechanism: z.literal('plain'), ...login }),
+  z.strictObject({ mechanism: z.literal('scram-sha-256'), ...login }),
+  z.strictObject({ mechanism: z.literal('scram-sha-512'), ...login }),
+  z.strictObject({
+    mechanism: z.literal('oauthbearer'),
+    token: z.string().min(1).optional().describe('the token itself'),
+    tokenFile: file.optional().describe('file that holds the token, read for each login'),
+    tokenEndpoint: z.url().optional().describe('where a token is had for client credentials'),
+    clientId: z.string().optional(),
+    clientSecret: z.string().optional(),
+    scope: z.string().optional(),
+  }),
+]);
+
+/** How to reach a Kafka cluster. Secrets belong into variables: `password: ${KAFKA_PASSWORD}`. */
+export const connectionOptions = {
+  brokers: z
+    .union([z.array(z.string().min(1)).min(1), z.string().min(1)])
+    .transform(b => (typeof b === 'string' ? b.split(',').map(s => s.trim()) : b))
+    .describe('host:port of one or more brokers, as a list or with commas'),
+  clientId: z.string().min(1).default('sansa-stream'),
+  ssl: tlsOptions.default(false),
+  sasl: saslOptions.optional(),
+  connectionTimeoutMs: z.int().min(100).default(5000),
+  requestTimeoutMs: z.int().min(1000).default(30_000),
+};
+const connectionSchema = z.strictObject(connectionOptions);
+export type ConnectionOptions = z.output<typeof connectionSchema>;
+
+const format = z.enum(['json', 'avro', 'protobuf']);
+const path = z.string().min(1);
+
+/** Where an event's fields are found: dotted paths, in the value or behind `$key`, `$headers`, `$ce`, `$timestamp`. */
+const fieldOptions = z.strictObject({
+  user: path.default('user'),
+  item: path.default('item'),
+  weight: path.default('weight'),
+  op: path.default('op'),
+  ts: path
+    .optional()
+    .describe("default `ts`, with CloudEvents `$ce.time`; the record's time where it is absent"),
+  id: path.optional().describe('default `id`, with CloudEvents their source and id together'),
+});
+
+/** How a record's key is read, which alone tells what a tombstone (a record without a value) retracts. */
+const keyOptions = z.strictObject({
+  format: z.enum(['text', 'json', 'avro', 'protobuf']).default('text'),
+  separator: z.string().min(1).default(':').describe('text only: what stands between its parts'),
+  user: path.default('0').describe('path in the key; the parts of a text are 0, 1, …'),
+  item: path.default('1'),
+});
+
+const registryOptions = z.strictObject({
+  url: z.url(),
+  username: z.string().optional(),
+  password: z.string().optional(),
+  timeoutMs: z.int().min(100).default(10_000),
+});
+
+const batchOptions = z.strictObject({
+  records: z.int().min(1).max(1_000_000).default(100_000).describe('records of one transaction at most'),
+  bytes: z
+    .int()
+    .min(1)
+    .default(32 * 2 ** 20)
+    .describe('their bytes at most, but for a single record'),
+  waitMs: z.int().min(1).default(250).describe('how long records wait for others before they go in'),
+});
+
+/** Interaction events from Kafka topics. */
+export const kafkaSourceOptions = z
+  .strictObject({
+    type: z.literal('kafka'),
+    name: z.string().min(1).default('kafka').describe('name of the source in the state'),
+    ...connectionOptions,
+    topics: z.array(z.string().min(1)).min(1),
+    group: z.string().min(1).default('sansa-stream').describe('consumer group'),
+    adoptGroup: z.boolean().default(false).describe('take over a group that belongs to another state'),
+    shard: z
+      .string()
+      .regex(/^\d+\/\d+$/, 'expected s/S, such as 2/8')
+      .refine(s => Number(s.split('/')[0]) < Number(s.split('/')[1]), {
+        error: 'expected s/S with s from 0 to S − 1',
+      })
+      .optional()
+      .describe('s/S: take the partitions p ≡ s (mod S) for good; default: all partitions'),
+    start: z.enum(['earliest', 'latest']).default('earliest').describe('where a new state begins'),
+    onLostRecords: z
+      .enum(['refuse', 'reset'])
+      .default('refuse')
+      .describe('when records behind the stored position were deleted: stop, or record the gap and go on'),
+    format: format.default('json'),
+    cloudEvents: z.boolean().default(false).describe('values are CloudEvents, binary or structured'),
+    registry: registryOptions.optional().describe('schema registry; avro and protobuf need one'),
+    fields: fieldOptions.prefault({}),
+    key: keyOptions
+      .optional()
+      .describe('with it, a tombstone removes the item of the user that its key names'),
+    batch: batchOptions.prefault({}),
+    maxRecordBytes: z
+      .int()
+      .min(1)
+      .default(2 ** 20)
+      .describe('a larger value becomes a dead letter'),
+    deadLetterTopic: z.string().min(1).optional().describe('where dead letters go besides the state'),
+    sessionTimeoutMs: z.int().min(1000).default(10_000),
+    heartbeatMs: z.int().min(100).default(2000),
+  })
+  .superRefine((o, context) => {
+    const needs = [o.format, o.key?.format].find(f => f === 'avro' || f === 'protobuf');
+    if (needs && !o.registry)
+      context.addIssue({
+        code: 'custom',
+        path: ['registry'],
+        message: `expected the schema registry that ${needs} needs`,
+      });
+    if (o.heartbeatMs * 2 > o.sessionTimeoutMs)
+      context.addIssue({
+        code: 'custom',
+        path: ['heartbeatMs'],
+        message: 'expected at most half of sessionTimeoutMs',
+      });
+  });
+export type KafkaSourceOptions = z.output<typeof kafkaSourceOptions>;
