@@ -25,7 +25,7 @@ it.each([
   );
   try {
     const position = { partition: '0', sequence: events.length - 1 };
-    await state.append('s', columnsOf(events, 0), [], position);
+    await state.append('s', [{ events: columnsOf(events, 0), dead: [], position }]);
     await state.fold(1000, async () => undefined);
     const found = await state.withTimes(async rows => rows);
     const { n, users, indptr, indices } = await state.interactions();
