@@ -23,7 +23,9 @@ export interface Compute {
 
 /** Starts a compute thread. */
 export function startCompute(): Compute {
-  const worker = new Worker(new URL('./worker.js', import.meta.url));
+  // The kernels' memory is not the collector's: what JavaScript makes here is small and soon gone.
+  const resourceLimits = { maxYoungGenerationSizeMb: 6 };
+  const worker = new Worker(new URL('./worker.js', import.meta.url), { resourceLimits });
   worker.unref();
   let ended = false;
   worker.once('exit', () => {

@@ -27,6 +27,9 @@ export interface Model {
   readonly serving?: CsrMatrix | undefined;
 }
 
+/** What scores users: a model, or its serving matrix alone. */
+export type ScoringModel = Model | (Pick<Model, 'n'> & { readonly serving: CsrMatrix });
+
 /** Number of stored weights in both layers. */
 export function parameters(model: Model): number {
   return model.encoder.data.length + model.decoder.data.length;

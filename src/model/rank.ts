@@ -1,7 +1,7 @@
 import type { Rows } from '../gramian/rows.js';
 import type { Address, Arena } from '../kernels.js';
 import type { Threads } from '../threads.js';
-import type { CsrMatrix, Model } from './model.js';
+import type { CsrMatrix, Model, ScoringModel } from './model.js';
 
 /**
  * The best items of consecutive rows: row r has `lengths[r]` of them at r·k of `items` and `scores`, best first. The last
@@ -55,14 +55,14 @@ export function fanOut({ n, encoder: W, decoder: Z }: Model): Float64Array {
 }
 
 /** Ranks through the serving matrix, if the model has one and both layers are not asked for. */
-export function loadRanker(arena: Arena, model: Model, layered = model.serving === undefined): Ranker {
+export function loadRanker(arena: Arena, model: ScoringModel, layered = model.serving === undefined): Ranker {
   const { n, serving } = model;
-  if (layered || !serving) {
+  if ('encoder' in model && (layered || !serving)) {
     const [encoder, decoder] = [loadLayer(arena, model.encoder), loadLayer(arena, model.decoder)];
     return { n, encoder, decoder, fanOut: fanOut(model) };
   }
-  const lengths = Float64Array.from({ length: n }, (_, i) => serving.indptr[i + 1]! - serving.indptr[i]!);
-  return { n, encoder: 0, decoder: loadLayer(arena, serving), fanOut: lengths };
+  const lengths = Float64Array.from({ length: n }, (_, i) => serving!.indptr[i + 1]! - serving!.indptr[i]!);
+  return { n, encoder: 0, decoder: loadLayer(arena, serving!), fanOut: lengths };
 }
 
 /**

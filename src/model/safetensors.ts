@@ -72,8 +72,11 @@ export function writeSafetensors(
   syncDirectory(dirname(path));
 }
 
-/** Reads a whole safetensors file. Throws `STATE_CORRUPT`, naming the file, if it is not one from end to end. */
-export function readSafetensors(path: string): TensorFile {
+/** Reads a safetensors file: all of it, or the tensors that are `wanted`. Throws `STATE_CORRUPT`, naming the file, if it is not one from end to end. */
+export function readSafetensors(
+  path: string,
+  wanted: (name: string, all: readonly string[]) => boolean = () => true,
+): TensorFile {
   let fd: number;
   try {
     fd = openSync(path, 'r');
@@ -82,16 +85,19 @@ export function readSafetensors(path: string): TensorFile {
   }
   try {
     const { tensors, metadata, start } = parseHeader(fd, fstatSync(fd).size, path);
-    const read = [...tensors].map(([name, { dtype, shape, begin, end }]) => {
-      const data = new arrays[dtype]((end - begin) / arrays[dtype].BYTES_PER_ELEMENT);
-      const bytes = bytesOf(data);
-      for (let at = 0; at < bytes.length; ) {
-        const got = readSync(fd, bytes, at, bytes.length - at, start + begin + at);
-        if (got === 0) throw new StageError('STATE_CORRUPT', `${path}: file ends inside tensor ${name}`);
-        at += got;
-      }
-      return [name, { shape, data }] as const;
-    });
+    const names = [...tensors.keys()];
+    const read = [...tensors]
+      .filter(([name]) => wanted(name, names))
+      .map(([name, { dtype, shape, begin, end }]) => {
+        const data = new arrays[dtype]((end - begin) / arrays[dtype].BYTES_PER_ELEMENT);
+        const bytes = bytesOf(data);
+        for (let at = 0; at < bytes.length; ) {
+          const got = readSync(fd, bytes, at, bytes.length - at, start + begin + at);
+          if (got === 0) throw new StageError('STATE_CORRUPT', `${path}: file ends inside tensor ${name}`);
+          at += got;
+        }
+        return [name, { shape, data }] as const;
+      });
     return { tensors: new Map(read), metadata };
   } finally {
     closeSync(fd);

@@ -1,5 +1,5 @@
 import { StageError } from '../errors.js';
-import type { CsrMatrix, Model } from './model.js';
+import type { CsrMatrix, Model, ScoringModel } from './model.js';
 import { readSafetensors, type Tensor, type TensorFile, writeSafetensors } from './safetensors.js';
 
 /**
@@ -24,12 +24,24 @@ export function saveModel(path: string, model: Model, metadata: Readonly<Record<
 }
 
 /** Reads what `saveModel` wrote. Throws `STATE_CORRUPT`, naming the file, if it is not n × n CSR matrices. */
-export function loadModel(path: string): Model {
-  const file = readSafetensors(path);
+export const loadModel = (path: string): Model => modelOf(readSafetensors(path), path);
+
+function modelOf(file: TensorFile, path: string): Model {
   const encoder = matrixOf('encoder', file, path);
   const decoder = matrixOf('decoder', file, path);
   const serving = file.tensors.has('serving.indptr') ? matrixOf('serving', file, path) : undefined;
   return { n: encoder.rows, encoder, decoder, serving };
+}
+
+/** The part of the model in `path` that scores: its serving matrix alone, if there is one, else the whole model. */
+export function loadForScoring(path: string): ScoringModel {
+  const file = readSafetensors(
+    path,
+    (name, all) => name.startsWith('serving.') || !all.includes('serving.indptr'),
+  );
+  if (!file.tensors.has('serving.indptr')) return modelOf(file, path);
+  const serving = matrixOf('serving', file, path);
+  return { n: serving.rows, serving };
 }
 
 function tensorsOf(name: string, A: CsrMatrix): Record<string, Tensor> {

@@ -1,7 +1,7 @@
 import type { Rows } from '../gramian/rows.js';
 import { Arena } from '../kernels.js';
 import { loadRanker, rankRows } from '../model/rank.js';
-import { loadModel } from '../model/weights-file.js';
+import { loadForScoring } from '../model/weights-file.js';
 import type { EncodedLists, ListFormat, ListKind } from '../sink.js';
 import { Threads } from '../threads.js';
 import { ByteSink, encodeLists, itemFragments, type NumberedLists } from './encode.js';
@@ -48,7 +48,7 @@ export function createListMaker({
 }: ListSettings): ListMaker {
   const arena = new Arena();
   const threads = new Threads(arena, size);
-  const ranker = loadRanker(arena, loadModel(path));
+  const ranker = loadRanker(arena, loadForScoring(path));
   const encodings = new Set(formats.map(format => format.encoding));
   const fragments = new Map([...encodings].map(encoding => [encoding, itemFragments(keys, encoding)]));
   // The lists made last are read while the next are made: two buffers a format, in turns.

@@ -69,6 +69,7 @@ export async function benchPublish({
     state: './state',
     sources: [{ type: 'duckdb', query }],
     gramian: { mode: 'implicit' },
+    fit: { solver: 'fsai' },
     database: { memoryLimit: '64MiB' },
     publish: { k },
     sinks: [store.sink],

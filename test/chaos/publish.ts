@@ -25,7 +25,7 @@ function seeded(seed: number): () => number {
 }
 
 /**
- * Publishes `rounds` versions to a Redis by processes of the command line, two of every five killed at a random moment
+ * Publishes `rounds` versions to a Redis by processes of the command line, three of every five killed at a random moment
  * and started again, while a reader follows the pointer and reads random lists. Counts what no reader should ever see.
  */
 export async function chaosPublish({ rounds, seed, log }: ChaosOptions) {
@@ -104,7 +104,7 @@ export async function chaosPublish({ rounds, seed, log }: ChaosOptions) {
     for (let round = 0; round < rounds; round++) {
       await prepare(round);
       let version =
-        round % 5 < 2 && round > 0 ? await publishOnce(usualMs * (0.2 + 0.9 * random())) : undefined;
+        round % 5 < 3 && round > 0 ? await publishOnce(usualMs * (0.15 + 0.7 * random())) : undefined;
       while (version === undefined && failures.length === 0) {
         const started = performance.now();
         version = await publishOnce();
