@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import './young-generation.js';
 import { parseArgs } from 'node:util';
 import { pino } from 'pino';
 import { StageError, toStageError } from '../src/errors.js';

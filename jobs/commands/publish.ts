@@ -1,4 +1,3 @@
-import { setFlagsFromString } from 'node:v8';
 import { type Command, count } from '../command.js';
 import { freshStep, publishStep, rollbackStep } from '../steps.js';
 
@@ -14,8 +13,6 @@ export const publish: Command = {
     fresh: 'only rewrite the lists of users whose histories changed',
   },
   async run({ pipeline, values, progress, signal }) {
-    // Lists are soon gone: a young generation that grows would only hold more of them at a time.
-    setFlagsFromString('--semi-space-growth-factor=1');
     const p = await pipeline();
     if (values.fresh) {
       const fresh = await freshStep(p, { trigger: 'cli', signal });

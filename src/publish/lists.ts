@@ -5,7 +5,7 @@ import type { ListSettings, MadeLists } from './list-maker.js';
 import type { ListBatch, ListRequest, ListSource } from './publish.js';
 
 /** Users or items scored and written at a time. */
-const batchSize = 1024;
+const batchSize = 512;
 
 /** What lists are made from: a model, its items, and how. */
 export type ListModel = Omit<ListSettings, keyof ListRequest>;
