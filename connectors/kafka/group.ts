@@ -175,8 +175,9 @@ export function createMembership(
       while (k < messages.length && Number(messages[k]!.offset) < slot.next) k++;
       while (k < messages.length) {
         if (!(await roomMade(heartbeat)) || !goesOn()) return;
+        const end = Math.min(messages.length, k + intake.room);
         const { records } = slot;
-        const [from, end] = [records.length, Math.min(messages.length, k + intake.room)];
+        const from = records.length;
         let bytes = 0;
         for (; k < end && bytes <= options.batch.bytes; k++) {
           const message = messages[k]!;
