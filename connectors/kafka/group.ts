@@ -61,7 +61,6 @@ export function createMembership(
     rebalanceTimeout: options.sessionTimeoutMs,
     heartbeatInterval: options.heartbeatMs,
     maxWaitTimeInMs: fetchWaitMs,
-    maxBytesPerPartition: Number(process.env.MBP ?? 1048576),
     maxBytes: Math.max(options.batch.bytes, 2 ** 20),
     retry: { initialRetryTime: 200, maxRetryTime: 1000, retries: 5, restartOnFailure: async () => false },
   });
