@@ -156,9 +156,15 @@ function at(input: unknown, path: readonly PropertyKey[]): unknown {
   return value;
 }
 
+const secret = /^(password|passphrase|token|clientSecret)$/;
+
+/** For `JSON.stringify`: leaves the secrets of a configuration out. */
+export const withoutSecrets = (key: string, value: unknown): unknown =>
+  secret.test(key) && value !== undefined ? '(secret)' : value;
+
 function shown(value: unknown): string {
   if (value === undefined) return 'nothing';
-  const text = typeof value === 'number' ? String(value) : JSON.stringify(value);
+  const text = typeof value === 'number' ? String(value) : JSON.stringify(value, withoutSecrets);
   return text.length > 120 ? `${text.slice(0, 120)}…` : text;
 }
 
@@ -191,7 +197,8 @@ function objectAt(
 /** One line for each mistake: the path, what is accepted, what was found. */
 function describeIssue(issue: z.core.$ZodIssue, schema: z.ZodType, input: unknown): string {
   const path = shownPath(issue.path);
-  const found = `found ${shown(at(input, issue.path))}`;
+  const value = withoutSecrets(String(issue.path.at(-1)), at(input, issue.path));
+  const found = `found ${shown(value)}`;
   switch (issue.code) {
     case 'unrecognized_keys': {
       const accepted = Object.keys(objectAt(schema, issue.path, input)?.shape ?? {}).join(', ');

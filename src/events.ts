@@ -131,6 +131,7 @@ export function decodeEvents(
   const ts = new Float64Array(size);
   const sequence = new Float64Array(size);
   const dead: DeadLetter[] = [];
+  const rejected = batch.rejected?.size ? batch.rejected : undefined;
   let length = 0;
   for (let k = 0; k < size; k++) {
     const u = identifier(batch.user[k], 'user');
@@ -139,7 +140,7 @@ export function decodeEvents(
     const o = operation(batch.op?.[k]);
     const t = eventTime(batch.ts?.[k]);
     const eventId = absent(batch.id?.[k]) ? null : identifier(batch.id[k], 'id');
-    const known = batch.rejected?.get(k);
+    const known = rejected?.get(k);
     if (
       known ||
       typeof u !== 'string' ||

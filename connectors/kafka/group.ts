@@ -61,7 +61,6 @@ export function createMembership(
     rebalanceTimeout: options.sessionTimeoutMs,
     heartbeatInterval: options.heartbeatMs,
     maxWaitTimeInMs: fetchWaitMs,
-    maxBytesPerPartition: Number(process.env.MBP ?? 1048576),
     maxBytes: Math.max(options.batch.bytes, 2 ** 20),
     retry: { initialRetryTime: 200, maxRetryTime: 1000, retries: 5, restartOnFailure: async () => false },
   });
@@ -175,8 +174,9 @@ export function createMembership(
       while (k < messages.length && Number(messages[k]!.offset) < slot.next) k++;
       while (k < messages.length) {
         if (!(await roomMade(heartbeat)) || !goesOn()) return;
+        const end = Math.min(messages.length, k + intake.room);
         const { records } = slot;
-        const [from, end] = [records.length, Math.min(messages.length, k + intake.room)];
+        const from = records.length;
         let bytes = 0;
         for (; k < end && bytes <= options.batch.bytes; k++) {
           const message = messages[k]!;

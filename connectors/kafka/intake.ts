@@ -13,14 +13,15 @@ export interface Slot {
 }
 
 /**
- * Records that have come and wait to be read: at most one batch. Half a batch is enough to be read, so that the rest
- * comes in while it is stored. The broker is held up while there is no room.
+ * Records that have come and wait to be read: at most one full batch and another that fills up, so that records come
+ * in while others are stored. The broker is held up while there is no room.
  */
 export class Intake {
   readonly slots = new Map<string, Slot>();
   #records = 0;
   #bytes = 0;
   #since = 0;
+  #full: PartitionBatch[] | undefined;
   /** Whether a batch has reached the end that was looked up. */
   #ended = false;
   #changed: (() => void)[] = [];
@@ -41,13 +42,16 @@ export class Intake {
     }
     this.#records = 0;
     this.#bytes = 0;
+    this.#full = undefined;
     this.#ended = false;
     this.#since = owned.every(o => o.known) ? 0 : Date.now();
   }
 
-  /** How many more records may come in now. */
+  /** How many more records may come in now. A batch that is full is set aside for the next one, if none is yet. */
   get room(): number {
-    return this.#bytes >= this.limits.bytes ? 0 : Math.max(0, this.limits.records - this.#records);
+    const { records, bytes } = this.limits;
+    if ((this.#records >= records || this.#bytes >= bytes) && !this.#full) this.#full = this.#cut();
+    return this.#bytes >= bytes ? 0 : Math.max(0, records - this.#records);
   }
 
   /** Moves a partition to `next`, `records` and `bytes` of which are in its slot's records. */
@@ -65,15 +69,24 @@ export class Intake {
    * the partitions ended when they were looked up; `undefined` when nothing waits.
    */
   get dueMs(): number | undefined {
+    if (this.#full) return 0;
     if (!this.#since) return undefined;
     const { records, bytes, waitMs } = this.limits;
-    const enough = 2 * this.#records >= records || 2 * this.#bytes >= bytes;
+    const enough = this.#records >= records || this.#bytes >= bytes;
     if (enough || (!this.#ended && this.caughtUp)) return 0;
     return Math.max(0, this.#since + waitMs - Date.now());
   }
 
-  /** Hands over what waits. */
+  /** Hands over what waits, the oldest batch first. */
   take(): PartitionBatch[] {
+    const batches = this.#full ?? this.#cut();
+    this.#full = undefined;
+    this.changed();
+    return batches;
+  }
+
+  /** Ends the batch that fills up and begins another. */
+  #cut(): PartitionBatch[] {
     const batches: PartitionBatch[] = [];
     for (const slot of this.slots.values()) {
       if (!slot.moved) continue;
@@ -89,7 +102,6 @@ export class Intake {
     this.#bytes = 0;
     this.#since = 0;
     this.#ended ||= this.caughtUp;
-    this.changed();
     return batches;
   }
 

@@ -76,7 +76,7 @@ const registryOptions = z.strictObject({
 });
 
 const batchOptions = z.strictObject({
-  records: z.int().min(1).max(1_000_000).default(100_000).describe('records of one transaction at most'),
+  records: z.int().min(1).max(1_000_000).default(25_000).describe('records of one transaction at most'),
   bytes: z
     .int()
     .min(1)

@@ -27,6 +27,7 @@ export class Records {
   readonly rejected = new Map<number, Rejection>();
   // Where the bytes of each record lie: a Buffer a record would outlive the batch it came in, at a cost.
   readonly #stores: ArrayBufferLike[] = [];
+  #latest: ArrayBufferLike | undefined;
   readonly #store: number[] = [];
   readonly #start: number[] = [];
   readonly #size: number[] = [];
@@ -39,7 +40,8 @@ export class Records {
   add(sequence: number, value: Buffer | null): void {
     this.sequence.push(sequence);
     const bytes = value ?? none;
-    if (bytes.buffer !== this.#stores.at(-1)) this.#stores.push(bytes.buffer);
+    const { buffer } = bytes;
+    if (buffer !== this.#latest) this.#stores.push((this.#latest = buffer));
     this.#store.push(this.#stores.length - 1);
     this.#start.push(bytes.byteOffset);
     this.#size.push(bytes.length);

@@ -195,7 +195,10 @@ async function round(
   try {
     let producing = true;
     const before = result.kills;
-    const produced = produce(broker, name, options, () => result.kills - before).finally(() => {
+    const produced = produce(broker, name, options, () => {
+      if (failure) throw failure;
+      return result.kills - before;
+    }).finally(() => {
       producing = false;
     });
     produced.catch(error => {

@@ -21,7 +21,7 @@ async function fill(broker: Broker): Promise<void> {
   await admin.connect();
   await admin.createTopics({ topics: [{ topic, numPartitions: partitions }] });
   await admin.disconnect();
-  const producer = kafka.producer();
+  const producer = kafka.producer({ idempotent: true, maxInFlightRequests: 1 });
   await producer.connect();
   const size = 10_000;
   for (let from = 0; from < events; from += size) {

@@ -182,7 +182,12 @@ it('outlives a warehouse, tables and a sink that are not there yet, and refuses 
       `signal b '1': expected type refit, publish, rollback or forget, found "retrain"`,
     ],
     ['b2', 'refit', '{"l2": -1}', 'fit: l2: expected number to be >0, found -1'],
-    ['b3', 'refit', '{"lambda": 1}', 'fit: (top level): expected only solver, l2, serving, userWeighting, density, scans'],
+    [
+      'b3',
+      'refit',
+      '{"lambda": 1}',
+      'fit: (top level): expected only solver, l2, serving, userWeighting, density, scans',
+    ],
     ['b4', 'refit', '{"publish": "yes"}', 'signal b4: publish: expected true or false, found "yes"'],
     ['b5', 'refit', 'l2=1', 'signal b5: options: expected a JSON object such as {"l2": 10}, found "l2=1"'],
     ['b6', 'publish', '[1]', 'signal b6: options: expected a JSON object such as {"l2": 10}, found "[1]"'],

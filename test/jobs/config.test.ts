@@ -167,6 +167,24 @@ describe('mistakes', () => {
   });
 });
 
+describe('secrets', () => {
+  it('are named in no mistake', () => {
+    const kafka = (rest: string) => `sources: [{ type: kafka, brokers: b:1, topics: [t], ${rest} }]`;
+    const login = 'username: me, password: hunter2';
+    const found = [
+      ...mistakes(kafka(`sasl: { mechanism: plain, username: me, password: [hunter2] }`)),
+      ...mistakes(kafka(`sasl: { mechanism: digest, ${login} }`)),
+      ...mistakes(kafka(`sasl: [{ mechanism: plain, ${login} }]`)),
+      ...mistakes(kafka(`ssl: { passphrase: { a: hunter2 } }`)),
+      ...mistakes(kafka(`registry: { url: "http://r", ${login}, extra: 1 }`)),
+      ...mistakes(kafka(`registry: [{ url: "http://r", ${login} }]`)),
+    ];
+    expect(found.length).toBeGreaterThanOrEqual(6);
+    expect(found.join('\n')).not.toContain('hunter2');
+    expect(found.join('\n')).toContain('(secret)');
+  });
+});
+
 describe('variables', () => {
   it('are replaced anywhere in text, with defaults', () => {
     const yaml = `state: "\${BASE:./x}/\${NAME}"\nsources: [{ ${source}, cursor: "\${C:a:b}" }]`;

@@ -30,7 +30,8 @@ export async function makeTopic(
 
 /** Produces messages as they are. */
 export async function produce(broker: Broker, topic: string, messages: readonly Message[]): Promise<void> {
-  const producer = client(broker).producer();
+  // A new topic may refuse some partitions at first: only an idempotent producer then writes the others once.
+  const producer = client(broker).producer({ idempotent: true, maxInFlightRequests: 1 });
   await producer.connect();
   for (let from = 0; from < messages.length; from += 5000)
     await producer.send({ topic, messages: messages.slice(from, from + 5000) });

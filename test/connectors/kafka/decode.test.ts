@@ -71,6 +71,17 @@ describe('JSON', () => {
     ]);
   });
 
+  it('rejects a record whose key it needs and cannot read, and takes the ones around it', async () => {
+    const settings = { fields: { user: '$key.user' }, key: { format: 'json' } } as const;
+    const good = sent({ item: 'i' }, { key: '{"user":"u"}' });
+    const taken = { user: 'u', item: 'i', ts: at };
+    expect(await decode(settings, good, sent({ item: 'i' }, { key: '{"user"' }), good)).toEqual([
+      taken,
+      expect.objectContaining({ code: 'json-invalid', reason: expect.stringMatching(/^key: expected JSON/) }),
+      taken,
+    ]);
+  });
+
   it('rejects what is no JSON, no fields, or too large, and takes the rest', async () => {
     const bad = ['{"user":', '', '42', 'null', '"text"', '\u0000'].map(value => ({ value }));
     const large = sent({ user: 'u', item: 'x'.repeat(2000) });

@@ -25,6 +25,7 @@ await withBroker('the Kafka source', {}, broker => {
     await produce(broker(), topic, events(0, 100));
     const first = await drain(sourceOn(broker(), [topic], { group }));
     expect(taken(first)).toEqual(items(0, 100));
+    expect(new Set(first.rows.map(r => r.at)).size).toBe(first.rows.length);
     expect(first.warnings).toEqual([]);
     await produce(broker(), topic, events(100, 150));
     const second = await drain(sourceOn(broker(), [topic], { group }), first.positions);
