@@ -2,15 +2,22 @@ import { resolve } from 'node:path';
 import { z } from 'zod';
 import type { SignalSource, Sink, Source } from '../src/connector.js';
 import { duckdbSignalOptions } from './duckdb/signals.js';
+import { duckdbSinkOptions } from './duckdb/sink-options.js';
 import { duckdbSourceOptions } from './duckdb/source.js';
 import { filesOptions } from './files/options.js';
 import { kafkaSourceOptions } from './kafka/options.js';
 import { lmdbOptions } from './lmdb/options.js';
+import { type RedisOptions, redisOptions } from './redis/options.js';
 
 /** Options of every source, told apart by `type`. */
 export const sourceOptions = z.discriminatedUnion('type', [duckdbSourceOptions, kafkaSourceOptions]);
 /** Options of every sink, told apart by `type`. */
-export const sinkOptions = z.discriminatedUnion('type', [lmdbOptions, filesOptions]);
+export const sinkOptions = z.discriminatedUnion('type', [
+  redisOptions,
+  lmdbOptions,
+  duckdbSinkOptions,
+  filesOptions,
+]);
 /** Options of every signal source, told apart by `type`. */
 export const signalOptions = z.discriminatedUnion('type', [duckdbSignalOptions]);
 
@@ -30,6 +37,12 @@ export async function createSink(
   options: z.output<typeof sinkOptions>,
   baseDirectory: string,
 ): Promise<Sink> {
+  if (options.type === 'redis')
+    return (await import('./redis/sink.js')).createRedisSink(redisPaths(options, baseDirectory));
+  if (options.type === 'duckdb') {
+    const database = resolve(baseDirectory, options.database);
+    return (await import('./duckdb/sink.js')).createDuckdbSink({ ...options, database });
+  }
   const path = resolve(baseDirectory, options.path);
   if (options.type === 'lmdb') return (await import('./lmdb/sink.js')).createLmdbSink({ ...options, path });
   return (await import('./files/sink.js')).createFilesSink({ ...options, path });
@@ -42,4 +55,12 @@ export async function createSignals(
 ): Promise<SignalSource> {
   const { createDuckdbSignals } = await import('./duckdb/signals.js');
   return createDuckdbSignals(options, baseDirectory);
+}
+
+/** Redis options with the paths of PEM files made absolute. */
+function redisPaths(options: RedisOptions, baseDirectory: string): RedisOptions {
+  const { ca, cert, key } = options.tls;
+  const files = Object.entries({ ca, cert, key }).filter((e): e is [string, string] => e[1] !== undefined);
+  const absolute = Object.fromEntries(files.map(([name, path]) => [name, resolve(baseDirectory, path)]));
+  return { ...options, tls: { ...options.tls, ...absolute } };
 }

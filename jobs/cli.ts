@@ -4,10 +4,13 @@ import { pino } from 'pino';
 import { StageError, toStageError } from '../src/errors.js';
 import { type Command, type Outcome, type Values, wholeNumber } from './command.js';
 import { evaluate } from './commands/evaluate.js';
+import { models } from './commands/models.js';
+import { publish, rollback } from './commands/publish.js';
 import { recommend, similar, status } from './commands/reads.js';
 import { run } from './commands/run.js';
 import { init, validate } from './commands/setup.js';
-import { compact, fit, fold, forget, ingest, publish, verify } from './commands/steps.js';
+import { compact, fit, fold, forget, ingest, verify } from './commands/steps.js';
+import { tune } from './commands/tune.js';
 import { type LoadedConfig, loadConfig } from './config.js';
 import { openPipeline, type Pipeline } from './open.js';
 import { createProgress } from './progress.js';
@@ -19,7 +22,10 @@ const commands: Readonly<Record<string, Command>> = {
   fold,
   fit,
   evaluate,
+  tune,
   publish,
+  rollback,
+  models,
   recommend,
   similar,
   forget,

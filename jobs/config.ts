@@ -7,6 +7,8 @@ import { databaseOptions } from '../connectors/duckdb/database.js';
 import { semanticsOptions } from '../connectors/duckdb/schema.js';
 import { signalOptions, sinkOptions, sourceOptions } from '../connectors/registry.js';
 import { StageError } from '../src/errors.js';
+import { gateOptions } from '../src/evaluate/gate.js';
+import { tuneOptions } from '../src/evaluate/tune.js';
 import { stageOptions } from '../src/options.js';
 
 const cronExpression = z
@@ -47,6 +49,14 @@ export const scheduleOptions = z.strictObject({
     })
     .prefault({}),
   publish: z.strictObject({ cron: cronExpression.optional() }).prefault({}),
+  tune: tuneOptions.extend({ cron: cronExpression.optional() }).prefault({}),
+  fresh: z
+    .strictObject({
+      cron: cronExpression.optional(),
+      follow: z.boolean().default(false).describe('after each fold, and fold as soon as events wait'),
+    })
+    .prefault({})
+    .describe('when lists of users whose histories changed are rewritten'),
 });
 
 /** The configuration of a pipeline: one YAML file, or an object in the library. */
@@ -66,8 +76,14 @@ export const pipelineOptions = stageOptions.extend({
     })
     .default([]),
   sinks: z.array(sinkOptions).default([]),
+  models: z
+    .strictObject({
+      keep: z.int().min(1).default(10).describe('newest models kept beside those that are published'),
+    })
+    .prefault({}),
   signals: signalOptions.optional(),
   schedule: scheduleOptions.prefault({}),
+  gate: gateOptions.optional(),
   log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }).prefault({}),
 });
 export type PipelineOptions = z.input<typeof pipelineOptions>;
@@ -167,7 +183,8 @@ function objectAt(
     const options = schema.options as readonly z.ZodObject[];
     return inside(options.find(o => o.shape[key]?.safeParse(at(input, [key])).success) ?? options[0]);
   }
-  if (schema instanceof z.ZodPipe) return inside(schema.def.in);
+  if (schema instanceof z.ZodPipe)
+    return inside(schema.def.in instanceof z.ZodTransform ? schema.def.out : schema.def.in);
   return 'innerType' in def ? inside(def.innerType) : undefined;
 }
 

@@ -1,10 +1,12 @@
 import type { Logger, Source } from '../src/connector.js';
+import { holdBackStep } from './gate.js';
 import type { Pipeline } from './open.js';
 import { createJobQueue } from './queue.js';
 import { keepGoing, retried } from './retry.js';
 import { type Scheduled, startSchedules } from './schedule.js';
 import { createSignalPoll } from './signals.js';
-import { foldStep, publishStep, refitStep } from './steps.js';
+import { foldStep, freshStep, publishStep, refitStep, rollbackStep } from './steps.js';
+import { tuneStep } from './tuned.js';
 
 /** Tries of one publication (about 45 s with the pauses); while it lasts, the other jobs wait. */
 const publishTries = 8;
@@ -24,12 +26,26 @@ export async function serve(pipeline: Pipeline, log: Logger, signal: AbortSignal
   const step = (trigger: string) => ({ trigger, signal: stop });
   const publishing = parts.sinks.length > 0;
 
-  async function publish(trigger: string, version?: string): Promise<void> {
+  /** Publishes a version, the newest without one; `gated`, only if the gate lets it pass, else tells why not. */
+  async function publish(
+    trigger: string,
+    {
+      version,
+      alias,
+      gated = false,
+    }: { version?: string | undefined; alias?: string | undefined; gated?: boolean } = {},
+  ): Promise<string | undefined> {
+    const held = gated ? await holdBackStep(pipeline, step(trigger), version) : undefined;
+    if (held !== undefined) {
+      log.warn({ trigger }, `not published: ${held}`);
+      return held;
+    }
     const trying = { what: 'publish', firstPauseMs: schedule.pollMs, signal: stop, log };
-    const summary = await publishStep(pipeline, step(trigger), version, attempt =>
+    const summary = await publishStep(pipeline, step(trigger), { version, alias }, attempt =>
       retried(publishTries, trying, attempt),
     );
     if (summary) log.info({ ...summary, trigger }, 'model published');
+    return undefined;
   }
 
   /** A refit and, if wanted, the publication of its model: each once, however often a crash cuts them off. */
@@ -41,9 +57,9 @@ export async function serve(pipeline: Pipeline, log: Logger, signal: AbortSignal
     log.info({ trigger }, 'refit begins');
     const version = await refitStep(pipeline, step(trigger), overrides);
     log.info({ version, trigger }, 'model fitted');
-    const published = wanted && publishing;
-    if (published) await publish(`refit:${version}`, version);
-    return { version, published };
+    if (!wanted || !publishing) return { version, published: false };
+    const held = await publish(`refit:${version}`, { version, gated: true });
+    return { version, published: held === undefined, held };
   }
 
   /** A refit by count is due for the number of folded events at which it is asked for, so it is made once. */
@@ -64,18 +80,35 @@ export async function serve(pipeline: Pipeline, log: Logger, signal: AbortSignal
     if (!(await store.endedRun('refit', trigger))) await refit(trigger);
   }
 
+  /** Rewrites the lists of users whose histories changed. */
+  async function refresh(trigger: string): Promise<void> {
+    const trying = { what: 'fresh lists', firstPauseMs: schedule.pollMs, signal: stop, log };
+    const summary = await retried(publishTries, trying, () => freshStep(pipeline, step(trigger)));
+    if (summary && summary.rewritten + summary.deleted > 0)
+      log.info({ ...summary, trigger }, 'lists made fresh');
+  }
+
   const fold = (trigger: string) =>
     queue.add('fold', async () => {
       const events = await foldStep(pipeline, step(trigger));
       if (events > 0) log.info({ events, trigger }, 'inbox folded');
+      if (schedule.fresh.follow && publishing) await refresh(`follow:${trigger}:${await store.folded()}`);
       await refitAfterEvents();
     });
+
+  async function tune(trigger: string): Promise<void> {
+    const { cron: _, ...options } = schedule.tune;
+    const found = await tuneStep(pipeline, step(trigger), options);
+    if (found) log.info({ trigger, adopted: found.adopted, fit: found.best.options }, 'options tuned');
+  }
 
   /** A time that comes while the job still waits for the one before is covered by it. */
   function due(job: string, time: number): Promise<boolean> {
     const trigger = `cron:${new Date(time).toISOString()}`;
     if (job === 'fold') return fold(trigger);
-    return queue.add(job, () => (job === 'refit' ? refit(trigger) : publish(trigger)));
+    if (job === 'tune') return queue.add(job, () => tune(trigger));
+    if (job === 'fresh') return queue.add(job, () => refresh(trigger));
+    return queue.add(job, () => (job === 'refit' ? refit(trigger) : publish(trigger, { gated: true })));
   }
 
   const looked = new Set<Source>();
@@ -92,7 +125,8 @@ export async function serve(pipeline: Pipeline, log: Logger, signal: AbortSignal
           read += batch.read;
           pipeline.assertTolerance(dead, read);
           log.debug({ source: source.name, ...batch }, 'batch ingested');
-          if ((await store.pending()) >= schedule.fold.events) void fold(`events:${Date.now()}`);
+          const enough = schedule.fresh.follow ? 1 : schedule.fold.events;
+          if ((await store.pending()) >= enough) void fold(`events:${Date.now()}`);
         },
         () => looked.add(source),
       );
@@ -104,9 +138,17 @@ export async function serve(pipeline: Pipeline, log: Logger, signal: AbortSignal
     if (!pipeline.signals || !config.signals) return;
     const jobs = {
       refit,
-      publish: async (trigger: string, version: string | undefined) => {
-        await publish(trigger, version);
+      publish: async (trigger: string, version: string | undefined, alias: string | undefined) => {
+        await publish(trigger, { version, alias });
         return (await store.endedRun('publish', trigger))?.version;
+      },
+      rollback: async (trigger: string, options: { alias?: string | undefined; to?: string | undefined }) => {
+        await rollbackStep(pipeline, step(trigger), options);
+        return (await store.endedRun('rollback', trigger))?.version;
+      },
+      forget: async (trigger: string, user: string) => {
+        await pipeline.forget(user);
+        if (publishing) await refresh(trigger);
       },
     };
     const look = createSignalPoll(pipeline.signals, store, queue, jobs, log);
@@ -119,7 +161,9 @@ export async function serve(pipeline: Pipeline, log: Logger, signal: AbortSignal
 
   const clocks: Scheduled[] = [{ job: 'fold', expression: schedule.fold.cron }];
   if (schedule.refit.cron) clocks.push({ job: 'refit', expression: schedule.refit.cron });
+  if (schedule.tune.cron) clocks.push({ job: 'tune', expression: schedule.tune.cron });
   if (schedule.publish.cron) clocks.push({ job: 'publish', expression: schedule.publish.cron });
+  if (schedule.fresh.cron && publishing) clocks.push({ job: 'fresh', expression: schedule.fresh.cron });
   const stopClocks = await startSchedules(store, clocks, schedule.timezone, due, e => failed.abort(e));
   const stopped = new Promise<void>(done => {
     if (stop.aborted) done();

@@ -6,18 +6,35 @@ import type { JobQueue } from './queue.js';
 
 /** What a command can start. Both do their work once for a trigger and return the version. */
 export interface SignalJobs {
-  /** Fits with `overrides` and, if asked to, publishes; tells whether it did. */
+  /** Fits with `overrides` and, if asked to, publishes; tells whether it did, and what held the model back. */
   refit(
     trigger: string,
     overrides: Readonly<Record<string, unknown>>,
     publish: boolean | undefined,
-  ): Promise<{ readonly version: string; readonly published: boolean }>;
-  publish(trigger: string, version: string | undefined): Promise<string | undefined>;
+  ): Promise<{
+    readonly version: string;
+    readonly published: boolean;
+    readonly held?: string | undefined;
+  }>;
+  publish(
+    trigger: string,
+    version: string | undefined,
+    alias: string | undefined,
+  ): Promise<string | undefined>;
+  /** Switches an alias back; the version it names then. */
+  rollback(
+    trigger: string,
+    options: { readonly alias?: string | undefined; readonly to?: string | undefined },
+  ): Promise<string | undefined>;
+  /** Erases a user, and the user's lists. Erasing one who is not there does nothing. */
+  forget(trigger: string, user: string): Promise<void>;
 }
 
 /** `publish`, and any of the options of a fit. */
 const refitCommand = z.looseObject({ publish: z.boolean().optional() });
-const publishCommand = z.strictObject({ version: z.string().optional() });
+const publishCommand = z.strictObject({ version: z.string().optional(), alias: z.string().optional() });
+const rollbackCommand = z.strictObject({ alias: z.string().optional(), to: z.string().optional() });
+const forgetCommand = z.strictObject({ user: z.string().min(1) });
 
 /** Carries out one command; the outcome is the signal's result. Throws what makes it a failed one. */
 async function obey(
@@ -30,17 +47,26 @@ async function obey(
   switch (type) {
     case 'refit': {
       const { publish, ...overrides } = checked(refitCommand, options, where);
-      const { version, published } = await jobs.refit(trigger, overrides, publish);
+      const { version, published, held } = await jobs.refit(trigger, overrides, publish);
+      if (held !== undefined) return { version, message: `fitted, not published: ${held}` };
       return { version, message: published ? 'fitted and published' : 'fitted' };
     }
     case 'publish': {
-      const { version } = checked(publishCommand, options, where);
-      return { version: await jobs.publish(trigger, version), message: 'published' };
+      const { version, alias } = checked(publishCommand, options, where);
+      return { version: await jobs.publish(trigger, version, alias), message: 'published' };
+    }
+    case 'rollback': {
+      const command = checked(rollbackCommand, options, where);
+      return { version: await jobs.rollback(trigger, command), message: 'rolled back' };
+    }
+    case 'forget': {
+      await jobs.forget(trigger, checked(forgetCommand, options, where).user);
+      return { version: undefined, message: 'forgotten' };
     }
     default:
       throw new StageError(
         'USAGE',
-        `${where}: expected type refit or publish, found ${JSON.stringify(type)}`,
+        `${where}: expected type refit, publish, rollback or forget, found ${JSON.stringify(type)}`,
       );
   }
 }

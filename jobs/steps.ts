@@ -1,48 +1,12 @@
-import type { RunRecord } from '../src/connector.js';
-import { StageError, toStageError } from '../src/errors.js';
-import { type FitOptions, fitOptions } from '../src/options.js';
-import type { Progress } from '../src/parts.js';
+import { type FitOptions, fitOptions, overrideFit } from '../src/options.js';
+import type { FreshSummary } from '../src/publish/fresh.js';
 import type { PublishSummary } from '../src/publish/publish.js';
+import type { RollbackSummary } from '../src/publish/rollback.js';
+import { champion } from '../src/sink.js';
 import { checked } from './config.js';
 import type { Pipeline } from './open.js';
-
-/** What a step is told besides its options. */
-export interface StepSettings {
-  /** What started it; a step that has ended for this trigger is not done again (except `cli`). */
-  readonly trigger: string;
-  readonly signal?: AbortSignal;
-  readonly progress?: Progress;
-}
-
-/** Records `job` in the ledger around `body`, which ends the run itself when it returns `undefined`. */
-async function recorded(
-  pipeline: Pipeline,
-  job: string,
-  settings: StepSettings,
-  body: (run: number) => Promise<{ detail: string; version?: string } | undefined>,
-): Promise<void> {
-  const { store } = pipeline.parts;
-  const { id } = await store.startRun(job, settings.trigger);
-  try {
-    const outcome = await body(id);
-    if (outcome) await store.endRun(id, { status: 'done', ...outcome });
-  } catch (error) {
-    const failure = settings.signal?.aborted
-      ? new StageError('INTERRUPTED', `${job} was stopped`)
-      : toStageError(error);
-    const status = failure.code === 'INTERRUPTED' ? 'interrupted' : 'failed';
-    await store.endRun(id, { status, detail: failure.message });
-    throw failure;
-  }
-}
-
-/** The run of `job` that ended well for the same trigger; throws again what an earlier one failed with. */
-async function earlier(pipeline: Pipeline, job: string, trigger: string): Promise<RunRecord | undefined> {
-  if (trigger === 'cli') return undefined;
-  const run = await pipeline.parts.store.endedRun(job, trigger);
-  if (run?.status === 'failed') throw new StageError('INTERNAL', run.detail);
-  return run;
-}
+import { earlier, recorded, type StepSettings } from './record.js';
+import { presentFit } from './tuned.js';
 
 /** Folds what waits in the inbox, once for its trigger; leaves no record when nothing waits. */
 export async function foldStep(pipeline: Pipeline, settings: StepSettings): Promise<number> {
@@ -65,11 +29,13 @@ export async function refitStep(
 ): Promise<string> {
   const done = await earlier(pipeline, 'refit', settings.trigger);
   if (done?.version) return done.version;
-  const fit: FitOptions = checked(fitOptions, { ...pipeline.config.fit, ...overrides }, 'fit');
+  const fit: FitOptions = checked(fitOptions, overrideFit(await presentFit(pipeline), overrides), 'fit');
   let version = '';
   await recorded(pipeline, 'refit', settings, async run => {
     await pipeline.fold(settings.signal);
-    ({ version } = await pipeline.fit(run, { ...settings, fit }));
+    const { gate } = pipeline.config;
+    const measure = gate && (() => pipeline.measureModel(fit, gate, settings));
+    ({ version } = await pipeline.fit(run, { ...settings, fit, measure }));
     return undefined;
   });
   return version;
@@ -82,14 +48,47 @@ export async function refitStep(
 export async function publishStep(
   pipeline: Pipeline,
   settings: StepSettings,
-  version?: string,
+  { version, alias }: { readonly version?: string | undefined; readonly alias?: string | undefined } = {},
   attempt: (publish: () => Promise<PublishSummary>) => Promise<PublishSummary> = publish => publish(),
 ): Promise<PublishSummary | undefined> {
   if (await earlier(pipeline, 'publish', settings.trigger)) return undefined;
   let summary: PublishSummary | undefined;
   await recorded(pipeline, 'publish', settings, async () => {
-    summary = await attempt(() => pipeline.publish(version, settings.signal));
-    return { detail: `${summary.users} user and ${summary.items} item lists`, version: summary.version };
+    summary = await attempt(() =>
+      pipeline.publish({ version, alias, signal: settings.signal, progress: settings.progress }),
+    );
+    const as = summary.alias === champion ? '' : ` as ${summary.alias}`;
+    return { detail: `${summary.users} user and ${summary.items} item lists${as}`, version: summary.version };
+  });
+  return summary;
+}
+
+/** Rewrites the lists of users whose histories changed; leaves no record when there were none. */
+export async function freshStep(
+  pipeline: Pipeline,
+  settings: StepSettings,
+): Promise<FreshSummary | undefined> {
+  if (await earlier(pipeline, 'fresh', settings.trigger)) return undefined;
+  if (!(await pipeline.lagging())) return { rewritten: 0, deleted: 0, seconds: 0 };
+  let summary: FreshSummary | undefined;
+  await recorded(pipeline, 'fresh', settings, async () => {
+    summary = await pipeline.publishFresh(settings.signal);
+    return { detail: `${summary.rewritten} lists rewritten, ${summary.deleted} deleted` };
+  });
+  return summary;
+}
+
+/** Switches an alias back, once for its trigger; the version it names then. */
+export async function rollbackStep(
+  pipeline: Pipeline,
+  settings: StepSettings,
+  options: { readonly alias?: string | undefined; readonly to?: string | undefined } = {},
+): Promise<RollbackSummary | undefined> {
+  if (await earlier(pipeline, 'rollback', settings.trigger)) return undefined;
+  let summary: RollbackSummary | undefined;
+  await recorded(pipeline, 'rollback', settings, async () => {
+    summary = await pipeline.rollback(options);
+    return { detail: `${summary.alias} from ${summary.from}`, version: summary.version };
   });
   return summary;
 }

@@ -2,8 +2,6 @@
  * The contracts between the stage and the systems around it. `src/` knows only these; `connectors/`
  * implements them, one folder a system.
  */
-import type { Manifest } from './model/version.js';
-
 /** Where to resume reading one partition of a source. */
 export interface Position {
   readonly partition: string;
@@ -80,42 +78,6 @@ export interface Source {
   close(): Promise<void>;
 }
 
-/** A ranked list of items for one user or one item, best first. */
-export interface RankedList {
-  readonly id: string;
-  readonly items: readonly string[];
-  /** Score of each item, descending, same length as `items`. */
-  readonly scores: ArrayLike<number>;
-}
-
-/** What a list is keyed by. */
-export type ListKind = 'users' | 'items';
-
-/**
- * A store of precomputed lists. A version is written whole (`begin`, `write`…, `finish`) and only then
- * pointed at (`point`); a reader reads the pointer first and so always sees one whole version.
- */
-export interface Sink {
-  readonly name: string;
-  /** What the sink's own settings ask `prune` to keep; without it the publisher deletes nothing. */
-  readonly keep?: number | undefined;
-  connect(): Promise<void>;
-  /** Starts, or starts over, version `manifest.version`; what an unfinished attempt left is discarded. */
-  begin(manifest: Manifest): Promise<void>;
-  write(kind: ListKind, lists: readonly RankedList[]): Promise<void>;
-  /** Makes the version durable and complete. */
-  finish(): Promise<void>;
-  /** Switches the pointer to a finished version. Throws `SINK_FAILED` if that version is not complete. */
-  point(version: string): Promise<void>;
-  /** The version the pointer names. */
-  current(): Promise<string | undefined>;
-  /** The list of `id` in the current version. */
-  get?(kind: ListKind, id: string): Promise<RankedList | undefined>;
-  /** Deletes finished versions other than the current one and the `keep` newest. */
-  prune?(keep: number): Promise<void>;
-  close(): Promise<void>;
-}
-
 /** A command that came from outside, such as a row of a `signals` table. */
 export interface Signal {
   readonly id: string;
@@ -184,4 +146,5 @@ export interface DeadLetter extends Rejection {
   readonly raw: string;
 }
 
+export * from './sink.js';
 export type * from './state-store.js';

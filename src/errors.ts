@@ -37,6 +37,11 @@ const table = {
     retryable: true,
     remedy: 'check that the sink is reachable and has room, then publish again',
   },
+  SINK_TOO_SMALL: {
+    exit: 1,
+    retryable: false,
+    remedy: 'raise `maxBytes` of the sink, lower `publish.k`, or use `mode: inplace`',
+  },
   STATE_LOCKED: {
     exit: 1,
     retryable: true,
@@ -78,6 +83,11 @@ const table = {
     exit: 1,
     retryable: false,
     remedy: 'run `sansa-stream fit` first, or name an existing version',
+  },
+  VERSION_UNKNOWN: {
+    exit: 1,
+    retryable: false,
+    remedy: 'see `sansa-stream models list` for the versions in the sinks, or publish the model again',
   },
   INTERRUPTED: { exit: 1, retryable: true, remedy: 'start again: the state is whole' },
   INTERNAL: { exit: 1, retryable: false, remedy: 'please report this with the command and the log' },

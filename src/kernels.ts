@@ -47,6 +47,8 @@ export class Arena {
   /** Most bytes in use so far. */
   peak: number;
   #top: Address;
+  /** Buffers handed out: growing makes a new one over the same bytes. */
+  readonly #buffers = new WeakSet<ArrayBufferLike>();
 
   constructor(memoryBytes: number = MAX_PAGES * PAGE) {
     this.module = kernelModule();
@@ -95,11 +97,16 @@ export class Arena {
     return at;
   }
 
-  /** A copy of `array`, or address 0 for none. */
+  /** A copy of `array`, or address 0 for none. What lies in this memory already stays where it is. */
   copy(array: Int32Array | Float32Array | Float64Array | undefined, what: string): Address {
     if (array === undefined) return 0;
-    const at = this.bytes(array.byteLength, what);
-    this.u8(at, array.byteLength).set(new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
+    if (this.#buffers.has(array.buffer)) return array.byteOffset;
+    return this.copyBytes(new Uint8Array(array.buffer, array.byteOffset, array.byteLength), what);
+  }
+
+  copyBytes(bytes: Uint8Array, what: string): Address {
+    const at = this.bytes(bytes.length, what);
+    this.u8(at, bytes.length).set(bytes);
     return at;
   }
 
@@ -110,24 +117,40 @@ export class Arena {
     return at;
   }
 
+  /** Frees whatever was allocated since `mark` but these arrays, which move down to it in their order. */
+  keep<T extends readonly (Int32Array | Float32Array)[]>(mark: Address, arrays: T, what: string): T {
+    this.release(mark);
+    return arrays.map(array => {
+      const to = this.bytes(array.byteLength, what);
+      this.u8(to, array.byteLength).set(this.u8(array.byteOffset, array.byteLength));
+      return array instanceof Int32Array ? this.i32(to, array.length) : this.f32(to, array.length);
+    }) as unknown as T;
+  }
+
   u8(at: Address, length: number): Uint8Array {
-    return new Uint8Array(this.memory.buffer, at, length);
+    return new Uint8Array(this.#buffer(), at, length);
   }
 
   i32(at: Address, length: number): Int32Array {
-    return new Int32Array(this.memory.buffer, at, length);
+    return new Int32Array(this.#buffer(), at, length);
   }
 
   f32(at: Address, length: number): Float32Array {
-    return new Float32Array(this.memory.buffer, at, length);
+    return new Float32Array(this.#buffer(), at, length);
   }
 
   f64(at: Address, length: number): Float64Array {
-    return new Float64Array(this.memory.buffer, at, length);
+    return new Float64Array(this.#buffer(), at, length);
   }
 
   i64(at: Address, length: number): BigInt64Array {
-    return new BigInt64Array(this.memory.buffer, at, length);
+    return new BigInt64Array(this.#buffer(), at, length);
+  }
+
+  #buffer(): SharedArrayBuffer {
+    const buffer = this.memory.buffer as unknown as SharedArrayBuffer;
+    this.#buffers.add(buffer);
+    return buffer;
   }
 }
 

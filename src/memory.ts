@@ -1,10 +1,12 @@
 import { StageError } from './errors.js';
-import { capacity, entryBudget } from './fit/lower.js';
+import { defaultNeighbours } from './fit/defaults.js';
 import { workingSet } from './fit/working-set.js';
 import type { GramianMode } from './gramian/plan.js';
 import { BLOCK_ENTRIES } from './gramian/stored.js';
+import type { FitOptions } from './options.js';
 
-const mebibytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)} MiB`;
+/** A number of bytes as people read it. */
+export const mebibytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)} MiB`;
 
 /** DuckDB's least share. */
 const leastShare = 24 * 2 ** 20;
@@ -36,9 +38,7 @@ export interface FitSize {
   readonly mode: GramianMode;
   /** Segments of a stored Gramian. */
   readonly segments?: number | undefined;
-  readonly density: number;
-  /** Minimal-residual scans at most. */
-  readonly scans: number;
+  readonly options: FitOptions;
 }
 
 /** Bytes that a fit of this size takes, by what takes them. */
@@ -47,7 +47,7 @@ export interface FitMemory {
   readonly rows: number;
   /** What the kernels hold at the most. */
   readonly kernels: number;
-  /** The layers outside of the kernels' memory. */
+  /** What orders items and writes the layers, outside of the kernels' memory. */
   readonly model: number;
   readonly total: number;
 }
@@ -55,15 +55,23 @@ export interface FitMemory {
 /** What reading a stored Gramian holds at a time: blocks of columns, before and after they are summed. */
 const storedBuffers = 4 * 12 * BLOCK_ENTRIES;
 
+/** What a fit within `memoryBytes` collects small blocks in (fsai): fewer of them take more passes over G. */
+export const blockBudget = (memoryBytes: number): number => Math.min(2 ** 25, Math.floor(memoryBytes / 8));
+
 /** The memory of a fit on `threads` threads: an upper bound by the sizes of what it allocates. */
-export function memoryOfFit(size: FitSize, threads: number): FitMemory {
-  const { users, items: n, interactions, valued, density, scans, segments = 1 } = size;
+export function memoryOfFit(
+  size: FitSize,
+  threads: number,
+  memoryBytes = Number.POSITIVE_INFINITY,
+): FitMemory {
+  const { users, items: n, interactions, valued, options, segments = 1 } = size;
   const implicit = size.mode === 'implicit';
   const entries = implicit ? interactions : 0;
-  const working = workingSet({ users, items: n, entries, valued, weighted: false, density, threads, scans });
+  const budget = blockBudget(memoryBytes);
+  const working = workingSet({ users, items: n, entries, valued, options, threads, blockBudget: budget });
   const rows = implicit ? 4 * (2 * users + 1) + (valued ? 8 : 4) * interactions : 0;
   const kernels = working.peak + (implicit ? 0 : storedBuffers + 16 * n * (segments + 2));
-  const model = 2 * (8 * capacity(n, entryBudget(n, density)) + 4 * (n + 1)) + 24 * n;
+  const model = 24 * n + 24 * (n + 1);
   return { rows, kernels, model, total: rows + kernels + model };
 }
 
@@ -77,24 +85,40 @@ export function planFit(
   threads: number,
 ): { readonly threads: number; readonly memory: FitMemory } {
   for (let t = threads; t >= 1; t--) {
-    const memory = memoryOfFit(size, t);
+    const memory = memoryOfFit(size, t, memoryBytes);
     if (memory.total <= memoryBytes) return { threads: t, memory };
   }
-  const need = memoryOfFit(size, 1);
-  const least = memoryOfFit({ ...size, density: Number.MIN_VALUE }, 1).total;
-  let advice = `memory: ${mebibytes(need.total)} would do`;
-  if (least < memoryBytes) {
-    let [lo, hi] = [0, size.density];
-    for (let step = 0; step < 50; step++) {
-      const middle = (lo + hi) / 2;
-      if (memoryOfFit({ ...size, density: middle || Number.MIN_VALUE }, 1).total <= memoryBytes) lo = middle;
-      else hi = middle;
-    }
-    advice += `, or density: ${lo.toExponential(1)}`;
-  }
+  const need = memoryOfFit(size, 1, memoryBytes);
+  const smaller = smallerOption(size, memoryBytes);
+  const advice = `memory: ${mebibytes(need.total)} would do${smaller ? `, or ${smaller}` : ''}`;
   const parts = `X ${mebibytes(need.rows)}, kernels ${mebibytes(need.kernels)}, model ${mebibytes(need.model)}`;
+  const { options, interactions, items } = size;
+  const density =
+    options.solver === 'icf'
+      ? `density ${options.density ?? '(default)'}`
+      : `neighbours ${options.neighbours ?? '(default)'}`;
   throw new StageError(
     'MEMORY_BUDGET',
-    `a fit of ${size.interactions} interactions of ${size.items} items at density ${size.density} takes ${mebibytes(need.total)} (${parts}), found ${mebibytes(memoryBytes)}; ${advice}`,
+    `a fit of ${interactions} interactions of ${items} items at ${density} takes ${mebibytes(need.total)} (${parts}), found ${mebibytes(memoryBytes)}; ${advice}`,
   );
+}
+
+/** The largest density or number of neighbours with which one thread stays within `memoryBytes`, if there is any. */
+function smallerOption(size: FitSize, memoryBytes: number): string | undefined {
+  const fits = (options: FitOptions) =>
+    memoryOfFit({ ...size, options }, 1, memoryBytes).total <= memoryBytes;
+  const { options } = size;
+  if (options.solver === 'fsai') {
+    let neighbours = options.neighbours ?? defaultNeighbours(size.items);
+    while (neighbours > 0 && !fits({ ...options, neighbours })) neighbours--;
+    return neighbours > 0 ? `neighbours: ${neighbours}` : undefined;
+  }
+  if (!fits({ ...options, density: Number.MIN_VALUE })) return undefined;
+  let [lo, hi] = [0, options.density ?? 1];
+  for (let step = 0; step < 50; step++) {
+    const middle = (lo + hi) / 2;
+    if (fits({ ...options, density: middle || Number.MIN_VALUE })) lo = middle;
+    else hi = middle;
+  }
+  return `density: ${lo.toExponential(1)}`;
 }

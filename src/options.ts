@@ -2,19 +2,43 @@ import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import { sizePattern } from './size.js';
 
-/** How a model is fitted; the same for the CLI, the configuration and the library. */
-export const fitOptions = z.strictObject({
-  solver: z
-    .enum(['icf'])
-    .default('icf')
-    .describe('icf: incomplete Cholesky factor and its approximate inverse'),
-  l2: z.number().positive().default(20).describe('λ added to the (scaled) Gramian diagonal'),
+/** Settings of a fit that every solver has. */
+const common = {
+  l2: z
+    .number()
+    .positive()
+    .optional()
+    .describe('λ, added to the diagonal of the Gramian; by default derived from that diagonal'),
+};
+
+const userWeighting = (eta: number) =>
+  z
+    .number()
+    .min(0)
+    .max(1)
+    .default(eta)
+    .describe('η: a user of d items counts 2^(−η⌊log₂ d⌋); 0 counts all alike');
+
+const serving = (width: number) =>
+  z
+    .int()
+    .min(0)
+    .max(10_000)
+    .default(width)
+    .describe('entries kept for each item in the serving matrix; 0 makes none');
+
+/** SANSA by an incomplete Cholesky factor and its approximate inverse. */
+export const icfOptions = z.strictObject({
+  solver: z.literal('icf').default('icf'),
+  ...common,
+  userWeighting: userWeighting(0),
+  serving: serving(150),
   density: z
     .number()
     .positive()
     .max(1)
-    .default(5e-4)
-    .describe('nonzeros kept in each layer, as a share of n²'),
+    .optional()
+    .describe('nonzeros kept in each layer, as a share of n²; by default as many as fsai keeps'),
   scans: z.int().min(0).default(4).describe('uniform minimal-residual scans at most'),
   tolerance: z.number().min(0).default(1e-4).describe('loss ‖I − LK‖²_F / n below which no scan is made'),
   scale: z.boolean().default(true).describe('scale the Gramian by S = diag(‖G[:,j]‖^(−1/2))'),
@@ -27,7 +51,52 @@ export const fitOptions = z.strictObject({
     .describe('growth of the shift from one breakdown to the next'),
   maxShifts: z.int().min(0).default(12).describe('breakdowns after which the fit fails'),
 });
+export type IcfOptions = z.output<typeof icfOptions>;
+
+/** SANSA by a factorized sparse approximate inverse. */
+export const fsaiOptions = z.strictObject({
+  solver: z.literal('fsai').default('fsai'),
+  ...common,
+  userWeighting: userWeighting(0.5),
+  serving: serving(50),
+  neighbours: z
+    .int()
+    .min(1)
+    .max(1000)
+    .optional()
+    .describe('most other items in a row of the inverse factor; by default 20, in small catalogues up to 64'),
+  alpha: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0.3)
+    .describe('neighbours of item j are those with the largest G_ij / G_ii^α: 0 prefers popular ones'),
+});
+export type FsaiOptions = z.output<typeof fsaiOptions>;
+
+/** The options of each solver by its name. */
+export const solvers = { icf: icfOptions, fsai: fsaiOptions } as const;
+
+/** How a model is fitted; the same for the CLI, the configuration and the library. Without a solver it is `icf`. */
+export const fitOptions = z.preprocess(
+  given =>
+    typeof given === 'object' && given !== null && !Array.isArray(given)
+      ? { solver: 'icf', ...given }
+      : given,
+  z.discriminatedUnion('solver', [icfOptions, fsaiOptions]),
+);
 export type FitOptions = z.output<typeof fitOptions>;
+
+/** `base` with `overrides` in their places; when they change the solver, it starts from its own
+ * defaults. */
+export function overrideFit(
+  base: FitOptions,
+  overrides: Readonly<Record<string, unknown>>,
+): Readonly<Record<string, unknown>> {
+  const solver = overrides.solver ?? base.solver;
+  if (solver === base.solver) return { ...base, ...overrides };
+  return { serving: base.serving, ...overrides };
+}
 
 /** How the stage keeps the Gramian. */
 export const gramianOptions = z.strictObject({

@@ -1,8 +1,9 @@
+import { createHoldouts } from './evaluate/holdouts.js';
 import { createGramianKeeper } from './gramian/keeper.js';
 import { createIngest } from './ingest.js';
 import { createModelLibrary } from './model/library.js';
 import type { PipelineParts } from './parts.js';
-import { createPublisher } from './publish/lists.js';
+import { createPublisher } from './publish/publisher.js';
 
 /**
  * Joins the stages over a state: ingest, fold, fit, publish, and the reads. Each step leaves the state whole
@@ -10,15 +11,15 @@ import { createPublisher } from './publish/lists.js';
  * beside any other.
  */
 export function joinPipeline(parts: PipelineParts) {
-  const { input, removeOrphans: removeSegments, ...gramian } = createGramianKeeper(parts);
-  const { removeOrphans: removeModels, ...models } = createModelLibrary(parts, input);
-  const publish = createPublisher(parts, models);
+  const { input, modeFor, removeOrphans: removeSegments, ...gramian } = createGramianKeeper(parts);
+  const { removeOrphans: removeModels, ...models } = createModelLibrary(parts, { input, modeFor });
   return {
     parts,
     ...createIngest(parts),
     ...gramian,
     ...models,
-    publish,
+    ...createHoldouts(parts),
+    ...createPublisher(parts, models),
     /** Removes files that a crash left unregistered. Called once, before anything else. */
     async removeOrphans(): Promise<void> {
       await removeSegments();

@@ -1,6 +1,8 @@
 /** The contract of the durable state: inbox, interactions, Gramian segments, and the ledger of what was done. */
 import type { DeadLetter, EventColumns, Position, Signal, SignalResult } from './connector.js';
-import type { GramianMode } from './gramian/plan.js';
+import type { TimedRows } from './evaluate/split.js';
+import type { TunedOptions } from './evaluate/tune.js';
+import type { GramianState } from './gramian/plan.js';
 import type { RowChanges, Rows } from './gramian/rows.js';
 import type { SegmentFile } from './gramian/segment.js';
 import type { Manifest } from './model/version.js';
@@ -72,6 +74,11 @@ export interface Histories {
   readonly rows: Rows;
 }
 
+/** Users whose history changed: those that have one, and the keys of those that have none any more. */
+export interface ChangedUsers extends Histories {
+  readonly gone: readonly string[];
+}
+
 /** The durable record of what was run, made and asked for. Each method is one transaction. */
 export interface Ledger {
   /** Records that `job` starts for `trigger`. */
@@ -85,6 +92,8 @@ export interface Ledger {
   runs(limit: number): Promise<readonly RunRecord[]>;
   models(): Promise<readonly ModelRecord[]>;
   markPublished(version: string): Promise<void>;
+  /** Forgets a model; its files may be deleted then. */
+  forgetModel(version: string): Promise<void>;
   /** When a scheduled job is due next (epoch ms), if the same expression was recorded. */
   due(job: string, expression: string): Promise<number | undefined>;
   setDue(job: string, expression: string, due: number): Promise<void>;
@@ -122,8 +131,20 @@ export interface StateStore extends Ledger {
   forget(user: string, build: BuildSegment): Promise<FoldSummary>;
   /** The whole interaction matrix X. */
   interactions(): Promise<Rows>;
+  /** Hands X with a time for each entry to `use` and gives back its memory (12 to 16 bytes an entry) before returning. */
+  withTimes<T>(use: (rows: TimedRows) => T): Promise<T>;
   /** Every user's history, `size` users at a time, by ascending user id. */
   histories(size: number): AsyncIterable<Histories>;
+  /** How many users there are, with a history or without. */
+  userCount(): Promise<number>;
+  /** The number of the newest change of any history; 0 when nothing has changed since the state was made. */
+  newestChange(): Promise<number>;
+  /** Users whose histories changed after the change `since`, `size` at a time. */
+  changedUsers(since: number, size: number): AsyncIterable<ChangedUsers>;
+  /** Keys of erased users whose lists may still be in the sinks. */
+  erasedUsers(): Promise<readonly string[]>;
+  /** Forgets the keys of erased users that were kept until their lists, up to the change `change`, were deleted. */
+  dropErased(change: number): Promise<void>;
   /** The history of one user by key, or `undefined`. */
   history(user: string): Promise<Rows | undefined>;
   /** Keys of the first `n` items by id; all without `n`. */
@@ -131,9 +152,12 @@ export interface StateStore extends Ledger {
   segments(): Promise<readonly SegmentFile[]>;
   /** Replaces `old` segments by `segment`, which is their sum (all of G, when it is rebuilt). */
   replaceSegments(old: readonly SegmentFile[], segment: SegmentFile | undefined): Promise<void>;
-  /** Whether the segments sum to XᵀX: no fold has been made without them. */
-  gramianMode(): Promise<GramianMode | undefined>;
-  setGramianMode(mode: GramianMode): Promise<void>;
+  /** How the Gramian is kept: stored segments sum to XᵀWX, no fold has been made without them. */
+  gramian(): Promise<GramianState | undefined>;
+  setGramian(state: GramianState): Promise<void>;
+  /** The fit options that a search has put in the place of the configured ones. */
+  tuned(): Promise<TunedOptions | undefined>;
+  setTuned(tuned: TunedOptions | undefined): Promise<void>;
   counts(): Promise<StateCounts>;
   /** How many inbox events wait for a fold. */
   pending(): Promise<number>;

@@ -1,20 +1,19 @@
+import { type Holdout, type Measured, type MeasureSettings, measure } from './evaluate/measure.js';
+import type { TrialFigures } from './evaluate/tune.js';
+import { runTrial, type TrialInput } from './evaluate/tuner.js';
 import { type FitReport, fit, type GramianInput } from './fit/fit.js';
 import { buildSegment } from './gramian/build.js';
 import { compactSegments } from './gramian/compact.js';
 import type { RowChanges, Rows } from './gramian/rows.js';
 import type { SegmentFile } from './gramian/segment.js';
 import { compareWithHistories } from './gramian/verify.js';
-import { Arena } from './kernels.js';
 import { parameters } from './model/model.js';
-import { loadRanker, type Ranker, rankRows } from './model/rank.js';
-import { loadModel, saveModel } from './model/weights-file.js';
+import { saveModel } from './model/weights-file.js';
 import type { FitOptions } from './options.js';
-import { Threads } from './threads.js';
+import { createListMaker, type ListMaker, type ListSettings, type MadeLists } from './publish/list-maker.js';
 
-/** The ranker of the model that was asked for last, with the memory and the threads it uses. */
-let ranking:
-  | { readonly path: string; readonly arena: Arena; readonly threads: Threads; readonly ranker: Ranker }
-  | undefined;
+/** What makes the lists of the publication under way. */
+let maker: ListMaker | undefined;
 
 /** What a compute thread can be asked to do: plain data in, plain data out. */
 export const tasks = {
@@ -35,8 +34,21 @@ export const tasks = {
     return { report: fitted.report, parameters: parameters(fitted.model) };
   },
 
-  segment: (input: { directory: string; scale: number; changes: RowChanges; threads: number }) =>
-    buildSegment(input.directory, input.scale, input.changes, input.threads),
+  /** Fits on one part of a holdout and measures on the other. */
+  measure: (
+    input: { holdout: Holdout; options: FitOptions; settings: MeasureSettings },
+    report: (stage: string, part: number) => void,
+  ): Promise<Measured> => measure(input.holdout, input.options, { ...input.settings, report }),
+
+  trial: (input: TrialInput): Promise<TrialFigures> => runTrial(input),
+
+  segment: (input: {
+    directory: string;
+    scale: number;
+    changes: RowChanges;
+    threads: number;
+    userWeighting: number;
+  }) => buildSegment(input.directory, input.scale, input.changes, input.threads, input.userWeighting),
 
   async compact(input: {
     directory: string;
@@ -46,19 +58,22 @@ export const tasks = {
     return compactSegments(input.directory, input.segments, input.n);
   },
 
-  verify: (input: { directory: string; segments: readonly SegmentFile[]; rows: Rows; threads: number }) =>
-    compareWithHistories(input.directory, input.segments, input.rows, input.threads),
+  verify: (input: {
+    directory: string;
+    segments: readonly SegmentFile[];
+    rows: Rows;
+    threads: number;
+    userWeighting: number;
+  }) => compareWithHistories(input.directory, input.segments, input.rows, input.threads, input.userWeighting),
 
-  /** Top-k lists for the rows of some users, own items left out. */
-  async score(input: { path: string; rows: Rows; k: number; threads: number }) {
-    if (ranking?.path !== input.path) {
-      await ranking?.threads.close();
-      const arena = new Arena();
-      const threads = new Threads(arena, input.threads);
-      ranking = { path: input.path, arena, threads, ranker: loadRanker(arena, loadModel(input.path)) };
-    }
-    const { arena, threads, ranker } = ranking;
-    return rankRows(arena, threads, ranker, input.rows, input.k);
+  /** Readies the lists of a model; `lists` makes them, for some users or items at a time. */
+  async openLists(input: ListSettings): Promise<void> {
+    await maker?.close();
+    maker = createListMaker(input);
+  },
+
+  async lists(input: { rows: Rows }): Promise<MadeLists> {
+    return maker!.make(input.rows);
   },
 };
 

@@ -1,6 +1,7 @@
+import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { StageError } from './errors.js';
-import type { Address, Arena, KernelExports } from './kernels.js';
+import { type Address, Arena, type KernelExports } from './kernels.js';
 
 /** Layout of the control block, in int32. The arguments follow as float64. */
 const GENERATION = 0; // counts the jobs; idle threads wait on it
@@ -95,6 +96,37 @@ export class Threads {
   async close(): Promise<void> {
     await Promise.all(this.#workers.map(worker => worker.terminate()));
     this.#workers.length = 0;
+  }
+}
+
+/** Kernel memory and the threads over it. */
+export interface Engine {
+  readonly arena: Arena;
+  readonly threads: Threads;
+}
+
+/** What a computation may use. */
+export interface Resources {
+  /** Threads, the calling one among them; by default one a core. Results do not depend on it. */
+  readonly threads?: number | undefined;
+  /** Bytes of kernel memory; by default what 32-bit addresses reach. */
+  readonly memoryBytes?: number | undefined;
+  /** Memory and threads to share with other computations, in place of its own. */
+  readonly engine?: Engine | undefined;
+}
+
+/** Runs `body` on the engine that is given, or on one of its own whose threads end with it. */
+export async function onEngine<T>(
+  resources: Resources,
+  body: (engine: Engine) => T | Promise<T>,
+): Promise<T> {
+  if (resources.engine) return body(resources.engine);
+  const arena = new Arena(resources.memoryBytes);
+  const threads = new Threads(arena, resources.threads ?? availableParallelism());
+  try {
+    return await body({ arena, threads });
+  } finally {
+    await threads.close();
   }
 }
 

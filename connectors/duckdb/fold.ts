@@ -69,6 +69,14 @@ async function changeRows(
   return segment;
 }
 
+/** Notes that the histories of the `touched` users changed; a user has one such note, the newest. */
+async function noteChange(connection: DuckDBConnection): Promise<void> {
+  const change = Number(await scalar(connection, 'SELECT coalesce(max(change) + 1, 1) FROM changes'));
+  const keys = 'SELECT key FROM users JOIN touched ON touched."user" = users.id';
+  await connection.run(`DELETE FROM changes WHERE key IN (${keys})`);
+  await connection.run(`INSERT INTO changes SELECT ${change}, key FROM (${keys})`);
+}
+
 async function touchedUsers(connection: DuckDBConnection): Promise<Int32Array> {
   const { users } = await readRows(
     connection,
@@ -119,6 +127,7 @@ export async function foldInbox(
     const segment = await changeRows(connection, users, build, async () => {
       for (const sql of statements) await run(sql);
     });
+    await noteChange(connection);
     await run(`DELETE FROM inbox WHERE seq <= ${cut}`);
     for (const t of ['batch', 'coded', 'touched']) await run(`DROP TABLE ${t}`);
     failpoint('fold:registered');
@@ -143,6 +152,7 @@ export async function forgetUser(
     const segment = await changeRows(connection, users, build, async () => {
       await connection.run('DELETE FROM interactions WHERE "user" IN (SELECT "user" FROM touched)');
     });
+    await noteChange(connection);
     const events = Number(await scalar(connection, 'SELECT count(*) FROM inbox WHERE "user" = ?', [user]));
     await connection.run('DELETE FROM inbox WHERE "user" = ?', [user]);
     await connection.run('DELETE FROM dead_letters WHERE "user" = ?', [user]);

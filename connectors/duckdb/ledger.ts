@@ -110,6 +110,11 @@ export function openLedger(serial: SerialConnection): Ledger {
         await c.run('UPDATE models SET published = (version = ?)', [version]);
       }),
 
+    forgetModel: version =>
+      serial.use(async c => {
+        await c.run('DELETE FROM models WHERE version = ?', [version]);
+      }),
+
     due: (job, expression) =>
       serial.use(async c => {
         const due = await scalar(c, 'SELECT epoch_ms(due) FROM schedules WHERE job = ? AND expression = ?', [

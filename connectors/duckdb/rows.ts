@@ -1,26 +1,39 @@
-import type { DuckDBConnection, DuckDBIntegerVector } from '@duckdb/node-api';
+import type { DuckDBConnection, DuckDBDoubleVector, DuckDBIntegerVector } from '@duckdb/node-api';
+import type { TimedRows } from '../../src/evaluate/split.js';
 import type { Rows } from '../../src/gramian/rows.js';
 import { streamRows } from './database.js';
 
-/** An Int32Array that grows as it is filled. */
-class Growing {
-  array: Int32Array;
+/** A typed array that grows as it is filled. */
+class Growing<A extends Int32Array | Float64Array = Int32Array> {
+  array: A;
   length = 0;
-  constructor(capacity: number) {
-    this.array = new Int32Array(capacity);
+  constructor(
+    capacity: number,
+    readonly make: (length: number) => A,
+  ) {
+    this.array = make(capacity);
   }
   push(value: number): void {
     if (this.length === this.array.length) {
-      const larger = new Int32Array(Math.max(1024, Math.ceil(this.length * 1.5)));
+      const larger = this.make(Math.max(1024, Math.ceil(this.length * 1.5)));
       larger.set(this.array);
       this.array = larger;
     }
     this.array[this.length++] = value;
   }
   /** What was pushed, in a buffer of its own size. */
-  finish(): Int32Array {
-    return this.length === this.array.length ? this.array : this.array.slice(0, this.length);
+  finish(): A {
+    return this.length === this.array.length ? this.array : (this.array.slice(0, this.length) as A);
   }
+}
+
+const integers = (capacity: number) => new Growing(capacity, length => new Int32Array(length));
+
+interface ReadOptions {
+  readonly users?: Int32Array;
+  readonly expected?: number;
+  /** Takes the fourth column, a DOUBLE. */
+  readonly times?: Growing<Float64Array>;
 }
 
 /**
@@ -32,14 +45,15 @@ export async function readRows(
   connection: DuckDBConnection,
   sql: string,
   n: number,
-  { users, expected = 0 }: { readonly users?: Int32Array; readonly expected?: number } = {},
+  { users, expected = 0, times }: ReadOptions = {},
 ): Promise<Rows> {
-  const items = new Growing(expected);
-  const found = new Growing(0);
-  const starts = new Growing(0);
+  const items = integers(expected);
+  const found = integers(0);
+  const starts = integers(0);
   let values: Growing | undefined;
-  for await (const { chunk, rows } of streamRows(connection, sql, 3)) {
+  for await (const { chunk, rows } of streamRows(connection, sql, times ? 4 : 3)) {
     const [user, item, value] = [0, 1, 2].map(c => chunk.getColumnVector(c) as DuckDBIntegerVector);
+    const time = times && (chunk.getColumnVector(3) as DuckDBDoubleVector);
     for (let r = 0; r < rows; r++) {
       const u = user!.getItem(r)!;
       const x = value!.getItem(r)!;
@@ -48,12 +62,13 @@ export async function readRows(
         starts.push(items.length);
       }
       if (x !== 1 && !values) {
-        values = new Growing(Math.max(expected, items.length));
+        values = integers(Math.max(expected, items.length));
         values.array.fill(1, 0, items.length);
         values.length = items.length;
       }
       values?.push(x);
       items.push(item!.getItem(r)!);
+      times?.push(time!.getItem(r)!);
     }
   }
   const nnz = items.length;
@@ -68,4 +83,16 @@ export async function readRows(
     if (f < found.length && found.array[f] === users[r]) f++;
   }
   return { n, users, indptr, indices, values: values?.finish() };
+}
+
+/** As `readRows`, with the time of each entry from a fourth column, a DOUBLE. */
+export async function readTimedRows(
+  connection: DuckDBConnection,
+  sql: string,
+  n: number,
+  expected: number,
+): Promise<TimedRows> {
+  const times = new Growing(expected, length => new Float64Array(length));
+  const rows = await readRows(connection, sql, n, { expected, times });
+  return { ...rows, times: times.finish() };
 }

@@ -34,6 +34,7 @@ CREATE TABLE IF NOT EXISTS users (id INTEGER, key VARCHAR);
 CREATE TABLE IF NOT EXISTS items (id INTEGER, key VARCHAR);
 CREATE TABLE IF NOT EXISTS interactions ("user" INTEGER, item INTEGER, reset BOOLEAN, value BIGINT, ts BIGINT,
   channel INTEGER, sequence BIGINT);
+CREATE TABLE IF NOT EXISTS changes (change BIGINT, key VARCHAR);
 CREATE TABLE IF NOT EXISTS event_ids (id VARCHAR);
 CREATE TABLE IF NOT EXISTS folded (events BIGINT);
 CREATE TABLE IF NOT EXISTS segments (ordinal BIGINT, id VARCHAR, file VARCHAR, n INTEGER, nnz BIGINT, bytes BIGINT,
@@ -48,16 +49,17 @@ CREATE TABLE IF NOT EXISTS signals (source VARCHAR, id VARCHAR, type VARCHAR, op
 `;
 
 /**
- * X as a view (user, item, value > 0). `interactions` holds, for binary and last, the newest event of each
+ * X as a view (user, item, value > 0, ts of the newest event of the pair). `interactions` holds, for binary and last, the newest event of each
  * pair, removals included as value 0, so that a late older event stays without effect; for sum, every
  * event since the newest `set` of the pair, so that a late `set` finds what came after it.
  */
 function matrixView({ interactions, weightScale, maxWeight }: Semantics): string {
   if (interactions !== 'sum') {
-    return `SELECT "user", item, value::INTEGER AS value FROM interactions WHERE value > 0`;
+    return `SELECT "user", item, value::INTEGER AS value, ts FROM interactions WHERE value > 0`;
   }
   const most = Math.min(maxFixedPoint, Math.max(1, Math.round((maxWeight ?? maxFixedPoint) * weightScale)));
-  return `SELECT "user", item, least(sum(value), ${most})::INTEGER AS value FROM interactions
+  return `SELECT "user", item, least(sum(value), ${most})::INTEGER AS value, max(ts) AS ts
+    FROM interactions
     GROUP BY "user", item HAVING sum(value) > 0`;
 }
 

@@ -1,7 +1,8 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Histories, StateStore } from '../../src/connector.js';
+import type { StateStore } from '../../src/connector.js';
 import { StageError } from '../../src/errors.js';
+import type { TunedOptions } from '../../src/evaluate/tune.js';
 import { failpoint } from '../../src/failpoint.js';
 import type { GramianMode } from '../../src/gramian/plan.js';
 import {
@@ -14,11 +15,13 @@ import {
   transaction,
 } from './database.js';
 import { foldInbox, forgetUser, insertSegment } from './fold.js';
+import { readChanged, readHistories } from './histories.js';
 import { openInbox } from './inbox.js';
 import { markInterrupted, openLedger } from './ledger.js';
-import { readRows } from './rows.js';
+import { readRows, readTimedRows } from './rows.js';
 import { ensureSchema, type Semantics } from './schema.js';
 
+const erased = 'changes ANTI JOIN users USING (key) WHERE key IS NOT NULL';
 const allRows = 'SELECT "user", item, value FROM matrix ORDER BY "user", item';
 
 /**
@@ -51,6 +54,18 @@ export async function openState(
   const inbox = await openInbox(ingest.connection);
   const items = async (): Promise<number> =>
     Number(await scalar(queries.connection, 'SELECT count(*) FROM items'));
+  const setting = (key: string): Promise<string | undefined> =>
+    queries.use(async c => {
+      const value = await scalar(c, 'SELECT value FROM settings WHERE key = ?', [key]);
+      return value === undefined ? undefined : String(value);
+    });
+  const set = (key: string, value: string | undefined): Promise<void> =>
+    queries.use(c =>
+      transaction(c, async () => {
+        await c.run('DELETE FROM settings WHERE key = ?', [key]);
+        if (value !== undefined) await c.run('INSERT INTO settings VALUES (?, ?)', [key, value]);
+      }),
+    );
 
   return {
     id,
@@ -63,29 +78,32 @@ export async function openState(
     interactions: () =>
       folds.use(async c => readRows(c, allRows, Number(await scalar(c, 'SELECT count(*) FROM items')))),
 
-    async *histories(size) {
-      // A connection of its own: a stream would block the others for as long as its reader takes.
-      const connection = await database.connect();
-      try {
-        const n = Number(await scalar(connection, 'SELECT count(*) FROM items'));
-        const keys = await all(
-          connection,
-          'SELECT id, key FROM users SEMI JOIN matrix ON matrix."user" = users.id ORDER BY id',
-        );
-        for (let from = 0; from < keys.length; from += size) {
-          const some = keys.slice(from, from + size);
-          const ids = Int32Array.from(some, k => Number(k.id));
-          const sql = `SELECT "user", item, value FROM matrix
-            WHERE "user" BETWEEN ${ids[0]} AND ${ids[ids.length - 1]} ORDER BY "user", item`;
-          yield {
-            keys: some.map(k => String(k.key)),
-            rows: await readRows(connection, sql, n, { users: ids }),
-          } satisfies Histories;
-        }
-      } finally {
-        connection.closeSync();
-      }
-    },
+    withTimes: use =>
+      folds.use(async c => {
+        const [n, entries] = [
+          Number(await scalar(c, 'SELECT count(*) FROM items')),
+          Number(await scalar(c, 'SELECT count(*) FROM matrix')),
+        ];
+        const sql = 'SELECT "user", item, value, ts::DOUBLE FROM matrix ORDER BY "user", item';
+        const result = use(await readTimedRows(c, sql, n, entries));
+        await releaseResults();
+        return result;
+      }),
+
+    // Connections of their own: a stream would block the others for as long as its reader takes.
+    histories: size => readHistories(database, size),
+    changedUsers: (since, size) => readChanged(database, since, size),
+    userCount: () => queries.use(async c => Number(await scalar(c, 'SELECT count(*) FROM users'))),
+    newestChange: () =>
+      queries.use(async c => Number(await scalar(c, 'SELECT coalesce(max(change), 0) FROM changes'))),
+    erasedUsers: () =>
+      queries.use(async c => (await all(c, `SELECT key FROM ${erased}`)).map(r => String(r.key))),
+    dropErased: change =>
+      folds.use(async c => {
+        // A note without a key stays for the number, from which the next ones go on.
+        await c.run(`INSERT INTO changes SELECT max(change), NULL FROM changes`);
+        await c.run(`DELETE FROM changes WHERE key IN (SELECT key FROM ${erased} AND change <= ${change})`);
+      }),
 
     history: user =>
       queries.use(async c => {
@@ -128,19 +146,32 @@ export async function openState(
         failpoint('compact:committed');
       }),
 
-    gramianMode: () =>
-      queries.use(
-        async c =>
-          (await scalar(c, "SELECT value FROM settings WHERE key = 'gramian'")) as GramianMode | undefined,
-      ),
+    gramian: () =>
+      queries.use(async c => {
+        const [row] = await all(
+          c,
+          `SELECT max(value) FILTER (key = 'gramian') AS mode, max(value) FILTER (key = 'userWeighting') AS weighting FROM settings`,
+        );
+        if (typeof row?.mode !== 'string') return undefined;
+        return { mode: row.mode as GramianMode, userWeighting: Number(row.weighting ?? 0) };
+      }),
 
-    setGramianMode: mode =>
+    setGramian: ({ mode, userWeighting }) =>
       queries.use(c =>
         transaction(c, async () => {
-          await c.run("DELETE FROM settings WHERE key = 'gramian'");
-          await c.run("INSERT INTO settings VALUES ('gramian', ?)", [mode]);
+          await c.run("DELETE FROM settings WHERE key IN ('gramian', 'userWeighting')");
+          await c.run("INSERT INTO settings VALUES ('gramian', ?), ('userWeighting', ?)", [
+            mode,
+            String(userWeighting),
+          ]);
         }),
       ),
+
+    async tuned() {
+      const text = await setting('tuned');
+      return text === undefined ? undefined : (JSON.parse(text) as TunedOptions);
+    },
+    setTuned: tuned => set('tuned', tuned && JSON.stringify(tuned)),
 
     counts: () =>
       queries.use(async c => {

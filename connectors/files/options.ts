@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { sinkSettings } from '../../src/publish/sink-options.js';
 
 /** Settings of the file sink. */
 export const filesOptions = z.strictObject({
@@ -6,8 +7,7 @@ export const filesOptions = z.strictObject({
   /** Directory of the versions and of the pointer; made when missing. One publisher owns it. */
   path: z.string().min(1),
   format: z.enum(['ndjson', 'parquet']).default('ndjson'),
-  /** Newest versions kept beside the current one. */
-  keep: z.int().min(0).default(2),
+  ...sinkSettings,
 });
 
 /** Settings of the file sink, defaults filled in. */

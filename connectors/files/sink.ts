@@ -1,54 +1,46 @@
+import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ListKind, Sink } from '../../src/connector.js';
-import { StageError } from '../../src/errors.js';
-import type { Manifest } from '../../src/model/version.js';
-import { checkVersion } from '../../src/publish/layout.js';
-import { type FinishedVersion, superseded } from '../../src/publish/retention.js';
+import { checkAlias, checkVersion } from '../../src/publish/layout.js';
+import { superseded } from '../../src/publish/retention.js';
+import { conflict, refused, sinkSteps } from '../../src/publish/sink-steps.js';
+import { champion, type ListKind, type Publication, type Sink, type SinkVersion } from '../../src/sink.js';
+import { parseSize } from '../../src/size.js';
 import { renameDurably, replaceText, syncPath } from './durable.js';
+import { fileLease } from './lease.js';
 import { type FilesOptions, filesOptions } from './options.js';
 import type { ListWriter } from './writer.js';
 
 export { type FilesOptions, filesOptions };
 
 interface Attempt {
-  readonly manifest: Manifest;
+  readonly publication: Publication;
   readonly writer: ListWriter;
   readonly directory: string;
   readonly lists: Record<ListKind, number>;
 }
 
-/** Directories of versions being written, and of those being replaced or deleted. */
+/** Directories of versions being written, and of those being deleted. */
 const writing = '.writing-';
 const leaving = '.leaving-';
 
 /**
  * Lists as files: `<path>/<version>/` holds `users` and `items` as `.ndjson` or `.parquet` and `manifest.json`;
- * the file `<path>/current` holds the version to read.
+ * the file `<path>/current` holds the version to read, `<path>/current.<alias>` that of another alias.
  *
  * A version is written under a temporary name, fsynced and renamed, so a directory with a version's name is
- * complete. One that exists already is replaced by two renames; `begin` mends a crash between them and deletes
- * what unfinished attempts left. There is no `get`: files are read whole. Every failure is a `SINK_FAILED`.
+ * complete; `begin` deletes what unfinished attempts left. There is no `get`: files are read whole.
  */
 export function createFilesSink(options: FilesOptions): Sink {
   const root = options.path;
+  const step = sinkSteps(root);
+  const lease = fileLease(root);
   const at = (name: string) => join(root, name);
+  const pointer = (alias = champion) => (alias === champion ? 'current' : `current.${alias}`);
   const isComplete = (version: string) => existsSync(join(root, version, 'manifest.json'));
   let attempt: Attempt | undefined;
-
-  /** Runs one step; what it throws becomes a `SINK_FAILED` that says what was expected. */
-  async function step<T>(expected: string, run: () => Promise<T>): Promise<T> {
-    try {
-      return await run();
-    } catch (error) {
-      if (error instanceof StageError) throw error;
-      const found = error instanceof Error ? error.message : String(error);
-      throw new StageError('SINK_FAILED', `expected ${expected}, found ${found}, where ${root}`, {
-        cause: error,
-      });
-    }
-  }
+  let owner = '';
 
   function begun(): Attempt {
     if (attempt === undefined) throw new Error('no version begun');
@@ -58,20 +50,26 @@ export function createFilesSink(options: FilesOptions): Sink {
   async function abandon(): Promise<void> {
     await attempt?.writer.abandon();
     attempt = undefined;
+    await lease.release(owner);
   }
 
-  /** Puts back a version whose replacement never arrived, and deletes the rest of what a crash left. */
+  /** Deletes what a crash left. */
   async function clear(): Promise<void> {
-    for (const name of await readdir(root)) {
-      const version = name.startsWith(leaving) ? name.slice(leaving.length) : undefined;
-      if (version !== undefined && !isComplete(version) && (await current()) === version)
-        await renameDurably(at(name), at(version));
-      else if (version !== undefined || name.startsWith(writing)) await rm(at(name), { recursive: true });
-    }
+    for (const name of await readdir(root))
+      if (name.startsWith(leaving) || name.startsWith(writing)) await rm(at(name), { recursive: true });
   }
 
-  async function current(): Promise<string | undefined> {
-    return existsSync(at('current')) ? (await readFile(at('current'), 'utf8')).trim() : undefined;
+  async function current(alias?: string): Promise<string | undefined> {
+    const name = pointer(alias);
+    return existsSync(at(name)) ? (await readFile(at(name), 'utf8')).trim() : undefined;
+  }
+
+  async function pointers(): Promise<Map<string, string>> {
+    const names = (await readdir(root)).filter(name => /^current(\.|$)/.test(name));
+    const aliases = names.map(name => (name === 'current' ? champion : name.slice('current.'.length)));
+    const found = new Map<string, string>();
+    for (const alias of aliases.sort()) found.set(alias, (await current(alias))!);
+    return found;
   }
 
   async function remove(version: string): Promise<void> {
@@ -79,30 +77,50 @@ export function createFilesSink(options: FilesOptions): Sink {
     await rm(at(leaving + version), { recursive: true });
   }
 
-  async function finished(): Promise<FinishedVersion[]> {
-    const versions = (await readdir(root)).filter(name => !name.startsWith('.') && isComplete(name));
+  async function versions(): Promise<SinkVersion[]> {
+    const found = (await readdir(root)).filter(name => !name.startsWith('.') && isComplete(name));
     const text = (version: string) => readFile(join(root, version, 'manifest.json'), 'utf8');
-    return Promise.all(versions.map(async version => JSON.parse(await text(version)) as Manifest));
+    const manifests = await Promise.all(
+      found.map(async v => JSON.parse(await text(v)) as Publication & Pick<SinkVersion, 'lists'>),
+    );
+    return manifests.map(({ version, publishedAt, createdAt, lists, model, content, change }) => {
+      return {
+        version,
+        publishedAt: publishedAt ?? createdAt,
+        complete: true,
+        lists,
+        model,
+        content,
+        change,
+      };
+    });
   }
 
   return {
     name: 'files',
     keep: options.keep,
+    ...(options.maxBytes === undefined ? {} : { maxBytes: parseSize(options.maxBytes, 'maxBytes') }),
 
-    connect: () =>
+    connect: (named = randomUUID()) =>
       step('a directory that can be written', async () => {
+        owner = named;
         await mkdir(root, { recursive: true });
       }),
 
-    begin: manifest =>
-      step(`to begin version ${manifest.version}`, async () => {
-        checkVersion(manifest.version, root);
+    begin: publication =>
+      step(`to begin version ${publication.version}`, async () => {
+        const { version } = publication;
+        checkVersion(version, root);
         await abandon();
+        if (isComplete(version)) throw new Error('that it is complete already');
+        const other = await lease.take(owner);
+        if (other !== undefined) throw refused(other);
         await clear();
-        const directory = at(writing + manifest.version);
+        const directory = at(writing + version);
         await mkdir(directory);
         const writer = await listWriter(options.format, directory);
-        attempt = { manifest, writer, directory, lists: { users: 0, items: 0 } };
+        attempt = { publication, writer, directory, lists: { users: 0, items: 0 } };
+        return { users: 0, items: 0 };
       }),
 
     write: (kind, lists) =>
@@ -110,33 +128,41 @@ export function createFilesSink(options: FilesOptions): Sink {
         const { writer, lists: counts } = begun();
         await writer.write(kind, lists);
         counts[kind] += lists.length;
+        return lists.length;
       }),
 
     finish: () =>
       step('to finish the version', async () => {
-        const { manifest, writer, directory, lists } = begun();
+        const { publication, writer, directory, lists } = begun();
         await writer.finish();
         attempt = undefined;
-        await replaceText(directory, 'manifest.json', `${JSON.stringify({ ...manifest, lists }, null, 2)}\n`);
+        const manifest = JSON.stringify({ ...publication, lists }, null, 2);
+        await replaceText(directory, 'manifest.json', `${manifest}\n`);
         await syncPath(directory);
-        const old = existsSync(at(manifest.version)) ? at(leaving + manifest.version) : undefined;
-        if (old !== undefined) await renameDurably(at(manifest.version), old);
-        await renameDurably(directory, at(manifest.version));
-        if (old !== undefined) await rm(old, { recursive: true });
+        if (!(await lease.holds(owner)))
+          throw new Error('that the lease was lost: another publisher is writing here');
+        await renameDurably(directory, at(publication.version));
       }),
 
-    point: version =>
-      step(`to point at version ${version}`, async () => {
+    point: (version, alias = champion, expected) =>
+      step(`to point ${alias} at version ${version}`, async () => {
         checkVersion(version, root);
+        checkAlias(alias);
         if (!isComplete(version)) throw new Error('no such version or an unfinished one');
-        await replaceText(root, 'current', `${version}\n`);
+        const found = await current(alias);
+        if (expected !== undefined && (found ?? null) !== expected && found !== version)
+          throw conflict(alias, found ?? '', expected);
+        await replaceText(root, pointer(alias), `${version}\n`);
       }),
 
-    current: () => step('to read the pointer', current),
+    current: alias => step('to read the pointer', () => current(alias)),
+    pointers: () => step('to read the pointers', pointers),
+    versions: () => step('to read the versions', versions),
 
     prune: keep =>
       step('to delete superseded versions', async () => {
-        for (const version of superseded(await finished(), await current(), keep)) await remove(version);
+        for (const version of superseded(await versions(), (await pointers()).values(), keep))
+          await remove(version);
       }),
 
     close: () => step('to close the files', abandon),

@@ -1,46 +1,57 @@
-import type { ListKind, RankedList, Sink } from '../../src/connector.js';
-import { StageError } from '../../src/errors.js';
-import type { Manifest } from '../../src/model/version.js';
-import { checkVersion } from '../../src/publish/layout.js';
+import { randomUUID } from 'node:crypto';
+import { decodeList } from '../../src/publish/decode.js';
+import { encodeRanked, hashRange, storedValue } from '../../src/publish/encode.js';
+import { checkAlias, checkVersion } from '../../src/publish/layout.js';
 import { superseded } from '../../src/publish/retention.js';
+import { SeenIds } from '../../src/publish/seen-ids.js';
+import { conflict, refused, sinkSteps } from '../../src/publish/sink-steps.js';
+import {
+  champion,
+  type EncodedLists,
+  type ListFormat,
+  type ListKind,
+  live,
+  type Publication,
+  type Sink,
+  type SinkVersion,
+} from '../../src/sink.js';
+import { parseSize } from '../../src/size.js';
 import { type LmdbOptions, lmdbOptions } from './options.js';
-import { LmdbStore, type StoredList } from './store.js';
+import { LmdbStore, type StoredManifest } from './store.js';
 
 export { type LmdbOptions, lmdbOptions };
 
+/** Bytes that LMDB takes for a list beside key and value, half-full pages included (measured). */
+const overheadBytes = 250;
+
 interface Attempt {
-  readonly manifest: Manifest;
-  /** Version under whose keys the lists are written until the attempt is finished. */
+  readonly publication: Publication;
+  /** Version under whose keys the lists are written. */
   readonly target: string;
+  readonly seen: SeenIds;
   readonly lists: Record<ListKind, number>;
+  renewedAt: number;
 }
 
 /**
  * Lists in an embedded LMDB environment, which other processes read while a version is published.
  *
- * `<prefix>:<version>:u:<user>` and `…:i:<item>` hold `{ items, scores }`, `<prefix>:<version>` the manifest
- * once the version is complete, `<prefix>:current` the version to read. A version that is complete already
- * is written beside itself (`<version>~`) and replaced in one transaction, so its readers never miss a list.
- * Msgpack values are plain maps: a reader that uses msgpackr or lmdb sets `useRecords: false` to get objects.
- * `begin` deletes every incomplete version of the prefix. Every failure is a `SINK_FAILED`.
+ * `<prefix>:<version>:u:<user>` and `…:i:<item>` hold the lists, `<prefix>:<version>` the manifest once the version is
+ * complete, `<prefix>:current` the version to read. Msgpack values are plain maps: a reader that uses msgpackr or lmdb
+ * sets `useRecords: false` to get objects.
  */
 export function createLmdbSink(options: LmdbOptions): Sink {
   const where = `LMDB ${options.path}, prefix ${options.prefix}`;
+  const step = sinkSteps(where);
+  const inPlace = options.mode === 'inplace';
+  const format: ListFormat = { encoding: options.encoding, stamped: inPlace };
   let opened: LmdbStore | undefined;
   let attempt: Attempt | undefined;
+  let owner = '';
 
-  /** Runs one step; what it throws becomes a `SINK_FAILED` that says what was expected. */
-  async function step<T>(expected: string, run: (store: LmdbStore) => T | Promise<T>): Promise<T> {
-    try {
-      if (opened === undefined) throw new Error('a sink that is not connected');
-      return await run(opened);
-    } catch (error) {
-      if (error instanceof StageError) throw error;
-      const found = error instanceof Error ? error.message : String(error);
-      throw new StageError('SINK_FAILED', `expected ${expected}, found ${found}, where ${where}`, {
-        cause: error,
-      });
-    }
+  function connected(): LmdbStore {
+    if (opened === undefined) throw new Error('a sink that is not connected');
+    return opened;
   }
 
   function begun(): Attempt {
@@ -48,71 +59,162 @@ export function createLmdbSink(options: LmdbOptions): Sink {
     return attempt;
   }
 
+  /** Lets go of the lease, also of one that a process of this owner left when it died. */
+  async function end(): Promise<void> {
+    attempt = undefined;
+    await opened?.releaseLease(owner);
+  }
+
+  /** What there is of an attempt at `publication`; deletes every other one that was not completed. */
+  async function claimed(store: LmdbStore, target: string, { content }: Publication) {
+    if (!inPlace && store.mark(target)) throw new Error('that it is complete already');
+    let lists = { users: 0, items: 0 };
+    for (const version of store.versions()) {
+      if (version === live || store.mark(version)) continue;
+      const found = store.progress(version);
+      if (version === target && content !== undefined && found?.content === content)
+        lists = { ...found.lists };
+      else await store.discard(version);
+    }
+    return lists;
+  }
+
+  async function write(kind: ListKind, encoded: EncodedLists): Promise<number> {
+    const [store, current] = [connected(), begun()];
+    if (Date.now() - current.renewedAt > options.leaseMs / 3) {
+      const other = await store.takeLease(owner, options.leaseMs);
+      if (other !== undefined) throw refused(other);
+      current.renewedAt = Date.now();
+    }
+    const { target, seen, lists, publication } = current;
+    const { ids } = encoded;
+    lists[kind] += ids.length;
+    if (!inPlace) {
+      await store.put(target, kind, encoded, ids.keys(), { ...publication, lists });
+      return ids.length;
+    }
+    const [from, to] = hashRange(format);
+    const changed = [...ids.keys()].filter(r => {
+      const found = store.bytesOf(live, kind, ids[r]!);
+      return found?.toString('latin1', from, to) !== storedValue(encoded, r).toString('latin1', from, to);
+    });
+    for (const id of ids) seen.add(store.suffix(live, kind, id));
+    await store.put(live, kind, encoded, changed);
+    return changed.length;
+  }
+
+  const held = (store: LmdbStore): SinkVersion[] =>
+    store.versions().flatMap(version => {
+      const complete = store.mark(version);
+      const found = complete ?? store.progress(version);
+      return found ? [versionOf(version, found, complete !== undefined)] : [];
+    });
+
   return {
     name: 'lmdb',
     keep: options.keep,
+    format,
+    inPlace,
+    overheadBytes,
+    ...(options.maxBytes === undefined ? {} : { maxBytes: parseSize(options.maxBytes, 'maxBytes') }),
 
-    async connect() {
-      try {
-        opened ??= new LmdbStore(options);
-        opened.current();
-      } catch (error) {
-        await opened?.close();
-        opened = undefined;
-        const found = error instanceof Error ? error.message : String(error);
-        const message = `expected an LMDB environment with ${options.encoding} values, found ${found}, where ${where}`;
-        throw new StageError('SINK_FAILED', message, { cause: error });
-      }
-    },
+    connect: (named = randomUUID()) =>
+      step(`an LMDB environment with ${options.encoding} values`, async () => {
+        try {
+          if (!opened) owner = named;
+          opened ??= new LmdbStore(options);
+          opened.current();
+        } catch (error) {
+          await opened?.close();
+          opened = undefined;
+          throw error;
+        }
+      }),
 
-    begin: manifest =>
-      step(`to begin version ${manifest.version}`, async store => {
-        checkVersion(manifest.version, where);
-        attempt = undefined;
-        for (const version of store.versions())
-          if (store.mark(version) === undefined) await store.discard(version);
-        const target = store.mark(manifest.version) ? `${manifest.version}~` : manifest.version;
-        attempt = { manifest, target, lists: { users: 0, items: 0 } };
+    begin: publication =>
+      step(`to begin version ${publication.version}`, async () => {
+        const store = connected();
+        checkVersion(publication.version, where);
+        await end();
+        const other = await store.takeLease(owner, options.leaseMs);
+        if (other !== undefined) throw refused(other);
+        const target = inPlace ? live : publication.version;
+        const lists = { users: 0, items: 0 };
+        attempt = { publication, target, seen: new SeenIds(), lists, renewedAt: Date.now() };
+        try {
+          Object.assign(lists, await claimed(store, target, publication));
+        } catch (error) {
+          await end();
+          throw error;
+        }
+        return { ...lists };
       }),
 
     write: (kind, lists) =>
-      step(`to write lists of ${kind}`, async store => {
-        const { target, lists: counts } = begun();
-        await store.put(target, kind, lists.map(toStored));
-        counts[kind] += lists.length;
+      step(`to write lists of ${kind}`, () => {
+        const { publication } = begun();
+        return write(kind, encodeRanked(lists, format, publication.version));
       }),
+
+    writeEncoded: (kind, lists) => step(`to write lists of ${kind}`, () => write(kind, lists)),
 
     finish: () =>
-      step('to finish the version', async store => {
-        const { manifest, target, lists } = begun();
-        const staged = target === manifest.version ? undefined : target;
-        await store.complete(manifest.version, { ...manifest, lists }, staged);
-        attempt = undefined;
+      step('to finish the version', async () => {
+        const store = connected();
+        const { publication, target, seen, lists } = begun();
+        if (inPlace) await store.sweep(live, key => seen.has(key));
+        await store.flushed();
+        if (!(await store.complete(target, { ...publication, lists }, owner)))
+          throw new Error('that the lease was lost: another publisher is writing here');
       }),
 
-    point: version =>
-      step(`to point at version ${version}`, async store => {
+    point: (version, alias = champion, expected) =>
+      step(`to point ${alias} at version ${version}`, async () => {
         checkVersion(version, where);
-        if (!(await store.point(version))) throw new Error('no such version or an unfinished one');
+        checkAlias(alias);
+        const outcome = await connected().point(alias, inPlace ? live : version, expected);
+        if (outcome?.missing) throw new Error('no such version or an unfinished one');
+        if (outcome?.found !== undefined) throw conflict(alias, outcome.found, expected ?? null);
       }),
 
-    current: () => step('to read the pointer', store => store.current()),
+    current: alias => step('to read the pointer', () => connected().current(alias)),
+    pointers: () => step('to read the pointers', () => connected().pointers()),
+    versions: () => step('to read the versions', () => held(connected())),
 
-    get: (kind, id) =>
-      step(`to read the list of ${id}`, store => {
-        const version = store.current();
-        const list = version === undefined ? undefined : store.list(version, kind, id);
-        return list && { id, ...list };
+    get: (kind, id, alias) =>
+      step(`to read the list of ${id}`, () => {
+        const store = connected();
+        const version = store.current(alias);
+        const found = version === undefined ? undefined : store.bytesOf(version, kind, id);
+        if (!found) return undefined;
+        const { items, scores, fallback } = decodeList(found, options.encoding);
+        return { id, items, scores, ...(fallback ? { fallback } : {}) };
+      }),
+
+    amend: (version, kind, { lists, gone, change }) =>
+      step(`to amend version ${version}`, async () => {
+        const store = connected();
+        const mark = store.mark(version);
+        if (!mark) throw new Error('no such version or an unfinished one');
+        const encoded = encodeRanked(lists, format, mark.version);
+        const added = lists.filter(list => store.bytesOf(version, kind, list.id) === undefined).length;
+        const removed = gone.filter(id => store.bytesOf(version, kind, id) !== undefined).length;
+        await store.put(version, kind, encoded, lists.keys());
+        await store.remove(version, kind, gone);
+        const counts = { ...mark.lists, [kind]: mark.lists[kind] + added - removed };
+        await store.setMark(version, { ...mark, lists: counts, ...(change === undefined ? {} : { change }) });
       }),
 
     prune: keep =>
-      step('to delete superseded versions', async store => {
-        const finished = store.versions().flatMap(version => store.mark(version) ?? []);
-        for (const version of superseded(finished, store.current(), keep)) await store.discard(version);
+      step('to delete superseded versions', async () => {
+        const store = connected();
+        const old = superseded(held(store), store.pointers().values(), keep);
+        for (const version of old)
+          if (![...store.pointers().values()].includes(version)) await store.discard(version);
       }),
 
     async close() {
-      attempt = undefined;
+      await end().catch(() => undefined);
       const store = opened;
       opened = undefined;
       await store?.close();
@@ -120,6 +222,12 @@ export function createLmdbSink(options: LmdbOptions): Sink {
   };
 }
 
-function toStored(list: RankedList): readonly [string, StoredList] {
-  return [list.id, { items: list.items, scores: Array.from(list.scores) }];
-}
+const versionOf = (version: string, stored: StoredManifest, complete: boolean): SinkVersion => ({
+  version,
+  publishedAt: stored.publishedAt ?? stored.createdAt,
+  complete,
+  lists: stored.lists,
+  model: stored.model,
+  content: stored.content,
+  change: stored.change,
+});

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { asBinary, open, type RootDatabase } from 'lmdb';
-import type { ListKind } from '../../src/connector.js';
-import type { Manifest } from '../../src/model/version.js';
+import { decodeList, type StoredList } from '../../src/publish/decode.js';
 import { keyLayout } from '../../src/publish/layout.js';
+import { champion, type EncodedLists, type ListKind, type Publication } from '../../src/sink.js';
 import type { LmdbOptions } from './options.js';
 
 /** Longest id kept as it is, UTF-8 bytes: with the longest prefix and version its key stays below LMDB's 1978. */
@@ -10,93 +10,177 @@ const maxIdBytes = 1024;
 /** Keys held in memory, and deleted by one transaction, at a time. */
 const keyBatch = 10_000;
 
-/** A list as it is stored. */
-export interface StoredList {
-  readonly items: readonly string[];
-  readonly scores: readonly number[];
-}
-
-/** The value of a version's mark. */
-export interface StoredManifest extends Manifest {
+/** The value of a version's mark, and of the progress of one that is not complete. */
+export interface StoredManifest extends Publication {
   readonly lists: Readonly<Record<ListKind, number>>;
 }
 
-type Value = StoredList | StoredManifest | string;
+interface Lease {
+  readonly owner: string;
+  /** Epoch ms. */
+  readonly until: number;
+}
+
+type Value = StoredManifest | Lease | string;
 
 /**
  * The keys and values of one prefix of an LMDB environment. Keys are the plain UTF-8 bytes of the layout, so any
- * LMDB reader finds them by name; an id above 1024 bytes is replaced by its SHA-256 under `uh` or `ih`.
+ * LMDB reader finds them by name; an id above 1024 bytes is replaced by its SHA-256 under `uh` or `ih`. Beside the
+ * layout there are `p:lease` and `p:<version>:progress`, both only while a version is written.
  */
 export class LmdbStore {
   readonly #db: RootDatabase<Value, Uint8Array>;
-  readonly #prefix: string;
+  readonly #encoding: LmdbOptions['encoding'];
   readonly #layout;
+  /** The values of the batch that is being put. */
+  #copy = Buffer.alloc(0);
 
   constructor(options: LmdbOptions) {
     // msgpackr's records are an extension of its own: plain maps are what other readers understand.
     const settings = { encoding: options.encoding, keyEncoding: 'binary', useRecords: false } as const;
     this.#db = open<Value, Uint8Array>(options.path, settings);
-    this.#prefix = options.prefix;
+    this.#encoding = options.encoding;
     this.#layout = keyLayout(options.prefix);
   }
 
-  /** The version the pointer names; throws if its value is not text in the encoding of this store. */
-  current(): string | undefined {
-    const value = this.#db.get(bytes(this.#layout.current));
+  /** The version that an alias names; throws if its value is not text in the encoding of this store. */
+  current(alias?: string): string | undefined {
+    const value = this.#db.get(bytes(this.#layout.pointer(alias)));
     if (value !== undefined && typeof value !== 'string')
       throw new TypeError(`the pointer is a ${typeof value}`);
     return value;
+  }
+
+  /** Every alias with its version. */
+  pointers(): Map<string, string> {
+    const found = new Map<string, string>();
+    const add = (alias: string): void => {
+      const version = this.current(alias);
+      if (version !== undefined) found.set(alias, version);
+    };
+    add(champion);
+    const start = `${this.#layout.pointer(champion)}:`;
+    for (const key of this.#db.getKeys({ start: bytes(start), end: bytes(`${start}~`) }))
+      add(Buffer.from(key).toString().slice(start.length));
+    return found;
   }
 
   mark(version: string): StoredManifest | undefined {
     return this.#db.get(bytes(this.#layout.mark(version))) as StoredManifest | undefined;
   }
 
+  /** How far an incomplete version is. */
+  progress(version: string): StoredManifest | undefined {
+    return this.#db.get(this.#progressKey(version)) as StoredManifest | undefined;
+  }
+
+  bytesOf(version: string, kind: ListKind, id: string): Buffer | undefined {
+    return this.#db.getBinary(this.#listKey(version, kind, id));
+  }
+
   list(version: string, kind: ListKind, id: string): StoredList | undefined {
-    return this.#db.get(this.#listKey(version, kind, id)) as StoredList | undefined;
+    const found = this.bytesOf(version, kind, id);
+    return found && decodeList(found, this.#encoding);
   }
 
-  /** Puts lists under `version` in one transaction; resolves once it is committed. */
-  async put(version: string, kind: ListKind, lists: Iterable<readonly [string, StoredList]>): Promise<void> {
+  /** Stores the lists in the rows `rows`, and how far the version is then, in one transaction. */
+  async put(
+    version: string,
+    kind: ListKind,
+    lists: EncodedLists,
+    rows: Iterable<number>,
+    progress?: StoredManifest,
+  ): Promise<void> {
+    // LMDB's addon takes no shared memory.
+    if (this.#copy.length < lists.bytes.length) this.#copy = Buffer.allocUnsafeSlow(lists.bytes.length);
+    this.#copy.set(lists.bytes);
+    const { offsets } = lists;
     await this.#db.batch(() => {
-      for (const [id, list] of lists) void this.#db.put(this.#listKey(version, kind, id), list);
+      for (const r of rows) {
+        const value = this.#copy.subarray(offsets[r]!, offsets[r + 1]!);
+        void this.#db.put(this.#listKey(version, kind, lists.ids[r]!), asBinary(value) as never);
+      }
+      if (progress) void this.#db.put(this.#progressKey(version), progress);
     });
   }
 
-  /** Marks `version` complete, first moving the lists of `staged` over its own; one transaction, then durable. */
-  async complete(version: string, manifest: StoredManifest, staged: string | undefined): Promise<void> {
-    // A child transaction is rolled back whole if anything in it throws.
-    await this.#db.childTransaction(() => {
-      if (staged !== undefined) this.#replace(version, staged);
-      this.#db.putSync(bytes(this.#layout.mark(version)), manifest);
+  async remove(version: string, kind: ListKind, ids: readonly string[]): Promise<void> {
+    await this.#db.batch(() => {
+      for (const id of ids) void this.#db.remove(this.#listKey(version, kind, id));
     });
-    await this.#db.flushed;
   }
 
-  /** Switches the pointer in one transaction, then makes it durable; false when `version` has no mark. */
-  async point(version: string): Promise<boolean> {
+  /** Marks `version` complete in one transaction, in which `owner` must have the lease; then durable. */
+  async complete(version: string, manifest: StoredManifest, owner: string): Promise<boolean> {
     const done = await this.#db.transaction(() => {
-      if (!this.#db.doesExist(bytes(this.#layout.mark(version)))) return false;
-      this.#db.putSync(bytes(this.#layout.current), version);
+      if (this.#lease()?.owner !== owner) return false;
+      this.#db.putSync(bytes(this.#layout.mark(version)), manifest);
+      this.#db.removeSync(this.#progressKey(version));
       return true;
     });
     await this.#db.flushed;
     return done;
   }
 
+  async setMark(version: string, manifest: StoredManifest): Promise<void> {
+    await this.#db.put(bytes(this.#layout.mark(version)), manifest);
+    await this.#db.flushed;
+  }
+
+  /**
+   * Switches a pointer in one transaction, then makes it durable. Returns `missing` when `version` has no mark, what
+   * the pointer names when that is not `expected`, else nothing.
+   */
+  async point(
+    alias: string,
+    version: string,
+    expected: string | null | undefined,
+  ): Promise<{ missing?: true; found?: string } | undefined> {
+    const outcome = await this.#db.transaction(() => {
+      if (!this.#db.doesExist(bytes(this.#layout.mark(version)))) return { missing: true } as const;
+      const found = this.current(alias) ?? '';
+      if (expected !== undefined && found !== (expected ?? '') && found !== version) return { found };
+      this.#db.putSync(bytes(this.#layout.pointer(alias)), version);
+      return undefined;
+    });
+    await this.#db.flushed;
+    return outcome;
+  }
+
+  /** Takes or renews the lease; returns the owner that has it, if that is another. */
+  takeLease(owner: string, leaseMs: number): Promise<string | undefined> {
+    return this.#db.transaction(() => {
+      const lease = this.#lease();
+      if (lease && lease.owner !== owner && lease.until > Date.now()) return lease.owner;
+      this.#db.putSync(this.#leaseKey(), { owner, until: Date.now() + leaseMs });
+      return undefined;
+    });
+  }
+
+  async releaseLease(owner: string): Promise<void> {
+    await this.#db.transaction(() => {
+      if (this.#lease()?.owner === owner) this.#db.removeSync(this.#leaseKey());
+    });
+  }
+
+  #lease(): Lease | undefined {
+    return this.#db.get(this.#leaseKey()) as Lease | undefined;
+  }
+
   /** Every version that has a mark or a list, found by skipping from one to the next. */
   versions(): string[] {
+    const { prefix } = this.#layout;
     const found = new Set<string>();
-    const end = bytes(`${this.#prefix};`);
-    let start: Uint8Array = bytes(`${this.#prefix}:`);
+    const end = bytes(`${prefix};`);
+    let start: Uint8Array = bytes(`${prefix}:`);
     for (;;) {
       const [key] = [...this.#db.getKeys({ start, end, limit: 1 })];
       if (key === undefined) break;
       const text = Buffer.from(key).toString();
-      const [version = '', ...rest] = text.slice(this.#prefix.length + 1).split(':');
-      if (text !== this.#layout.current) found.add(version);
+      const [version = '', ...rest] = text.slice(prefix.length + 1).split(':');
+      if (version !== 'current' && version !== 'lease') found.add(version);
       // Past all lists of the version (';' follows ':'), or to the key that follows a mark.
-      start = bytes(rest.length > 0 ? `${this.#prefix}:${version};` : `${text}\0`);
+      start = bytes(rest.length > 0 ? `${prefix}:${version};` : `${text}\0`);
     }
     return [...found];
   }
@@ -104,10 +188,42 @@ export class LmdbStore {
   /** Deletes a version: the mark at once, then its lists by key range, so that what a crash leaves has no mark. */
   async discard(version: string): Promise<void> {
     await this.#db.remove(bytes(this.#layout.mark(version)));
-    for (const keys of this.#batches(version))
+    const mark = this.#layout.mark(version);
+    const range = { start: bytes(`${mark}:`), end: bytes(`${mark};`), limit: keyBatch };
+    for (;;) {
+      const keys = [...this.#db.getKeys(range)];
+      if (keys.length === 0) return;
       await this.#db.batch(() => {
         for (const key of keys) void this.#db.remove(key);
       });
+    }
+  }
+
+  /** Deletes the lists of `version` whose id `keep` does not keep; hashed ids are asked for by their digest. */
+  async sweep(version: string, keep: (key: string) => boolean): Promise<void> {
+    const mark = `${this.#layout.mark(version)}:`;
+    const end = bytes(`${this.#layout.mark(version)};`);
+    for (let start = bytes(mark); ; ) {
+      const keys = [...this.#db.getKeys({ start, end, limit: keyBatch })];
+      if (keys.length === 0) return;
+      const gone = keys.filter(key => !keep(Buffer.from(key).toString().slice(mark.length)));
+      await this.#db.batch(() => {
+        for (const key of gone) void this.#db.remove(key);
+      });
+      start = Buffer.concat([keys.at(-1)!, Buffer.of(0)]);
+    }
+  }
+
+  /** The part of a list's key behind its version. */
+  suffix(version: string, kind: ListKind, id: string): string {
+    return this.#listKey(version, kind, id)
+      .toString()
+      .slice(this.#layout.mark(version).length + 1);
+  }
+
+  /** Waits until everything is durable. */
+  async flushed(): Promise<void> {
+    await this.#db.flushed;
   }
 
   async close(): Promise<void> {
@@ -115,33 +231,15 @@ export class LmdbStore {
     await this.#db.close();
   }
 
-  /** Inside a transaction: deletes the lists of `version` and renames those of `staged` to it; 10–25 µs a list. */
-  #replace(version: string, staged: string): void {
-    for (const keys of this.#batches(version)) for (const key of keys) this.#db.removeSync(key);
-    const from = bytes(this.#layout.mark(staged)).length;
-    const to = bytes(this.#layout.mark(version));
-    for (const keys of this.#batches(staged))
-      for (const key of keys) {
-        this.#db.putSync(
-          Buffer.concat([to, key.subarray(from)]),
-          asBinary(this.#db.getBinary(key)!) as Value,
-        );
-        this.#db.removeSync(key);
-      }
+  #leaseKey(): Buffer {
+    return bytes(`${this.#layout.prefix}:lease`);
   }
 
-  /** The keys of a version's lists, a bounded number at a time; the caller deletes them before it asks for more. */
-  *#batches(version: string): Generator<readonly Uint8Array[]> {
-    const mark = this.#layout.mark(version);
-    const range = { start: bytes(`${mark}:`), end: bytes(`${mark};`), limit: keyBatch };
-    for (;;) {
-      const keys = [...this.#db.getKeys(range)];
-      if (keys.length === 0) return;
-      yield keys;
-    }
+  #progressKey(version: string): Buffer {
+    return bytes(`${this.#layout.mark(version)}:progress`);
   }
 
-  #listKey(version: string, kind: ListKind, id: string): Uint8Array {
+  #listKey(version: string, kind: ListKind, id: string): Buffer {
     // A UTF-16 unit takes at most 3 bytes of UTF-8, so short ids need no count.
     if (id.length * 3 <= maxIdBytes || Buffer.byteLength(id) <= maxIdBytes)
       return bytes(this.#layout.list(version, kind, id));

@@ -169,7 +169,7 @@ for (const [at, month] of months.entries()) {
     next === undefined ? undefined : await pipeline.evaluate(await firstPurchases(lake, next), k, version);
   const popularity = next === undefined ? undefined : await bestSellers(lake, next);
   step('publish');
-  await publishStep(pipeline, { trigger: `demo:${month}` }, version);
+  await publishStep(pipeline, { trigger: `demo:${month}` }, { version });
   rows.push({ month, events, interactions: (await store.counts()).interactions, quality, popularity });
 }
 progress.show('verifying the Gramian');

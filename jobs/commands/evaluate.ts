@@ -1,23 +1,149 @@
 import { availableParallelism } from 'node:os';
 import { loadSplit } from '../../connectors/duckdb/split.js';
 import { StageError } from '../../src/errors.js';
-import { evaluate as evaluateModel } from '../../src/evaluate/metrics.js';
-import { fit } from '../../src/fit/fit.js';
+import { type Measured, measure } from '../../src/evaluate/measure.js';
+import type { Metrics } from '../../src/evaluate/metrics.js';
+import { holdoutOptions } from '../../src/evaluate/options.js';
+import { sampleUsers } from '../../src/evaluate/split.js';
 import { assertWorkable, databaseShare, planFit } from '../../src/memory.js';
-import { parameters } from '../../src/model/model.js';
-import { fitOptions } from '../../src/options.js';
+import { type FitOptions, fitOptions, overrideFit } from '../../src/options.js';
 import { parseSize } from '../../src/size.js';
-import { type Command, count, wholeNumber } from '../command.js';
+import {
+  type Command,
+  type CommandContext,
+  count,
+  type Outcome,
+  type Values,
+  wholeNumber,
+} from '../command.js';
 import { checked } from '../config.js';
+import { presentFit } from '../tuned.js';
 import { fitFlags, fitHelp, optionsOfFit } from './fit-flags.js';
+import { metricsJson, metricsText } from './metrics.js';
+import { flagsOf, helpOf, optionsOf } from './option-flags.js';
+
+/** The cut-off and the bootstrap that a command line asks for. */
+function measuresOf(values: Values, seed: number) {
+  const k = wholeNumber('k', values.k ?? '20');
+  const bootstrap = values.bootstrap && { draws: wholeNumber('bootstrap', values.bootstrap), seed };
+  return { k, bootstrap: bootstrap || undefined };
+}
+
+const shown =
+  (progress: (text: string) => void) =>
+  (stage: string, part: number): void =>
+    progress(`${stage} ${Math.floor(part * 100)}%`);
+
+/** Fits on one file and measures on another. */
+async function onFiles(
+  { values, progress }: CommandContext,
+  trainPath: string,
+  testPath: string,
+): Promise<Outcome> {
+  const unused = ['holdout', 'share', 'cut'].find(name => values[name] !== undefined);
+  if (unused)
+    throw new StageError(
+      'USAGE',
+      `evaluate: expected --${unused} with -c only: the test file is the holdout`,
+    );
+  const { seed, sample } = optionsOf(holdoutOptions, values);
+  const { k, bootstrap } = measuresOf(values, seed);
+  const options = checked(fitOptions, optionsOfFit(values), 'options');
+  const requested =
+    values.threads === undefined ? availableParallelism() : wholeNumber('threads', values.threads);
+  progress('reading');
+  const memoryBytes = parseSize(typeof values.memory === 'string' ? values.memory : '1GiB', '--memory');
+  assertWorkable(memoryBytes);
+  let threads = requested;
+  const loaded = await loadSplit(trainPath, testPath, databaseShare(memoryBytes), counts => {
+    const size = { ...counts, mode: 'implicit', options } as const;
+    ({ threads } = planFit(size, memoryBytes - 4 * counts.testInteractions, requested));
+  });
+  const holdout = { ...loaded, test: sampleUsers(loaded.test, sample, seed) };
+  const report = shown(progress);
+  const found = await measure(holdout, options, {
+    k,
+    threads,
+    memoryBytes,
+    bootstrap,
+    layered: true,
+    report,
+  });
+  return outcome(found, k, options, { items: holdout.train.n, interactions: holdout.train.indices.length });
+}
+
+/** Holds out a part of the state's interactions, fits on the rest and measures. */
+async function onState({ values, progress, pipeline, signal }: CommandContext): Promise<Outcome> {
+  const options = optionsOf(holdoutOptions, values);
+  const measures = measuresOf(values, options.seed);
+  const p = await pipeline();
+  const fit = checked(fitOptions, overrideFit(await presentFit(p), optionsOfFit(values)), 'fit');
+  progress('reading');
+  const held = await p.holdOut(options);
+  const found = await p.measureFit(held, fit, {
+    ...measures,
+    layered: true,
+    progress: shown(progress),
+    signal,
+  });
+  return outcome(found, measures.k, fit, {
+    items: held.train.n,
+    interactions: held.train.indices.length,
+    holdout: {
+      ...options,
+      ...(held.cut !== undefined && { cut: new Date(held.cut).toISOString() }),
+      testInteractions: held.test.indices.length,
+    },
+  });
+}
+
+/** Share of the two layers' NDCG that the serving matrix loses; negative where it gains. */
+const servingLoss = (serving: Metrics, layers: Metrics): number =>
+  layers.ndcg === 0 ? 0 : 1 - serving.ndcg / layers.ndcg;
+
+function outcome(found: Measured, k: number, options: FitOptions, sizes: Record<string, unknown>): Outcome {
+  const { metrics, layered, report, parameters, fitSeconds, scoreSeconds } = found;
+  const lost = layered && servingLoss(found.metrics, layered.metrics);
+  const json = {
+    ...metricsJson(metrics, k),
+    ...sizes,
+    fitSeconds,
+    scoreSeconds,
+    ...(layered && {
+      layers: metricsJson(layered.metrics, k),
+      layersScoreSeconds: layered.scoreSeconds,
+      servingLoss: lost,
+    }),
+    peakRssBytes: process.resourceUsage().maxRSS * 1024,
+    parameters,
+    solver: options.solver,
+    options,
+    fit: report,
+  };
+  const peak = count(Math.round(json.peakRssBytes / 2 ** 20));
+  const text = [
+    ...metricsText(metrics, k),
+    `${count(report.items)} items, ${count(parameters)} parameters`,
+    ...(layered
+      ? [
+          `both layers  ndcg@${k} ${layered.metrics.ndcg.toFixed(4)}, scoring ${layered.scoreSeconds.toFixed(2)} s; the serving matrix loses ${(100 * lost!).toFixed(2)}%`,
+        ]
+      : []),
+    `fit ${fitSeconds.toFixed(2)} s, scoring ${scoreSeconds.toFixed(2)} s, peak memory ${peak} MiB`,
+  ].join('\n');
+  return { json, text };
+}
 
 export const evaluate: Command = {
-  summary: 'fit on one file and measure the ranking on another (LightGCN protocol); needs no configuration',
-  usage: '--train FILE --test FILE [--k 20] [--l2 N] [--density N] …',
+  summary:
+    'fit and measure the ranking: on two files (LightGCN protocol), or on a part held out from the state of -c',
+  usage: '--train FILE --test FILE | -c pipeline.yaml [--holdout time] [--k 20] [--bootstrap N] [--l2 N] …',
   options: {
     train: { type: 'string' },
     test: { type: 'string' },
+    ...flagsOf(holdoutOptions),
     k: { type: 'string' },
+    bootstrap: { type: 'string' },
     threads: { type: 'string' },
     memory: { type: 'string' },
     ...fitFlags,
@@ -25,71 +151,18 @@ export const evaluate: Command = {
   help: {
     train: 'Parquet or CSV with columns user, item[, weight]',
     test: 'the same, held out',
+    ...helpOf(holdoutOptions),
     k: 'cut-off of the metrics (20)',
+    bootstrap: 'draw the users again so often for 95% intervals',
     threads: 'threads to use (one a core)',
     memory: 'what it may use beside the fixed base of the runtime (1GiB)',
     ...fitHelp,
   },
-  async run({ values, progress }) {
-    const { train: trainPath, test: testPath } = values;
-    if (typeof trainPath !== 'string' || typeof testPath !== 'string') {
-      throw new StageError('USAGE', 'evaluate: expected --train FILE and --test FILE');
-    }
-    const k = wholeNumber('k', values.k ?? '20');
-    const options = checked(fitOptions, optionsOfFit(values), 'options');
-    const requested =
-      values.threads === undefined ? availableParallelism() : wholeNumber('threads', values.threads);
-    progress('reading');
-    const memoryBytes = parseSize(typeof values.memory === 'string' ? values.memory : '1GiB', '--memory');
-    assertWorkable(memoryBytes);
-    let threads = requested;
-    const { train, test, scale } = await loadSplit(
-      trainPath,
-      testPath,
-      databaseShare(memoryBytes),
-      counts => {
-        const size = {
-          ...counts,
-          mode: 'implicit',
-          density: options.density,
-          scans: options.scans,
-        } as const;
-        ({ threads } = planFit(size, memoryBytes - 4 * counts.testInteractions, requested));
-      },
-    );
-    const started = performance.now();
-    const { model, report } = await fit({ mode: 'implicit', rows: train, scale }, options, {
-      threads,
-      memoryBytes,
-      report: (stage, part) => progress(`fit: ${stage} ${Math.floor(part * 100)}%`),
-    });
-    const fitted = performance.now();
-    progress('scoring');
-    const metrics = await evaluateModel(model, train, test, k, { threads, memoryBytes });
-    const json = {
-      [`recall@${k}`]: metrics.recall,
-      [`ndcg@${k}`]: metrics.ndcg,
-      recallError: metrics.recallError,
-      ndcgError: metrics.ndcgError,
-      coverage: metrics.coverage,
-      users: metrics.users,
-      items: train.n,
-      interactions: train.indices.length,
-      fitSeconds: (fitted - started) / 1000,
-      scoreSeconds: (performance.now() - fitted) / 1000,
-      peakRssBytes: process.resourceUsage().maxRSS * 1024,
-      parameters: parameters(model),
-      solver: options.solver,
-      options,
-      fit: report,
-    };
-    const text = [
-      `recall@${k}   ${metrics.recall.toFixed(4)} ± ${metrics.recallError.toFixed(4)}`,
-      `ndcg@${k}     ${metrics.ndcg.toFixed(4)} ± ${metrics.ndcgError.toFixed(4)}`,
-      `coverage    ${metrics.coverage.toFixed(4)}`,
-      `${count(metrics.users)} users, ${count(train.n)} items, ${count(parameters(model))} parameters`,
-      `fit ${json.fitSeconds.toFixed(2)} s, scoring ${json.scoreSeconds.toFixed(2)} s, peak memory ${count(Math.round(json.peakRssBytes / 2 ** 20))} MiB`,
-    ].join('\n');
-    return { json, text };
+  async run(context) {
+    const { train, test, config } = context.values;
+    if (typeof train === 'string' && typeof test === 'string' && config === undefined)
+      return onFiles(context, train, test);
+    if (typeof config === 'string' && train === undefined && test === undefined) return onState(context);
+    throw new StageError('USAGE', 'evaluate: expected --train FILE and --test FILE, or -c FILE');
   },
 };

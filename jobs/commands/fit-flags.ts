@@ -1,11 +1,18 @@
 import type { ParseArgsConfig } from 'node:util';
 import { StageError } from '../../src/errors.js';
-import { fitOptions } from '../../src/options.js';
+import { solvers } from '../../src/options.js';
 import type { Values } from '../command.js';
 
 const kebab = (name: string): string => name.replace(/[A-Z]/g, c => `-${c.toLowerCase()}`);
-const shape = fitOptions.shape;
-const names = Object.keys(shape) as (keyof typeof shape)[];
+/** What each option is, and for which solver if not for both. */
+const meanings = new Map<string, string>([['solver', 'icf or fsai']]);
+for (const [solver, { shape }] of Object.entries(solvers)) {
+  for (const [name, schema] of Object.entries(shape)) {
+    const alone = Object.values(solvers).some(other => !(name in other.shape));
+    if (!meanings.has(name)) meanings.set(name, `${schema.description ?? ''}${alone ? ` (${solver})` : ''}`);
+  }
+}
+const names = [...meanings.keys()];
 
 /** One flag for each fit option: `--l2`, `--density`, `--max-shifts`, … */
 export const fitFlags: NonNullable<ParseArgsConfig['options']> = Object.fromEntries(
@@ -14,7 +21,7 @@ export const fitFlags: NonNullable<ParseArgsConfig['options']> = Object.fromEntr
 
 /** What each flag does. */
 export const fitHelp: Readonly<Record<string, string>> = Object.fromEntries(
-  names.map(name => [kebab(name), shape[name].description ?? '']),
+  names.map(name => [kebab(name), meanings.get(name)!]),
 );
 
 /** The fit options that were given as flags; numbers and booleans are read as such. */

@@ -1,5 +1,8 @@
 import type { RankedList } from '../../src/connector.js';
+import { searched } from '../../src/evaluate/space.js';
 import { type Command, count, wholeNumber } from '../command.js';
+import { verdictOf } from '../gate.js';
+import { type TunedState, tunedOf } from '../tuned.js';
 
 function outcome({ id, items, scores }: RankedList) {
   const ranked = items.map((item, r) => ({ item, score: scores[r]! }));
@@ -38,16 +41,26 @@ export const similar: Command = {
   },
 };
 
+function tunedText({ fit, base, measured, found, before, at, inUse }: TunedState): string {
+  const configured = searched(base);
+  const changed = Object.entries(searched(fit)).filter(([name, value]) => value !== configured[name]);
+  const date = new Date(at).toISOString().slice(0, 10);
+  const values = changed.map(([name, value]) => `${name} ${value}`).join(', ');
+  const figures = `${measured.metric}@${measured.k} ${found.toFixed(4)} against ${before.toFixed(4)} on ${date}`;
+  return `${values} (${figures})${inUse ? '' : ': not in use, `fit` was changed since'}`;
+}
+
 export const status: Command = {
   summary: 'sizes, positions, the newest model and the last runs',
   usage: '-c pipeline.yaml',
   async run({ pipeline }) {
-    const { parts, manifestOf } = await pipeline();
+    const p = await pipeline();
+    const { parts, manifestOf } = p;
     const { store } = parts;
     const [counts, folded, mode, segments, models, runs, dead] = [
       await store.counts(),
       await store.folded(),
-      (await store.gramianMode()) ?? 'none',
+      (await store.gramian())?.mode ?? 'none',
       await store.segments(),
       await store.models(),
       await store.runs(10),
@@ -57,6 +70,8 @@ export const status: Command = {
     for (const source of parts.sources) positions[source.name] = await store.positions(source.name);
     const newest = models.length > 0 ? await manifestOf() : undefined;
     const published = models.find(m => m.published)?.version;
+    const gate = await verdictOf(p);
+    const tuned = await tunedOf(p);
     const gramian = {
       mode,
       segments: segments.length,
@@ -70,6 +85,10 @@ export const status: Command = {
       `matrix    ${count(counts.users)} users × ${count(counts.items)} items, ${count(counts.interactions)} interactions`,
       `gramian   ${mode}${mode === 'stored' ? `, ${segments.length} segments, ${count(gramian.entries)} entries` : ''}`,
       `models    ${models.length}${newest ? `; newest ${newest.version}` : ''}; published ${published ?? 'none'}`,
+      ...(gate
+        ? [`gate      model ${gate.version} ${gate.passed ? 'passes' : 'is held back'}: ${gate.reason}`]
+        : []),
+      ...(tuned ? [`tuned     ${tunedText(tuned)}`] : []),
       ...runs.map(r => {
         const seconds =
           r.finishedAt === undefined ? '' : ` ${((r.finishedAt - r.startedAt) / 1000).toFixed(1)} s`;
@@ -83,6 +102,8 @@ export const status: Command = {
       gramian,
       models: models.map(m => m.version),
       published,
+      gate,
+      tuned,
       positions,
       runs,
       deadLetterSamples: dead,

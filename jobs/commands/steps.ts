@@ -1,5 +1,5 @@
 import { type Command, count } from '../command.js';
-import { foldStep, publishStep, refitStep } from '../steps.js';
+import { foldStep, freshStep, refitStep } from '../steps.js';
 import { fitFlags, fitHelp, optionsOfFit } from './fit-flags.js';
 
 export const ingest: Command = {
@@ -49,20 +49,6 @@ export const fit: Command = {
   },
 };
 
-export const publish: Command = {
-  summary: 'push the lists of a model (the newest without --version) to the sinks',
-  usage: '-c pipeline.yaml [--version V]',
-  options: { version: { type: 'string' } },
-  help: { version: 'model version' },
-  async run({ pipeline, values, signal }) {
-    const p = await pipeline();
-    const summary = await publishStep(p, { trigger: 'cli', signal }, values.version as string | undefined);
-    const { version, users, items, listsPerSecond } = summary!;
-    const text = `model ${version}: ${count(users)} user lists and ${count(items)} item lists published, ${count(Math.round(listsPerSecond))} lists/s`;
-    return { json: summary!, text };
-  },
-};
-
 export const compact: Command = {
   summary: 'merge the segments of the Gramian into one',
   usage: '-c pipeline.yaml',
@@ -77,10 +63,11 @@ export const forget: Command = {
   summary: 'erase a user: history, inbox, dead letters and part of the Gramian',
   arguments: ['USER'],
   usage: 'USER -c pipeline.yaml',
-  async run({ pipeline, positionals }) {
+  async run({ pipeline, positionals, signal }) {
     const user = positionals[0]!;
     const p = await pipeline();
     const { users, events } = await p.forget(user);
+    if (p.parts.sinks.length > 0) await freshStep(p, { trigger: 'cli', signal });
     const text =
       users + events > 0
         ? `user ${user} erased; the next fit no longer knows them`

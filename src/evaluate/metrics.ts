@@ -1,97 +1,143 @@
-import { availableParallelism } from 'node:os';
-import { type Rows, rowsOfUsers } from '../gramian/rows.js';
-import { Arena } from '../kernels.js';
-import type { Model } from '../model/model.js';
-import { loadRanker, rankRows } from '../model/rank.js';
-import { Threads } from '../threads.js';
+import { hashed } from './hashed.js';
 
-/** Ranking quality over all users with test items, LightGCN protocol. */
-export interface Metrics {
-  /** Mean share of a user's test items among the first k. */
-  readonly recall: number;
-  /** Mean normalized discounted cumulative gain of the first k, binary relevance. */
-  readonly ndcg: number;
+/** What is averaged over users; each lies between 0 and 1 but novelty, which is in bits. */
+export const measures = ['recall', 'ndcg', 'hitRate', 'mrr', 'novelty'] as const;
+export type Measure = (typeof measures)[number];
+
+/**
+ * Ranking quality over all users with test items: the mean of each measure (see `listMetrics` and `Catalogue`) and its
+ * standard error over users.
+ */
+export interface Metrics extends Readonly<Record<Measure | `${Measure}Error`, number>> {
   /** Distinct recommended items over n. */
   readonly coverage: number;
   readonly users: number;
-  /** Standard errors of the means over users. */
-  readonly recallError: number;
-  readonly ndcgError: number;
+  /** 95% interval of each mean, by the percentiles of a bootstrap over users, when one was asked for. */
+  readonly intervals?: Readonly<Record<Measure, readonly [low: number, high: number]>> | undefined;
 }
 
 /** Quality of one list. */
-export interface ListMetrics {
-  readonly recall: number;
-  readonly ndcg: number;
-}
+export type ListMetrics = Readonly<Record<'recall' | 'ndcg' | 'hitRate' | 'mrr', number>>;
 
 /**
- * Recall@k = hits / |relevant| and NDCG@k = Σ_{hit at rank r} 1/log₂(r + 1) over the same sum of
- * min(k, |relevant|) hits in front, ranks from 1, for a list of at most k different items. He et al. 2020.
+ * The first k of a list of different items against the relevant ones, ranks r from 1: recall = hits / |relevant|;
+ * ndcg = Σ_{hit at r} 1/log₂(r + 1) over the same sum of min(k, |relevant|) hits in front, He et al. 2020; hitRate = 1
+ * if there is a hit; mrr = 1/r of the first hit.
  */
 export function listMetrics(items: Int32Array, relevant: ReadonlySet<number>, k: number): ListMetrics {
-  if (relevant.size === 0) return { recall: 0, ndcg: 0 };
+  if (relevant.size === 0) return { recall: 0, ndcg: 0, hitRate: 0, mrr: 0 };
   let hits = 0;
   let gain = 0;
+  let mrr = 0;
   for (let r = 0; r < items.length && r < k; r++) {
     if (!relevant.has(items[r]!)) continue;
-    hits++;
+    if (hits++ === 0) mrr = 1 / (r + 1);
     gain += 1 / Math.log2(r + 2);
   }
   let ideal = 0;
   for (let r = 0; r < Math.min(k, relevant.size); r++) ideal += 1 / Math.log2(r + 2);
-  return { recall: hits / relevant.size, ndcg: gain / ideal };
+  return { recall: hits / relevant.size, ndcg: gain / ideal, hitRate: hits > 0 ? 1 : 0, mrr };
 }
 
-/** Users ranked at a time. */
-const batchRows = 8192;
+/** The items that lists are made of, with how popular each is among the users of the train set. */
+export interface Catalogue {
+  /** Train users that have item i, by item; its length is n. */
+  readonly usersOf: ArrayLike<number>;
+  /** Train users. */
+  readonly users: number;
+}
+
+/** How often users are drawn again for the intervals, and the seed that decides which. */
+export interface Bootstrap {
+  readonly draws: number;
+  readonly seed: number;
+}
+
+/** Adds up the quality of lists, wherever they come from. */
+export interface Tally {
+  /** The list of one user, best first, and the items it should have found: not none. */
+  add(items: Int32Array, relevant: ReadonlySet<number>): void;
+  metrics(): Metrics;
+}
 
 /**
- * Recommends k items, the train items masked, to every user with test items, and compares them with the test
- * items. Rows are matched by user id; a test user without a train row gets an empty list, which counts as 0.
- * Test items ≥ n, which the model does not know, are items that it misses.
+ * A tally of lists of k items. The novelty of a list is the mean self-information −log₂(p_i) of its items, p_i the share
+ * of train users that have item i (of at least one): how many bits of surprise a recommendation is. Users with an
+ * empty list have no novelty and do not count in its mean.
  */
-export async function evaluate(
-  model: Model,
-  train: Rows,
-  test: Rows,
-  k: number,
-  resources: { readonly threads?: number | undefined; readonly memoryBytes?: number | undefined } = {},
-): Promise<Metrics> {
-  const arena = new Arena(resources.memoryBytes);
-  const threads = new Threads(arena, resources.threads ?? availableParallelism());
-  const recommended = new Uint8Array(model.n);
-  const recall = moments();
-  const ndcg = moments();
-  try {
-    const ranker = loadRanker(arena, model);
-    for (let first = 0; first < test.users.length; first += batchRows) {
-      const last = Math.min(test.users.length, first + batchRows);
-      const users = test.users.subarray(first, last);
-      const lists = rankRows(arena, threads, ranker, rowsOfUsers(train, users), k);
-      for (let r = first; r < last; r++) {
-        const relevant = new Set(test.indices.subarray(test.indptr[r]!, test.indptr[r + 1]!));
-        if (relevant.size === 0) continue;
-        const at = (r - first) * k;
-        const items = lists.items.subarray(at, at + lists.lengths[r - first]!);
-        for (const i of items) recommended[i] = 1;
-        const list = listMetrics(items, relevant, k);
-        recall.add(list.recall);
-        ndcg.add(list.ndcg);
+export function createTally(k: number, { usersOf, users }: Catalogue, bootstrap?: Bootstrap): Tally {
+  const n = usersOf.length;
+  const recommended = new Uint8Array(n);
+  const means = {
+    recall: moments(),
+    ndcg: moments(),
+    hitRate: moments(),
+    mrr: moments(),
+    novelty: moments(),
+  };
+  /** The measures of each user in turn, for the bootstrap. */
+  const values: number[] = [];
+
+  const noveltyOf = (items: Int32Array): number => {
+    let bits = 0;
+    for (const i of items) bits += Math.log2(users / Math.max(1, usersOf[i]!));
+    return bits / items.length;
+  };
+
+  return {
+    add(list, relevant) {
+      const items = list.subarray(0, k);
+      for (const i of items) recommended[i] = 1;
+      const found = { ...listMetrics(items, relevant, k), novelty: noveltyOf(items) };
+      for (const measure of measures) {
+        if (!Number.isNaN(found[measure])) means[measure].add(found[measure]);
+        if (bootstrap) values.push(found[measure]);
+      }
+    },
+    metrics() {
+      const each = measures.flatMap(m => [
+        [m, means[m].mean()],
+        [`${m}Error`, means[m].error()],
+      ]);
+      const distinct = recommended.reduce((count, seen) => count + seen, 0);
+      return {
+        ...(Object.fromEntries(each) as Record<Measure | `${Measure}Error`, number>),
+        coverage: n === 0 ? 0 : distinct / n,
+        users: means.recall.count(),
+        ...(bootstrap && { intervals: intervalsOf(values, bootstrap) }),
+      };
+    },
+  };
+}
+
+/** 95% intervals of the means of `values`, which holds every measure of the first user, then of the second … */
+function intervalsOf(
+  values: readonly number[],
+  { draws, seed }: Bootstrap,
+): NonNullable<Metrics['intervals']> {
+  const width = measures.length;
+  const users = values.length / width;
+  const drawn = measures.map(() => new Float64Array(draws));
+  for (let d = 0; d < draws; d++) {
+    const sums = new Float64Array(width);
+    const counts = new Float64Array(width);
+    for (let r = 0; r < users; r++) {
+      const at = width * Math.floor(hashed(seed, d, r) * users);
+      for (let m = 0; m < width; m++) {
+        const value = values[at + m]!;
+        if (Number.isNaN(value)) continue;
+        sums[m]! += value;
+        counts[m]!++;
       }
     }
-  } finally {
-    await threads.close();
+    for (let m = 0; m < width; m++) drawn[m]![d] = counts[m]! === 0 ? 0 : sums[m]! / counts[m]!;
   }
-  const distinct = recommended.reduce((count, seen) => count + seen, 0);
-  return {
-    recall: recall.mean(),
-    ndcg: ndcg.mean(),
-    coverage: model.n === 0 ? 0 : distinct / model.n,
-    users: recall.count(),
-    recallError: recall.error(),
-    ndcgError: ndcg.error(),
+  const interval = (means: Float64Array): readonly [number, number] => {
+    means.sort();
+    const at = (share: number): number => means[Math.round(share * (draws - 1))] ?? 0;
+    return [at(0.025), at(0.975)];
   };
+  return Object.fromEntries(measures.map((name, m) => [name, interval(drawn[m]!)])) as never;
 }
 
 /** Mean and its standard error, by Welford's recurrence; 0 where there are too few values. */

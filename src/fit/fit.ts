@@ -1,20 +1,21 @@
-import { availableParallelism } from 'node:os';
-import { StageError } from '../errors.js';
 import type { Gramian } from '../gramian/columns.js';
 import { implicitGramian } from '../gramian/implicit.js';
 import type { Rows } from '../gramian/rows.js';
 import { storedGramian } from '../gramian/stored.js';
-import { Arena } from '../kernels.js';
+import { unitsOf } from '../gramian/weights.js';
+import type { Address, Arena } from '../kernels.js';
 import { type Model, parameters } from '../model/model.js';
+import { servingMatrix } from '../model/serving.js';
 import type { FitOptions } from '../options.js';
-import { Threads } from '../threads.js';
-import { icfBegin, icfWorkspace } from './icf.js';
-import { invert, record } from './inverse.js';
-import { entryBudget, type Lower } from './lower.js';
+import { type Engine, onEngine, type Resources, type Threads } from '../threads.js';
+import { fitFsai } from './fit-fsai.js';
+import { fitIcf } from './fit-icf.js';
 import { degreeOrder } from './order.js';
-import { buildModel, undoScaling } from './weights.js';
 
-/** Where a fit gets G from; `scale` is the fixed-point scale of X, an entry v of G stands for v / scale². */
+/**
+ * Where a fit gets G from. `scale` is the fixed-point scale of X: an entry v of G stands for v / scale², and where users
+ * are weighted for that in `weightUnits`. Segments have the weights in them that the fit's `userWeighting` asks for.
+ */
 export type GramianInput =
   | { readonly mode: 'implicit'; readonly rows: Rows; readonly scale: number }
   | {
@@ -24,18 +25,14 @@ export type GramianInput =
       readonly scale: number;
     };
 
-/** What a fit may use. */
-export interface FitResources {
-  /** Threads, the calling one among them; by default one a core. The result does not depend on it. */
-  readonly threads?: number | undefined;
-  /** Bytes for X, the factor and every workspace; by default what 32-bit addresses reach. */
-  readonly memoryBytes?: number | undefined;
+/** What a fit may use: kernel memory holds X, the factor and every workspace. */
+export interface FitResources extends Resources {
   /** Hears how much of a stage is done, 0 … 1; what it throws ends the fit. */
   readonly report?: ((stage: FitStage, fraction: number) => void) | undefined;
 }
 
-/** The stages of a fit, in order. */
-export type FitStage = 'order' | 'scale' | 'factor' | 'inverse' | 'weights';
+/** The stages of a fit, in order; not every solver has each. */
+export type FitStage = 'order' | 'scale' | 'factor' | 'inverse' | 'weights' | 'serving';
 
 /** What a fit did, as plain JSON values; times are in seconds. */
 export interface FitReport {
@@ -44,117 +41,127 @@ export interface FitReport {
   readonly usedItems: number;
   readonly gramian: 'implicit' | 'stored';
   readonly threads: number;
-  /** Shifts λ that were tried; the last one is in the factor. */
-  readonly shifts: readonly number[];
+  /** λ that was asked for or derived. */
+  readonly l2: number;
+  /** Nonzeros of the factor: of L with icf, of K with fsai. */
   readonly factorEntries: number;
-  /** ‖I − LK‖²_F / n at the start and after each scan. */
-  readonly losses: readonly number[];
-  /** Whether the last scan raised the loss and was undone. */
-  readonly undone: boolean;
+  /** icf: shifts λ that were tried; the last one is in the factor. */
+  readonly shifts?: readonly number[];
+  /** icf: ‖I − LK‖²_F / n at the start and after each scan. */
+  readonly losses?: readonly number[];
+  /** icf: whether the last scan raised the loss and was undone. */
+  readonly undone?: boolean;
   readonly parameters: number;
   /** Most bytes of kernel memory in use. */
   readonly workingBytes: number;
-  readonly seconds: Readonly<Record<FitStage, number>>;
+  readonly seconds: Readonly<Partial<Record<FitStage, number>>>;
+}
+
+/** What a solver works with. */
+export interface FitContext {
+  readonly arena: Arena;
+  readonly threads: Threads;
+  readonly gramian: Gramian;
+  /** G_jj by item. */
+  readonly diagonal: Float64Array;
+  /** Place of each item in ascending G_jj. */
+  readonly positions: Int32Array;
+  /** Units of G in 1. */
+  readonly unit: number;
+  /** Runs and times a stage, which may tell how far it is. */
+  readonly stage: <T>(name: FitStage, run: (report: (fraction: number) => void) => T) => T;
+}
+
+/** What a solver returns. */
+export interface Solved {
+  /** The model, in the arena. */
+  readonly layers: Model;
+  readonly l2: number;
+  readonly details: Pick<FitReport, 'factorEntries' | 'shifts' | 'losses' | 'undone'>;
 }
 
 /**
- * Fits SANSA: order, scale, factorize, invert, weights (Spišák et al. 2023, Algorithm 1). Blocks the calling
- * thread until it is done.
+ * Fits SANSA: orders the items, runs the solver, and multiplies the layers of the serving matrix. Blocks the calling
+ * thread until it is done. The model's arrays are views of the kernel memory: of an engine that is shared they hold
+ * until it is released to where it stood.
  *
- * @throws StageError `NOT_POSITIVE_DEFINITE` after the last shift, `MEMORY_BUDGET` when `memoryBytes` does not
+ * @throws StageError `NOT_POSITIVE_DEFINITE` after the last shift (icf), `MEMORY_BUDGET` when `memoryBytes` does not
  *   suffice, `OVERFLOW` when a sum of G may reach 2⁵³.
  */
-export async function fit(
+export function fit(
   input: GramianInput,
   options: FitOptions,
   resources: FitResources = {},
 ): Promise<{ model: Model; report: FitReport }> {
-  const arena = new Arena(resources.memoryBytes);
-  const threads = new Threads(arena, resources.threads ?? availableParallelism());
-  const gramian =
-    input.mode === 'implicit'
-      ? implicitGramian(arena, threads, input.rows)
-      : storedGramian(arena, input.paths, input.n);
-  try {
-    return fitIcf(arena, threads, gramian, input, options, resources.report ?? (() => {}));
-  } finally {
-    gramian.close();
-    await threads.close();
-  }
+  return onEngine(resources, engine => fitOn(engine, input, options, resources.report ?? (() => {})));
 }
 
-function fitIcf(
-  arena: Arena,
-  threads: Threads,
-  gramian: Gramian,
+function fitOn(
+  { arena, threads }: Engine,
   input: GramianInput,
   options: FitOptions,
   report: (stage: FitStage, fraction: number) => void,
 ): { model: Model; report: FitReport } {
-  const { n } = gramian;
-  const seconds: Record<FitStage, number> = { order: 0, scale: 0, factor: 0, inverse: 0, weights: 0 };
-  const stage = <T>(name: FitStage, run: () => T): T => {
+  const seconds: Partial<Record<FitStage, number>> = {};
+  const stage: FitContext['stage'] = (name, run) => {
     report(name, 0);
     const begin = performance.now();
-    const result = run();
+    const result = run(fraction => report(name, fraction));
     seconds[name] = (performance.now() - begin) / 1000;
     report(name, 1);
     return result;
   };
+  const mark = arena.mark();
+  const gramian =
+    input.mode === 'implicit'
+      ? implicitGramian(arena, threads, input.rows, options.userWeighting)
+      : storedGramian(arena, threads, input.paths, input.n, options.userWeighting);
+  try {
+    const diagonal = gramian.diagonal();
+    const positions = stage('order', () => positionsOf(degreeOrder(diagonal)));
+    const unit = unitsOf(input.scale, options.userWeighting);
+    const context = { arena, threads, gramian, diagonal, positions, unit, stage };
+    const { layers, l2, details } =
+      options.solver === 'icf' ? fitIcf(context, options) : fitFsai(context, options);
+    const model = keepLayers(arena, mark, layers);
+    const serving =
+      options.serving > 0
+        ? stage('serving', () => servingMatrix(arena, threads, model, options.serving))
+        : undefined;
+    return {
+      model: { ...model, serving },
+      report: {
+        items: gramian.n,
+        usedItems: diagonal.reduce((count, g) => count + (g > 0 ? 1 : 0), 0),
+        gramian: input.mode,
+        threads: threads.size,
+        l2,
+        ...details,
+        parameters: parameters(model),
+        workingBytes: arena.peak,
+        seconds,
+      },
+    };
+  } catch (error) {
+    arena.release(mark);
+    throw error;
+  } finally {
+    gramian.close();
+  }
+}
 
-  const byItem = gramian.diagonal();
-  const positions = stage('order', () => positionsOf(degreeOrder(byItem)));
-  const budget = entryBudget(n, options.density);
-  // What stays lies below what the elimination alone needs.
-  const pivots = arena.bytes(8 * n, 'pivots');
-  const workspace = icfWorkspace(arena, n, budget);
-  const { t, arranged } = stage('scale', () => {
-    const arranged = gramian.arrange(positions);
-    const t = options.scale
-      ? arranged.squaredNorms().map(s => (s > 0 ? 1 / s ** 0.25 : 1 / input.scale))
-      : new Float64Array(n).fill(1 / input.scale);
-    return { t, arranged };
+/** Moves the layers to where the fit began in the arena; everything else of it goes. */
+function keepLayers(arena: Arena, mark: Address, { n, encoder: W, decoder: Z }: Model): Model {
+  const arrays = [W.indptr, W.indices, W.data, Z.indptr, Z.indices, Z.data] as const;
+  const [Wp, Wi, Wx, Zp, Zi, Zx] = arena.keep(mark, arrays, 'model');
+  const layer = (indptr: Int32Array, indices: Int32Array, data: Float32Array) => ({
+    rows: n,
+    columns: n,
+    indptr,
+    indices,
+    data,
   });
-
-  const shifts: number[] = [];
-  const L = stage('factor', (): Lower => {
-    for (let attempt = 0; ; attempt++) {
-      const raised = attempt === 0 ? 0 : options.shiftStep * options.shiftMultiplier ** (attempt - 1);
-      const shift = options.l2 + raised;
-      shifts.push(shift);
-      const diagonal = arranged.diagonal.map((g, j) => g * t[j]! * t[j]! + shift);
-      icfBegin(arena, workspace, diagonal, t);
-      const result = arranged.eliminate(workspace, fraction => report('factor', fraction));
-      if (result.ok) return result.factor;
-      if (attempt === options.maxShifts) {
-        const at = `pivot ${result.pivot} in column ${result.column} of ${n}`;
-        throw new StageError('NOT_POSITIVE_DEFINITE', `${at} with l2 raised to ${shift}, expected > 0`);
-      }
-    }
-  });
-  arena.release(workspace.mark); // G is no longer needed
-  arena.kernels.unitLower!(record(arena, L), pivots);
-  const inverse = stage('inverse', () => invert(arena, threads, L, { ...options, budget }));
-  const model = stage('weights', () => {
-    const scaled = buildModel(arena, inverse.lower, pivots, positions);
-    return options.rescale && options.scale ? undoScaling(scaled, t, positions) : scaled;
-  });
-  return {
-    model,
-    report: {
-      items: n,
-      usedItems: byItem.reduce((count, g) => count + (g > 0 ? 1 : 0), 0),
-      gramian: input.mode,
-      threads: threads.size,
-      shifts,
-      factorEntries: L.entries,
-      losses: inverse.losses,
-      undone: inverse.undone,
-      parameters: parameters(model),
-      workingBytes: arena.peak,
-      seconds,
-    },
-  };
+  return { n, encoder: layer(Wp, Wi, Wx), decoder: layer(Zp, Zi, Zx) };
 }
 
 /** The inverse of an order: the position of each item. */

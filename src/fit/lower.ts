@@ -15,11 +15,6 @@ export interface Lower {
   readonly data: Address;
 }
 
-/** Entries a layer of the given density may have: p_max = max(n, ⌈density·n²⌉). */
-export function entryBudget(n: number, density: number): number {
-  return Math.max(n, Math.ceil(density * n * n));
-}
-
 /** Entries to allocate for a lower triangle under a budget: at most n(n + 1)/2. */
 export function capacity(n: number, budget: number): number {
   return Math.min(budget, (n * (n + 1)) / 2);

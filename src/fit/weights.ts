@@ -5,42 +5,38 @@ import type { Lower } from './lower.js';
 
 /**
  * The model of A⁻¹ ≈ WᵀD⁻¹W, W = K P: encoder Wᵀ and decoder Z = −D⁻¹W · diag(WᵀD⁻¹W)⁻¹, in original item order.
- * Spišák et al. 2023, §3.1. `pivots` is D (F64[n] in the arena). The layers are copies outside of the arena.
+ * Spišák et al. 2023, §3.1. `pivots` is D (F64[n] in the arena). The layers lie on top of the arena.
  */
 export function buildModel(arena: Arena, K: Lower, pivots: Address, positions: Int32Array): Model {
-  const mark = arena.mark();
   const { n } = K;
   const place = arena.copy(positions, 'positions');
   const next = arena.bytes(4 * n, 'model');
-  const indptr = arena.bytes(4 * (n + 1), 'model');
-  const indices = arena.bytes(4 * K.entries, 'model');
-  const data = arena.bytes(4 * K.entries, 'model');
   const matrix = record(arena, K);
   const layer = (): CsrMatrix => ({
     rows: n,
     columns: n,
-    indptr: arena.i32(indptr, n + 1).slice(),
-    indices: arena.i32(indices, K.entries).slice(),
-    data: arena.f32(data, K.entries).slice(),
+    indptr: arena.i32(arena.bytes(4 * (n + 1), 'model'), n + 1),
+    indices: arena.i32(arena.bytes(4 * K.entries, 'model'), K.entries),
+    data: arena.f32(arena.bytes(4 * K.entries, 'model'), K.entries),
   });
-  arena.kernels.encoder!(matrix, place, indptr, indices, data);
-  const encoder = layer();
-  arena.kernels.decoder!(matrix, pivots, place, indptr, indices, data, next);
-  const decoder = layer();
-  arena.release(mark);
+  const [encoder, decoder] = [layer(), layer()];
+  const addresses = ({ indptr, indices, data }: CsrMatrix) => [
+    indptr.byteOffset,
+    indices.byteOffset,
+    data.byteOffset,
+  ];
+  arena.kernels.encoder!(matrix, place, ...addresses(encoder));
+  arena.kernels.decoder!(matrix, pivots, place, ...addresses(decoder), next);
   return { n, encoder, decoder };
 }
 
 /**
- * The model of G from that of S G S, `t[positions[i]]` being s_i: S folded into the encoder's rows and S⁻¹ into the
- * decoder's columns. At full density this is EASE of G + λS⁻².
+ * Makes the model of S G S that of G, in place, `t[positions[i]]` being s_i: S goes into the encoder's rows and S⁻¹ into
+ * the decoder's columns. At full density this is EASE of G + λS⁻².
  */
-export function undoScaling(model: Model, t: Float64Array, positions: Int32Array): Model {
-  const { encoder, decoder } = model;
-  const scaled = encoder.data.slice();
+export function undoScaling({ encoder, decoder }: Model, t: Float64Array, positions: Int32Array): void {
   for (let i = 0; i < encoder.rows; i++) {
-    for (let e = encoder.indptr[i]!; e < encoder.indptr[i + 1]!; e++) scaled[e]! *= t[positions[i]!]!;
+    for (let e = encoder.indptr[i]!; e < encoder.indptr[i + 1]!; e++) encoder.data[e]! *= t[positions[i]!]!;
   }
-  const unscaled = decoder.data.map((z, e) => z / t[positions[decoder.indices[e]!]!]!);
-  return { ...model, encoder: { ...encoder, data: scaled }, decoder: { ...decoder, data: unscaled } };
+  for (let e = 0; e < decoder.data.length; e++) decoder.data[e]! /= t[positions[decoder.indices[e]!]!]!;
 }

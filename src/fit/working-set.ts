@@ -1,5 +1,9 @@
-import { SLOT_ENTRIES, slotsOf, WIDTH } from '../gramian/implicit.js';
-import { capacity, entryBudget } from './lower.js';
+import { SLOT_ENTRIES, selectBytes, slotsOf, WIDTH } from '../gramian/implicit.js';
+import { distilBytes } from '../model/serving.js';
+import type { FitOptions, FsaiOptions, IcfOptions } from '../options.js';
+import { defaultNeighbours, entryBudget } from './defaults.js';
+import { blockBytes, solveBytes } from './fsai.js';
+import { capacity } from './lower.js';
 
 /** What decides how much memory a fit from X takes. */
 export interface FitSize {
@@ -7,34 +11,46 @@ export interface FitSize {
   readonly items: number;
   readonly entries: number;
   readonly valued: boolean;
-  readonly weighted: boolean;
-  readonly density: number;
+  readonly options: FitOptions;
   readonly threads: number;
-  /** Most scans that may be made. */
-  readonly scans: number;
-}
-
-/** Upper bounds in bytes of what the arena holds in each phase of a fit. */
-export interface WorkingSet {
-  readonly norms: number;
-  readonly elimination: number;
-  readonly inverse: number;
-  readonly model: number;
-  /** The largest of them: give the arena this much. */
-  readonly peak: number;
+  /** What the small blocks of fsai may take at a time. */
+  readonly blockBudget: number;
 }
 
 /** Rounding of allocations to cache lines, all in all. */
 const SLACK = 16384;
 
-/** The working set of `fitIcf`, before starting it. */
-export function workingSet(size: FitSize): WorkingSet {
-  const { users, items: n, entries, valued, weighted, threads, scans } = size;
-  const budget = entryBudget(n, size.density);
+/** Upper bounds in bytes of what the arena holds in each phase of a fit; give it the largest of them. */
+export function workingSet(size: FitSize): Readonly<Record<string, number>> & { readonly peak: number } {
+  const { options } = size;
+  const solver = options.solver === 'icf' ? icfPhases(size, options) : fsaiPhases(size, options);
+  const phases = { ...solver, serving: serving(size) };
+  return { ...phases, peak: Math.max(...Object.values(phases)) + SLACK * size.threads };
+}
+
+function neighboursOf(n: number, { neighbours }: FsaiOptions): number {
+  return Math.max(1, Math.min(neighbours ?? defaultNeighbours(n), n - 1));
+}
+
+/** Most nonzeros of a layer. */
+function layerEntries(n: number, options: FitOptions): number {
+  if (options.solver === 'icf') return capacity(n, entryBudget(n, options.density));
+  return n * (1 + neighboursOf(n, options));
+}
+
+/** X by rows and by columns. */
+function interactions({ users, items: n, entries, valued, options }: FitSize): number {
+  const weighted = options.userWeighting > 0;
+  return 4 * (users + n + 2) + (weighted ? 4 * users : 0) + (valued ? 16 : 12) * entries + 8 * n;
+}
+
+function icfPhases(size: FitSize, { density, scans, userWeighting }: IcfOptions) {
+  const { users, items: n, valued, threads } = size;
+  const budget = entryBudget(n, density);
   const factor = 8 * n + 4 * (n + 1) + 8 * capacity(n, budget) + SLACK;
   const workspace = 56 * n + 512;
-  const x = 4 * (users + n + 2) + (weighted ? 4 * users : 0) + (valued ? 16 : 12) * entries + 8 * n;
-  const wide = valued || weighted;
+  const x = interactions(size);
+  const wide = valued || userWeighting > 0;
   // in sums that round every one of 8 blocks has its own
   const normScratch = wide ? 24 * n * Math.max(8, threads) : 16 * n * threads;
   const slots = slotsOf(threads);
@@ -46,7 +62,36 @@ export function workingSet(size: FitSize): WorkingSet {
   const layer = 4 * (n + 1) + 8 * capacity(n, Math.max(n, budget));
   const scan = 12 * n + 8 * n + 8 * n + 2 * layer + threads * (32 * n + 128 + 4 * 65536);
   const inverse = factor + (scans > 0 ? 2 * layer + scan : layer + 20 * n + threads * (16 * n + 128));
-  const model = factor + (scans > 0 ? 2 : 1) * layer + layer + 8 * n;
-  const peak = Math.max(norms, elimination, inverse, model) + SLACK * threads;
-  return { norms, elimination, inverse, model, peak };
+  const model = factor + (scans > 0 ? 2 : 1) * layer + 2 * layer + 8 * n;
+  return { norms, elimination, inverse, model };
+}
+
+function fsaiPhases(size: FitSize, options: FsaiOptions) {
+  const { users, items: n, valued, threads, blockBudget } = size;
+  const m = neighboursOf(n, options);
+  const x = interactions(size);
+  const patterns = 28 * n + 12 * n * m + SLACK;
+  const wide = valued || options.userWeighting > 0;
+  const summing = threads * selectBytes(n, m, wide ? 8 : 4);
+  // of the two widths the entries may have, whichever takes more
+  const blocksOf = (w: boolean): number => {
+    const perRow = Math.max(1, blockBytes(m, w));
+    return Math.max(1, Math.min(n, Math.floor(blockBudget / perRow))) * (perRow + 4 * m);
+  };
+  const blocks = Math.max(blocksOf(false), wide ? blocksOf(true) : 0);
+  const collected = blocks + threads * solveBytes(m) + 8 * n;
+  const layer = 4 * (n + 1) + 8 * n * (m + 1);
+  return {
+    loading: x + 12 * n + 4 * Math.max(users, n),
+    patterns: x + patterns + 4 * n + summing,
+    blocks: x + patterns + collected + 4 * n + summing,
+    model: patterns + 3 * layer + 8 * n,
+  };
+}
+
+function serving({ items: n, options, threads }: FitSize): number {
+  const width = options.serving;
+  if (width === 0) return 0;
+  const layers = 2 * (4 * (n + 1) + 8 * layerEntries(n, options));
+  return layers + 16 * n + 8 * n * width + threads * distilBytes(n, width) + SLACK;
 }

@@ -3,6 +3,7 @@ import { Threads } from '../threads.js';
 import type { RowChanges } from './rows.js';
 import { openSegmentWriter, type SegmentFile } from './segment.js';
 import { rowUpdate } from './update.js';
+import { weightChanges } from './weights.js';
 
 /** Changed rows that are multiplied out where they stand: a few milliseconds of work. */
 const smallRows = 5_000;
@@ -18,18 +19,26 @@ export function isSmall({ before, after }: RowChanges): boolean {
   return pairs < 1e6;
 }
 
-/** Writes the segment of a change, ΔG; `undefined` when it is empty. */
+/** Writes the segment of a change, ΔG of users weighted by η = `userWeighting`; `undefined` when it is empty. */
 export async function buildSegment(
   directory: string,
   scale: number,
   changes: RowChanges,
   threadCount = 1,
+  userWeighting = 0,
 ): Promise<SegmentFile | undefined> {
   const arena = new Arena();
   const threads = new Threads(arena, threadCount);
   try {
-    const update = rowUpdate(arena, threads, changes);
-    const writer = openSegmentWriter(arena, directory, changes.after.n, scale, update.capacity);
+    const update = rowUpdate(arena, threads, changes, weightChanges(changes, userWeighting));
+    const writer = openSegmentWriter(
+      arena,
+      directory,
+      changes.after.n,
+      scale,
+      update.capacity,
+      userWeighting,
+    );
     try {
       return update.run(block => writer.write(block)) === 0 ? undefined : writer.finish();
     } finally {

@@ -1,7 +1,8 @@
+import type { Blocks, Fsai } from '../fit/fsai.js';
 import type { IcfResult, Workspace } from '../fit/icf.js';
 
 /**
- * The Gramian G = XᵀX (n × n, symmetric, fixed-point integers) as a fit sees it. Two implementations give the
+ * The Gramian G = XᵀWX (n × n, symmetric, fixed-point integers) as a fit sees it. Two implementations give the
  * same numbers: `implicit` computes columns from X, `stored` sums them over segment files.
  */
 export interface Gramian {
@@ -21,4 +22,8 @@ export interface ArrangedGramian {
   squaredNorms(): Float64Array;
   /** Streams the columns of the strictly lower triangle, in order, through the elimination of `w`. */
   eliminate(w: Workspace, report?: (fraction: number) => void): IcfResult;
+  /** Streams the columns of the strictly lower triangle, in any order, to find the patterns of `f` and their entries. */
+  select(f: Fsai, report?: (fraction: number) => void): void;
+  /** Streams those columns again and carries their entries to the blocks of some rows of `f`. */
+  gather(f: Fsai, blocks: Blocks, report?: (fraction: number) => void): void;
 }

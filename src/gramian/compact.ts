@@ -26,7 +26,8 @@ export function compactSegments(directory: string, segments: readonly SegmentFil
   const open = segments.map(s => openSegment(join(directory, s.file)));
   const arena = new Arena();
   const capacity = open.reduce((sum, s) => sum + s.nnz, 0);
-  const writer = openSegmentWriter(arena, directory, n, open[0]?.scale ?? 1, capacity);
+  const { scale = 1, userWeighting } = open[0] ?? {};
+  const writer = openSegmentWriter(arena, directory, n, scale, capacity, userWeighting);
   try {
     for (const block of sumSegments(arena, open, n)) writer.write(block);
     return writer.finish();

@@ -1,3 +1,4 @@
+import type { Fsai } from '../fit/fsai.js';
 import { type IcfResult, icfEnd, type Workspace } from '../fit/icf.js';
 import type { Address, Arena } from '../kernels.js';
 import type { Threads } from '../threads.js';
@@ -5,34 +6,92 @@ import type { Gramian } from './columns.js';
 import { type Interactions, loadInteractions } from './interactions.js';
 import { pairsBelow, squaredNorms, strideOf } from './norms.js';
 import type { Rows } from './rows.js';
+import { octaveWeights } from './weights.js';
 
 /** Columns in a block at most. */
 export const WIDTH = 512;
 /** Entries in a slot of the ring at least; a single column may need more. */
 export const SLOT_ENTRIES = 1 << 15;
+/** Blocks of columns a thread gets of a pass in any order. */
+const BLOCKS_A_THREAD = 32;
 /** Blocks consumed between two reports of progress. */
 const REPORT_EVERY = 64;
 
-/** G computed from X on the fly, in the arena; 12 bytes an interaction, 16 with values. */
-export function implicitGramian(arena: Arena, threads: Threads, rows: Rows): Gramian {
+/**
+ * G = XᵀWX computed from X on the fly, in the arena; 12 bytes an interaction, 16 with values. W is the users' octave
+ * weights for η = `userWeighting`, the identity where that is 0.
+ */
+export function implicitGramian(arena: Arena, threads: Threads, rows: Rows, userWeighting = 0): Gramian {
+  const weights = octaveWeights(rows, userWeighting);
   return {
     n: rows.n,
     diagonal() {
       const g = new Float64Array(rows.n);
-      const { indices, values } = rows;
-      for (let e = 0; e < indices.length; e++) g[indices[e]!]! += values ? values[e]! ** 2 : 1;
+      const { indptr, indices, values } = rows;
+      for (let r = 0; r < rows.users.length; r++) {
+        const w = weights ? weights[r]! : 1;
+        for (let e = indptr[r]!; e < indptr[r + 1]!; e++) g[indices[e]!]! += values ? w * values[e]! ** 2 : w;
+      }
       return g;
     },
     arrange(positions) {
-      const x = loadInteractions(arena, rows, positions);
+      const x = loadInteractions(arena, rows, positions, weights);
       const pairs = pairsBelow(arena, x);
+      const pass = passes(arena, threads, x, pairs);
       return {
         diagonal: x.diagonal,
         squaredNorms: () => squaredNorms(arena, threads, x, pairs),
         eliminate: (w, report) => eliminate(arena, threads, x, pairs, w, report),
+        select: (f, report) => pass('fsaiSelect', f, [], report),
+        gather: (f, blocks, report) => pass('fsaiGather', f, [blocks.address], report),
       };
     },
     close() {},
+  };
+}
+
+/** What X is, for the kernels. */
+const kindOf = ({ weighted, valued }: Interactions): number => (weighted ? 1 : 0) + (valued ? 2 : 0);
+
+/** Sums below this are summed up in 32 bits: a base above them can be raised often before it overflows. */
+const NARROW = 2 ** 26;
+
+/** Bytes of what a thread needs to sum up a column and to select m of its entries. */
+export function selectBytes(n: number, m: number, sumBytes: number): number {
+  return Math.ceil((64 + (sumBytes + 4) * n + 64 + 64 + 16 + 12 * m) / 64) * 64;
+}
+
+/** Passes over all columns in any order, for the kernels `fsai`. */
+function passes(arena: Arena, threads: Threads, x: Interactions, pairs: Address) {
+  return (
+    kernel: string,
+    f: Fsai,
+    args: readonly number[],
+    report: (fraction: number) => void = () => {},
+  ) => {
+    const n = x.items;
+    const mark = arena.mark();
+    const stride = strideOf(x);
+    const wide = stride > NARROW;
+    const sumBytes = wide ? 8 : 4;
+    const kind = kindOf(x) + (wide ? 4 : 0);
+    const bounds = arena.bytes(4 * (n + 1), 'blocks');
+    const work = arena.f64(pairs, n).reduce((a, b) => a + b, 0);
+    const tasks = arena.kernels.blocks!(
+      n,
+      pairs,
+      1,
+      (work + n) / (BLOCKS_A_THREAD * threads.size),
+      n,
+      bounds,
+    );
+    const scratchBytes = selectBytes(n, f.m, sumBytes);
+    const scratch = arena.zeros(scratchBytes * threads.size, 'sums of a thread');
+    report(0);
+    const all = [f.address, ...args, x.address, bounds, stride, kind];
+    threads.run({ kernel, tasks, args: all, scratch, scratchBytes });
+    report(1);
+    arena.release(mark);
   };
 }
 
@@ -55,7 +114,7 @@ function eliminate(
 ): IcfResult {
   const n = x.items;
   const mark = arena.mark();
-  const kind = (x.weighted ? 1 : 0) + (x.valued ? 2 : 0);
+  const kind = kindOf(x);
   const sumBytes = kind === 0 ? 4 : 8;
   // a column has at most n − 1 − j entries, and no more than pairs
   const most = arena.f64(arena.bytes(8 * n, 'blocks'), n);

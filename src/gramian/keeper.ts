@@ -8,8 +8,8 @@ import { memoryOfFit } from '../memory.js';
 import type { PipelineParts } from '../parts.js';
 import { buildSegment, isSmall } from './build.js';
 import { compactSegments, suffixToCompact } from './compact.js';
-import { planGramian } from './plan.js';
-import { fromNothing } from './rows.js';
+import { type GramianMode, planGramian } from './plan.js';
+import { fromNothing, type RowChanges } from './rows.js';
 import type { SegmentFile } from './segment.js';
 import { type Comparison, compareWithHistories } from './verify.js';
 
@@ -28,10 +28,10 @@ export function createGramianKeeper(parts: PipelineParts) {
   const directory = join(state, 'gramian');
   mkdirSync(directory, { recursive: true });
 
-  const makeSegment: BuildSegment = async changes =>
+  const makeSegment = async (changes: RowChanges, userWeighting: number): Promise<SegmentFile | undefined> =>
     isSmall(changes)
-      ? buildSegment(directory, scale, changes)
-      : runOnce('segment', { directory, scale, changes, threads });
+      ? buildSegment(directory, scale, changes, 1, userWeighting)
+      : runOnce('segment', { directory, scale, changes, threads, userWeighting });
 
   /** Removes files that no committed transaction names: what a crash left between a write and its commit. */
   async function removeOrphans(): Promise<void> {
@@ -42,10 +42,13 @@ export function createGramianKeeper(parts: PipelineParts) {
   /** Makes the stored Gramian from all histories, in place of whatever segments there are. */
   async function rebuildGramian(): Promise<void> {
     const rows = await store.interactions();
-    const segment = await runOnce('segment', { directory, scale, changes: fromNothing(rows), threads });
+    const { userWeighting } = options.fit;
+    const segment = await makeSegment(fromNothing(rows), userWeighting);
+    // While neither mode is set, a crash leaves nothing that would be read.
+    await store.setGramian({ mode: 'implicit', userWeighting });
     const old = await store.segments();
     await replace(old, segment);
-    await store.setGramianMode('stored');
+    await store.setGramian({ mode: 'stored', userWeighting });
   }
 
   /** Puts `segment` in the place of the `old` ones, whose files go once nothing names them. */
@@ -56,28 +59,31 @@ export function createGramianKeeper(parts: PipelineParts) {
 
   /** Moves the state to the mode that is pinned or planned: stored, where X itself passes the memory budget. */
   async function settleGramian(): Promise<void> {
-    const current = await store.gramianMode();
+    const current = await store.gramian();
+    const { userWeighting } = options.fit;
     const counts = await store.counts();
     const { items, pairs } = counts;
-    const { density, scans } = options.fit;
-    const implicit = memoryOfFit({ ...counts, mode: 'implicit', density, scans }, 1);
-    const planned = implicit.total <= fitMemoryBytes ? planGramian(items, pairs, current) : 'stored';
+    const implicit = memoryOfFit({ ...counts, mode: 'implicit', options: options.fit }, 1, fitMemoryBytes);
+    const planned = implicit.total <= fitMemoryBytes ? planGramian(items, pairs, current?.mode) : 'stored';
     const wanted = options.gramian.mode === 'auto' ? planned : options.gramian.mode;
-    if (wanted === current) return;
-    log.info({ from: current ?? 'none', to: wanted, items, pairs }, 'Gramian mode changes');
+    const fits = wanted === 'implicit' || current?.userWeighting === userWeighting;
+    if (wanted === current?.mode && fits) return;
+    log.info({ from: current ?? 'none', to: wanted, userWeighting, items, pairs }, 'Gramian mode changes');
     if (wanted === 'stored') return rebuildGramian();
-    await store.setGramianMode('implicit');
+    await store.setGramian({ mode: 'implicit', userWeighting });
     await replace(await store.segments(), undefined);
   }
 
   /** Builds segments only while the state's Gramian is stored. */
   async function segmentBuilder(): Promise<BuildSegment> {
-    return (await store.gramianMode()) === 'stored' ? makeSegment : async () => undefined;
+    const state = await store.gramian();
+    if (state?.mode !== 'stored') return async () => undefined;
+    return changes => makeSegment(changes, state.userWeighting);
   }
 
   /** Folds the inbox, `fold.maxEvents` a transaction, and keeps the segments few. */
   async function fold(signal?: AbortSignal): Promise<FoldSummary> {
-    if ((await store.gramianMode()) === undefined && options.gramian.mode === 'stored') await settleGramian();
+    if ((await store.gramian()) === undefined && options.gramian.mode === 'stored') await settleGramian();
     let events = 0;
     let users = 0;
     let segment: FoldSummary['segment'];
@@ -114,23 +120,31 @@ export function createGramianKeeper(parts: PipelineParts) {
 
   /** Compares the stored Gramian with the one recomputed from the histories. */
   async function verify(): Promise<VerifySummary> {
-    const mode = (await store.gramianMode()) ?? 'none';
-    if (mode !== 'stored') return { differing: 0, entries: 0, broken: [], mode };
+    const state = await store.gramian();
+    if (state?.mode !== 'stored')
+      return { differing: 0, entries: 0, broken: [], mode: state?.mode ?? 'none' };
+    const { mode, userWeighting } = state;
     const [segments, rows] = [await store.segments(), await store.interactions()];
     const found = isSmall(fromNothing(rows))
-      ? await compareWithHistories(directory, segments, rows)
-      : await runOnce('verify', { directory, segments, rows, threads });
+      ? await compareWithHistories(directory, segments, rows, 1, userWeighting)
+      : await runOnce('verify', { directory, segments, rows, threads, userWeighting });
     return { ...found, mode };
   }
 
-  /** What a fit reads the columns of G from. */
-  async function input(n: number): Promise<GramianInput> {
-    if ((await store.gramianMode()) !== 'stored') {
+  /** Where a fit with η = `userWeighting` finds its columns: in the segments, if these are of that weighting. */
+  async function modeFor(userWeighting: number): Promise<GramianMode> {
+    const state = await store.gramian();
+    return state?.mode === 'stored' && state.userWeighting === userWeighting ? 'stored' : 'implicit';
+  }
+
+  /** What such a fit reads. */
+  async function input(n: number, userWeighting: number): Promise<GramianInput> {
+    if ((await modeFor(userWeighting)) === 'implicit') {
       return { mode: 'implicit', rows: await store.interactions(), scale };
     }
     const paths = (await store.segments()).map(s => join(directory, s.file));
     return { mode: 'stored', paths, n, scale };
   }
 
-  return { removeOrphans, fold, compact, forget, verify, input };
+  return { removeOrphans, fold, compact, forget, verify, modeFor, input };
 }

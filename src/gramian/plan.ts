@@ -1,6 +1,12 @@
 /** How the fit gets its columns: summed over segment files, or computed from X. */
 export type GramianMode = 'stored' | 'implicit';
 
+/** How a state keeps its Gramian; η = `userWeighting` is in the segments, if there are any. */
+export interface GramianState {
+  readonly mode: GramianMode;
+  readonly userWeighting: number;
+}
+
 /**
  * Entries of G when Σ_u d_u² pairs fall on n² cells at random: n²(1 − e^(−pairs/n²)). Real pairs crowd on
  * popular items, so this is an upper estimate.

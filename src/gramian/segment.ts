@@ -74,6 +74,7 @@ export function openSegmentWriter(
   n: number,
   scale: number,
   capacity: number,
+  userWeighting = 0,
 ): SegmentWriter {
   const id = randomUUID();
   const file = `${id}.safetensors`;
@@ -110,6 +111,7 @@ export function openSegmentWriter(
         format: 'sansa-stream/gramian@1',
         shape,
         scale: String(scale),
+        userWeighting: String(userWeighting),
         largest: String(largest),
         checksum: checksumOf(arena, states),
       },
@@ -158,6 +160,8 @@ export interface Segment {
   readonly n: number;
   readonly nnz: number;
   readonly scale: number;
+  /** η of the user weights in it. */
+  readonly userWeighting: number;
   /** Largest magnitude of an entry. */
   readonly largest: number;
   /** Start of each column, n + 1 long. */
@@ -218,6 +222,7 @@ export function openSegment(path: string): Segment {
       n,
       nnz,
       scale: Number(metadata.scale),
+      userWeighting: Number(metadata.userWeighting ?? 0),
       largest: Number(metadata.largest),
       indptr,
       read(first, last) {

@@ -1,7 +1,10 @@
 import { StageError } from '../errors.js';
+import type { Blocks, Fsai } from '../fit/fsai.js';
 import { icfEnd } from '../fit/icf.js';
 import type { Arena } from '../kernels.js';
+import type { Threads } from '../threads.js';
 import type { Gramian } from './columns.js';
+import { selectBytes } from './implicit.js';
 import { openSegment, type Segment } from './segment.js';
 import { sumColumns } from './sum.js';
 import type { ColumnBlock } from './update.js';
@@ -71,9 +74,69 @@ function scan(arena: Arena, segments: readonly Segment[], n: number) {
   return { diagonal, norms };
 }
 
-/** G as the sum of segment files, read column by column. `n` may exceed the width of older segments. */
-export function storedGramian(arena: Arena, paths: readonly string[], n: number): Gramian {
+/** Parts that the threads get of a block of columns. */
+const PARTS_A_THREAD = 4;
+
+/** Hands the columns of Σ S_s, by item and block by block, to a kernel of `fsai`. */
+function pass(
+  arena: Arena,
+  threads: Threads,
+  segments: readonly Segment[],
+  positions: Int32Array,
+  kernel: string,
+  f: Fsai,
+  args: readonly number[],
+  report: (fraction: number) => void = () => {},
+): void {
+  const n = positions.length;
+  const mark = arena.mark();
+  const place = arena.copy(positions, 'positions');
+  const starts = arena.i32(arena.bytes(4 * (n + 1), 'columns of G'), n + 1);
+  const tasks = PARTS_A_THREAD * threads.size;
+  const bounds = arena.i32(arena.bytes(4 * (tasks + 1), 'columns of G'), tasks + 1);
+  const columns = arena.record([0, 0, place, starts.byteOffset, 0, 0], 'columns of G');
+  starts[0] = 0;
+  bounds[0] = 0;
+  const scratchBytes = selectBytes(n, f.m, 8);
+  const scratch = arena.zeros(scratchBytes * threads.size, 'sums of a thread');
+  const all = [f.address, ...args, columns, bounds.byteOffset];
+  // a block lies on top of the arena until the next one is asked for
+  for (const { first, lengths, indices, values } of sumSegments(arena, segments, n)) {
+    for (let c = 0; c < lengths.length; c++) starts[c + 1] = starts[c]! + lengths[c]!;
+    const wide = values instanceof Float64Array ? 1 : 0;
+    const fields = [first, wide, place, starts.byteOffset, indices.byteOffset, values.byteOffset];
+    arena.i32(columns, fields.length).set(fields.map(field => field | 0));
+    for (let t = 1, c = 0; t <= tasks; t++) {
+      const end = (starts[lengths.length]! * t) / tasks;
+      while (c < lengths.length && (t === tasks || starts[c]! < end)) c++;
+      bounds[t] = c;
+    }
+    threads.run({ kernel, tasks, args: all, scratch, scratchBytes });
+    report((first + lengths.length) / n);
+  }
+  arena.release(mark);
+}
+
+/**
+ * G as the sum of segment files, read column by column. `n` may exceed the width of older segments.
+ * `STATE_MISMATCH` when users are not weighted by η = `userWeighting` in one of them.
+ */
+export function storedGramian(
+  arena: Arena,
+  threads: Threads,
+  paths: readonly string[],
+  n: number,
+  userWeighting = 0,
+): Gramian {
   const segments = paths.map(openSegment);
+  const other = segments.find(s => s.userWeighting !== userWeighting);
+  if (other) {
+    for (const s of segments) s.close();
+    throw new StageError(
+      'STATE_MISMATCH',
+      `${other.path}: expected a Gramian of userWeighting ${userWeighting}, found ${other.userWeighting}`,
+    );
+  }
   let scanned: ReturnType<typeof scan> | undefined;
   const totals = () => (scanned ??= scan(arena, segments, n));
   return {
@@ -90,6 +153,9 @@ export function storedGramian(arena: Arena, paths: readonly string[], n: number)
       return {
         diagonal: byPosition(totals().diagonal),
         squaredNorms: () => byPosition(totals().norms),
+        select: (f, report) => pass(arena, threads, segments, positions, 'fsaiSelectStored', f, [], report),
+        gather: (f, b: Blocks, report) =>
+          pass(arena, threads, segments, positions, 'fsaiGatherStored', f, [b.address], report),
         eliminate(w, report = () => {}) {
           const mark = arena.mark();
           const capacity = SLOT_ENTRIES + n;

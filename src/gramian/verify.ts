@@ -5,12 +5,13 @@ import { fromNothing, type Rows } from './rows.js';
 import { openSegment, type SegmentFile } from './segment.js';
 import { sumRange } from './stored.js';
 import { type ColumnBlock, rowUpdate } from './update.js';
+import { weightChanges } from './weights.js';
 
 /** How a stored Gramian compares with the histories. */
 export interface Comparison {
   /** Entries that differ; 0 in a sound state. */
   readonly differing: number;
-  /** Entries of XᵀX. */
+  /** Entries of XᵀWX. */
   readonly entries: number;
   /** Segment files whose checksum does not match. */
   readonly broken: readonly string[];
@@ -32,12 +33,13 @@ function differences(a: ColumnBlock, b: ColumnBlock): number {
   return count;
 }
 
-/** Recomputes XᵀX and compares it with the sum of the segments, entry for entry. */
+/** Recomputes XᵀWX and compares it with the sum of the segments, entry for entry. */
 export async function compareWithHistories(
   directory: string,
   files: readonly SegmentFile[],
   rows: Rows,
   threadCount = 1,
+  userWeighting = 0,
 ): Promise<Comparison> {
   const segments = files.map(f => openSegment(join(directory, f.file)));
   const arena = new Arena();
@@ -47,7 +49,9 @@ export async function compareWithHistories(
     const broken = segments.filter(s => !s.intact()).map(s => s.path);
     let differing = 0;
     let column = 0;
-    const entries = rowUpdate(arena, threads, fromNothing(rows)).run(block => {
+    const all = fromNothing(rows);
+    const update = rowUpdate(arena, threads, all, weightChanges(all, userWeighting));
+    const entries = update.run(block => {
       const last = block.first + block.lengths.length;
       differing += differences(block, sumRange(sums, segments, rows.n, block.first, last));
       column = last;

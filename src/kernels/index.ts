@@ -10,7 +10,11 @@ export { nthLargest, umrEmit, umrGather, umrSteps } from './umr';
 export { decoder, encoder, unitLower } from './layers';
 export { outerF64, outerI32, outerOnes } from './outer';
 export { sumF64, sumI32 } from './sum';
+export {
+  fsaiColumns, fsaiGather, fsaiGatherStored, fsaiPlaces, fsaiSelect, fsaiSelectStored, fsaiSolve,
+} from './fsai';
 export { score } from './score';
+export { distil } from './serving';
 export { fletcher, largestF64, largestI32 } from './checksum';
 
 /** First byte that is not the module's own. */

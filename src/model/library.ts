@@ -4,10 +4,13 @@ import { join } from 'node:path';
 import { runOnce } from '../compute.js';
 import type { RankedList } from '../connector.js';
 import { StageError } from '../errors.js';
-import { evaluate as evaluateModel, type Metrics } from '../evaluate/metrics.js';
+import { evaluate as evaluateModel } from '../evaluate/evaluate.js';
+import type { ModelMetrics } from '../evaluate/gate.js';
+import { type HeldOut, matchHeldOut } from '../evaluate/held-out.js';
+import type { Metrics } from '../evaluate/metrics.js';
 import { failpoint } from '../failpoint.js';
 import type { GramianInput } from '../fit/fit.js';
-import { type Rows, rowsOf } from '../gramian/rows.js';
+import type { GramianMode } from '../gramian/plan.js';
 import { planFit } from '../memory.js';
 import type { FitOptions } from '../options.js';
 import type { PipelineParts, Progress } from '../parts.js';
@@ -20,7 +23,10 @@ import { loadModel } from './weights-file.js';
 /** Makes and reads the models of a state. */
 export function createModelLibrary(
   { directory: state, store, options, fitMemoryBytes: memoryBytes }: PipelineParts,
-  gramianInput: (n: number) => Promise<GramianInput>,
+  gramian: {
+    readonly modeFor: (userWeighting: number) => Promise<GramianMode>;
+    readonly input: (n: number, userWeighting: number) => Promise<GramianInput>;
+  },
 ) {
   const modelsDirectory = join(state, 'models');
   mkdirSync(modelsDirectory, { recursive: true });
@@ -36,7 +42,13 @@ export function createModelLibrary(
   /** Fits a model on the folded state and registers it; `run` is the ledger's run that it ends. */
   async function fit(
     run: number,
-    settings: { readonly fit?: FitOptions; readonly progress?: Progress; readonly signal?: AbortSignal } = {},
+    settings: {
+      readonly fit?: FitOptions;
+      readonly progress?: Progress;
+      readonly signal?: AbortSignal;
+      /** Measures a fit with the same options, for the manifest. */
+      readonly measure?: (() => Promise<ModelMetrics>) | undefined;
+    } = {},
   ): Promise<Manifest> {
     const fitOptions = settings.fit ?? options.fit;
     const counts = await store.counts();
@@ -46,12 +58,12 @@ export function createModelLibrary(
         `expected interactions to fit on, found ${counts.interactions} (${counts.inbox} events wait in the inbox)`,
       );
     }
-    const mode = (await store.gramianMode()) === 'stored' ? 'stored' : 'implicit';
+    const mode = await gramian.modeFor(fitOptions.userWeighting);
     const segments = (await store.segments()).length;
-    const { density, scans } = fitOptions;
-    const { threads } = planFit({ ...counts, mode, segments, density, scans }, memoryBytes, options.threads);
+    const size = { ...counts, mode, segments, options: fitOptions } as const;
+    const { threads } = planFit(size, memoryBytes, options.threads);
     const keys = await store.itemKeys();
-    const gramian = await gramianInput(keys.length);
+    const input = await gramian.input(keys.length, fitOptions.userWeighting);
     const parent = (await store.models()).at(-1)?.version;
     const temporary = join(modelsDirectory, `.fit-${process.pid}-${Date.now()}`);
     mkdirSync(temporary);
@@ -59,9 +71,10 @@ export function createModelLibrary(
       const path = join(temporary, 'weights.safetensors');
       const { report, parameters } = await runOnce(
         'fit',
-        { gramian, options: fitOptions, path, threads, memoryBytes },
+        { gramian: input, options: fitOptions, path, threads, memoryBytes },
         settings,
       );
+      const metrics = await settings.measure?.();
       const { checksum, bytes } = fileChecksum(path);
       const createdAt = new Date();
       const manifest: Manifest = {
@@ -78,8 +91,9 @@ export function createModelLibrary(
         parameters,
         weightsChecksum: checksum,
         weightsBytes: bytes,
-        gramian: gramian.mode,
+        gramian: input.mode,
         fit: report,
+        metrics,
       };
       writeFileSync(join(temporary, 'items.json'), JSON.stringify(keys), { flush: true });
       writeFileSync(join(temporary, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`, {
@@ -160,44 +174,25 @@ export function createModelLibrary(
    * Ranks items for the users of `heldOut` from their folded histories and measures how well that finds the
    * held-out items (keys; pairs with an unknown user count as misses).
    */
-  async function evaluate(
-    heldOut: Iterable<{ readonly user: string; readonly item: string }>,
-    k: number,
-    version?: string,
-  ): Promise<Metrics> {
-    const { keys, ids, model } = await load(version);
-    const wanted = new Map<string, Set<number>>();
-    let unknown = keys.length;
-    for (const { user, item } of heldOut) {
-      const items = wanted.get(user) ?? new Set<number>();
-      wanted.set(user, items.add(ids.get(item) ?? unknown++));
-    }
-    const train: Rows[] = [];
-    const users: string[] = [];
-    for await (const { keys: some, rows } of store.histories(4096)) {
-      users.push(...some);
-      train.push(rows);
-    }
-    const id = new Map(users.map((user, r) => [user, r]));
-    for (const user of wanted.keys()) if (!id.has(user)) id.set(user, id.size);
-    const tested = [...wanted].sort((a, b) => id.get(a[0])! - id.get(b[0])!);
-    const test = rowsOf(
-      unknown,
-      tested.map(([user, items]) => [id.get(user)!, [...items].sort((a, b) => a - b)]),
-    );
-    return evaluateModel(model, concatenate(train, keys.length), test, k, { threads: options.threads });
+  async function evaluate(heldOut: Iterable<HeldOut>, k: number, version?: string): Promise<Metrics> {
+    const { ids, model } = await load(version);
+    const { train, test, catalogue } = await matchHeldOut(heldOut, store.histories(4096), ids);
+    return evaluateModel(model, train, test, k, { threads: options.threads, memoryBytes, catalogue });
   }
 
-  return { removeOrphans, fit, manifestOf, weightsPath, recommend, similar, evaluate };
-}
+  /** Deletes all models but the `keep` newest, the one whose lists are published, and `named`; returns their versions. */
+  async function pruneModels(keep: number, named: readonly string[] = []): Promise<readonly string[]> {
+    const records = await store.models();
+    const old = records
+      .slice(0, Math.max(0, records.length - keep))
+      .filter(m => !m.published && !named.includes(m.version))
+      .map(m => m.version);
+    for (const version of old) {
+      await store.forgetModel(version);
+      rmSync(join(modelsDirectory, version), { recursive: true, force: true });
+    }
+    return old;
+  }
 
-/** The rows of all `parts`, one behind the other and numbered from 0. */
-function concatenate(parts: readonly Rows[], n: number): Rows {
-  const lists = parts.flatMap(p =>
-    Array.from(p.users, (_, r) => p.indices.subarray(p.indptr[r]!, p.indptr[r + 1]!)),
-  );
-  return rowsOf(
-    n,
-    lists.map((items, r) => [r, items]),
-  );
+  return { removeOrphans, pruneModels, fit, manifestOf, weightsPath, recommend, similar, evaluate };
 }

@@ -20,6 +20,11 @@ export interface Model {
   readonly encoder: CsrMatrix;
   /** n × n */
   readonly decoder: CsrMatrix;
+  /**
+   * The serving matrix (n × n): the largest entries of each row of encoder · decoder, without the diagonal. Scores of u
+   * are about `u · serving`. Derived from the layers, and no parameters of their own.
+   */
+  readonly serving?: CsrMatrix | undefined;
 }
 
 /** Number of stored weights in both layers. */

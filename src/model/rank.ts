@@ -3,52 +3,94 @@ import type { Address, Arena } from '../kernels.js';
 import type { Threads } from '../threads.js';
 import type { CsrMatrix, Model } from './model.js';
 
-/** The best items of consecutive rows: row r has `lengths[r]` of them at r·k of `items` and `scores`, best first. */
+/**
+ * The best items of consecutive rows: row r has `lengths[r]` of them at r·k of `items` and `scores`, best first. The last
+ * `fallbacks[r]` of these are popular items without a score (0) that fill the list up.
+ */
 export interface RankedRows {
   readonly k: number;
   readonly lengths: Int32Array;
   readonly items: Int32Array;
   readonly scores: Float32Array;
+  readonly fallbacks: Int32Array;
+}
+
+/** What may be in a list besides what the scores say; the user's own items never are. */
+export interface Choice {
+  /** A byte an item: 0 is never recommended. All are allowed by default. */
+  readonly allowed?: Uint8Array | undefined;
+  /** Items, the most popular first: they fill up lists shorter than k. By default lists stay short. */
+  readonly popular?: Int32Array | undefined;
 }
 
 /** A model and what scoring with it needs, in the arena. */
 export interface Ranker {
-  readonly model: Model;
+  readonly n: number;
+  /** 0 where one layer, the decoder, does it all. */
   readonly encoder: Address;
   readonly decoder: Address;
-  /** Decoder entries behind each item, F64[n]. */
+  /** Entries that each item reaches, F64[n]. */
   readonly fanOut: Float64Array;
 }
 
 const BLOCKS_A_THREAD = 64;
 
-export function loadRanker(arena: Arena, model: Model): Ranker {
-  const layer = ({ indptr, indices, data }: CsrMatrix) =>
-    arena.record(
-      [arena.copy(indptr, 'model'), arena.copy(indices, 'model'), arena.copy(data, 'model')],
-      'model',
-    );
-  const { encoder: W, decoder: Z, n } = model;
-  const fanOut = new Float64Array(n);
+/** A layer in the arena, as the kernels' `Lines` record. */
+export function loadLayer(arena: Arena, { indptr, indices, data }: CsrMatrix): Address {
+  const copies = [indptr, indices, data].map(array => arena.copy(array, 'model'));
+  return arena.record(copies, 'model');
+}
+
+/** Entries that each item reaches through both layers. */
+export function fanOut({ n, encoder: W, decoder: Z }: Model): Float64Array {
+  const reached = new Float64Array(n);
   for (let i = 0; i < n; i++) {
     for (let e = W.indptr[i]!; e < W.indptr[i + 1]!; e++) {
-      fanOut[i]! += 1 + Z.indptr[W.indices[e]! + 1]! - Z.indptr[W.indices[e]!]!;
+      reached[i]! += 1 + Z.indptr[W.indices[e]! + 1]! - Z.indptr[W.indices[e]!]!;
     }
   }
-  return { model, encoder: layer(W), decoder: layer(Z), fanOut };
+  return reached;
+}
+
+/** Ranks through the serving matrix, if the model has one and both layers are not asked for. */
+export function loadRanker(arena: Arena, model: Model, layered = model.serving === undefined): Ranker {
+  const { n, serving } = model;
+  if (layered || !serving) {
+    const [encoder, decoder] = [loadLayer(arena, model.encoder), loadLayer(arena, model.decoder)];
+    return { n, encoder, decoder, fanOut: fanOut(model) };
+  }
+  const lengths = Float64Array.from({ length: n }, (_, i) => serving.indptr[i + 1]! - serving.indptr[i]!);
+  return { n, encoder: 0, decoder: loadLayer(arena, serving), fanOut: lengths };
 }
 
 /**
- * The k best items of every row of `rows` by the scores (u · encoder) · decoder, its own items left out; ties to the
- * smaller item. Shorter where fewer items have a score. The same for any number of threads.
+ * The k best items of every row of `rows` by the scores of the ranker, its own items left out; ties to the smaller item.
+ * Shorter where fewer items have a score and `choice` has no popular ones. The same for any number of threads.
  */
-export function rankRows(arena: Arena, threads: Threads, ranker: Ranker, rows: Rows, k: number): RankedRows {
+export function rankRows(
+  arena: Arena,
+  threads: Threads,
+  ranker: Ranker,
+  rows: Rows,
+  k: number,
+  choice: Choice = {},
+): RankedRows {
   const mark = arena.mark();
-  const { n } = ranker.model;
+  const { n } = ranker;
   const m = rows.users.length;
   const indptr = arena.copy(rows.indptr, 'rows of users');
   const indices = arena.copy(rows.indices, 'rows of users');
   const users = arena.record([indptr, indices, arena.copy(rows.values, 'rows of users')], 'rows of users');
+  const { allowed, popular } = choice;
+  const known = popular?.filter(i => i < n);
+  const chosen = arena.record(
+    [
+      allowed ? arena.copyBytes(allowed.subarray(0, n), 'item filter') : 0,
+      arena.copy(known, 'popular items'),
+      known?.length ?? 0,
+    ],
+    'item filter',
+  );
   const work = arena.f64(arena.bytes(8 * m, 'blocks'), m);
   let total = 0;
   for (let r = 0; r < m; r++) {
@@ -62,17 +104,19 @@ export function rankRows(arena: Arena, threads: Threads, ranker: Ranker, rows: R
   const tasks = arena.kernels.blocks!(m, work.byteOffset, 0, share, m, bounds);
   const items = arena.bytes(4 * m * k, 'lists');
   const scores = arena.bytes(4 * m * k, 'lists');
-  const lengths = arena.bytes(4 * m, 'lists');
+  const [lengths, fallbacks] = [arena.bytes(4 * m, 'lists'), arena.bytes(4 * m, 'lists')];
   const scratchBytes = 2 * Math.ceil((16 * n + 64) / 64) * 64;
   const scratch = arena.bytes(scratchBytes * threads.size, 'scores of a thread');
   arena.u8(scratch, scratchBytes * threads.size).fill(0xff);
-  const args = [n, users, ranker.encoder, ranker.decoder, bounds, k, 0, items, scores, lengths];
+  const { encoder, decoder } = ranker;
+  const args = [n, users, encoder, decoder, bounds, k, chosen, items, scores, lengths, fallbacks];
   threads.run({ kernel: 'score', tasks, args, scratch, scratchBytes });
   const result = {
     k,
     lengths: arena.i32(lengths, m).slice(),
     items: arena.i32(items, m * k).slice(),
     scores: arena.f32(scores, m * k).slice(),
+    fallbacks: arena.i32(fallbacks, m).slice(),
   };
   arena.release(mark);
   return result;

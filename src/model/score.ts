@@ -12,15 +12,15 @@ export interface RankOptions {
  * model does not know yet, are passed over.
  */
 export interface Scorer {
-  /** (u·encoder)·decoder for every item, 0 for one that is not reached; `values` are 1 when absent. */
+  /** Scores of every item, 0 for one that is not reached; `values` are 1 when absent. */
   scores(items: Int32Array, values?: ArrayLike<number>): Float32Array;
   /** The k best of the items that are reached; fewer when there are fewer. */
   topK(items: Int32Array, values: ArrayLike<number> | undefined, k: number, options?: RankOptions): Ranked;
 }
 
-/** A scorer of the model. */
+/** A scorer of the model: u·serving where it has a serving matrix, else (u·encoder)·decoder. */
 export function createScorer(model: Model): Scorer {
-  const { n, encoder, decoder } = model;
+  const { n, encoder, decoder, serving } = model;
   const latent = sparseVector(n);
   const out = sparseVector(n);
   const rounded = new Float32Array(n);
@@ -28,7 +28,8 @@ export function createScorer(model: Model): Scorer {
 
   const forward = (items: Int32Array, values: ArrayLike<number> | undefined) => {
     for (let e = 0; e < items.length; e++) {
-      if (items[e]! < n) addRow(encoder, items[e]!, values ? values[e]! : 1, latent);
+      if (items[e]! < n)
+        addRow(serving ?? encoder, items[e]!, values ? values[e]! : 1, serving ? out : latent);
     }
     for (let e = 0; e < latent.length; e++) {
       const k = latent.list[e]!;

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { StageError } from '../errors.js';
+import type { ModelMetrics } from '../evaluate/gate.js';
 
 /** What a model directory says about itself in `manifest.json`. */
 export interface Manifest {
@@ -27,6 +28,8 @@ export interface Manifest {
   readonly gramian: string;
   /** The solver's report. */
   readonly fit: object;
+  /** What the gate measured, when there was one. */
+  readonly metrics?: ModelMetrics | undefined;
 }
 
 /** A version that sorts by time: UTC date and time, then 4 digits of the weights' checksum. */

@@ -5,24 +5,31 @@ import { readSafetensors, type Tensor, type TensorFile, writeSafetensors } from 
 /**
  * Writes the weights as `encoder.*` and `decoder.*`: indptr I64[n + 1], indices I32[nnz], data F32[nnz], with
  * `encoder.shape` and `decoder.shape` as JSON beside the given metadata. In Python each layer is
- * `scipy.sparse.csr_matrix((data, indices, indptr), shape)`, and the pair is what `SANSA.load_weights` takes.
+ * `scipy.sparse.csr_matrix((data, indices, indptr), shape)`, and the pair is what `SANSA.load_weights` takes. The serving
+ * matrix, if there is one, is `serving.*` in the same form.
  */
 export function saveModel(path: string, model: Model, metadata: Readonly<Record<string, string>> = {}): void {
-  const { encoder, decoder } = model;
-  const tensors = { ...tensorsOf('encoder', encoder), ...tensorsOf('decoder', decoder) };
+  const { encoder, decoder, serving } = model;
+  const tensors = {
+    ...tensorsOf('encoder', encoder),
+    ...tensorsOf('decoder', decoder),
+    ...(serving && tensorsOf('serving', serving)),
+  };
   writeSafetensors(path, tensors, {
     ...metadata,
     'encoder.shape': JSON.stringify([encoder.rows, encoder.columns]),
     'decoder.shape': JSON.stringify([decoder.rows, decoder.columns]),
+    ...(serving && { 'serving.shape': JSON.stringify([serving.rows, serving.columns]) }),
   });
 }
 
-/** Reads what `saveModel` wrote. Throws `STATE_CORRUPT`, naming the file, if it is not two n × n CSR matrices. */
+/** Reads what `saveModel` wrote. Throws `STATE_CORRUPT`, naming the file, if it is not n × n CSR matrices. */
 export function loadModel(path: string): Model {
   const file = readSafetensors(path);
   const encoder = matrixOf('encoder', file, path);
   const decoder = matrixOf('decoder', file, path);
-  return { n: encoder.rows, encoder, decoder };
+  const serving = file.tensors.has('serving.indptr') ? matrixOf('serving', file, path) : undefined;
+  return { n: encoder.rows, encoder, decoder, serving };
 }
 
 function tensorsOf(name: string, A: CsrMatrix): Record<string, Tensor> {

@@ -1,79 +1,128 @@
-import { startCompute } from '../compute.js';
-import type { ListKind, RankedList } from '../connector.js';
-import { StageError } from '../errors.js';
-import { failpoint } from '../failpoint.js';
+import { type Compute, startCompute } from '../compute.js';
+import type { ListKind, RankedList, StateStore } from '../connector.js';
 import type { Rows } from '../gramian/rows.js';
-import type { Manifest } from '../model/version.js';
-import type { PipelineParts } from '../parts.js';
-import { type PublishSummary, publish } from './publish.js';
+import type { ListSettings, MadeLists } from './list-maker.js';
+import type { ListBatch, ListRequest, ListSource } from './publish.js';
 
 /** Users or items scored and written at a time. */
-const batchSize = 2048;
+const batchSize = 1024;
 
-/** Scores every list of a model and pushes it to the sinks. */
-export function createPublisher(
-  { store, sinks, options, log }: PipelineParts,
-  models: {
-    readonly manifestOf: (version?: string) => Promise<Manifest>;
-    readonly weightsPath: (version: string) => string;
-  },
-) {
-  /** Top-k lists of all users, then of all items, computed in a thread of their own. */
-  async function* lists(version: string, keys: readonly string[], signal?: AbortSignal) {
-    const compute = startCompute();
-    const stop = () => void compute.close();
-    signal?.addEventListener('abort', stop, { once: true });
-    if (signal?.aborted) stop();
-    const path = models.weightsPath(version);
-    const { k } = options.publish;
-    const rank = async (ids: readonly string[], rows: Rows): Promise<RankedList[]> => {
-      const { lengths, items, scores } = await compute.run('score', {
-        path,
-        rows,
-        k,
-        threads: options.threads,
-      });
-      return ids.map((id, r) => ({
-        id,
-        items: Array.from(items.subarray(r * k, r * k + lengths[r]!), i => keys[i]!),
-        scores: scores.subarray(r * k, r * k + lengths[r]!),
-      }));
-    };
-    try {
-      for await (const { keys: ids, rows } of store.histories(batchSize)) {
-        yield { kind: 'users' as ListKind, lists: await rank(ids, rows) };
-      }
-      for (let from = 0; from < keys.length; from += batchSize) {
-        const ids = keys.slice(from, from + batchSize);
-        yield {
-          kind: 'items' as ListKind,
-          lists: await rank(ids, singletons(from, ids.length, keys.length)),
-        };
-      }
-    } finally {
-      signal?.removeEventListener('abort', stop);
-      await compute.close();
-    }
+/** What lists are made from: a model, its items, and how. */
+export type ListModel = Omit<ListSettings, keyof ListRequest>;
+
+/** Makes lists of rows in a thread of its own, for one request. Close it. */
+export interface ListThread {
+  make(kind: ListKind, ids: readonly string[], rows: Rows): Promise<ListBatch>;
+  close(): Promise<void>;
+}
+
+/** Starts a thread that makes lists; an abort ends it, and what it works on fails with `INTERRUPTED`. */
+export async function startListThread(
+  model: ListModel,
+  request: ListRequest,
+  signal?: AbortSignal,
+): Promise<ListThread> {
+  const compute: Compute = startCompute();
+  const stop = () => void compute.close();
+  signal?.addEventListener('abort', stop, { once: true });
+  if (signal?.aborted) stop();
+  const close = async () => {
+    signal?.removeEventListener('abort', stop);
+    await compute.close();
+  };
+  try {
+    await compute.run('openLists', { ...model, ...request });
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  const batchOf = (kind: ListKind, ids: readonly string[], { numbered, encoded }: MadeLists): ListBatch => ({
+    kind,
+    ids,
+    encoded,
+    ranked: numbered && ids.map((id, r) => rankedList(id, numbered, r, model.keys)),
+  });
+  return {
+    make: async (kind, ids, rows) => batchOf(kind, ids, await compute.run('lists', { rows })),
+    close,
+  };
+}
+
+function rankedList(
+  id: string,
+  { k, lengths, items, scores, fallbacks }: NonNullable<MadeLists['numbered']>,
+  r: number,
+  keys: readonly string[],
+): RankedList {
+  const [from, to] = [r * k, r * k + lengths[r]!];
+  const fallback = fallbacks?.[r];
+  return {
+    id,
+    items: Array.from(items.subarray(from, to), i => keys[i]!),
+    scores: scores.subarray(from, to),
+    ...(fallback ? { fallback } : {}),
+  };
+}
+
+/** The lists of all users and items of a state by a model. While one batch is stored, the next is made. */
+export async function listsOf(
+  store: StateStore,
+  model: ListModel,
+  signal?: AbortSignal,
+): Promise<ListSource> {
+  const { keys } = model;
+  const rows = allRows(store, keys.length, keys);
+  let thread: ListThread | undefined;
+  let sampled: ListBatch | undefined;
+
+  async function make(request: ListRequest, next: RowsOfKind): Promise<ListBatch> {
+    thread ??= await startListThread(model, request, signal);
+    return thread.make(...next);
   }
 
-  /** Scores every list with a model and pushes it to every sink; pointers move last. */
-  async function publishVersion(version?: string, signal?: AbortSignal): Promise<PublishSummary> {
-    const manifest = await models.manifestOf(version);
-    if (sinks.length === 0)
-      throw new StageError('CONFIG_INVALID', 'sinks: expected at least one sink to publish to, found none');
-    const keys = await store.itemKeys(manifest.items.count);
-    try {
-      for (const sink of sinks) await sink.connect();
-      const summary = await publish({ manifest, lists: lists(manifest.version, keys, signal), sinks, log });
-      failpoint('publish:pointed');
-      await store.markPublished(manifest.version);
-      return summary;
-    } finally {
-      for (const sink of sinks) await sink.close();
-    }
-  }
+  return {
+    counts: { users: await store.userCount(), items: keys.length },
 
-  return publishVersion;
+    async *batches(request, skip) {
+      const passed = { users: 0, items: 0 };
+      const wanted = (kind: ListKind, count: number): boolean => (passed[kind] += count) > skip[kind];
+      let ahead = sampled && wanted(sampled.kind, sampled.ids.length) ? Promise.resolve(sampled) : undefined;
+      for await (const next of rows) {
+        if (!wanted(next[0], next[1].length)) continue;
+        const making = make(request, next);
+        making.catch(() => undefined); // thrown where it is awaited
+        const batch = await ahead;
+        ahead = making;
+        if (batch) yield batch;
+      }
+      if (ahead) yield await ahead;
+    },
+
+    async sample(request) {
+      const { value } = await rows.next();
+      sampled = value && (await make(request, value));
+      return sampled ?? { kind: 'users', ids: [] };
+    },
+
+    async close() {
+      await rows.return(undefined);
+      await thread?.close();
+    },
+  };
+}
+
+type RowsOfKind = readonly [ListKind, readonly string[], Rows];
+
+async function* allRows(
+  store: StateStore,
+  n: number,
+  keys: readonly string[],
+): AsyncGenerator<RowsOfKind, undefined> {
+  for await (const { keys: users, rows } of store.histories(batchSize)) yield ['users', users, rows];
+  for (let from = 0; from < n; from += batchSize) {
+    const ids = keys.slice(from, from + batchSize);
+    yield ['items', ids, singletons(from, ids.length, n)];
+  }
 }
 
 /** Rows e_from … e_{from + count − 1}: one history for each item. */

@@ -1,19 +1,17 @@
-/** A complete version in a sink and when its model was made (ISO 8601, UTC). */
-export interface FinishedVersion {
-  readonly version: string;
-  readonly createdAt: string;
-}
+import type { SinkVersion } from '../sink.js';
 
-/** Versions to delete: all of `finished` but `current` and the `keep` newest by the time their model was made. */
+/** Versions to delete: all complete ones but those `named` by an alias and the `keep` newest by publication. */
 export function superseded(
-  finished: readonly FinishedVersion[],
-  current: string | undefined,
+  versions: readonly Pick<SinkVersion, 'version' | 'publishedAt' | 'complete'>[],
+  named: Iterable<string>,
   keep: number,
 ): string[] {
-  const key = (v: FinishedVersion) => `${v.createdAt} ${v.version}`;
-  return [...finished]
+  const spared = new Set(named);
+  const key = (v: Pick<SinkVersion, 'version' | 'publishedAt'>) => `${v.publishedAt} ${v.version}`;
+  return versions
+    .filter(v => v.complete)
     .sort((a, b) => (key(a) < key(b) ? 1 : -1))
     .slice(Math.max(0, keep))
     .map(v => v.version)
-    .filter(version => version !== current);
+    .filter(version => !spared.has(version));
 }

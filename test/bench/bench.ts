@@ -7,6 +7,7 @@ import { benchIngest } from './ingest.js';
 import { benchKafka } from './kafka.js';
 import { benchKernels } from './kernels.js';
 import { benchMemory } from './memory.js';
+import { benchPublish } from './publish.js';
 import { benchScale } from './scale.js';
 import { quoted, type Results, withFigures } from './table.js';
 
@@ -17,6 +18,7 @@ const benches: Readonly<Record<string, (options: BenchOptions) => Promise<object
   ingest: benchIngest,
   kafka: benchKafka,
   memory: benchMemory,
+  publish: benchPublish,
 };
 
 /** Puts the written results into the README, once there is one of each. */
@@ -32,7 +34,14 @@ function refreshReadme(): void {
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { json: { type: 'boolean' }, data: { type: 'string' }, runs: { type: 'string' } },
+  options: {
+    json: { type: 'boolean' },
+    data: { type: 'string' },
+    runs: { type: 'string' },
+    sink: { type: 'string' },
+    users: { type: 'string' },
+    k: { type: 'string' },
+  },
 });
 const bench = benches[positionals[0] ?? ''];
 if (!bench) {
@@ -45,8 +54,12 @@ const measured = await bench({
   data: resolve(values.data ?? process.env.SANSA_DATA ?? resolve(root, '../shared/data')),
   runs: Number(values.runs ?? 3),
   log: line => process.stderr.write(`${line}\n`),
+  sink: values.sink,
+  users: values.users === undefined ? undefined : Number(values.users),
+  k: values.k === undefined ? undefined : Number(values.k),
 });
 const result = { bench: positionals[0], environment: environment(), ...measured };
-writeResult(`${positionals[0]}.json`, `${JSON.stringify(result, null, 2)}\n`);
+const variant = [positionals[0], values.sink, values.users].filter(part => part !== undefined).join('-');
+writeResult(`${variant}.json`, `${JSON.stringify(result, null, 2)}\n`);
 refreshReadme();
 process.stdout.write(values.json ? `${JSON.stringify(result)}\n` : `${JSON.stringify(result, null, 2)}\n`);

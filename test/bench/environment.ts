@@ -17,6 +17,10 @@ export interface BenchOptions {
   /** Measured runs; medians are reported. */
   readonly runs: number;
   readonly log: (line: string) => void;
+  /** publish: where to, how many users (those of the data set without it), and the length of the lists. */
+  readonly sink?: string | undefined;
+  readonly users?: number | undefined;
+  readonly k?: number | undefined;
 }
 
 /** Where and with what something was measured. */

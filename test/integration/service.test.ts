@@ -153,7 +153,12 @@ it('outlives a warehouse, tables and a sink that are not there yet, and refuses 
   expect(await s.published()).toEqual({ lmdb: good!.version, files: good!.version });
 
   const bad: readonly (readonly [string, string, string | null, string])[] = [
-    ["b '1'", 'retrain', null, `signal b '1': expected type refit or publish, found "retrain"`],
+    [
+      "b '1'",
+      'retrain',
+      null,
+      `signal b '1': expected type refit, publish, rollback or forget, found "retrain"`,
+    ],
     ['b2', 'refit', '{"l2": -1}', 'fit: l2: expected number to be >0, found -1'],
     ['b3', 'refit', '{"lambda": 1}', 'fit: (top level): expected only solver, l2, density, scans'],
     ['b4', 'refit', '{"publish": "yes"}', 'signal b4: publish: expected true or false, found "yes"'],

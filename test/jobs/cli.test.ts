@@ -12,6 +12,7 @@ const commands = [
   'fold',
   'fit',
   'evaluate',
+  'tune',
   'publish',
   'recommend',
   'similar',

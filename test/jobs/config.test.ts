@@ -30,7 +30,7 @@ const source = 'type: duckdb, query: SELECT 1';
 describe('mistakes', () => {
   it.each<[string, string, string | RegExp]>([
     ['unknown key', 'sates: x', /^\(top level\): expected only memory, .*state, .*log, found "sates"$/],
-    ['unknown nested key', 'fit: { l3: 1 }', /^fit: expected only solver, l2, density, .*, found "l3"$/],
+    ['unknown nested key', 'fit: { l3: 1 }', /^fit: expected only solver, l2, .*density, .*, found "l3"$/],
     [
       'unknown key behind a transform',
       'semantics: { scale: 1 }',
@@ -73,8 +73,8 @@ describe('mistakes', () => {
     ],
     [
       'unknown sink',
-      'sinks: [{ type: redis }]',
-      'sinks.0.type: expected one of "lmdb", "files", found "redis"',
+      'sinks: [{ type: memcached }]',
+      'sinks.0.type: expected one of "redis", "lmdb", "duckdb", "files", found "memcached"',
     ],
     ['unknown signals', 'signals: { type: topic }', 'signals.type: expected one of "duckdb", found "topic"'],
     ['no query', 'sources: [{ type: duckdb }]', 'sources.0.query: expected text, found nothing'],

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { fitOptions } from '#src/options.js';
+import { icfOptions } from '#src/options.js';
 import { denseGramian, distance, fromLower, multiply } from '../support/dense.js';
 import { factorize } from '../support/plain/factor.js';
 
@@ -12,7 +12,7 @@ const order = Int32Array.of(0, 1);
 const ones = Float64Array.of(1, 1);
 
 test('the shift is raised until the factorization succeeds, and every shift is reported', () => {
-  const options = fitOptions.parse({ l2: 0.5, density: 1, shiftStep: 0.2 });
+  const options = icfOptions.parse({ l2: 0.5, density: 1, shiftStep: 0.2 });
   const { lower, pivots, shifts } = factorize(denseGramian(G), order, ones, options);
   expect(shifts).toEqual([0.5, 0.7, 0.9, 0.5 + 0.2 * 4]);
   const L = fromLower(lower);
@@ -33,7 +33,7 @@ test('the shift is raised until the factorization succeeds, and every shift is r
 });
 
 test('after maxShifts raised shifts it gives up', () => {
-  const options = fitOptions.parse({ l2: 0.5, density: 1, maxShifts: 3 });
+  const options = icfOptions.parse({ l2: 0.5, density: 1, maxShifts: 3 });
   expect(() => factorize(denseGramian(G), order, ones, options)).toThrow(
     expect.objectContaining({ code: 'NOT_POSITIVE_DEFINITE', message: expect.stringContaining('0.504') }),
   );

@@ -1,7 +1,7 @@
 /** The whole fit against EASE: with room for everything and enough scans, the two layers multiply to its weights. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { fitOptions } from '#src/options.js';
+import { icfOptions } from '#src/options.js';
 import {
   build,
   type Dense,
@@ -37,7 +37,7 @@ describe('at full density the weights are those of EASE', () => {
 
   test('of S G S + λI', () => {
     each(G => {
-      const { model } = fitModel(denseGramian(G), fitOptions.parse({ ...exact, l2: 0.5 }));
+      const { model } = fitModel(denseGramian(G), icfOptions.parse({ ...exact, l2: 0.5 }));
       expect(distance(weightsOf(model), easeWeights(scaledGram(G, 0.5).A))).toBeLessThan(1e-4);
     });
   });
@@ -45,7 +45,7 @@ describe('at full density the weights are those of EASE', () => {
   test('of G + λI without scaling', () => {
     each(G => {
       const n = G.length;
-      const { model } = fitModel(denseGramian(G), fitOptions.parse({ ...exact, l2: 5, scale: false }));
+      const { model } = fitModel(denseGramian(G), icfOptions.parse({ ...exact, l2: 5, scale: false }));
       const A = build(n, n, (i, j) => G[i]![j]! + (i === j ? 5 : 0));
       expect(distance(weightsOf(model), easeWeights(A))).toBeLessThan(1e-4);
     });
@@ -54,7 +54,7 @@ describe('at full density the weights are those of EASE', () => {
   test('of G + λS⁻² when they are scaled back', () => {
     each(G => {
       const n = G.length;
-      const { model } = fitModel(denseGramian(G), fitOptions.parse({ ...exact, l2: 0.5, rescale: true }));
+      const { model } = fitModel(denseGramian(G), icfOptions.parse({ ...exact, l2: 0.5, rescale: true }));
       const { s } = scaledGram(G, 0.5);
       const A = build(n, n, (i, j) => G[i]![j]! + (i === j ? 0.5 / s[i]! ** 2 : 0));
       expect(distance(weightsOf(model), easeWeights(A))).toBeLessThan(1e-4);
@@ -63,7 +63,7 @@ describe('at full density the weights are those of EASE', () => {
 
   test('of the real Gramian, whatever the fixed-point scale', () => {
     each(G => {
-      const options = fitOptions.parse({ ...exact, l2: 5, scale: false });
+      const options = icfOptions.parse({ ...exact, l2: 5, scale: false });
       const stored = G.map(row => row.map(g => g * 100));
       const weights = weightsOf(fitModel(denseGramian(stored, 10), options).model);
       expect(distance(weights, weightsOf(fitModel(denseGramian(G), options).model))).toBeLessThan(1e-5);
@@ -75,7 +75,7 @@ test('indices ascend within the rows of both layers, within the density', () => 
   const G = gramOf(randomX(seeded(9), 60, 40, 0.2), 40);
   const { model, report } = fitModel(
     denseGramian(G),
-    fitOptions.parse({ density: 0.1, l2: 1, tolerance: 0, scans: 2 }),
+    icfOptions.parse({ density: 0.1, l2: 1, tolerance: 0, scans: 2 }),
   );
   expect(report.losses.length).toBeGreaterThan(1);
   for (const { indptr, indices } of [model.encoder, model.decoder]) {
@@ -89,7 +89,7 @@ test('indices ascend within the rows of both layers, within the density', () => 
 
 test('the model does not depend on the order in which entries of a column arrive', () => {
   const G = gramOf(randomX(seeded(5), 60, 40, 0.2), 40);
-  const options = fitOptions.parse({ density: 0.1, l2: 1, tolerance: 0 });
+  const options = icfOptions.parse({ density: 0.1, l2: 1, tolerance: 0 });
   expect(fitModel(denseGramian(G, 1, seeded(6)), options).model).toEqual(
     fitModel(denseGramian(G), options).model,
   );
@@ -109,13 +109,13 @@ test.each([
 ])('%s', (_, X) => {
   const n = X[0]!.length;
   const G = gramOf(X, n);
-  const { model, report } = fitModel(implicitGramian(rowsOf(X, n), 1), fitOptions.parse({ ...exact, l2: 2 }));
+  const { model, report } = fitModel(implicitGramian(rowsOf(X, n), 1), icfOptions.parse({ ...exact, l2: 2 }));
   expect(distance(weightsOf(model), easeWeights(scaledGram(G, 2).A))).toBeLessThan(1e-5);
   expect(report.usedItems).toBe(G.filter((row, j) => row[j]! > 0).length);
 });
 
 test('a catalogue without items gives an empty model', () => {
-  const { model, report } = fitModel(denseGramian([]), fitOptions.parse({}));
+  const { model, report } = fitModel(denseGramian([]), icfOptions.parse({}));
   expect(model.n).toBe(0);
   expect(report.parameters).toBe(0);
 });
@@ -129,7 +129,7 @@ test('items without interactions cost nothing', () => {
     ),
     n,
   };
-  const { report } = fitModel(implicitGramian(rows, 1), fitOptions.parse({ density: 1e-4 }));
+  const { report } = fitModel(implicitGramian(rows, 1), icfOptions.parse({ density: 1e-4 }));
   expect(report.usedItems).toBe(30);
   expect(report.fitSeconds).toBeLessThan(2);
 });
@@ -137,7 +137,7 @@ test('items without interactions cost nothing', () => {
 test('the report is plain JSON and the stages are heard in order', () => {
   const heard: string[] = [];
   const gramian = denseGramian(gramOf(randomX(seeded(4), 20, 10, 0.4), 10));
-  const { report } = fitModel(gramian, fitOptions.parse({ density: 0.3 }), (stage, fraction) => {
+  const { report } = fitModel(gramian, icfOptions.parse({ density: 0.3 }), (stage, fraction) => {
     expect(fraction).toBeGreaterThanOrEqual(0);
     expect(fraction).toBeLessThanOrEqual(1);
     if (heard.at(-1) !== stage) heard.push(stage);

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { fit } from '#src/fit/fit.js';
 import { assertWorkable, memoryOfFit, planFit } from '#src/memory.js';
-import { fitOptions } from '#src/options.js';
+import { fsaiOptions, icfOptions } from '#src/options.js';
 import { parseSize } from '#src/size.js';
 import { randomRows } from '../support/rows.js';
 
@@ -12,8 +12,7 @@ const size = {
   interactions: 2_382_397,
   valued: false,
   mode: 'implicit',
-  density: 5e-5,
-  scans: 4,
+  options: icfOptions.parse({ density: 5e-5, serving: 0 }),
 } as const;
 
 describe('sizes', () => {
@@ -45,9 +44,12 @@ it.each([
 ])(
   'is not less than what the kernels take (values up to %i, %i threads, %i scans)',
   async (most, threads, scans) => {
-    for (const density of [0.002, 0.05]) {
-      const rows = randomRows({ users: 3000, items: 1500, density: 0.01, seed: 3, most });
-      const options = fitOptions.parse({ density, scans, tolerance: 0, l2: 2 });
+    const rows = randomRows({ users: 3000, items: 1500, density: 0.01, seed: 3, most });
+    for (const options of [
+      icfOptions.parse({ density: 0.002, scans, tolerance: 0, l2: 2, serving: 0 }),
+      icfOptions.parse({ density: 0.05, scans, tolerance: 0, l2: 2, userWeighting: 0.5 }),
+      fsaiOptions.parse({ neighbours: 10 + 40 * scans, serving: 20 * scans }),
+    ]) {
       const { report } = await fit({ mode: 'implicit', rows, scale: 1 }, options, { threads });
       const planned = memoryOfFit(
         {
@@ -56,8 +58,7 @@ it.each([
           interactions: rows.indices.length,
           valued: rows.values !== undefined,
           mode: 'implicit',
-          density,
-          scans,
+          options,
         },
         threads,
       );
@@ -77,7 +78,7 @@ it('gives up threads before it refuses', () => {
 });
 
 it('refuses what does not fit with the numbers, and its advice works', () => {
-  const dense = { ...size, density: 5e-3 };
+  const dense = { ...size, options: icfOptions.parse({ density: 5e-3, serving: 0 }) };
   const refusal = (): string => {
     try {
       planFit(dense, 2 ** 27, 2);
@@ -88,7 +89,9 @@ it('refuses what does not fit with the numbers, and its advice works', () => {
   };
   const [, memory, density] = /memory: (\d+ MiB) would do, or density: (\S+)$/.exec(refusal())!;
   expect(planFit(dense, parseSize(memory!.replace(' ', ''), 'memory'), 2).threads).toBe(1);
-  expect(planFit({ ...dense, density: 0.95 * Number(density) }, 2 ** 27, 2).threads).toBeGreaterThan(0);
+  expect(
+    planFit({ ...dense, options: { ...dense.options, density: 0.95 * Number(density) } }, 2 ** 27, 2).threads,
+  ).toBeGreaterThan(0);
   expect(() => planFit(size, 2 ** 24, 2)).toThrow(
     expect.objectContaining({ code: 'MEMORY_BUDGET', exitCode: 2 }),
   );

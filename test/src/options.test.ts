@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
-import { fitOptions } from '#src/options.js';
+import { fitOptions, overrideFit } from '#src/options.js';
 
 test('defaults', () => {
   expect(fitOptions.parse({})).toEqual({
     solver: 'icf',
-    l2: 20,
-    density: 5e-4,
+    userWeighting: 0,
+    serving: 150,
     scans: 4,
     tolerance: 1e-4,
     scale: true,
@@ -14,6 +14,20 @@ test('defaults', () => {
     shiftMultiplier: 2,
     maxShifts: 12,
   });
+  expect(fitOptions.parse({ solver: 'fsai' })).toEqual({
+    solver: 'fsai',
+    userWeighting: 0.5,
+    serving: 50,
+    alpha: 0.3,
+  });
+});
+
+test('overrides keep the other settings, unless they change the solver', () => {
+  const icf = fitOptions.parse({ l2: 5, scans: 1, serving: 7 });
+  expect(fitOptions.parse(overrideFit(icf, { density: 0.5 }))).toEqual({ ...icf, density: 0.5 });
+  const fsai = fitOptions.parse(overrideFit(icf, { solver: 'fsai', alpha: 0 }));
+  expect(fsai).toEqual(fitOptions.parse({ solver: 'fsai', alpha: 0, serving: 7 }));
+  expect(fitOptions.safeParse(overrideFit(fsai, { density: 0.5 })).success).toBe(false);
 });
 
 test.each([
@@ -27,6 +41,11 @@ test.each([
   { shiftMultiplier: 0.5 },
   { solver: 'ease' },
   { lambda: 3 },
+  { neighbours: 20 },
+  { solver: 'fsai', density: 0.1 },
+  { solver: 'fsai', alpha: 2 },
+  { userWeighting: -1 },
+  { l2: 'none' },
 ])('%j is refused', options => {
   expect(fitOptions.safeParse(options).success).toBe(false);
 });

@@ -1,77 +1,64 @@
 import { expect, test } from 'vitest';
-import { evaluate, listMetrics } from '#src/evaluate/metrics.js';
-import type { Rows } from '#src/gramian/rows.js';
-import type { Model } from '#src/model/model.js';
+import { createTally, listMetrics, type Metrics, measures } from '#src/evaluate/metrics.js';
 
-test('recall divides by all test items, the ideal gain by the first k', async () => {
+const none = { recall: 0, ndcg: 0, hitRate: 0, mrr: 0 };
+
+test('recall divides by all test items, the ideal gain by the first k', () => {
   // hits at ranks 1 and 3 of k = 3; four relevant items
   const { recall, ndcg } = listMetrics(Int32Array.of(5, 6, 7, 8), new Set([5, 7, 8, 9]), 3);
   expect(recall).toBe(2 / 4);
   expect(ndcg).toBeCloseTo((1 + 1 / 2) / (1 + 1 / Math.log2(3) + 1 / 2), 14);
 });
 
-test('fewer relevant items than k: all of them in front is 1', async () => {
-  expect(listMetrics(Int32Array.of(4, 2, 9), new Set([2, 4]), 3)).toEqual({ recall: 1, ndcg: 1 });
-  expect(listMetrics(new Int32Array(0), new Set([2]), 3)).toEqual({ recall: 0, ndcg: 0 });
-  expect(listMetrics(Int32Array.of(1), new Set(), 3)).toEqual({ recall: 0, ndcg: 0 });
+test('fewer relevant items than k: all of them in front is 1', () => {
+  expect(listMetrics(Int32Array.of(4, 2, 9), new Set([2, 4]), 3)).toEqual({
+    recall: 1,
+    ndcg: 1,
+    hitRate: 1,
+    mrr: 1,
+  });
+  expect(listMetrics(new Int32Array(0), new Set([2]), 3)).toEqual(none);
+  expect(listMetrics(Int32Array.of(1), new Set(), 3)).toEqual(none);
 });
 
-/** Recommends item i + 1, then i + 2 … to the owner of i alone; scores fall with the distance. */
-function chain(n: number): Model {
-  const identity = {
-    rows: n,
-    columns: n,
-    indptr: Int32Array.from({ length: n + 1 }, (_, i) => i),
-    indices: Int32Array.from({ length: n }, (_, i) => i),
-    data: new Float32Array(n).fill(1),
-  };
-  const indptr = [0];
-  const indices: number[] = [];
-  const data: number[] = [];
-  for (let i = 0; i < n; i++) {
-    for (let j = i + 1; j < n; j++) {
-      indices.push(j);
-      data.push(1 / (j - i));
-    }
-    indptr.push(indices.length);
-  }
-  const decoder = {
-    rows: n,
-    columns: n,
-    indptr: Int32Array.from(indptr),
-    indices: Int32Array.from(indices),
-    data: Float32Array.from(data),
-  };
-  return { n, encoder: identity, decoder };
-}
-
-function rows(n: number, lists: Record<number, number[]>): Rows {
-  const users = Object.keys(lists).map(Number);
-  const indptr = [0];
-  for (const u of users) indptr.push(indptr.at(-1)! + lists[u]!.length);
-  return {
-    n,
-    users: Int32Array.from(users),
-    indptr: Int32Array.from(indptr),
-    indices: Int32Array.from(users.flatMap(u => lists[u]!)),
-    values: undefined,
-  };
-}
-
-test('all users with test items count, matched by id; train items are masked', async () => {
-  const train = rows(6, { 1: [0, 1], 4: [3], 5: [0], 9: [2] });
-  // 1 gets 2, 3 (hit, miss); 3 has no train row; 4 gets 4, 5 (miss, hit); 9 has no test items
-  const test = rows(6, { 1: [2], 3: [0], 4: [5, 0], 9: [] });
-  const metrics = await evaluate(chain(6), train, test, 2);
-  const gain = 1 / Math.log2(3) / (1 + 1 / Math.log2(3));
-  expect(metrics.users).toBe(3);
-  expect(metrics.recall).toBeCloseTo((1 + 0 + 0.5) / 3, 14);
-  expect(metrics.ndcg).toBeCloseTo((1 + 0 + gain) / 3, 14);
-  expect(metrics.coverage).toBeCloseTo(4 / 6, 14); // 2, 3, 4, 5
-  expect(metrics.recallError).toBeCloseTo(0.5 / Math.sqrt(3), 14); // 1, 0, ½ deviate by ½
+test('mrr is 1 over the rank of the first hit among the first k', () => {
+  const relevant = new Set([3, 4]);
+  expect(listMetrics(Int32Array.of(7, 8, 3, 4), relevant, 4)).toMatchObject({ hitRate: 1, mrr: 1 / 3 });
+  expect(listMetrics(Int32Array.of(7, 8, 3, 4), relevant, 2)).toEqual(none);
 });
 
-test('no test users give zeros', async () => {
-  const metrics = await evaluate(chain(3), rows(3, { 0: [0] }), rows(3, {}), 2);
-  expect(metrics).toEqual({ recall: 0, ndcg: 0, coverage: 0, users: 0, recallError: 0, ndcgError: 0 });
+test('novelty is the mean self-information of the items, over users with a list', () => {
+  // 8 users; items had by 8, 2, 1 and none of them
+  const tally = createTally(2, { usersOf: [8, 2, 1, 0], users: 8 });
+  tally.add(Int32Array.of(0, 1), new Set([0])); // 0 and 2 bits
+  tally.add(Int32Array.of(2, 3, 0), new Set([9])); // 3 bits each; the third is behind k
+  tally.add(new Int32Array(0), new Set([1]));
+  // 1 and 3 bits
+  expect(tally.metrics()).toMatchObject({ novelty: 2, noveltyError: 1, users: 3, coverage: 1 });
+});
+
+/** A tally of `users` lists of two items of which the first `share` hit. */
+function tallied(users: number, share: number, seed: number, draws = 400): Metrics {
+  const tally = createTally(2, { usersOf: [1, 1, 1], users }, { draws, seed });
+  for (let u = 0; u < users; u++) tally.add(Int32Array.of(0, 1), new Set([u < share * users ? 0 : 2]));
+  return tally.metrics();
+}
+
+test('the bootstrap is decided by its seed, and its intervals are as wide as the standard error says', () => {
+  const metrics = tallied(400, 0.3, 7);
+  expect(tallied(400, 0.3, 7)).toEqual(metrics);
+  expect(tallied(400, 0.3, 8).intervals).not.toEqual(metrics.intervals);
+  const [low, high] = metrics.intervals!.recall;
+  expect(low).toBeLessThan(metrics.recall);
+  expect(high).toBeGreaterThan(metrics.recall);
+  const width = (high - low) / (2 * 1.96 * metrics.recallError);
+  expect(width).toBeGreaterThan(0.85);
+  expect(width).toBeLessThan(1.15);
+  expect(metrics.intervals!.ndcg).toEqual(metrics.intervals!.recall); // the same draws for all measures
+});
+
+test('all hits have an interval of no width; no users have none to draw', () => {
+  const all = tallied(50, 1, 3).intervals!;
+  for (const m of measures.filter(m => m !== 'novelty')) expect(all[m]).toEqual([1, 1]);
+  expect(tallied(0, 1, 3)).toMatchObject({ users: 0, recall: 0, intervals: { recall: [0, 0] } });
 });

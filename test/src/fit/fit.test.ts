@@ -9,7 +9,7 @@ import { fit, type GramianInput } from '#src/fit/fit.js';
 import { buildSegment } from '#src/gramian/build.js';
 import { fromNothing, type Rows } from '#src/gramian/rows.js';
 import type { Model } from '#src/model/model.js';
-import { type FitOptions, fitOptions } from '#src/options.js';
+import { type IcfOptions, icfOptions } from '#src/options.js';
 import { build, type Dense, distance, easeWeights, gramOf, weightsOf } from '../../support/dense.js';
 import { temporaryDirectory } from '../../support/directory.js';
 import { fit as plainFit } from '../../support/plain/fit.js';
@@ -70,9 +70,9 @@ describe('at full density the weights are those of EASE', () => {
       }),
       { numRuns: 40 },
     );
-  const weights = async (X: Dense, n: number, options: Partial<FitOptions>) =>
+  const weights = async (X: Dense, n: number, options: Partial<IcfOptions>) =>
     weightsOf(
-      (await fit(implicit(rowsOf(X, n)), fitOptions.parse({ ...exact, ...options }), oneThread)).model,
+      (await fit(implicit(rowsOf(X, n)), icfOptions.parse({ ...exact, ...options }), oneThread)).model,
     );
 
   it('of S G S + λI', () =>
@@ -108,7 +108,7 @@ describe('the model is that of the plain implementation, to 1e-6', () => {
     for (let seed = 0; seed < 12; seed++) {
       const n = 80;
       const rows = rowsOf(randomX(seeded(seed), 120, n, 0.06, max), n);
-      const parsed = fitOptions.parse({ density: 0.05, l2: 2, ...options });
+      const parsed = icfOptions.parse({ density: 0.05, l2: 2, ...options });
       const { model } = await fit(implicit(rows), parsed, oneThread);
       expect(difference(model, plainFit(implicitGramian(rows, 1), parsed).model)).toBeLessThan(1e-6);
     }
@@ -119,7 +119,7 @@ it('stored and implicit Gramians, one thread and three, give the same model', as
   for (let seed = 0; seed < 6; seed++) {
     const n = 150;
     const rows = rowsOf(randomX(seeded(seed), 200, n, 0.05, seed % 2 === 0 ? 1 : 5), n);
-    const options = fitOptions.parse({ density: 0.03, l2: 1, tolerance: 0, scans: 2 });
+    const options = icfOptions.parse({ density: 0.03, l2: 1, tolerance: 0, scans: 2 });
     const { model } = await fit(implicit(rows), options, oneThread);
     expect((await fit(implicit(rows), options, { threads: 3 })).model).toEqual(model);
     expect((await fit(await stored(rows, 1), options, oneThread)).model).toEqual(model);
@@ -131,7 +131,7 @@ it('the fixed-point scale does not matter', async () => {
   const X = randomX(seeded(2), 60, 30, 0.2, 3);
   const scaled = X.map(row => row.map(x => x * 10));
   for (const scale of [true, false]) {
-    const options = fitOptions.parse({ density: 0.2, l2: scale ? 2 : 50, scale });
+    const options = icfOptions.parse({ density: 0.2, l2: scale ? 2 : 50, scale });
     const { model } = await fit(implicit(rowsOf(X, 30)), options, oneThread);
     const { model: same } = await fit(implicit(rowsOf(scaled, 30), 10), options, oneThread);
     expect(difference(model, same)).toBeLessThan(1e-6);
@@ -154,7 +154,7 @@ it.each([
   const G = gramOf(X, n);
   const { model, report } = await fit(
     implicit(rowsOf(X, n)),
-    fitOptions.parse({ ...exact, l2: 2 }),
+    icfOptions.parse({ ...exact, l2: 2 }),
     oneThread,
   );
   expect(distance(weightsOf(model), easeWeights(scaledGram(G, 2).A))).toBeLessThan(1e-5);
@@ -162,13 +162,13 @@ it.each([
 });
 
 it('a catalogue without items gives an empty model', async () => {
-  const { model } = await fit(implicit(rowsOf([], 0)), fitOptions.parse({}), oneThread);
+  const { model } = await fit(implicit(rowsOf([], 0)), icfOptions.parse({}), oneThread);
   expect(model.n).toBe(0);
 });
 
 it('a budget that does not suffice is refused with the numbers', async () => {
   const rows = rowsOf(randomX(seeded(1), 500, 400, 0.1), 400);
-  const refused = fit(implicit(rows), fitOptions.parse({ density: 0.1 }), {
+  const refused = fit(implicit(rows), icfOptions.parse({ density: 0.1 }), {
     threads: 1,
     memoryBytes: 100_000,
   });
@@ -181,13 +181,13 @@ it('a budget that does not suffice is refused with the numbers', async () => {
 it('the loss falls from scan to scan, and the report is plain JSON', async () => {
   const rows = rowsOf(randomX(seeded(3), 200, 60, 0.15), 60);
   const heard: string[] = [];
-  const options = fitOptions.parse({ density: 1, l2: 0.2, scans: 8, tolerance: 0 });
+  const options = icfOptions.parse({ density: 1, l2: 0.2, scans: 8, tolerance: 0 });
   const { report } = await fit(implicit(rows), options, {
     threads: 1,
     report: stage => void (heard.at(-1) !== stage && heard.push(stage)),
   });
-  expect(report.losses.length).toBeGreaterThan(3);
-  expect(report.losses).toEqual(report.losses.toSorted((a, b) => b - a));
-  expect(heard).toEqual(['order', 'scale', 'factor', 'inverse', 'weights']);
+  expect(report.losses!.length).toBeGreaterThan(3);
+  expect(report.losses!).toEqual(report.losses!.toSorted((a, b) => b - a));
+  expect(heard).toEqual(['order', 'scale', 'factor', 'inverse', 'weights', 'serving']);
   expect(JSON.parse(JSON.stringify(report))).toEqual(report);
 });

@@ -8,11 +8,16 @@ import { fromNothing } from '#src/gramian/rows.js';
 import { openSegment } from '#src/gramian/segment.js';
 import { storedGramian, sumSegments } from '#src/gramian/stored.js';
 import { Arena } from '#src/kernels.js';
-import { fitOptions } from '#src/options.js';
+import { icfOptions } from '#src/options.js';
+import { Threads } from '#src/threads.js';
 import { distance, gramOf, weightsOf } from '../../support/dense.js';
 import { temporaryDirectory } from '../../support/directory.js';
 import { fromBlocks, writeDense } from '../../support/gramian.js';
 import { permutation, randomX, rowsOf, seeded } from '../../support/random.js';
+
+const oneThread = new Arena();
+const stored = (paths: readonly string[], n: number) =>
+  storedGramian(oneThread, new Threads(oneThread, 1), paths, n);
 
 /** Segments of a history in `steps`: later ones are wider, as items appear, and change earlier rows. */
 async function history(
@@ -57,7 +62,7 @@ test('sums, diagonal and norms are exact over any number of segments', async () 
       const segments = paths.map(openSegment);
       if (segments.length > 0) expect(fromBlocks(sumSegments(new Arena(), segments, n), n)).toEqual(G);
       for (const s of segments) s.close();
-      const gramian = storedGramian(new Arena(), paths, n);
+      const gramian = stored(paths, n);
       expect([...gramian.diagonal()]).toEqual(G.map((row, j) => row[j]));
       const positions = Int32Array.from(permutation(random, n));
       const arranged = gramian.arrange(positions);
@@ -85,7 +90,7 @@ test('stored and implicit columns give the same model', async () => {
       const random = seeded(seed);
       const [m, n] = [40, 24];
       const X = randomX(random, m, n, 0.15, max);
-      const options = fitOptions.parse({ density, l2: 1 });
+      const options = icfOptions.parse({ density, l2: 1 });
       const paths = await history(directory, X, n, steps, random);
       const a = await fit({ mode: 'stored', paths, n, scale: 1 }, options, { threads: 1 });
       const b = await fit({ mode: 'implicit', rows: rowsOf(X, n), scale: 1 }, options, { threads: 1 });
@@ -96,7 +101,7 @@ test('stored and implicit columns give the same model', async () => {
 });
 
 it('without segments, G is zero', () => {
-  const gramian = storedGramian(new Arena(), [], 3);
+  const gramian = stored([], 3);
   expect([...gramian.diagonal()]).toEqual([0, 0, 0]);
 });
 
@@ -108,7 +113,7 @@ it('values near 2³¹ are stored wide, sums from 2⁵³ on are refused with OVER
       2,
     );
   const segment = (await buildSegment(directory, 1, fromNothing(heavy(3, 2 ** 20))))!;
-  const gramian = storedGramian(new Arena(), [join(directory, segment.file)], 2);
+  const gramian = stored([join(directory, segment.file)], 2);
   expect([...gramian.diagonal()]).toEqual([3 * 2 ** 40, 3 * 2 ** 40]);
   gramian.close();
   const overflow = { code: 'OVERFLOW', message: expect.stringMatching(/less than 2\^53/) };
@@ -116,7 +121,7 @@ it('values near 2³¹ are stored wide, sums from 2⁵³ on are refused with OVER
   expect(await buildSegment(directory, 1, fromNothing(heavy(8191, 2 ** 20)))).toMatchObject({ nnz: 4 });
   // The parts fit, their sum does not.
   const part = () => join(directory, writeDense(directory, [[2 ** 52]], { wide: true }).file);
-  const sum = storedGramian(new Arena(), [part(), part(), part()], 1);
+  const sum = stored([part(), part(), part()], 1);
   expect(() => sum.diagonal()).toThrow(expect.objectContaining(overflow));
   sum.close();
 });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { type ListKind, type RankedList, type Sink, silent } from '#src/connector.js';
+import { type ListKind, type RankedList, type Sink, type SinkVersion, silent } from '#src/connector.js';
 import { StageError } from '#src/errors.js';
-import { type ListBatch, publish } from '#src/publish/publish.js';
+import { type ListBatch, type ListSource, type PublishOptions, publish } from '#src/publish/publish.js';
 import { superseded } from '#src/publish/retention.js';
 import { manifestOf } from '../../support/manifest.js';
 import { ranked } from '../../support/sink-suite.js';
@@ -11,6 +11,7 @@ type Step = 'begin' | 'write' | 'finish' | 'point' | 'prune';
 /** A sink in memory that notes each call in `calls` and fails in the step `fails`. */
 function memorySink(name: string, calls: string[], fails?: Step) {
   const versions = new Map<string, Map<string, RankedList>>();
+  const held = new Map<string, SinkVersion>();
   let open = { version: '', lists: new Map<string, RankedList>() };
   let current: string | undefined;
   async function note(step: Step, detail: unknown): Promise<void> {
@@ -23,28 +24,63 @@ function memorySink(name: string, calls: string[], fails?: Step) {
     name,
     keep: 2,
     async connect() {},
-    async begin({ version }) {
+    async begin({ version, content, publishedAt = '' }) {
       await note('begin', version);
       open = { version, lists: new Map() };
+      held.set(version, { version, content, publishedAt, complete: false, lists: { users: 0, items: 0 } });
+      return { users: 0, items: 0 };
     },
     async write(kind, lists) {
       await note('write', kind);
       for (const list of lists) open.lists.set(`${kind} ${list.id}`, list);
+      return lists.length;
     },
     async finish() {
       await note('finish', open.version);
       versions.set(open.version, open.lists);
+      const count = (kind: ListKind) => [...open.lists.keys()].filter(key => key.startsWith(kind)).length;
+      const lists = { users: count('users'), items: count('items') };
+      held.set(open.version, { ...held.get(open.version)!, complete: true, lists });
     },
-    async point(version) {
+    async point(version, _alias, expected) {
       await note('point', version);
+      if (expected !== undefined && (current ?? null) !== expected && current !== version)
+        throw new StageError('SINK_FAILED', `the pointer names ${current}`);
       current = version;
     },
     current: async () => current,
+    pointers: async () => new Map(current === undefined ? [] : [['champion', current]]),
+    versions: async () => [...held.values()],
     get: async (kind, id) => versions.get(current ?? '')?.get(`${kind} ${id}`),
     prune: keep => note('prune', keep),
     async close() {},
   };
   return sink;
+}
+
+const batch = (kind: ListKind, ranked: readonly RankedList[]): ListBatch => ({
+  kind,
+  ids: ranked.map(list => list.id),
+  ranked,
+});
+
+/** Publishes `lists` as v1, unless told otherwise. */
+function run(lists: AsyncIterable<ListBatch>, sinks: readonly Sink[], more: Partial<PublishOptions> = {}) {
+  const source: ListSource = {
+    counts: { users: 2, items: 1 },
+    batches: () => lists,
+    sample: async () => batch('users', [ranked('x', ['a', 'b'])]),
+    close: async () => undefined,
+  };
+  return publish({
+    manifest: manifestOf('v1'),
+    content: 'c',
+    change: 1,
+    lists: source,
+    sinks,
+    log: silent,
+    ...more,
+  });
 }
 
 async function* batches(calls: string[] = []): AsyncGenerator<ListBatch> {
@@ -54,7 +90,7 @@ async function* batches(calls: string[] = []): AsyncGenerator<ListBatch> {
   ];
   for (const [kind, lists] of made) {
     calls.push(`make ${kind}`);
-    yield { kind, lists };
+    yield batch(kind, lists);
   }
   calls.push('made');
 }
@@ -65,7 +101,7 @@ const lastIndex = (calls: string[], part: string) => calls.findLastIndex(call =>
 describe('publish', () => {
   it('writes every list to every sink and counts them once', async () => {
     const sinks = [memorySink('a', []), memorySink('b', [])];
-    const summary = await publish({ manifest: manifestOf('v1'), lists: batches(), sinks, log: silent });
+    const summary = await run(batches(), sinks);
     expect(summary).toMatchObject({ version: 'v1', users: 2, items: 1 });
     expect(summary.seconds).toBeGreaterThan(0);
     expect(summary.listsPerSecond).toBeGreaterThan(0);
@@ -79,7 +115,7 @@ describe('publish', () => {
   it('ends each step in all sinks before the next: pointers last, then prune', async () => {
     const calls: string[] = [];
     const sinks = [memorySink('a', calls), memorySink('b', calls)];
-    await publish({ manifest: manifestOf('v1'), lists: batches(calls), sinks, log: silent });
+    await run(batches(calls), sinks);
     const order = [
       'begin',
       'make users',
@@ -102,7 +138,7 @@ describe('publish', () => {
   it.each(['begin', 'write', 'finish'] as const)('moves no pointer when one sink fails to %s', async step => {
     const calls: string[] = [];
     const sinks = [memorySink('good', calls), memorySink('bad', calls, step)];
-    const running = publish({ manifest: manifestOf('v1'), lists: batches(calls), sinks, log: silent });
+    const running = run(batches(calls), sinks);
     await expect(running).rejects.toMatchObject({
       code: 'SINK_FAILED',
       message: expect.stringMatching(new RegExp(`to ${step} .*v1, found bad: no room in bad$`)),
@@ -115,40 +151,34 @@ describe('publish', () => {
 
   it('names every sink that failed, in one error', async () => {
     const sinks = [memorySink('a', [], 'write'), memorySink('b', []), memorySink('c', [], 'write')];
-    const running = publish({ manifest: manifestOf('v1'), lists: batches(), sinks, log: silent });
+    const running = run(batches(), sinks);
     await expect(running).rejects.toThrow(/a: no room in a; c: no room in c/);
   });
 
   it('recovers by publishing again', async () => {
     const good = memorySink('good', []);
-    const run = (sink: Sink) =>
-      publish({ manifest: manifestOf('v1'), lists: batches(), sinks: [good, sink], log: silent });
-    await expect(run(memorySink('bad', [], 'point'))).rejects.toMatchObject({ code: 'SINK_FAILED' });
+    const failed = run(batches(), [good, memorySink('bad', [], 'point')]);
+    await expect(failed).rejects.toMatchObject({ code: 'SINK_FAILED' });
     const mended = memorySink('bad', []);
-    expect(await run(mended)).toMatchObject({ users: 2, items: 1 });
+    expect(await run(batches(), [good, mended])).toMatchObject({ users: 2, items: 1 });
     for (const sink of [good, mended]) expect(await sink.current()).toBe('v1');
   });
 
   it('logs a failing prune and succeeds', async () => {
     const warned: object[] = [];
     const log = { ...silent, warn: (fields: object) => void warned.push(fields) };
-    await publish({
-      manifest: manifestOf('v1'),
-      lists: batches(),
-      sinks: [memorySink('a', [], 'prune')],
-      log,
-    });
+    await run(batches(), [memorySink('a', [], 'prune')], { log });
     expect(warned).toEqual([{ sink: 'a', error: 'no room in a' }]);
   });
 
   it('passes on the error of the lists and stops the lists when a sink fails', async () => {
     const calls: string[] = [];
     async function* failing(): AsyncGenerator<ListBatch> {
-      yield { kind: 'users', lists: [] };
+      yield batch('users', []);
       throw new StageError('STATE_EMPTY', 'no users');
     }
     const sinks = [memorySink('a', calls)];
-    const running = publish({ manifest: manifestOf('v1'), lists: failing(), sinks, log: silent });
+    const running = run(failing(), sinks);
     await expect(running).rejects.toMatchObject({ code: 'STATE_EMPTY' });
     expect(index(calls, 'finish')).toBe(-1);
 
@@ -161,9 +191,7 @@ describe('publish', () => {
       }
     }
     const bad = [memorySink('bad', [], 'write')];
-    await expect(
-      publish({ manifest: manifestOf('v1'), lists: watched(), sinks: bad, log: silent }),
-    ).rejects.toThrow();
+    await expect(run(watched(), bad)).rejects.toThrow();
     expect(closed).toBe(true);
   });
 
@@ -174,10 +202,10 @@ describe('publish', () => {
   ])('refuses the malformed list %o', async (list, message) => {
     const calls: string[] = [];
     async function* lists(): AsyncGenerator<ListBatch> {
-      yield { kind: 'users', lists: [list] };
+      yield batch('users', [list]);
     }
     const sinks = [memorySink('a', calls)];
-    const running = publish({ manifest: manifestOf('v1'), lists: lists(), sinks, log: silent });
+    const running = run(lists(), sinks);
     await expect(running).rejects.toMatchObject({
       code: 'DATA_INVALID',
       message: expect.stringMatching(message),
@@ -186,14 +214,66 @@ describe('publish', () => {
   });
 });
 
-describe('superseded', () => {
-  const made = (version: string, minute: number) => manifestOf(version, minute);
-  const finished = [made('v9', 1), made('v10', 2), made('v2', 3)];
+describe('what is there already', () => {
+  it('is written once, and pointed at again', async () => {
+    const calls: string[] = [];
+    const sinks = [memorySink('a', calls)];
+    await run(batches(), sinks);
+    calls.length = 0;
+    const again = await run(batches(), sinks);
+    expect(again).toMatchObject({ version: 'v1', users: 2, items: 1 });
+    expect(again.sinks).toMatchObject([{ written: 0, kept: 3 }]);
+    expect(calls.filter(call => call.endsWith('done'))).toEqual(['a point done', 'a prune done']);
+  });
 
-  it('spares the newest by creation time, and the current one', () => {
-    expect(superseded(finished, undefined, 1)).toEqual(['v10', 'v9']);
-    expect(superseded(finished, 'v9', 1)).toEqual(['v10']);
-    expect(superseded(finished, 'v2', 0)).toEqual(['v10', 'v9']);
-    expect(superseded(finished, 'v9', 3)).toEqual([]);
+  it('stays, when other lists of the model are published beside it', async () => {
+    const sinks = [memorySink('a', [])];
+    await run(batches(), sinks);
+    expect(await run(batches(), sinks, { content: 'd' })).toMatchObject({ version: 'v1.2', model: 'v1' });
+    expect(await run(batches(), sinks, { content: 'e' })).toMatchObject({ version: 'v1.3', model: 'v1' });
+    expect(await run(batches(), sinks)).toMatchObject({ version: 'v1' });
+    expect(await sinks[0]!.current()).toBe('v1');
+  });
+
+  it('is not pointed at when somebody else has moved the pointer', async () => {
+    const sink = memorySink('a', []);
+    await run(batches(), [sink], { manifest: manifestOf('v0') });
+    await run(batches(), [sink], { manifest: manifestOf('other') });
+    await sink.point('v0');
+    async function* rolledBackMeanwhile() {
+      yield* batches();
+      await sink.point('other');
+    }
+    await expect(run(rolledBackMeanwhile(), [sink])).rejects.toMatchObject({ code: 'SINK_FAILED' });
+    expect(await sink.current()).toBe('other');
+  });
+});
+
+describe('sizes', () => {
+  it('are estimated, and refused over maxBytes before anything is written', async () => {
+    const calls: string[] = [];
+    const small = { ...memorySink('small', calls), maxBytes: 100, overheadBytes: 50 };
+    await expect(run(batches(calls), [small])).rejects.toMatchObject({
+      code: 'SINK_TOO_SMALL',
+      message: expect.stringMatching(/^sink small: 3 lists take about 0\.0 MiB/),
+    });
+    expect(calls).toEqual([]);
+    const summary = await run(batches(), [{ ...memorySink('large', []), maxBytes: 1000, overheadBytes: 50 }]);
+    expect(summary.sinks[0]!.estimatedBytes).toBeGreaterThan(150);
+  });
+});
+
+describe('superseded', () => {
+  const made = (version: string, minute: number, complete = true) => {
+    return { version, publishedAt: manifestOf(version, minute).createdAt, complete };
+  };
+  const versions = [made('v9', 1), made('v10', 2), made('v2', 3), made('v3', 4, false)];
+
+  it('spares the newest by time of publication, and those that have a name', () => {
+    expect(superseded(versions, [], 1)).toEqual(['v10', 'v9']);
+    expect(superseded(versions, ['v9'], 1)).toEqual(['v10']);
+    expect(superseded(versions, ['v2'], 0)).toEqual(['v10', 'v9']);
+    expect(superseded(versions, ['v9', 'v10'], 0)).toEqual(['v2']);
+    expect(superseded(versions, ['v9'], 3)).toEqual([]);
   });
 });

@@ -1,8 +1,9 @@
 import { StageError } from '#src/errors.js';
-import type { FitOptions } from '#src/options.js';
+import { entryBudget, scaledL2 } from '#src/fit/defaults.js';
+import type { IcfOptions } from '#src/options.js';
 import type { Gramian, LowerColumns } from './columns.js';
 import { icf } from './icf.js';
-import { entryBudget, type Lower } from './lower.js';
+import type { Lower } from './lower.js';
 
 /** L̂ D L̂ᵀ ≈ P (S G S + λI) Pᵀ, and the shifts λ that were tried; the last one is in the factor. */
 export interface Factor {
@@ -24,11 +25,12 @@ export function factorize(
   gramian: Gramian,
   order: Int32Array,
   scales: Float64Array,
-  options: FitOptions,
+  options: IcfOptions,
   report: (fraction: number) => void = () => {},
 ): Factor {
   const { n, scale } = gramian;
-  const { l2, shiftStep, shiftMultiplier, maxShifts } = options;
+  const { shiftStep, shiftMultiplier, maxShifts } = options;
+  const l2 = options.l2 ?? scaledL2;
   const budget = entryBudget(n, options.density);
   const G = gramian.diagonal();
   // real entries are fixed point / scale²: each side of S G S takes one of the divisions

@@ -1,10 +1,10 @@
+import { entryBudget } from '#src/fit/defaults.js';
 import { degreeOrder } from '#src/fit/order.js';
 import { type Model, parameters } from '#src/model/model.js';
-import type { FitOptions } from '#src/options.js';
+import type { IcfOptions } from '#src/options.js';
 import type { Gramian } from './columns.js';
 import { factorize } from './factor.js';
 import { invert } from './inverse.js';
-import { entryBudget } from './lower.js';
 import { columnScales, unitScales } from './scale.js';
 import { buildModel } from './weights.js';
 
@@ -39,7 +39,7 @@ export type FitReport = {
  */
 export function fit(
   gramian: Gramian,
-  options: FitOptions,
+  options: IcfOptions,
   report: (stage: FitStage, fraction: number) => void = () => {},
 ): { model: Model; report: FitReport } {
   const { n } = gramian;

@@ -12,11 +12,6 @@ export interface Lower {
   readonly data: Float32Array;
 }
 
-/** Entries a layer of the given density may have: p_max = max(n, ⌈density·n²⌉). */
-export function entryBudget(n: number, density: number): number {
-  return Math.max(n, Math.ceil(density * n * n));
-}
-
 /**
  * Entries to allocate for a lower triangle under a budget: min(p_max, n(n + 1)/2). Throws `MEMORY_BUDGET`
  * beyond 2³¹ − 1, where positions no longer fit an int32.

@@ -1,0 +1,107 @@
+import type { DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
+import type { ChangedUsers, Histories } from '../../src/connector.js';
+import type { Rows } from '../../src/gramian/rows.js';
+import { all, scalar } from './database.js';
+import { readRows } from './rows.js';
+
+/** Entries of X read at a time: one query sorts no more, and the table is passed over once for each. */
+const entriesAtOnce = 400_000;
+
+const rowsOf = (where: string): string =>
+  `SELECT "user", item, value FROM matrix WHERE ${where} ORDER BY "user", item`;
+
+/**
+ * Every user's history by ascending id, `size` at a time. Users are read by ranges of ids that have some
+ * 400,000 entries, the next range while the last one is used, so that memory does not depend on how many there are.
+ */
+export async function* readHistories(database: DuckDBInstance, size: number): AsyncGenerator<Histories> {
+  const connection = await database.connect();
+  const count = async (sql: string): Promise<number> => Number(await scalar(connection, sql));
+  let ahead: Promise<Histories> | undefined;
+  try {
+    const n = await count('SELECT count(*) FROM items');
+    const end = await count('SELECT coalesce(max(id) + 1, 0) FROM users');
+    const entries = await count('SELECT count(*) FROM interactions');
+    const batches = Math.max(1, Math.round((entriesAtOnce * end) / Math.max(1, entries) / size));
+    const width = batches * size;
+    const read = (from: number) => readRange(connection, n, from, Math.min(end, from + width));
+    ahead = end > 0 ? read(0) : undefined;
+    for (let from = 0; from < end; from += width) {
+      const range: Histories = await ahead!;
+      ahead = from + width < end ? read(from + width) : undefined;
+      ahead?.catch(() => undefined); // thrown where it is awaited
+      for (let r = 0; r < range.keys.length; r += size)
+        yield slice(range, r, Math.min(range.keys.length, r + size));
+    }
+  } finally {
+    await ahead?.catch(() => undefined);
+    connection.closeSync();
+  }
+}
+
+/** The histories of the users with ids in [from, to) that have one. */
+async function readRange(
+  connection: DuckDBConnection,
+  n: number,
+  from: number,
+  to: number,
+): Promise<Histories> {
+  const rows = await readRows(connection, rowsOf(`"user" >= ${from} AND "user" < ${to}`), n);
+  const reader = await connection.runAndReadAll(
+    `SELECT id, key FROM users WHERE id >= ${from} AND id < ${to} ORDER BY id`,
+  );
+  const [ids = [], keys = []] = reader.getColumnsJS() as [number[], string[]];
+  let k = 0;
+  const found = Array.from(rows.users, user => {
+    while (ids[k]! < user) k++;
+    return keys[k]!;
+  });
+  return { keys: found, rows };
+}
+
+/** Users r … to − 1 of some histories; rows share their entries. */
+function slice({ keys, rows }: Histories, r: number, to: number): Histories {
+  const [first, last] = [rows.indptr[r]!, rows.indptr[to]!];
+  const part: Rows = {
+    n: rows.n,
+    users: rows.users.slice(r, to),
+    indptr: Int32Array.from({ length: to - r + 1 }, (_, k) => rows.indptr[r + k]! - first),
+    indices: rows.indices.slice(first, last),
+    values: rows.values?.slice(first, last),
+  };
+  return { keys: keys.slice(r, to), rows: part };
+}
+
+/** The users with a change after `since`, by key, `size` at a time; a user without entries is gone. */
+export async function* readChanged(
+  database: DuckDBInstance,
+  since: number,
+  size: number,
+): AsyncGenerator<ChangedUsers> {
+  const connection = await database.connect();
+  try {
+    const n = Number(await scalar(connection, 'SELECT count(*) FROM items'));
+    for (let last: string | undefined; ; ) {
+      const page = await all<{ key: string; id: number | null }>(
+        connection,
+        `SELECT c.key, u.id FROM changes c LEFT JOIN users u ON u.key = c.key
+         WHERE c.change > ?${last === undefined ? '' : ' AND c.key > ?'} ORDER BY c.key LIMIT ${size}`,
+        last === undefined ? [BigInt(since)] : [BigInt(since), last],
+      );
+      if (page.length === 0) return;
+      last = page.at(-1)!.key;
+      const ids = page.flatMap(p => (p.id === null ? [] : [p.id]));
+      const rows = await readRows(
+        connection,
+        rowsOf(`"user" IN (${ids.length > 0 ? ids.join() : 'NULL'})`),
+        n,
+      );
+      const key = new Map(page.map(p => [p.id, p.key]));
+      const keys = Array.from(rows.users, user => key.get(user)!);
+      const there = new Set(keys);
+      yield { keys, rows, gone: page.map(p => p.key).filter(k => !there.has(k)) };
+    }
+  } finally {
+    connection.closeSync();
+  }
+}

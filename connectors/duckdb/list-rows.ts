@@ -1,0 +1,42 @@
+import { type DuckDBConnection, DuckDBDataChunk, FLOAT, INTEGER, VARCHAR } from '@duckdb/node-api';
+import type { ListKind, RankedList } from '../../src/sink.js';
+
+/** Rows of one DuckDB data chunk. */
+const chunkRows = 2048;
+
+/** Columns of a table of lists, one row for each item of a list; rank from 1. */
+export const listColumns = 'kind VARCHAR, id VARCHAR, rank INTEGER, item VARCHAR, score FLOAT';
+const types = [VARCHAR, VARCHAR, INTEGER, VARCHAR, FLOAT];
+
+/** Appends lists to a table with `listColumns`. */
+export async function appendLists(
+  connection: DuckDBConnection,
+  table: string,
+  kind: ListKind,
+  lists: readonly RankedList[],
+): Promise<void> {
+  const appender = await connection.createAppender(table);
+  try {
+    let columns: [string[], string[], number[], string[], number[]] = [[], [], [], [], []];
+    const flush = (): void => {
+      if (columns[0].length === 0) return;
+      const chunk = DuckDBDataChunk.create(types, columns[0].length);
+      chunk.setColumns(columns);
+      appender.appendDataChunk(chunk);
+      columns = [[], [], [], [], []];
+    };
+    for (const { id, items, scores } of lists) {
+      for (let k = 0; k < items.length; k++) {
+        columns[0].push(kind);
+        columns[1].push(id);
+        columns[2].push(k + 1);
+        columns[3].push(items[k]!);
+        columns[4].push(scores[k]!);
+        if (columns[0].length === chunkRows) flush();
+      }
+    }
+    flush();
+  } finally {
+    appender.closeSync();
+  }
+}

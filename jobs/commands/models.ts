@@ -1,0 +1,116 @@
+import { StageError } from '../../src/errors.js';
+import type { Manifest } from '../../src/model/version.js';
+import { type Command, type CommandContext, count, type Outcome } from '../command.js';
+import type { Pipeline } from '../open.js';
+
+const actions = ['list', 'show', 'diff', 'prune'] as const;
+
+export const models: Command = {
+  summary:
+    'list models and published versions, show one, compare two, or delete what retention does not keep',
+  arguments: ['ACTION', '[A]', '[B]'],
+  usage: 'list | show V | diff A B | prune -c pipeline.yaml',
+  async run(context) {
+    const [action = '', a, b] = context.positionals;
+    const pipeline = await context.pipeline();
+    switch (action) {
+      case 'list':
+        return list(pipeline);
+      case 'show':
+        return show(pipeline, wanted(a, 'show V'));
+      case 'diff':
+        return diff(pipeline, wanted(a, 'diff A B'), wanted(b, 'diff A B'));
+      case 'prune':
+        return prune(pipeline, context);
+      default:
+        throw new StageError(
+          'USAGE',
+          `models: expected ${actions.join(', ')}, found ${JSON.stringify(action)}`,
+        );
+    }
+  },
+};
+
+function wanted(version: string | undefined, usage: string): string {
+  if (version !== undefined) return version;
+  throw new StageError('USAGE', `models: expected a version, found nothing; usage: models ${usage}`);
+}
+
+/** What every sink holds, and what its aliases name. */
+function sinkContents(pipeline: Pipeline) {
+  if (pipeline.parts.sinks.length === 0) return Promise.resolve([]);
+  return pipeline.withSinks(sinks =>
+    Promise.all(
+      sinks.map(async sink => ({
+        sink: sink.name,
+        aliases: Object.fromEntries(await sink.pointers()),
+        versions: await sink.versions(),
+      })),
+    ),
+  );
+}
+
+async function list(pipeline: Pipeline): Promise<Outcome> {
+  const records = await pipeline.parts.store.models();
+  const sinks = await sinkContents(pipeline);
+  const lines = records.map(m => {
+    const { parameters, events, solver } = m.manifest;
+    return `model ${m.version}${m.published ? ' *' : '  '} ${solver}, ${count(parameters)} parameters, ${count(events)} events`;
+  });
+  for (const { sink, aliases, versions } of sinks)
+    for (const v of versions) {
+      const names = Object.keys(aliases).filter(alias => aliases[alias] === v.version);
+      const state = v.complete ? `${count(v.lists.users)} + ${count(v.lists.items)} lists` : 'incomplete';
+      lines.push(`${sink}  ${v.version}  ${state}${names.length > 0 ? `  ← ${names.join(', ')}` : ''}`);
+    }
+  const json = {
+    models: records.map(({ version, createdAt, published }) => ({ version, createdAt, published })),
+    sinks,
+  };
+  return { json, text: lines.join('\n') || 'no models yet' };
+}
+
+async function show(pipeline: Pipeline, version: string): Promise<Outcome> {
+  const manifest = await pipeline.manifestOf(version);
+  return { json: manifest, text: JSON.stringify(manifest, null, 2) };
+}
+
+async function diff(pipeline: Pipeline, a: string, b: string): Promise<Outcome> {
+  const [left, right] = [leaves(await pipeline.manifestOf(a)), leaves(await pipeline.manifestOf(b))];
+  const keys = [...new Set([...left.keys(), ...right.keys()])].filter(k => left.get(k) !== right.get(k));
+  const json = Object.fromEntries(keys.map(k => [k, [left.get(k) ?? null, right.get(k) ?? null]]));
+  const text = keys.map(k => `${k}: ${left.get(k) ?? '–'} → ${right.get(k) ?? '–'}`).join('\n');
+  return { json, text: text || 'the same' };
+}
+
+/** The values of a manifest by their paths. */
+function leaves(manifest: Manifest): Map<string, unknown> {
+  const found = new Map<string, unknown>();
+  const visit = (value: unknown, path: string): void => {
+    if (typeof value !== 'object' || value === null) found.set(path, value);
+    else for (const [key, inner] of Object.entries(value)) visit(inner, path ? `${path}.${key}` : key);
+  };
+  visit(manifest, '');
+  return found;
+}
+
+async function prune(pipeline: Pipeline, { log }: CommandContext): Promise<Outcome> {
+  const before = await sinkContents(pipeline);
+  if (pipeline.parts.sinks.length > 0)
+    await pipeline.withSinks(sinks =>
+      Promise.all(sinks.map(async sink => sink.keep !== undefined && sink.prune?.(sink.keep))),
+    );
+  const after = await sinkContents(pipeline);
+  const gone = before.flatMap(({ sink, versions }, k) =>
+    versions
+      .filter(v => v.complete && !after[k]?.versions.some(o => o.version === v.version))
+      .map(v => ({ sink, version: v.version })),
+  );
+  const named = after.flatMap(({ versions, aliases }) =>
+    versions.filter(v => Object.values(aliases).includes(v.version)).map(v => v.model ?? v.version),
+  );
+  const models = await pipeline.pruneModels(pipeline.config.models.keep, named);
+  log.info({ models, versions: gone }, 'pruned');
+  const text = [...models.map(v => `model ${v}`), ...gone.map(g => `${g.sink} ${g.version}`)].join('\n');
+  return { json: { models, versions: gone }, text: text || 'nothing to delete' };
+}

@@ -1,0 +1,29 @@
+import type { z } from 'zod';
+import type { Values } from '../command.js';
+import { checked } from '../config.js';
+
+/** Options whose values are text, whatever they look like. */
+const textOptions = ['holdout', 'cut', 'metric'];
+
+/** One flag for each option of a schema. */
+export const flagsOf = (schema: z.ZodObject) =>
+  Object.fromEntries(Object.keys(schema.shape).map(name => [name, { type: 'string' as const }]));
+
+/** What each flag does. */
+export const helpOf = ({ shape }: z.ZodObject): Readonly<Record<string, string>> =>
+  Object.fromEntries(Object.entries(shape).map(([name, option]) => [name, option.description ?? '']));
+
+/** The options that the flags give, over `defaults`. */
+export function optionsOf<S extends z.ZodObject>(
+  schema: S,
+  values: Values,
+  defaults: Readonly<Record<string, unknown>> = {},
+): z.output<S> {
+  const given = Object.keys(schema.shape).filter(name => values[name] !== undefined);
+  const read = given.map(name => {
+    const text = String(values[name]);
+    const isText = textOptions.includes(name) || Number.isNaN(Number(text));
+    return [name, isText ? text : Number(text)];
+  });
+  return checked(schema, { ...defaults, ...Object.fromEntries(read) }, 'options');
+}

@@ -1,0 +1,189 @@
+import { writeFileSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { stringify } from 'yaml';
+import { loadSplit } from '../../connectors/duckdb/split.js';
+import { StageError } from '../../src/errors.js';
+import { type Measured, measure } from '../../src/evaluate/measure.js';
+import { searched } from '../../src/evaluate/space.js';
+import { split } from '../../src/evaluate/split.js';
+import { type Trial, type TuneOptions, type TuneResult, tuneOptions } from '../../src/evaluate/tune.js';
+import { tuneHoldout } from '../../src/evaluate/tuner.js';
+import { assertWorkable, databaseShare, planFit } from '../../src/memory.js';
+import { type FitOptions, fitOptions, overrideFit } from '../../src/options.js';
+import { parseSize } from '../../src/size.js';
+import { type Command, type CommandContext, count, type Outcome, wholeNumber } from '../command.js';
+import { checked } from '../config.js';
+import { presentFit, tuneStep } from '../tuned.js';
+import { fitFlags, fitHelp, optionsOfFit } from './fit-flags.js';
+import { metricsJson } from './metrics.js';
+import { flagsOf, helpOf, optionsOf } from './option-flags.js';
+
+/** What a search came to, and how its winner and the present options did on a test file. */
+interface Found extends TuneResult {
+  readonly final?: { readonly best: Measured; readonly present: Measured } | undefined;
+  /** Whether refits of the state use the winner from now on. */
+  readonly adopted?: boolean | undefined;
+}
+
+/** Searches on a part held out of the train file; the test file only judges the winner. */
+async function onFiles(
+  { values, progress, signal }: CommandContext,
+  trainPath: string,
+  testPath: string,
+): Promise<readonly [Found, TuneOptions]> {
+  const options = optionsOf(tuneOptions, values, { holdout: 'random' });
+  if (options.holdout !== 'random' || options.cut !== undefined)
+    throw new StageError('USAGE', 'tune: expected --holdout random of files, which have no times');
+  const present = checked(fitOptions, optionsOfFit(values), 'options');
+  const requested =
+    values.threads === undefined ? availableParallelism() : wholeNumber('threads', values.threads);
+  const memoryBytes = parseSize(typeof values.memory === 'string' ? values.memory : '1GiB', '--memory');
+  assertWorkable(memoryBytes);
+  progress('reading');
+  let threadsOf = (_: FitOptions): number => requested;
+  const files = await loadSplit(trainPath, testPath, databaseShare(memoryBytes), counts => {
+    // The files stay beside what is held out.
+    const kept = counts.interactions * (counts.valued ? 8 : 4) + 4 * counts.testInteractions;
+    threadsOf = options =>
+      planFit({ ...counts, mode: 'implicit', options }, memoryBytes - kept, requested).threads;
+    threadsOf(present);
+  });
+  const { scale } = files;
+  const { train, test } = split({ ...files.train, times: new Float64Array(0) }, options);
+  const show = (stage: string, part: number) => progress(`${Math.floor(part * 100)}%: ${stage}`);
+  const resources = { directory: tmpdir(), memoryBytes, threadsOf, progress: show, signal };
+  const result = await tuneHoldout({ train, test, scale }, present, options, resources);
+  const judge = (fit: FitOptions): Promise<Measured> =>
+    measure(files, fit, { k: options.k, threads: threadsOf(fit), memoryBytes });
+  progress('measuring on the test file');
+  const final = { best: await judge(result.best.options), present: await judge(present) };
+  return [{ ...result, final }, options];
+}
+
+/** Searches on a part held out of the state. */
+async function onState(context: CommandContext): Promise<readonly [Found, TuneOptions]> {
+  const { values, progress, pipeline, signal } = context;
+  const p = await pipeline();
+  const { cron: _, ...defaults } = p.config.schedule.tune;
+  const options = optionsOf(tuneOptions, values, defaults);
+  const fit = checked(fitOptions, overrideFit(await presentFit(p), optionsOfFit(values)), 'fit');
+  const show = (stage: string, part: number) => progress(`${Math.floor(part * 100)}%: ${stage}`);
+  if (!values.apply) return [await p.tune(fit, options, { progress: show, signal }), options];
+  return [(await tuneStep(p, { trigger: 'cli', progress: show, signal }, options))!, options];
+}
+
+/** The table of trials as lines of text. */
+function table({ trials }: TuneResult, { metric, k }: TuneOptions): string[] {
+  const names = Object.keys(searched(trials[0]!.options));
+  const cell = (text: string | number | boolean): string => String(text).padStart(12);
+  const row = ({ id, options, users, metrics, parameters, fitSeconds, problem }: Trial): string =>
+    [
+      String(id).padStart(5),
+      ...Object.values(searched(options)).map(cell),
+      cell(metrics ? metrics[metric].toFixed(4) : '–'),
+      cell(metrics ? `±${metrics[`${metric}Error`].toFixed(4)}` : ''),
+      cell(count(users)),
+      cell(count(parameters)),
+      cell(`${fitSeconds.toFixed(2)} s`),
+      problem ? `  ${problem}` : '',
+    ].join('');
+  const titles = [...names, `${metric}@${k}`, '', 'users', 'parameters', 'fit'];
+  return [`trial${titles.map(cell).join('')}`, ...trials.map(row)];
+}
+
+const trialJson = (trial: Trial, k: number) => ({
+  ...trial,
+  metrics: trial.metrics && metricsJson(trial.metrics, k),
+});
+
+/** Writes the winner as YAML and the table beside it as JSON; returns the names of both. */
+function write(output: string, best: FitOptions, json: object): readonly string[] {
+  const beside = `${output.replace(/\.ya?ml$/, '')}.json`;
+  try {
+    writeFileSync(output, stringify({ fit: best }));
+    writeFileSync(beside, `${JSON.stringify(json, null, 2)}\n`);
+  } catch (cause) {
+    throw new StageError(
+      'USAGE',
+      `--output: ${output} cannot be written (${(cause as NodeJS.ErrnoException).code})`,
+    );
+  }
+  return [output, beside];
+}
+
+function outcome(found: Found, options: TuneOptions, output: string | undefined): Outcome {
+  const { best, present, trials, final, adopted } = found;
+  const { metric, k } = options;
+  const json = {
+    best: trialJson(best, k),
+    present: trialJson(present, k),
+    trials: trials.map(trial => trialJson(trial, k)),
+    tune: options,
+    ...(final && {
+      test: { best: metricsJson(final.best.metrics, k), present: metricsJson(final.present.metrics, k) },
+    }),
+    ...(adopted !== undefined && { adopted }),
+    peakRssBytes: process.resourceUsage().maxRSS * 1024,
+  };
+  const written = output === undefined ? [] : write(output, best.options, json);
+  const value = (m: Trial | Measured): string => m.metrics![metric].toFixed(4);
+  const lines = [
+    ...table(found, options),
+    `best: trial ${best.id}, ${metric}@${k} ${value(best)}; the present options ${value(present)}`,
+    ...(final ? [`on the test file: best ${value(final.best)}, present ${value(final.present)}`] : []),
+    ...(adopted === undefined
+      ? []
+      : [adopted ? 'refits use the best from now on' : 'the present options stay']),
+    ...(written.length > 0 ? [`written: ${written.join(', ')}`] : []),
+  ];
+  return { json, text: lines.join('\n') };
+}
+
+/** Lets refits use the configured options again. */
+async function reset({ pipeline }: CommandContext): Promise<Outcome> {
+  const { store } = (await pipeline()).parts;
+  const known = await store.tuned();
+  await store.setTuned(undefined);
+  const text = known ? 'refits use the configured options again' : 'there were no tuned options';
+  return { json: { reset: known !== undefined }, text };
+}
+
+export const tune: Command = {
+  summary: 'search for better fit options on held-out interactions, of a file or of the state of -c',
+  usage: '--train FILE --test FILE | -c pipeline.yaml [--trials 24] [--output best.yaml] [--apply] [--reset]',
+  options: {
+    train: { type: 'string' },
+    test: { type: 'string' },
+    ...flagsOf(tuneOptions),
+    output: { type: 'string' },
+    apply: { type: 'boolean' },
+    reset: { type: 'boolean' },
+    threads: { type: 'string' },
+    memory: { type: 'string' },
+    ...fitFlags,
+  },
+  help: {
+    train: 'Parquet or CSV with columns user, item[, weight]; a share of it is held out',
+    test: 'the same, on which the winner is measured at the end',
+    ...helpOf(tuneOptions),
+    output: 'write the best options here as YAML, and the table of trials beside it as JSON',
+    apply: 'let refits of the state use the best options, if they are better than the present ones',
+    reset: 'let refits of the state use the configured options again',
+    threads: 'threads to use (one a core)',
+    memory: 'what it may use beside the fixed base of the runtime (1GiB)',
+    ...fitHelp,
+  },
+  async run(context) {
+    const { train, test, config, apply, output } = context.values;
+    const files = typeof train === 'string' && typeof test === 'string';
+    if (
+      files
+        ? config !== undefined || apply || context.values.reset
+        : typeof config !== 'string' || train || test
+    )
+      throw new StageError('USAGE', 'tune: expected --train FILE and --test FILE, or -c FILE');
+    if (context.values.reset) return reset(context);
+    const [found, options] = files ? await onFiles(context, train, test) : await onState(context);
+    return outcome(found, options, typeof output === 'string' ? output : undefined);
+  },
+};

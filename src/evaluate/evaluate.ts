@@ -1,0 +1,72 @@
+import { type Rows, rowsOfUsers } from '../gramian/rows.js';
+import type { Model } from '../model/model.js';
+import { loadRanker, type RankedRows, rankRows } from '../model/rank.js';
+import { onEngine, type Resources } from '../threads.js';
+import { type Bootstrap, type Catalogue, createTally, type Metrics } from './metrics.js';
+
+/** Users ranked at a time. */
+const batchRows = 8192;
+
+/** How items are popular in X: for every item the rows that have it. */
+export function catalogueOf(rows: Rows, n: number = rows.n): Catalogue {
+  const usersOf = new Int32Array(n);
+  for (const i of rows.indices) usersOf[i]!++;
+  return { usersOf, users: rows.users.length };
+}
+
+/**
+ * Measures the lists that `rank` makes of train rows (own items left out) for every user with test items. Rows are
+ * matched by user id; a test user without a train row is given an empty one. Test items ≥ n are items that are missed.
+ */
+export function measureLists(
+  rank: (rows: Rows) => RankedRows,
+  catalogue: Catalogue,
+  train: Rows,
+  test: Rows,
+  k: number,
+  bootstrap?: Bootstrap,
+): Metrics {
+  const tally = createTally(k, catalogue, bootstrap);
+  for (let first = 0; first < test.users.length; first += batchRows) {
+    const last = Math.min(test.users.length, first + batchRows);
+    const lists = rank(rowsOfUsers(train, test.users.subarray(first, last)));
+    for (let r = first; r < last; r++) {
+      const relevant = new Set(test.indices.subarray(test.indptr[r]!, test.indptr[r + 1]!));
+      if (relevant.size === 0) continue;
+      const at = (r - first) * lists.k;
+      tally.add(lists.items.subarray(at, at + lists.lengths[r - first]!), relevant);
+    }
+  }
+  return tally.metrics();
+}
+
+/** What an evaluation may use, and what it is told besides. */
+export interface EvaluateSettings extends Resources {
+  /** Whether to score through both layers even where there is a serving matrix. */
+  readonly layered?: boolean | undefined;
+  /** Popularity of the items, if `train` does not hold every user; by default that of `train`. */
+  readonly catalogue?: Catalogue | undefined;
+  readonly bootstrap?: Bootstrap | undefined;
+}
+
+/**
+ * Recommends k items, the train items masked, to every user with test items, and compares them with the test
+ * items (LightGCN protocol: an empty list counts as 0). The same for any number of threads.
+ */
+export function evaluate(
+  model: Model,
+  train: Rows,
+  test: Rows,
+  k: number,
+  settings: EvaluateSettings = {},
+): Promise<Metrics> {
+  return onEngine(settings, ({ arena, threads }) => {
+    const mark = arena.mark();
+    const ranker = loadRanker(arena, model, settings.layered);
+    const catalogue = settings.catalogue ?? catalogueOf(train, model.n);
+    const rank = (rows: Rows) => rankRows(arena, threads, ranker, rows, k);
+    const metrics = measureLists(rank, catalogue, train, test, k, settings.bootstrap);
+    arena.release(mark);
+    return metrics;
+  });
+}

@@ -1,0 +1,70 @@
+import { z } from 'zod';
+import type { Manifest } from '../model/version.js';
+import type { Metrics } from './metrics.js';
+import { holdoutOptions } from './options.js';
+
+/** What a refit is measured by: a metric on a holdout of the state. */
+export const measureOptions = holdoutOptions.extend({
+  metric: z.enum(['ndcg', 'recall', 'hitRate', 'mrr']).default('ndcg').describe('what decides'),
+  k: z.int().min(1).max(1000).default(20).describe('cut-off of the metrics'),
+  sample: z.int().min(1).default(5000).describe('users to measure, drawn by the seed'),
+});
+export type MeasureOptions = z.output<typeof measureOptions>;
+
+/** When a new model may be published. */
+export const gateOptions = measureOptions.extend({
+  minimum: z
+    .number()
+    .min(0)
+    .default(0.95)
+    .describe("least metric of a model that is published, as a share of the published model's"),
+});
+export type GateOptions = z.output<typeof gateOptions>;
+
+/** What the gate measured of a model: a fit with the same options on a holdout of the state of that moment. */
+export interface ModelMetrics {
+  readonly measured: MeasureOptions;
+  /** Where a time split cut, ISO 8601. */
+  readonly cut?: string | undefined;
+  readonly quality?: Metrics | undefined;
+  /** Why it could not be measured. */
+  readonly problem?: string | undefined;
+}
+
+/** Whether a model may be published, and why. */
+export interface Verdict {
+  readonly version: string;
+  readonly passed: boolean;
+  readonly reason: string;
+}
+
+/**
+ * Compares what was measured of a model with what was measured of the published one. Without anything to compare with
+ * the model passes; one that could not be measured does not.
+ */
+export function verdict(gate: GateOptions, candidate: Manifest, published: Manifest | undefined): Verdict {
+  const { metric, k, minimum } = gate;
+  const { version, metrics } = candidate;
+  const told = (passed: boolean, reason: string): Verdict => ({ version, passed, reason });
+  if (!published || published.version === version) return told(true, 'there is no other published model');
+  const known = published.metrics;
+  if (!known?.quality) return told(true, `the published model ${published.version} was not measured`);
+  if (!metrics?.quality)
+    return told(false, `it could not be measured: ${metrics?.problem ?? 'the gate was off'}`);
+  if (!alike(known.measured, metrics.measured))
+    return told(true, `the published model ${published.version} was measured otherwise`);
+  const [found, before] = [metrics.quality[metric], known.quality[metric]];
+  const passed = found >= minimum * before;
+  const sign = passed ? '≥' : '<';
+  return told(
+    passed,
+    `${metric}@${k} ${found.toFixed(4)} ${sign} ${minimum} × ${before.toFixed(4)} of the published model ${published.version}`,
+  );
+}
+
+/** Whether two measurements can be compared: all but the metric, which both have. */
+function alike(a: MeasureOptions, b: MeasureOptions): boolean {
+  const text = ({ holdout, share, cut, sample, seed, k }: MeasureOptions) =>
+    JSON.stringify([holdout, share, cut, sample, seed, k]);
+  return text(a) === text(b);
+}

@@ -1,0 +1,71 @@
+import { type FitReport, fit } from '../fit/fit.js';
+import type { Rows } from '../gramian/rows.js';
+import { parameters } from '../model/model.js';
+import type { FitOptions } from '../options.js';
+import { onEngine, type Resources } from '../threads.js';
+import { evaluate } from './evaluate.js';
+import type { Bootstrap, Metrics } from './metrics.js';
+
+/** Interactions to fit on and interactions to find again, over one numbering of users and items. */
+export interface Holdout {
+  /** n items. */
+  readonly train: Rows;
+  /** Items that the train rows lack may have ids ≥ n. */
+  readonly test: Rows;
+  /** Fixed-point scale of the values. */
+  readonly scale: number;
+}
+
+/** How a fit is measured, and what that may use. */
+export interface MeasureSettings extends Resources {
+  readonly k: number;
+  /** Whether to measure both layers beside the serving matrix. */
+  readonly layered?: boolean | undefined;
+  readonly bootstrap?: Bootstrap | undefined;
+  /** Hears how far it is: a stage of the fit, then `scoring`. */
+  readonly report?: ((stage: string, part: number) => void) | undefined;
+}
+
+/** How the lists of a model differ with what they are scored through. */
+export interface Layered {
+  /** Metrics of both layers, in place of the serving matrix. */
+  readonly metrics: Metrics;
+  readonly scoreSeconds: number;
+}
+
+/** What came of a fit on a holdout. */
+export interface Measured {
+  /** Metrics of the lists that the model is published with: through the serving matrix if it has one. */
+  readonly metrics: Metrics;
+  /** The same through both layers, when it was asked for. */
+  readonly layered?: Layered | undefined;
+  readonly report: FitReport;
+  readonly parameters: number;
+  readonly fitSeconds: number;
+  readonly scoreSeconds: number;
+}
+
+/** Fits on the train rows and measures on the test rows. Blocks its thread. */
+export function measure(holdout: Holdout, options: FitOptions, settings: MeasureSettings): Promise<Measured> {
+  const { train, test, scale } = holdout;
+  const { k, bootstrap, report: progress } = settings;
+  return onEngine(settings, async engine => {
+    const started = performance.now();
+    const input = { mode: 'implicit', rows: train, scale } as const;
+    const { model, report } = await fit(input, options, { engine, report: progress });
+    const fitted = performance.now();
+    progress?.('scoring', 0);
+    const metrics = await evaluate(model, train, test, k, { engine, bootstrap });
+    const scored = performance.now();
+    const compared = settings.layered === true && model.serving !== undefined;
+    const layered = compared ? await evaluate(model, train, test, k, { engine, layered: true }) : undefined;
+    return {
+      metrics,
+      layered: layered && { metrics: layered, scoreSeconds: (performance.now() - scored) / 1000 },
+      report,
+      parameters: parameters(model),
+      fitSeconds: (fitted - started) / 1000,
+      scoreSeconds: (scored - fitted) / 1000,
+    };
+  });
+}

@@ -1,0 +1,30 @@
+import type { RowChanges, Rows } from './rows.js';
+import type { WeightChanges } from './terms.js';
+
+/** Fixed-point units of a user weight of 1. */
+export const weightUnits = 4096;
+
+/** Units of G in 1: those of two values and, where users are weighted, of a weight. */
+export const unitsOf = (scale: number, userWeighting: number): number =>
+  scale * scale * (userWeighting === 0 ? 1 : weightUnits);
+
+/**
+ * w_u = 2^(−η⌊log₂ d_u⌋) of a user with d_u items, in fixed point and at least one unit. It changes only where d_u
+ * passes a power of two, so that incremental sums seldom add up a row anew.
+ */
+export function octaveWeight(items: number, eta: number): number {
+  const octave = items > 1 ? 31 - Math.clz32(items) : 0;
+  return Math.max(1, Math.round(weightUnits * 2 ** (-eta * octave)));
+}
+
+/** The weight of each row; `undefined`, all 1, where η is 0. */
+export function octaveWeights({ users, indptr }: Rows, eta: number): Int32Array | undefined {
+  if (eta === 0) return undefined;
+  return Int32Array.from(users, (_, r) => octaveWeight(indptr[r + 1]! - indptr[r]!, eta));
+}
+
+/** The weights of changed rows before and after. */
+export function weightChanges({ before, after }: RowChanges, eta: number): WeightChanges | undefined {
+  const [x, y] = [octaveWeights(before, eta), octaveWeights(after, eta)];
+  return x && y && { before: x, after: y };
+}

@@ -1,0 +1,42 @@
+import { bestAt, offer } from './best';
+import { axpy, scatteredAt, scatteredBytes } from './residual';
+import { ascending } from './sort';
+import { Lines } from './sparse';
+import { F32s, from, I32s } from './views';
+
+/**
+ * Rows of encoder · decoder, of which the `width` entries of largest magnitude stay, off the diagonal and ascending, for
+ * a block of items: row i is at i · width of `items` and `values`, `lengths[i]` long. Scratch: a `Scattered` filled
+ * with −1, then a `Best`.
+ */
+export function distil(
+  task: i32, scratch: usize, n: i32, encoder: Lines, decoder: Lines, bounds: I32s,
+  width: i32, items: I32s, values: F32s, lengths: I32s,
+): void {
+  const y = scatteredAt(scratch, n);
+  const best = bestAt(scratch + scatteredBytes(n), width);
+  const Wp = encoder.indptr, Wi = encoder.indices, Wx = changetype<F32s>(encoder.values);
+  const Zx = changetype<F32s>(decoder.values);
+  for (let i = bounds[task], hi = bounds[task + 1]; i < hi; i++) {
+    y.length = 0;
+    for (let e = Wp[i], end = Wp[i + 1]; e < end; e++) axpy(decoder.indptr, decoder.indices, Zx, Wi[e], <f64>Wx[e], y, i);
+    best.length = 0;
+    let bar: f64 = 0;
+    for (let e = 0; e < y.length; e++) {
+      const k = y.list[e];
+      const size = y.x[k];
+      if (k == i || size <= 0 || size < bar) continue;
+      offer(best, width, size, k);
+      if (best.length == width) bar = best.key[0];
+    }
+    const count = best.length;
+    ascending(best.index, count);
+    const to = from(items, i * width);
+    const x = from(values, i * width);
+    for (let e = 0; e < count; e++) {
+      to[e] = best.index[e];
+      x[e] = <f32>y.x[best.index[e]];
+    }
+    lengths[i] = count;
+  }
+}

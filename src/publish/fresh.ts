@@ -1,0 +1,101 @@
+import type { Logger, StateStore } from '../connector.js';
+import type { Amendment, Sink, SinkVersion } from '../sink.js';
+import { live } from '../sink.js';
+import { type ListModel, type ListThread, startListThread } from './lists.js';
+import { inAll, type ListRequest } from './publish.js';
+
+/** Users looked at, scored and written at a time. */
+const batchSize = 2048;
+
+/** What a refresh did. */
+export interface FreshSummary {
+  /** Lists rewritten and deleted, counted once however many sinks and versions had them. */
+  readonly rewritten: number;
+  readonly deleted: number;
+  readonly seconds: number;
+}
+
+interface RefreshOptions {
+  readonly store: StateStore;
+  readonly sinks: readonly Sink[];
+  readonly log: Logger;
+  readonly signal?: AbortSignal | undefined;
+  readonly modelOf: (version: string) => Promise<ListModel>;
+}
+
+/** A version of one sink that an alias names and that lags behind the state. */
+interface Lagging {
+  readonly sink: Sink;
+  readonly held: SinkVersion;
+}
+
+const everything: ListRequest = { version: live, formats: [], ranked: true };
+
+/**
+ * Brings the lists in the sinks up to the newest histories without a new publication: users whose histories changed
+ * since a version was made are scored again with that version's own model and their lists overwritten, one by one, in
+ * every version that an alias names. Lists of erased users are deleted from every version.
+ */
+export async function refresh({ store, sinks, log, signal, modelOf }: RefreshOptions): Promise<FreshSummary> {
+  const started = performance.now();
+  const change = await store.newestChange();
+  const erased = await store.erasedUsers();
+  const counts = { rewritten: 0, deleted: erased.length };
+  const able = sinks.filter(sink => sink.amend);
+  for (const sink of sinks) if (!sink.amend) log.debug({ sink: sink.name }, 'takes no fresh lists');
+  const lagging = await inAll(able, 'tell its versions', async sink => {
+    const complete = (await sink.versions()).filter(v => v.complete);
+    if (erased.length > 0)
+      for (const { version } of complete) await sink.amend!(version, 'users', { lists: [], gone: erased });
+    const named = new Set((await sink.pointers()).values());
+    return complete
+      .filter(held => named.has(held.version) && (held.change ?? change) < change)
+      .map((held): Lagging => ({ sink, held }));
+  });
+  const alike = new Map<string, Lagging[]>();
+  for (const one of lagging.flat()) {
+    const key = JSON.stringify([one.held.model ?? one.held.version, one.held.change]);
+    alike.set(key, [...(alike.get(key) ?? []), one]);
+  }
+  for (const versions of alike.values()) {
+    const { held } = versions[0]!;
+    const lag = { store, signal, versions, since: held.change!, change };
+    const done = await bringUp(lag, () => modelOf(held.model ?? held.version));
+    counts.rewritten += done.rewritten;
+    counts.deleted += done.deleted;
+  }
+  // What a sink without single lists has of them goes with its versions.
+  if (erased.length > 0) await store.dropErased(change);
+  return { ...counts, seconds: (performance.now() - started) / 1000 };
+}
+
+/** Brings versions of one model, all made at the change `since`, up to `change`. */
+async function bringUp(
+  lag: {
+    readonly store: StateStore;
+    readonly signal?: AbortSignal | undefined;
+    readonly versions: readonly Lagging[];
+    readonly since: number;
+    readonly change: number;
+  },
+  modelOf: () => Promise<ListModel>,
+): Promise<{ rewritten: number; deleted: number }> {
+  const { versions, since, change } = lag;
+  const counts = { rewritten: 0, deleted: 0 };
+  const amend = (amendment: Amendment) =>
+    inAll(versions, 'take fresh lists', ({ sink, held }) => sink.amend!(held.version, 'users', amendment));
+  let thread: ListThread | undefined;
+  try {
+    for await (const { keys, rows, gone } of lag.store.changedUsers(since, batchSize)) {
+      if (keys.length > 0) thread ??= await startListThread(await modelOf(), everything, lag.signal);
+      const lists = thread && keys.length > 0 ? ((await thread.make('users', keys, rows)).ranked ?? []) : [];
+      await amend({ lists, gone });
+      counts.rewritten += lists.length;
+      counts.deleted += gone.length;
+    }
+    await amend({ lists: [], gone: [], change });
+  } finally {
+    await thread?.close();
+  }
+  return counts;
+}

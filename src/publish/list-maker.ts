@@ -1,0 +1,69 @@
+import type { Rows } from '../gramian/rows.js';
+import { Arena } from '../kernels.js';
+import { loadRanker, rankRows } from '../model/rank.js';
+import { loadModel } from '../model/weights-file.js';
+import type { EncodedLists, ListFormat } from '../sink.js';
+import { Threads } from '../threads.js';
+import { ByteSink, encodeLists, itemFragments, type NumberedLists } from './encode.js';
+import { formatName, type ListRequest } from './publish.js';
+
+/** What lists are made from and for. */
+export interface ListSettings extends ListRequest {
+  /** Weights of the model. */
+  readonly path: string;
+  /** Keys of the model's items. */
+  readonly keys: readonly string[];
+  readonly k: number;
+  readonly threads: number;
+}
+
+/** Lists of some rows, in the forms that were asked for. */
+export interface MadeLists {
+  readonly numbered: NumberedLists | undefined;
+  /** By `formatName`. */
+  readonly encoded: Readonly<Record<string, Omit<EncodedLists, 'ids'>>>;
+}
+
+/**
+ * Scores rows and encodes their lists, with memory and threads of its own. Belongs to a compute thread. The encoded
+ * lists of a call are valid until the call after the next one.
+ */
+export interface ListMaker {
+  make(rows: Rows): MadeLists;
+  close(): Promise<void>;
+}
+
+/** Loads a model and what its lists are made with. */
+export function createListMaker({
+  path,
+  keys,
+  k,
+  threads: size,
+  version,
+  formats,
+  ranked,
+}: ListSettings): ListMaker {
+  const arena = new Arena();
+  const threads = new Threads(arena, size);
+  const ranker = loadRanker(arena, loadModel(path));
+  const encodings = new Set(formats.map(format => format.encoding));
+  const fragments = new Map([...encodings].map(encoding => [encoding, itemFragments(keys, encoding)]));
+  // The lists made last are read while the next are made: two buffers a format, in turns.
+  const buffers = formats.map(() => [new ByteSink(0), new ByteSink(0)] as const);
+  let turn: 0 | 1 = 0;
+  const encode = (lists: NumberedLists, format: ListFormat, f: number) =>
+    encodeLists(lists, fragments.get(format.encoding)!, format, version, buffers[f]![turn]);
+  return {
+    make(rows) {
+      turn = turn === 0 ? 1 : 0;
+      const lists: NumberedLists = rankRows(arena, threads, ranker, rows, k);
+      return {
+        numbered: ranked ? lists : undefined,
+        encoded: Object.fromEntries(
+          formats.map((format, f) => [formatName(format), encode(lists, format, f)]),
+        ),
+      };
+    },
+    close: () => threads.close(),
+  };
+}

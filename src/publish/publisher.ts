@@ -1,0 +1,115 @@
+import { StageError } from '../errors.js';
+import { failpoint } from '../failpoint.js';
+import type { Manifest } from '../model/version.js';
+import type { PipelineParts, Progress } from '../parts.js';
+import { champion, type Sink } from '../sink.js';
+import { type FreshSummary, refresh } from './fresh.js';
+import { checkAlias } from './layout.js';
+import { type ListModel, listsOf } from './lists.js';
+import { contentOf } from './plan.js';
+import { type PublishSummary, publish } from './publish.js';
+import { type RollbackSummary, rollBack } from './rollback.js';
+
+/** How a publication differs from the default: the newest model, as champion. */
+export interface PublishSettings {
+  readonly version?: string | undefined;
+  readonly alias?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly progress?: Progress | undefined;
+}
+
+/** Joins the publisher to a state, its models and its sinks. */
+export function createPublisher(
+  { store, sinks, options, log }: PipelineParts,
+  models: {
+    readonly manifestOf: (version?: string) => Promise<Manifest>;
+    readonly weightsPath: (version: string) => string;
+  },
+) {
+  /** The change that the lists in all sinks are known to know. */
+  let fresh = -1;
+
+  /** Runs `body` with every sink connected. */
+  async function withSinks<T>(body: (sinks: readonly Sink[]) => Promise<T>): Promise<T> {
+    if (sinks.length === 0)
+      throw new StageError('CONFIG_INVALID', 'sinks: expected at least one sink to publish to, found none');
+    try {
+      await Promise.all(sinks.map(sink => sink.connect(store.id)));
+      return await body(sinks);
+    } finally {
+      await Promise.all(sinks.map(sink => sink.close().catch(() => undefined)));
+    }
+  }
+
+  async function listModel(manifest: Manifest): Promise<ListModel> {
+    return {
+      path: models.weightsPath(manifest.version),
+      keys: await store.itemKeys(manifest.items.count),
+      k: options.publish.k,
+      threads: options.threads,
+    };
+  }
+
+  /** Scores every list with a model and pushes it to every sink; pointers move last. */
+  async function publishVersion(settings: PublishSettings = {}): Promise<PublishSummary> {
+    const { version, alias = champion, signal, progress } = settings;
+    checkAlias(alias);
+    const manifest = await models.manifestOf(version);
+    return withSinks(async () => {
+      const change = await store.newestChange();
+      const lists = await listsOf(store, await listModel(manifest), signal);
+      try {
+        const content = contentOf(manifest, change, options.publish);
+        const summary = await publish({
+          manifest,
+          content,
+          change,
+          lists,
+          sinks,
+          alias,
+          log,
+          progress,
+        });
+        failpoint('publish:pointed');
+        if (alias === champion) await store.markPublished(manifest.version);
+        return summary;
+      } finally {
+        await lists.close();
+      }
+    });
+  }
+
+  /** Whether some history changed since the last time this was asked and lists were made fresh. */
+  async function lagging(): Promise<boolean> {
+    return (await store.newestChange()) > fresh;
+  }
+
+  /** Re-scores the users whose histories changed since the lists in the sinks were made, and rewrites only theirs. */
+  const publishFresh = (signal?: AbortSignal): Promise<FreshSummary> =>
+    withSinks(async connected => {
+      const change = await store.newestChange();
+      const summary = await refresh({
+        store,
+        sinks: connected,
+        log,
+        signal,
+        modelOf: async version => listModel(await models.manifestOf(version)),
+      });
+      fresh = change;
+      return summary;
+    });
+
+  /** Switches an alias in every sink back to the version before the one it names, or to `to`. */
+  const rollback = (
+    settings: { readonly alias?: string | undefined; readonly to?: string | undefined } = {},
+  ): Promise<RollbackSummary> =>
+    withSinks(async connected => {
+      const alias = settings.alias ?? champion;
+      checkAlias(alias);
+      const summary = await rollBack(connected, alias, settings.to);
+      if (alias === champion) await store.markPublished(summary.model);
+      return summary;
+    });
+
+  return { publish: publishVersion, publishFresh, lagging, rollback, withSinks };
+}

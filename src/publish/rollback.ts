@@ -1,0 +1,58 @@
+import { StageError } from '../errors.js';
+import type { Sink, SinkVersion } from '../sink.js';
+import { inAll } from './publish.js';
+
+/** What a rollback did. */
+export interface RollbackSummary {
+  readonly alias: string;
+  /** The version the alias named, and the one it names now. */
+  readonly from: string;
+  readonly version: string;
+  /** The model of that version. */
+  readonly model: string;
+}
+
+/**
+ * Switches `alias` in every sink to `to`, or to the newest complete version that was published before the one it
+ * names. No list is touched. Every sink is asked first: none is switched unless all of them can be.
+ * Throws `VERSION_UNKNOWN` when there is no such version in every sink.
+ */
+export async function rollBack(sinks: readonly Sink[], alias: string, to?: string): Promise<RollbackSummary> {
+  const fixed = sinks.find(sink => sink.inPlace);
+  if (fixed)
+    throw new StageError(
+      'VERSION_UNKNOWN',
+      `sink ${fixed.name}: expected earlier versions, found lists that are overwritten in place`,
+    );
+  const named = await inAll(sinks, `tell what ${alias} names`, sink => sink.current(alias));
+  const versions = await inAll(sinks, 'tell its versions', sink => sink.versions());
+  const from = named.find(version => version !== undefined);
+  if (from === undefined)
+    throw new StageError(
+      'VERSION_UNKNOWN',
+      `alias ${alias}: expected a version to roll back from, found none`,
+    );
+  const common = (versions[0] ?? []).filter(v =>
+    versions.every(all => all.some(o => o.version === v.version && o.complete)),
+  );
+  const target = to === undefined ? before(common, from) : common.find(v => v.version === to);
+  if (!target) {
+    const known = common.map(v => v.version).join(', ') || 'none';
+    const wanted = to === undefined ? `a version published before ${from}` : `version ${to}`;
+    throw new StageError('VERSION_UNKNOWN', `expected ${wanted} in every sink, found ${known}`);
+  }
+  const { version } = target;
+  await inAll(sinks, `point ${alias} at version ${version}`, (sink, k) =>
+    named[k] === version ? Promise.resolve() : sink.point(version, alias, named[k] ?? null),
+  );
+  return { alias, from, version, model: target.model ?? version };
+}
+
+/** The newest of `versions` that was published before `from`. */
+function before(versions: readonly SinkVersion[], from: string): SinkVersion | undefined {
+  const key = (v: SinkVersion): string => `${v.publishedAt} ${v.version}`;
+  const current = versions.find(v => v.version === from);
+  return versions
+    .filter(v => current !== undefined && key(v) < key(current))
+    .sort((a, b) => (key(a) < key(b) ? 1 : -1))[0];
+}

@@ -1,0 +1,141 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { DuckDBInstance } from '@duckdb/node-api';
+import { createClient } from '@redis/client';
+import { type BenchOptions, dataSet, median, runCli } from './environment.js';
+
+/** A store to publish to: its settings, how it is emptied, and how it is left. */
+interface Store {
+  readonly sink: object;
+  empty(): Promise<void>;
+  remove(): Promise<void>;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** A Redis of this machine, without persistence; `REDIS_URL` names another. */
+async function redisStore(directory: string): Promise<Store> {
+  let child: ChildProcess | undefined;
+  let url = process.env.REDIS_URL;
+  if (url === undefined) {
+    const port = await freePort();
+    const settings = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--dir', directory];
+    child = spawn('redis-server', settings, { stdio: 'ignore' });
+    await once(child, 'spawn');
+    url = `redis://127.0.0.1:${port}`;
+    await sleep(500);
+  }
+  const client = createClient({ url });
+  client.on('error', () => undefined);
+  await client.connect();
+  return {
+    sink: { type: 'redis', url, graceMs: 0, prefix: 'bench' },
+    // Another prefix's keys are somebody else's.
+    empty: async () => void (child && (await client.sendCommand(['FLUSHALL']))),
+    async remove() {
+      client.destroy();
+      child?.kill();
+      if (child) await once(child, 'exit');
+    },
+  };
+}
+
+function lmdbStore(directory: string): Store {
+  const path = join(directory, 'feeds.lmdb');
+  return {
+    sink: { type: 'lmdb', path },
+    empty: async () => rmSync(path, { recursive: true, force: true }),
+    remove: async () => undefined,
+  };
+}
+
+/** Adds users of generated histories, ten interactions each with the items there are, straight to the tables. */
+async function generateUsers(state: string, users: number): Promise<void> {
+  const instance = await DuckDBInstance.create(join(state, 'state.duckdb'), { memory_limit: '4GB' });
+  const connection = await instance.connect();
+  await connection.run(`INSERT INTO users
+    SELECT (SELECT max(id) + 1 FROM users) + i, 'generated-' || i FROM range(${users} - (SELECT count(*) FROM users)) t(i)`);
+  await connection.run(`INSERT INTO interactions
+    SELECT DISTINCT id, (n * pow(hash(id, r) / 18446744073709551616.0, 2))::INTEGER % n, false, 1, 0, 0, 0
+    FROM users, range(10) s(r), (SELECT count(*) AS n FROM items)
+    WHERE id NOT IN (SELECT "user" FROM interactions)`);
+  await connection.run('CHECKPOINT');
+  connection.closeSync();
+  instance.closeSync();
+}
+
+/**
+ * All lists of a model, users' and items', from the state into a store: lists a second from the start of the
+ * publication to its pointer, and the peak memory of the publishing process, which is the command line.
+ */
+export async function benchPublish({
+  data,
+  runs,
+  log,
+  sink = 'redis',
+  users,
+  k = 50,
+}: BenchOptions): Promise<object> {
+  const name = 'gowalla';
+  const { train } = dataSet(data, name);
+  const directory = mkdtempSync(join(tmpdir(), 'sansa-stream-publish-'));
+  const store = sink === 'lmdb' ? lmdbStore(directory) : await redisStore(directory);
+  const config = join(directory, 'pipeline.json');
+  const query = `SELECT "user", item FROM '${train.replaceAll("'", "''")}'`;
+  const settings = {
+    state: './state',
+    sources: [{ type: 'duckdb', query }],
+    gramian: { mode: 'implicit' },
+    database: { memoryLimit: '64MiB' },
+    publish: { k },
+    sinks: [store.sink],
+  };
+  try {
+    writeFileSync(config, JSON.stringify(settings));
+    for (const command of ['ingest', 'fit']) runCli([command, '-c', config]);
+    if (users !== undefined) await generateUsers(join(directory, 'state'), users);
+    const measured: Record<string, number>[] = [];
+    for (let run = 0; run < runs; run++) {
+      await store.empty();
+      const summary = runCli(['publish', '-c', config]) as Record<string, number>;
+      measured.push(summary);
+      const { listsPerSecond, peakRssBytes } = summary;
+      log(`${sink}: ${listsPerSecond} lists/s, peak ${Math.round(peakRssBytes! / 2 ** 20)} MiB`);
+    }
+    const of = (field: string): number => median(measured.map(m => m[field]!));
+    return {
+      set: users === undefined ? name : `${name} and generated users`,
+      sink,
+      k,
+      runs,
+      users: of('users'),
+      items: of('items'),
+      listsPerSecond: of('listsPerSecond'),
+      peakRssBytes: of('peakRssBytes'),
+      server: sink === 'redis' ? redisVersion() : undefined,
+    };
+  } finally {
+    await store.remove();
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+function redisVersion(): string | undefined {
+  try {
+    return /v=(\S+)/.exec(execFileSync('redis-server', ['--version'], { encoding: 'utf8' }))?.[1];
+  } catch {
+    return undefined;
+  }
+}

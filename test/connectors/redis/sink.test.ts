@@ -1,0 +1,121 @@
+import { basename } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createRedisSink, redisOptions } from '#connectors/redis/sink.js';
+import type { Sink } from '#src/connector.js';
+import { manifestOf } from '../../support/manifest.js';
+import { anyRedis, missing, onRedis, type RedisServer, skipped } from '../../support/redis.js';
+import { inPlaceSuite, ranked, sinkSuite } from '../../support/sink-suite.js';
+
+let server: Pick<RedisServer, 'url' | 'remove'>;
+
+const sinkOn = (prefix: string, more: object = {}): Sink =>
+  createRedisSink(redisOptions.parse({ type: 'redis', url: server.url, prefix: basename(prefix), ...more }));
+
+describe.skipIf(skipped(missing))('redis', () => {
+  beforeAll(async () => {
+    server = await anyRedis();
+  });
+  afterAll(() => server?.remove());
+
+  sinkSuite('redis json', path => sinkOn(path));
+  sinkSuite('redis msgpack', path => sinkOn(path, { encoding: 'msgpack' }));
+  inPlaceSuite('redis json', path => sinkOn(path, { mode: 'inplace' }));
+  inPlaceSuite('redis msgpack', path => sinkOn(path, { mode: 'inplace', encoding: 'msgpack' }));
+
+  const keysOf = (prefix: string) =>
+    onRedis(server.url, async send => ((await send('KEYS', `${prefix}:*`)) as string[]).sort());
+
+  async function publish(prefix: string, version: string, minute: number, more: object = {}): Promise<void> {
+    const sink = sinkOn(prefix, more);
+    await sink.connect();
+    await sink.begin(manifestOf(version, minute));
+    await sink.write('users', [ranked('x', [version]), ranked('ž:1', [version])]);
+    await sink.write('items', [ranked('i', [version])]);
+    await sink.finish();
+    await sink.point(version);
+    await sink.prune!(1);
+    await sink.close();
+  }
+
+  it('has the documented keys for any reader', async () => {
+    await publish('shop', 'v1', 0);
+    await onRedis(server.url, async send => {
+      expect(await send('GET', 'shop:current')).toBe('v1');
+      expect(JSON.parse(String(await send('GET', 'shop:v1:u:x')))).toEqual({ items: ['v1'], scores: [1] });
+      expect(JSON.parse(String(await send('GET', 'shop:v1:u:ž:1')))).toEqual({ items: ['v1'], scores: [1] });
+      expect(JSON.parse(String(await send('GET', 'shop:v1')))).toMatchObject({
+        lists: { users: 2, items: 1 },
+      });
+    });
+  });
+
+  it('lets readers of a superseded version finish, and then leaves no key of it', async () => {
+    await publish('grace', 'v1', 0, { graceMs: 400 });
+    await publish('grace', 'v2', 1, { graceMs: 400 });
+    await onRedis(server.url, async send => {
+      expect(await send('GET', 'grace:current')).toBe('v2');
+      expect(await send('GET', 'grace:v1:u:x')).not.toBeNull();
+      expect(Number(await send('PTTL', 'grace:v1:u:x'))).toBeGreaterThan(0);
+      expect(Number(await send('PTTL', 'grace:v2:u:x'))).toBe(-1);
+    });
+    await expect
+      .poll(() => keysOf('grace'), { timeout: 5000 })
+      .toEqual([
+        'grace:aliases',
+        'grace:current',
+        'grace:v2',
+        'grace:v2:i:i',
+        'grace:v2:keys:0',
+        'grace:v2:keys:1',
+        'grace:v2:u:x',
+        'grace:v2:u:ž:1',
+        'grace:versions',
+      ]);
+  });
+
+  it('goes on with the deletion of a version that a crash cut off', async () => {
+    await publish('cut', 'v1', 0, { graceMs: 0 });
+    await onRedis(server.url, async send => {
+      const entry = JSON.parse(String(await send('HGET', 'cut:versions', 'v1'))) as object;
+      await send('HSET', 'cut:versions', 'v1', JSON.stringify({ ...entry, leaving: true }));
+      await send('DEL', 'cut:v1', 'cut:v1:keys:0', 'cut:v1:u:x', 'cut:v1:u:ž:1');
+    });
+    await publish('cut', 'v2', 1, { graceMs: 0 });
+    expect((await keysOf('cut')).filter(key => key.startsWith('cut:v1'))).toEqual([]);
+  });
+
+  it('keeps no lease behind', async () => {
+    await publish('lease', 'v1', 0);
+    expect(await keysOf('lease')).not.toContain('lease:lease');
+  });
+
+  it('takes over from a publisher that fell silent', async () => {
+    await onRedis(server.url, send => send('SET', 'stale:lease', 'somebody', 'PX', '300'));
+    await expect(publish('stale', 'v1', 0)).rejects.toMatchObject({
+      code: 'SINK_FAILED',
+      message: expect.stringContaining('publisher somebody is writing here'),
+    });
+    await expect
+      .poll(
+        () =>
+          publish('stale', 'v1', 0).then(
+            () => true,
+            () => false,
+          ),
+        { timeout: 5000 },
+      )
+      .toBe(true);
+  });
+
+  it('stops when its lease is lost, and does not complete the version', async () => {
+    const sink = sinkOn('lost');
+    await sink.connect();
+    await sink.begin(manifestOf('v1'));
+    await sink.write('users', [ranked('x', ['a'])]);
+    await onRedis(server.url, send => send('SET', 'lost:lease', 'somebody'));
+    await expect(sink.finish()).rejects.toMatchObject({ message: expect.stringContaining('lease was lost') });
+    await expect(sink.point('v1')).rejects.toMatchObject({ code: 'SINK_FAILED' });
+    await sink.close();
+    expect(await onRedis(server.url, send => send('GET', 'lost:lease'))).toBe('somebody');
+  });
+});
