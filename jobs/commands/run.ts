@@ -8,7 +8,11 @@ export const run: Command = {
   options: { memory: { type: 'string' }, threads: { type: 'string' } },
   help: { memory: 'in place of the configured memory', threads: 'in place of the configured threads' },
   async run({ pipeline, log, signal }) {
-    const p = await pipeline(true);
+    const stopped = { json: { stopped: true }, text: '' };
+    const p = await pipeline(true).catch(error => {
+      if (!signal.aborted) throw error;
+    });
+    if (!p) return stopped;
     log.info(
       {
         state: p.parts.directory,
@@ -19,6 +23,6 @@ export const run: Command = {
     );
     await serve(p, log, signal);
     log.info({}, 'stopped');
-    return { json: { stopped: true }, text: '' };
+    return stopped;
   },
 };

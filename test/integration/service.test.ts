@@ -119,6 +119,28 @@ it('does what is due and what is asked for exactly once, across SIGKILL at rando
   expect(madeUp.length, 'a refit that came due while nothing ran').toBeGreaterThan(0);
 });
 
+it('stands by while another process has the state, and takes over when it dies', async () => {
+  const s = shop(temporaryDirectory());
+  s.configure({ schedule: { pollMs: 100, fold: { cron: never } } });
+  await s.create();
+  const sales = someSales(seeded(8), 120);
+  await s.sell(sales.slice(0, 60));
+  const first = s.run();
+  await first.logged('batch ingested');
+  const standby = s.run();
+  const third = s.run();
+  await standby.logged('standing by: another process has the state');
+  await third.logged('standing by: another process has the state');
+  expect(await stopCli(third)).toMatchObject({ code: 0 });
+  await s.sell(sales.slice(60));
+  first.child.kill('SIGKILL');
+  await standby.logged('the other process has ended: taking over');
+  await standby.logged('batch ingested');
+  expect(standby.log().filter(line => line.msg.startsWith('standing by'))).toHaveLength(1);
+  expect(await stopCli(standby)).toMatchObject({ code: 0 });
+  await expectWhole(s, sales);
+});
+
 it('outlives a warehouse, tables and a sink that are not there yet, and refuses bad signals', async () => {
   const s = shop(temporaryDirectory());
   s.configure({ schedule: { pollMs: 100, fold: { cron: never } } });
@@ -127,7 +149,7 @@ it('outlives a warehouse, tables and a sink that are not there yet, and refuses 
   const service = s.run();
   await service.logged('started');
 
-  const second = s.run();
+  const second = startCli(['status', '-c', s.config]);
   expect(await second.ended).toEqual({ code: 1, signal: null });
   expect(second.errors()).toMatch(/^STATE_LOCKED: .*another process has this file open.*\n {2}→ .*\n$/);
 
