@@ -6,6 +6,7 @@ import { duckdbSinkOptions } from './duckdb/sink-options.js';
 import { duckdbSourceOptions } from './duckdb/source.js';
 import { filesOptions } from './files/options.js';
 import { kafkaSourceOptions } from './kafka/options.js';
+import { kafkaSinkOptions } from './kafka/sink-options.js';
 import { lmdbOptions } from './lmdb/options.js';
 import { type RedisOptions, redisOptions } from './redis/options.js';
 
@@ -13,6 +14,7 @@ import { type RedisOptions, redisOptions } from './redis/options.js';
 export const sourceOptions = z.discriminatedUnion('type', [duckdbSourceOptions, kafkaSourceOptions]);
 /** Options of every sink, told apart by `type`. */
 export const sinkOptions = z.discriminatedUnion('type', [
+  kafkaSinkOptions,
   redisOptions,
   lmdbOptions,
   duckdbSinkOptions,
@@ -37,6 +39,8 @@ export async function createSink(
   options: z.output<typeof sinkOptions>,
   baseDirectory: string,
 ): Promise<Sink> {
+  if (options.type === 'kafka')
+    return (await import('./kafka/sink.js')).createKafkaSink(options, baseDirectory);
   if (options.type === 'redis')
     return (await import('./redis/sink.js')).createRedisSink(redisPaths(options, baseDirectory));
   if (options.type === 'duckdb') {

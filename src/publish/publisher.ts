@@ -57,7 +57,8 @@ export function createPublisher(
     const manifest = await models.manifestOf(version);
     return withSinks(async () => {
       const change = await store.newestChange();
-      const lists = await listsOf(store, await listModel(manifest), signal);
+      const model = await listModel(manifest);
+      const lists = await listsOf(store, model, signal);
       try {
         const content = contentOf(manifest, change, options.publish);
         const summary = await publish({
@@ -65,6 +66,7 @@ export function createPublisher(
           content,
           change,
           lists,
+          model: { weightsPath: model.path, items: model.keys },
           sinks,
           alias,
           log,
