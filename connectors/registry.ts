@@ -6,6 +6,7 @@ import { duckdbSinkOptions } from './duckdb/sink-options.js';
 import { duckdbSourceOptions } from './duckdb/source.js';
 import { filesOptions } from './files/options.js';
 import { kafkaSourceOptions } from './kafka/options.js';
+import { kafkaSignalOptions } from './kafka/signal-options.js';
 import { kafkaSinkOptions } from './kafka/sink-options.js';
 import { lmdbOptions } from './lmdb/options.js';
 import { type RedisOptions, redisOptions } from './redis/options.js';
@@ -21,7 +22,7 @@ export const sinkOptions = z.discriminatedUnion('type', [
   filesOptions,
 ]);
 /** Options of every signal source, told apart by `type`. */
-export const signalOptions = z.discriminatedUnion('type', [duckdbSignalOptions]);
+export const signalOptions = z.discriminatedUnion('type', [duckdbSignalOptions, kafkaSignalOptions]);
 
 /** Makes a source; relative paths are taken from `baseDirectory`. Its package is loaded only now. */
 export async function createSource(
@@ -57,6 +58,8 @@ export async function createSignals(
   options: z.output<typeof signalOptions>,
   baseDirectory: string,
 ): Promise<SignalSource> {
+  if (options.type === 'kafka')
+    return (await import('./kafka/signals.js')).createKafkaSignals(options, baseDirectory);
   const { createDuckdbSignals } = await import('./duckdb/signals.js');
   return createDuckdbSignals(options, baseDirectory);
 }

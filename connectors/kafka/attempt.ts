@@ -10,7 +10,7 @@ import { openTail } from './tail.js';
 import { beginTransaction } from './transaction.js';
 
 /** Records of one request: the client's grouping by partition is quadratic in them. */
-const perRequest = 1000;
+const perRequest = 5000;
 const kinds: readonly ListKind[] = ['users', 'items'];
 
 /** What tells records of one writing from others. */

@@ -50,6 +50,7 @@ export async function followLists(
   let current: { readonly record: VersionRecord; readonly lists: Lists } | undefined;
   let lists: Tail | undefined;
   let failure: StageError | undefined;
+  let reloaded: number | undefined;
   let closed = false;
   let opening = Promise.resolve();
   const changed: (() => void)[] = [];
@@ -83,6 +84,12 @@ export async function followLists(
       if (record.ends[kind].some((end, p) => position[p]! < end)) return;
     }
     const came = waiting.get(record.publication) ?? noLists();
+    const missing = kinds.some(kind => came[kind].size < record.lists[kind]);
+    if (missing && !record.amended && reloaded !== record.publication) {
+      reloaded = record.publication;
+      look();
+      return;
+    }
     const short = kinds.find(kind => !record.amended && came[kind].size !== record.lists[kind]);
     if (short || !state.isWhole(record)) {
       const expected = `${record.lists.users} lists of users and ${record.lists.items} of items`;
@@ -102,10 +109,13 @@ export async function followLists(
     wake();
   }
 
-  /** Opens the list topics where the alias's version begins. */
+  /** Opens the list topics where the alias's version begins; again, if what was let go of is wanted after all. */
   async function openLists(): Promise<void> {
     const record = state.of(alias);
-    if (!record || lists || closed) return;
+    if (!record || closed || (lists && reloaded !== record.publication)) return;
+    await lists?.close();
+    lists = undefined;
+    waiting.clear();
     const starts = new Map(kinds.map(kind => [topics.lists[kind], record.starts[kind]]));
     lists = await openTail(kafka, rest, starts, {
       record: ({ topic, message }) => take(topic, message),
@@ -114,13 +124,23 @@ export async function followLists(
     });
     settle();
   }
-  const look = (): void => {
+  function look(): void {
     opening = opening.then(openLists).catch(fail);
-    settle();
-  };
+  }
+  /** Lets go of lists that the alias can no longer come to name without their being written again. */
+  function trim(): void {
+    const [target, newest] = [state.of(alias)!.publication, state.newest!.publication];
+    for (const publication of waiting.keys())
+      if (publication < newest && publication !== target) waiting.delete(publication);
+  }
   const models = await openTail(kafka, rest, new Map([[topics.models, undefined]]), {
     record: ({ message }) => state.apply(message),
-    moved: () => state.of(alias) && look(),
+    moved() {
+      if (!state.of(alias)) return;
+      trim();
+      if (!lists) look();
+      settle();
+    },
     failed: fail,
   });
   async function close(): Promise<void> {
