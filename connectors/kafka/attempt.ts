@@ -82,7 +82,8 @@ export async function beginAttempt(place: Place, stamp: Stamp): Promise<Attempt>
   });
   const starts: Offsets = { weights, users, items };
   const ends = { weights: [...weights], users: [...users], items: [...items] };
-  const headers = { 'model-version': stamp.version, publication: String(stamp.publication) };
+  // One header a record: the client pays for each.
+  const headers = { 'model-version': stamp.version };
   const lists: Record<ListKind, number> = { users: 0, items: 0 };
   const seen: Record<ListKind, SeenIds> = { users: new SeenIds(), items: new SeenIds() };
 

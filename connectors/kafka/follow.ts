@@ -31,7 +31,7 @@ type Lists = Readonly<Record<ListKind, Map<string, Buffer>>>;
 const noLists = (): Lists => ({ users: new Map(), items: new Map() });
 
 /**
- * Follows the lists of an alias. Records wait under the number of their publication until the models topic says that
+ * Follows the lists of an alias. Records wait under their version until the models topic says that
  * the alias names it, and all of them have come; then they replace what was there, at once. A single list that is
  * amended later is replaced by itself. Iterating gives each version that comes, the last one if several did.
  *
@@ -45,7 +45,7 @@ export async function followLists(
 ): Promise<FollowedLists> {
   const { kafka, topics, ...rest } = openReading(access, options);
   const state = new ModelsState();
-  const waiting = new Map<number, Lists>();
+  const waiting = new Map<string, Lists>();
   const kindOf = new Map(kinds.map(kind => [topics.lists[kind], kind] as const));
   let current: { readonly record: VersionRecord; readonly lists: Lists } | undefined;
   let lists: Tail | undefined;
@@ -64,12 +64,11 @@ export async function followLists(
   }
 
   function take(topic: string, { key, value, headers }: KafkaMessage): void {
-    const [kind, publication] = [kindOf.get(topic)!, Number(headers?.publication)];
-    if (current && publication < current.record.publication) return;
-    let to = current?.record.publication === publication ? current.lists : waiting.get(publication);
+    const [kind, version] = [kindOf.get(topic)!, headers?.['model-version']?.toString() ?? ''];
+    let to = current?.record.version === version ? current.lists : waiting.get(version);
     if (!to) {
       to = noLists();
-      waiting.set(publication, to);
+      waiting.set(version, to);
     }
     if (value === null) to[kind].delete(key!.toString());
     else to[kind].set(key!.toString(), value);
@@ -83,7 +82,8 @@ export async function followLists(
       const position = lists.position(topics.lists[kind]);
       if (record.ends[kind].some((end, p) => position[p]! < end)) return;
     }
-    const came = waiting.get(record.publication) ?? noLists();
+    const came =
+      (current?.record.version === record.version ? current.lists : waiting.get(record.version)) ?? noLists();
     const missing = kinds.some(kind => came[kind].size < record.lists[kind]);
     if (missing && !record.amended && reloaded !== record.publication) {
       reloaded = record.publication;
@@ -103,8 +103,8 @@ export async function followLists(
       return;
     }
     current = { record, lists: came };
-    for (const publication of waiting.keys())
-      if (publication <= record.publication) waiting.delete(publication);
+    waiting.delete(record.version);
+    trim();
     onVersion?.(record.version);
     wake();
   }
@@ -129,12 +129,16 @@ export async function followLists(
   }
   /** Lets go of lists that the alias can no longer come to name without their being written again. */
   function trim(): void {
-    const [target, newest] = [state.of(alias)!.publication, state.newest!.publication];
-    for (const publication of waiting.keys())
-      if (publication < newest && publication !== target) waiting.delete(publication);
+    const [target, newest] = [state.of(alias)?.version, state.newest?.publication ?? 0];
+    for (const version of waiting.keys())
+      if (version !== target && (state.versions.get(version)?.publication ?? newest) < newest)
+        waiting.delete(version);
   }
   const models = await openTail(kafka, rest, new Map([[topics.models, undefined]]), {
-    record: ({ message }) => state.apply(message),
+    record({ message }) {
+      state.apply(message);
+      if (message.value === null) waiting.delete(message.key?.toString() ?? '');
+    },
     moved() {
       if (!state.of(alias)) return;
       trim();

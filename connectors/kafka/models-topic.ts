@@ -7,7 +7,7 @@ export type Offsets = Readonly<Record<'weights' | 'users' | 'items', readonly nu
 /** A complete version as the models topic tells it: the manifest, and where its records are. */
 export interface VersionRecord extends Publication, Omit<SinkVersion, keyof Publication> {
   readonly complete: true;
-  /** Number of the writing: grows from each to the next; the header `publication` of its records. */
+  /** Number of the writing: grows from each to the next, a rewriting of the same lists included. */
   readonly publication: number;
   readonly publishedAt: string;
   /** When its records were complete, epoch ms. */

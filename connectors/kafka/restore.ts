@@ -19,7 +19,7 @@ export async function restore(
     const ids = new Set<string>();
     const tail = await openTail(place.kafka, place, new Map([[topic, record.starts[kind]]]), {
       record({ message: { key, value, headers } }) {
-        if (Number(headers?.publication) !== record.publication) return;
+        if (headers?.['model-version']?.toString() !== record.version) return;
         waiting.push({ id: key!, value });
         if (value === null) ids.delete(key!.toString());
         else ids.add(key!.toString());

@@ -36,16 +36,9 @@ export async function* chunksOf(
     );
 }
 
-function chunk(
-  { version, publication }: Stamp,
-  part: string,
-  value: Buffer,
-  parts: number,
-  checksum: string,
-): Message {
+function chunk({ version }: Stamp, part: string, value: Buffer, parts: number, checksum: string): Message {
   const headers = {
     'model-version': version,
-    publication: String(publication),
     parts: String(parts),
     checksum,
   };

@@ -4,6 +4,7 @@ import { createSource } from '../../connectors/registry.js';
 import { StageError } from '../../src/errors.js';
 import { decodeEvents } from '../../src/events.js';
 import type { Command } from '../command.js';
+import { withoutSecrets } from '../secrets.js';
 
 const template = `# A pipeline of sansa-stream. \`sansa-stream validate -c pipeline.yaml\` checks it,
 # \`sansa-stream run -c pipeline.yaml\` keeps it going. \${VAR:default} reads the environment.
@@ -91,7 +92,7 @@ export const validate: Command = {
         `source ${name}: ${s.records} records read, ${s.deadLetters} would be dead letters${s.reason ? ` (${s.reason})` : ''}`,
     );
     return {
-      json: { valid: true, config: settings, samples },
+      json: { valid: true, config: withoutSecrets(settings), samples },
       text: ['configuration is valid', ...lines].join('\n'),
     };
   },
