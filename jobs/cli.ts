@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { pino } from 'pino';
 import { StageError, toStageError } from '../src/errors.js';
 import { type Command, type Outcome, type Values, wholeNumber } from './command.js';
+import { doctor } from './commands/doctor.js';
 import { evaluate } from './commands/evaluate.js';
 import { models } from './commands/models.js';
 import { publish, rollback } from './commands/publish.js';
@@ -32,6 +33,7 @@ const commands: Readonly<Record<string, Command>> = {
   verify,
   status,
   validate,
+  doctor,
   init,
   compact,
 };

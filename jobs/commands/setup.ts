@@ -1,8 +1,8 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { sample } from '../../connectors/doctor.js';
 import { createSource } from '../../connectors/registry.js';
 import { StageError } from '../../src/errors.js';
-import { decodeEvents } from '../../src/events.js';
 import type { Command } from '../command.js';
 import { withoutSecrets } from '../secrets.js';
 
@@ -72,19 +72,7 @@ export const validate: Command = {
     if (values.sources) {
       for (const options of settings.sources) {
         const source = await createSource(options, baseDirectory);
-        await source.connect([]);
-        try {
-          const read = await source.read();
-          const records = read?.batches.map(b => b.records) ?? [];
-          const dead = records.flatMap(r => decodeEvents(r, settings.semantics.weightScale).dead);
-          samples[source.name] = {
-            records: records.reduce((sum, r) => sum + r.length, 0),
-            deadLetters: dead.length,
-            reason: dead[0]?.reason,
-          };
-        } finally {
-          await source.close();
-        }
+        samples[source.name] = await sample(source, settings.semantics.weightScale);
       }
     }
     const lines = Object.entries(samples).map(
