@@ -10,7 +10,7 @@ import { openTail } from './tail.js';
 import { beginTransaction } from './transaction.js';
 
 /** Records of one request: the client's grouping by partition is quadratic in them. */
-const perRequest = 5000;
+const perRequest = 2000;
 const kinds: readonly ListKind[] = ['users', 'items'];
 
 /** What tells records of one writing from others. */
@@ -24,6 +24,8 @@ export interface Attempt {
   readonly stamp: Stamp;
   readonly lists: Readonly<Record<ListKind, number>>;
   readonly starts: Offsets;
+  /** Epoch ms. */
+  readonly beganAt: number;
   write(kind: ListKind, lists: EncodedLists): Promise<void>;
   /** Records as they are, under keys that are ids. A value of null is a tombstone. */
   send(
@@ -34,10 +36,10 @@ export interface Attempt {
   /** Puts tombstones over the lists from `since` on whose ids did not come. */
   dropVanished(since: Pick<Offsets, ListKind> | undefined): Promise<void>;
   /**
-   * Sends the record that makes it visible, made of the offsets behind it; from then on everything can be read, at
-   * once. Returns the offset behind that record.
+   * Sends the records that make it visible, made of the offsets behind it; from then on everything can be read, at
+   * once. Returns the offset behind those records.
    */
-  commit(announce: (ends: Offsets) => Message): Promise<number>;
+  commit(announce: (ends: Offsets) => Message[]): Promise<number>;
   abandon(): Promise<void>;
 }
 
@@ -65,6 +67,7 @@ const codecs = {
 /** Begins writing; whoever wrote under the same prefix before can write no more. */
 export async function beginAttempt(place: Place, stamp: Stamp): Promise<Attempt> {
   const { kafka, admin, topics } = place;
+  const beganAt = Date.now();
   const open = await beginTransaction(kafka, `${place.prefix}.lists`, place.transactionMs);
   const compression = codecs[place.compression];
   const names = { weights: topics.weights, ...topics.lists };
@@ -120,6 +123,7 @@ export async function beginAttempt(place: Place, stamp: Stamp): Promise<Attempt>
     stamp,
     lists,
     starts,
+    beganAt,
     async write(kind, encoded) {
       const { ids } = encoded;
       await send(
@@ -158,10 +162,10 @@ export async function beginAttempt(place: Place, stamp: Stamp): Promise<Attempt>
       }
     },
     async commit(announce) {
-      const messages = [announce(ends)];
+      const messages = announce(ends);
       const [sent] = await open.transaction.send({ topic: topics.models, messages, acks: -1 });
       await open.commit();
-      return Number(sent!.baseOffset) + 1;
+      return Number(sent!.baseOffset) + messages.length;
     },
     abandon: () => open.abandon(),
   };

@@ -2,7 +2,7 @@ import type { KafkaMessage } from 'kafkajs';
 import { StageError } from '../../src/errors.js';
 import { decodeList } from '../../src/publish/decode.js';
 import { champion, type ListKind, type RankedList } from '../../src/sink.js';
-import { ModelsState, type VersionRecord } from './models-topic.js';
+import { isWhole, ModelsState, type VersionRecord } from './models-topic.js';
 import { type KafkaAccess, openReading, type ReaderOptions } from './reader.js';
 import { openTail, type Tail } from './tail.js';
 
@@ -91,7 +91,7 @@ export async function followLists(
       return;
     }
     const short = kinds.find(kind => !record.amended && came[kind].size !== record.lists[kind]);
-    if (short || !state.isWhole(record)) {
+    if (short || !isWhole(record)) {
       const expected = `${record.lists.users} lists of users and ${record.lists.items} of items`;
       const found = 'that others have overwritten them; publish it again';
       fail(

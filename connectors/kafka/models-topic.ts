@@ -10,8 +10,8 @@ export interface VersionRecord extends Publication, Omit<SinkVersion, keyof Publ
   /** Number of the writing: grows from each to the next, a rewriting of the same lists included. */
   readonly publication: number;
   readonly publishedAt: string;
-  /** When its records were complete, epoch ms. */
-  readonly writtenAt: number;
+  /** When other lists began to be written over its own, epoch ms; never yet without. */
+  readonly overwrittenAt?: number | undefined;
   /** First offsets of its records, and those behind the last ones. */
   readonly starts: Offsets;
   readonly ends: Offsets;
@@ -80,11 +80,8 @@ export class ModelsState {
   get next(): number {
     return Math.max(this.newest?.publication ?? 0, this.lease?.publication ?? 0) + 1;
   }
-
-  /** Whether all lists of a version are still in the topics: until they were overwritten for too long. */
-  isWhole({ publication, retainMs }: VersionRecord, now = Date.now()): boolean {
-    return [...this.versions.values()].every(
-      v => v.publication <= publication || now - v.writtenAt < retainMs,
-    );
-  }
 }
+
+/** Whether all lists of a version are still in the topics: until they have been overwritten for too long. */
+export const isWhole = ({ overwrittenAt = Infinity, retainMs }: VersionRecord, now = Date.now()): boolean =>
+  now - overwrittenAt < retainMs;

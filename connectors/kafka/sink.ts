@@ -1,29 +1,22 @@
 import { randomUUID } from 'node:crypto';
-import type { Kafka } from 'kafkajs';
+import type { Message } from 'kafkajs';
 import { encodeRanked } from '../../src/publish/encode.js';
 import { checkAlias, checkVersion } from '../../src/publish/layout.js';
 import { sinkSteps } from '../../src/publish/sink-steps.js';
 import { champion, type ListFormat, type Publication, type Sink } from '../../src/sink.js';
 import { parseSize } from '../../src/size.js';
 import { type Attempt, beginAttempt, type Place } from './attempt.js';
-import { type Admin, kafkaError, openKafka } from './client.js';
-import { type Models, openModels, versionIn, versionMessage } from './models.js';
-import type { Offsets, VersionRecord } from './models-topic.js';
+import { kafkaError } from './client.js';
+import { versionIn, versionMessage } from './models.js';
+import { isWhole, type Offsets, type VersionRecord } from './models-topic.js';
 import { topicsOf } from './names.js';
+import { type Opened, openSink } from './opened.js';
 import { restore } from './restore.js';
 import type { KafkaSinkOptions } from './sink-options.js';
-import { ensureTopics, plansOf } from './topics.js';
 import { chunksOf } from './weights.js';
 
 /** Bytes of a record beside its key and value: lengths, and the two headers. */
 const overheadBytes = 60;
-
-interface Opened {
-  readonly kafka: Kafka;
-  readonly admin: Admin;
-  readonly models: Models;
-  readonly retainMs: number;
-}
 
 /** A publication being written. */
 interface Begun {
@@ -75,37 +68,25 @@ export function createKafkaSink(options: KafkaSinkOptions, baseDirectory = '.'):
     lists: { ...attempt.lists },
     starts: attempt.starts,
     ends,
-    writtenAt: Date.now(),
+    overwrittenAt: undefined,
     retainMs: connected().retainMs,
   });
+  /** The version whose lists were the last until now says since when they are not. */
+  function overwritten({ beganAt }: Attempt, version: string): Message[] {
+    const last = connected().models.state.newest;
+    if (!last || last.version === version) return [];
+    return [versionMessage({ ...last, overwrittenAt: last.overwrittenAt ?? beganAt })];
+  }
   async function drop(): Promise<void> {
     const last = begun;
     begun = undefined;
     await last?.attempt.abandon();
   }
 
-  async function connect(owner: string): Promise<Opened> {
-    const kafka = openKafka(options, baseDirectory);
-    const admin = kafka.admin();
-    try {
-      await admin.connect();
-      const found = await ensureTopics(admin, plansOf(topics, options), options.replication);
-      const lags = [topics.lists.users, topics.lists.items].map(topic =>
-        Number(found.get(topic)?.config.get('min.compaction.lag.ms') ?? options.retainMs),
-      );
-      const settings = { ...options, topics, owner, group: options.clientId, where };
-      const models = await openModels(kafka, settings);
-      return { kafka, admin, models, retainMs: Math.min(...lags) };
-    } catch (error) {
-      await admin.disconnect().catch(() => undefined);
-      throw error;
-    }
-  }
-
   /** Writes the lists of a version again, over those that have overwritten them. */
   async function rewrite(record: VersionRecord): Promise<void> {
     const here = connected();
-    if (!here.models.state.isWhole(record))
+    if (!isWhole(record))
       throw new Error(
         `that the lists of ${record.version} were overwritten more than ${record.retainMs} ms ago: publish the model again`,
       );
@@ -117,14 +98,15 @@ export function createKafkaSink(options: KafkaSinkOptions, baseDirectory = '.'):
       await attempt.dropVanished(here.models.state.newest?.starts);
       await here.models.assertHeld();
       const weights = { weights: record.starts.weights };
-      const end = await attempt.commit(ends =>
+      const end = await attempt.commit(ends => [
+        ...overwritten(attempt, record.version),
         versionMessage({
           ...record,
           ...summary(attempt, { ...ends, weights: record.ends.weights }),
           starts: { ...attempt.starts, ...weights },
           lists: count,
         }),
-      );
+      ]);
       await here.models.reached(end);
     } finally {
       await attempt.abandon();
@@ -140,7 +122,7 @@ export function createKafkaSink(options: KafkaSinkOptions, baseDirectory = '.'):
 
     connect: (owner = randomUUID()) =>
       step('to connect', async () => {
-        opened ??= await connect(owner);
+        opened ??= await openSink(options, topics, { owner, where, baseDirectory });
       }),
 
     begin: publication =>
@@ -188,14 +170,15 @@ export function createKafkaSink(options: KafkaSinkOptions, baseDirectory = '.'):
         const { models } = connected();
         await attempt.dropVanished(models.state.newest?.starts);
         await models.assertHeld();
-        const end = await attempt.commit(ends =>
+        const end = await attempt.commit(ends => [
+          ...overwritten(attempt, publication.version),
           versionMessage({
             ...publication,
             ...summary(attempt, ends),
             publishedAt: publication.publishedAt ?? publication.createdAt,
             parts,
           }),
-        );
+        ]);
         begun = undefined;
         await models.reached(end);
       }),
@@ -246,9 +229,9 @@ export function createKafkaSink(options: KafkaSinkOptions, baseDirectory = '.'):
             kind,
             gone.map(id => ({ id: Buffer.from(id), value: null })),
           );
-          const end = await attempt.commit(() =>
+          const end = await attempt.commit(() => [
             versionMessage({ ...record, amended: true, ...(change === undefined ? {} : { change }) }),
-          );
+          ]);
           await here.models.reached(end);
         } finally {
           await attempt.abandon();

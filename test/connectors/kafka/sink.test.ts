@@ -79,6 +79,9 @@ await withBroker('the Kafka sink', {}, broker => {
     expect(JSON.parse(last.get('champion')!)).toMatchObject({ version: 'v2', complete: true });
     expect(JSON.parse(last.get('v2')!)).toMatchObject({ version: 'v2', weightsChecksum: 'w' });
     expect(last.get('v1')).toBeNull();
+    // Since when others have overwritten its lists is told before it goes.
+    const [made, overwritten] = models.filter(m => m.key === 'v1').map(m => JSON.parse(m.value!));
+    expect(overwritten).toEqual({ ...made, overwrittenAt: expect.any(Number) });
   });
 
   it('puts keys where the Java client puts them', () => {
