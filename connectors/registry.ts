@@ -7,6 +7,8 @@ import { duckdbSinkOptions } from './duckdb/sink-options.js';
 import { duckdbSourceOptions } from './duckdb/source.js';
 import { filesOptions } from './files/options.js';
 import { kafkaSourceOptions } from './kafka/options.js';
+import { kafkaSignalOptions } from './kafka/signal-options.js';
+import { kafkaSinkOptions } from './kafka/sink-options.js';
 import { lmdbOptions } from './lmdb/options.js';
 import { type RedisOptions, redisOptions } from './redis/options.js';
 
@@ -14,13 +16,14 @@ import { type RedisOptions, redisOptions } from './redis/options.js';
 export const sourceOptions = z.discriminatedUnion('type', [duckdbSourceOptions, kafkaSourceOptions]);
 /** Options of every sink, told apart by `type`. */
 export const sinkOptions = z.discriminatedUnion('type', [
+  kafkaSinkOptions,
   redisOptions,
   lmdbOptions,
   duckdbSinkOptions,
   filesOptions,
 ]);
 /** Options of every signal source, told apart by `type`. */
-export const signalOptions = z.discriminatedUnion('type', [duckdbSignalOptions]);
+export const signalOptions = z.discriminatedUnion('type', [duckdbSignalOptions, kafkaSignalOptions]);
 
 /** Makes a source; relative paths are taken from `baseDirectory`. Its package is loaded only now. */
 export async function createSource(
@@ -38,6 +41,8 @@ export async function createSink(
   options: z.output<typeof sinkOptions>,
   baseDirectory: string,
 ): Promise<Sink> {
+  if (options.type === 'kafka')
+    return (await import('./kafka/sink.js')).createKafkaSink(options, baseDirectory);
   if (options.type === 'redis')
     return (await import('./redis/sink.js')).createRedisSink(redisPaths(options, baseDirectory));
   if (options.type === 'duckdb') {
@@ -54,6 +59,8 @@ export async function createSignals(
   options: z.output<typeof signalOptions>,
   baseDirectory: string,
 ): Promise<SignalSource> {
+  if (options.type === 'kafka')
+    return (await import('./kafka/signals.js')).createKafkaSignals(options, baseDirectory);
   const { createDuckdbSignals } = await import('./duckdb/signals.js');
   return createDuckdbSignals(options, baseDirectory);
 }

@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { pino } from 'pino';
 import { StageError, toStageError } from '../src/errors.js';
 import { type Command, type Outcome, type Values, wholeNumber } from './command.js';
+import { doctor } from './commands/doctor.js';
 import { evaluate } from './commands/evaluate.js';
 import { fit } from './commands/fit.js';
 import { models } from './commands/models.js';
@@ -34,6 +35,7 @@ const commands: Readonly<Record<string, Command>> = {
   verify,
   status,
   validate,
+  doctor,
   init,
   compact,
 };

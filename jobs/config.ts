@@ -10,6 +10,7 @@ import { StageError } from '../src/errors.js';
 import { gateOptions } from '../src/evaluate/gate.js';
 import { tuneOptions } from '../src/evaluate/tune.js';
 import { stageOptions } from '../src/options.js';
+import { withoutSecrets } from './secrets.js';
 
 const cronExpression = z
   .string()
@@ -156,15 +157,9 @@ function at(input: unknown, path: readonly PropertyKey[]): unknown {
   return value;
 }
 
-const secret = /^(password|passphrase|token|clientSecret)$/;
-
-/** For `JSON.stringify`: leaves the secrets of a configuration out. */
-export const withoutSecrets = (key: string, value: unknown): unknown =>
-  secret.test(key) && value !== undefined ? '(secret)' : value;
-
 function shown(value: unknown): string {
   if (value === undefined) return 'nothing';
-  const text = typeof value === 'number' ? String(value) : JSON.stringify(value, withoutSecrets);
+  const text = typeof value === 'number' ? String(value) : JSON.stringify(withoutSecrets(value));
   return text.length > 120 ? `${text.slice(0, 120)}…` : text;
 }
 
@@ -197,7 +192,7 @@ function objectAt(
 /** One line for each mistake: the path, what is accepted, what was found. */
 function describeIssue(issue: z.core.$ZodIssue, schema: z.ZodType, input: unknown): string {
   const path = shownPath(issue.path);
-  const value = withoutSecrets(String(issue.path.at(-1)), at(input, issue.path));
+  const value = withoutSecrets(at(input, issue.path), String(issue.path.at(-1)));
   const found = `found ${shown(value)}`;
   switch (issue.code) {
     case 'unrecognized_keys': {

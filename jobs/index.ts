@@ -1,4 +1,5 @@
 /** The library: everything of the stage, and `createPipeline`, which opens one over the built-in connectors. */
+export * from '../connectors/kafka/index.js';
 export * from '../src/index.js';
 export { loadConfig, type PipelineConfig, type PipelineOptions, pipelineOptions } from './config.js';
 export { createPipeline, openPipeline, type Pipeline } from './open.js';

@@ -22,6 +22,11 @@ const table = {
     retryable: true,
     remedy: 'check the path, the permissions and the query of the source',
   },
+  ACCESS_REFUSED: {
+    exit: 1,
+    retryable: false,
+    remedy: 'check the user name, the password or certificate, and what that user is permitted to do',
+  },
   RECORDS_LOST: {
     exit: 1,
     retryable: false,

@@ -43,6 +43,14 @@ export interface Publication extends Manifest {
   readonly change?: number | undefined;
 }
 
+/** A model as files: what a sink needs to hand it on. */
+export interface ModelFiles {
+  /** `weights.safetensors`, with the manifest's checksum. */
+  readonly weightsPath: string;
+  /** Key of the item of each row. */
+  readonly items: readonly string[];
+}
+
 /** A version as a sink holds it. Incomplete ones are of a publication under way, or of one that died. */
 export interface SinkVersion extends Partial<Pick<Publication, 'model' | 'content' | 'change'>> {
   readonly version: string;
@@ -86,6 +94,8 @@ export interface Sink {
    * there. Any other is discarded.
    */
   begin(publication: Publication): Promise<Readonly<Record<ListKind, number>>>;
+  /** Takes the model itself, after `begin`; for sinks that hand models on. */
+  writeModel?(files: ModelFiles): Promise<void>;
   /** Returns how many lists it stored: fewer than given where they were there already. */
   write(kind: ListKind, lists: readonly RankedList[]): Promise<number>;
   writeEncoded?(kind: ListKind, lists: EncodedLists): Promise<number>;

@@ -118,8 +118,11 @@ export function kafkaError(error: unknown, where: string, code: ErrorCode = 'SOU
   const { name, message, type } = root(error);
   const say = (text: string, as = code) => new StageError(as, `${where}: ${text}`, { cause: error });
   if (/SASL/.test(name) || type === 'SASL_AUTHENTICATION_FAILED')
-    return say(`the broker refused the login (${message})`);
-  if (/AUTHORIZATION_FAILED/.test(type)) return say(`the broker does not permit it (${message})`);
+    return say(`the broker refused the login (${message})`, 'ACCESS_REFUSED');
+  if (/AUTHORIZATION_FAILED/.test(type))
+    return say(`the broker does not permit it (${message})`, 'ACCESS_REFUSED');
+  if (/certificate|alert|wrong version number/i.test(message))
+    return say(`no TLS connection (${message})`, 'ACCESS_REFUSED');
   if (type === 'INCONSISTENT_GROUP_PROTOCOL')
     return say(
       'the consumer group is in use by consumers of another kind; give this state a group of its own',

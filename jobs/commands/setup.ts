@@ -1,10 +1,10 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { sample } from '../../connectors/doctor.js';
 import { createSource } from '../../connectors/registry.js';
 import { StageError } from '../../src/errors.js';
-import { decodeEvents } from '../../src/events.js';
 import type { Command } from '../command.js';
-import { withoutSecrets } from '../config.js';
+import { withoutSecrets } from '../secrets.js';
 
 const template = `# A pipeline of sansa-stream. \`sansa-stream validate -c pipeline.yaml\` checks it,
 # \`sansa-stream run -c pipeline.yaml\` keeps it going. \${VAR:default} reads the environment.
@@ -70,19 +70,7 @@ export const validate: Command = {
     if (values.sources) {
       for (const options of settings.sources) {
         const source = await createSource(options, baseDirectory);
-        await source.connect([]);
-        try {
-          const read = await source.read();
-          const records = read?.batches.map(b => b.records) ?? [];
-          const dead = records.flatMap(r => decodeEvents(r, settings.semantics.weightScale).dead);
-          samples[source.name] = {
-            records: records.reduce((sum, r) => sum + r.length, 0),
-            deadLetters: dead.length,
-            reason: dead[0]?.reason,
-          };
-        } finally {
-          await source.close();
-        }
+        samples[source.name] = await sample(source, settings.semantics.weightScale);
       }
     }
     const lines = Object.entries(samples).map(
@@ -90,7 +78,7 @@ export const validate: Command = {
         `source ${name}: ${s.records} records read, ${s.deadLetters} would be dead letters${s.reason ? ` (${s.reason})` : ''}`,
     );
     return {
-      json: { valid: true, config: JSON.parse(JSON.stringify(settings, withoutSecrets)), samples },
+      json: { valid: true, config: withoutSecrets(settings), samples },
       text: ['configuration is valid', ...lines].join('\n'),
     };
   },

@@ -9,6 +9,7 @@ import {
   type ListFormat,
   type ListKind,
   live,
+  type ModelFiles,
   type Publication,
 } from '../sink.js';
 import { assertRoom, chooseVersion, estimateBytes, type Named, type Sample } from './plan.js';
@@ -53,6 +54,8 @@ export interface PublishOptions {
   /** The newest change of a history that the lists know. */
   readonly change: number;
   readonly lists: ListSource;
+  /** The model's files, for sinks that take them. */
+  readonly model?: ModelFiles | undefined;
   readonly sinks: readonly Sink[];
   /** The pointer to switch, by default the champion. */
   readonly alias?: string | undefined;
@@ -143,6 +146,10 @@ export async function publish(options: PublishOptions): Promise<PublishSummary> 
     return { sink, expected: before[k] ?? null, complete: complete[k] !== undefined, have, written: 0, kept };
   });
   const open = targets.filter(t => !t.complete);
+  if (options.model) {
+    const { model } = options;
+    await inAll(open, 'write the model', async t => t.sink.writeModel?.(model));
+  }
   const counts = open.length > 0 ? await writeAll(open, lists, request, progress) : targets[0]!.have;
   await options.record?.(version);
   await inAll(open, `finish version ${version}`, t => t.sink.finish());

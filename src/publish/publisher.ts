@@ -79,6 +79,7 @@ export function createPublisher(
           content,
           change,
           lists,
+          model: { weightsPath: model.path, items: model.keys },
           sinks,
           alias,
           log,

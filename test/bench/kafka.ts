@@ -6,6 +6,7 @@ import { Kafka, logLevel } from 'kafkajs';
 import { createPipeline } from '../../jobs/index.js';
 import { type Broker, startBroker } from '../support/broker.js';
 import { type BenchOptions, median } from './environment.js';
+import { listsPerSecond } from './kafka-lists.js';
 
 const topic = 'events';
 const partitions = 8;
@@ -89,7 +90,10 @@ async function ours(broker: Broker): Promise<number> {
   }
 }
 
-/** Events a second from a topic into the durable inbox, beside a bare consumer of the same topic in the same run. */
+/**
+ * Events a second from a topic into the durable inbox, beside a bare consumer of the same topic in the same run; and
+ * lists a second into topics.
+ */
 export async function benchKafka({ runs, log }: BenchOptions): Promise<object> {
   const broker = await startBroker({ own: true, heapMiB: 1024 });
   try {
@@ -97,14 +101,17 @@ export async function benchKafka({ runs, log }: BenchOptions): Promise<object> {
     const measured = [];
     for (let run = 0; run < runs; run++) {
       const [bareSeconds, seconds] = [await bare(broker), await ours(broker)];
+      const lists = await listsPerSecond(broker);
       const m = {
         eventsPerSecond: events / seconds,
         barePerSecond: events / bareSeconds,
         ratio: bareSeconds / seconds,
+        listsPerSecond: lists.first,
+        listsPerSecondAgain: lists.next,
       };
       measured.push(m);
       log(
-        `${Math.round(m.eventsPerSecond)} events/s, a bare consumer ${Math.round(m.barePerSecond)}: ${m.ratio.toFixed(2)}`,
+        `${Math.round(m.eventsPerSecond)} events/s, a bare consumer ${Math.round(m.barePerSecond)}: ${m.ratio.toFixed(2)}; ${m.listsPerSecond} lists/s, over others ${m.listsPerSecondAgain}`,
       );
     }
     return {
@@ -114,6 +121,8 @@ export async function benchKafka({ runs, log }: BenchOptions): Promise<object> {
       eventsPerSecond: median(measured.map(m => m.eventsPerSecond)),
       barePerSecond: median(measured.map(m => m.barePerSecond)),
       ratioToBareConsumer: median(measured.map(m => m.ratio)),
+      listsPerSecond: median(measured.map(m => m.listsPerSecond)),
+      listsPerSecondAgain: median(measured.map(m => m.listsPerSecondAgain)),
       measured,
     };
   } finally {

@@ -22,6 +22,7 @@ const commands = [
   'verify',
   'status',
   'validate',
+  'doctor',
   'init',
   'compact',
 ];

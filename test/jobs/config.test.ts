@@ -74,9 +74,13 @@ describe('mistakes', () => {
     [
       'unknown sink',
       'sinks: [{ type: memcached }]',
-      'sinks.0.type: expected one of "redis", "lmdb", "duckdb", "files", found "memcached"',
+      'sinks.0.type: expected one of "kafka", "redis", "lmdb", "duckdb", "files", found "memcached"',
     ],
-    ['unknown signals', 'signals: { type: topic }', 'signals.type: expected one of "duckdb", found "topic"'],
+    [
+      'unknown signals',
+      'signals: { type: topic }',
+      'signals.type: expected one of "duckdb", "kafka", found "topic"',
+    ],
     ['no query', 'sources: [{ type: duckdb }]', 'sources.0.query: expected text, found nothing'],
     ['no path', 'sinks: [{ type: lmdb }]', 'sinks.0.path: expected text, found nothing'],
     ['text for a number', 'fit: { l2: many }', 'fit.l2: expected a number, found "many"'],

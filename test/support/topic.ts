@@ -4,6 +4,7 @@ import { Kafka, logLevel, type Message } from 'kafkajs';
 import { registerCodecs } from '#connectors/kafka/codecs.js';
 import { kafkaSourceOptions } from '#connectors/kafka/options.js';
 import { createKafkaSource } from '#connectors/kafka/source.js';
+import { openTail } from '#connectors/kafka/tail.js';
 import type { Position, RecordBatch, Source } from '#src/connector.js';
 import type { Broker } from './broker.js';
 
@@ -95,4 +96,28 @@ export async function drain(source: Source, from: readonly Position[] = [], stat
     })),
   );
   return { rows, positions: [...positions.values()], warnings, reads };
+}
+
+/** Every committed record of a topic, oldest first within a partition. */
+export async function readTopic(broker: Broker, topic: string) {
+  const records: {
+    key: string | undefined;
+    value: string | null;
+    headers: Record<string, string | undefined>;
+  }[] = [];
+  const tail = await openTail(
+    client(broker),
+    { group: 'tests', where: topic },
+    new Map([[topic, undefined]]),
+    {
+      record: ({ message: { key, value, headers = {} } }) =>
+        records.push({
+          key: key?.toString(),
+          value: value?.toString() ?? null,
+          headers: Object.fromEntries(Object.entries(headers).map(([name, v]) => [name, v?.toString()])),
+        }),
+    },
+  );
+  await tail.caughtUp().finally(() => tail.close());
+  return records;
 }

@@ -1,0 +1,75 @@
+import type { z } from 'zod';
+import type { Source } from '../src/connector.js';
+import { decodeEvents } from '../src/events.js';
+import { examine, type Finding } from '../src/finding.js';
+import type { signalOptions, sinkOptions, sourceOptions } from './registry.js';
+import { createSignals, createSink, createSource } from './registry.js';
+
+/** What the first read of a source gives, without taking it in. */
+export async function sample(source: Source, weightScale: number) {
+  await source.connect([]);
+  try {
+    const records = (await source.read())?.batches.map(b => b.records) ?? [];
+    const dead = records.flatMap(r => decodeEvents(r, weightScale).dead);
+    return {
+      records: records.reduce((sum, r) => sum + r.length, 0),
+      deadLetters: dead.length,
+      reason: dead[0]?.reason,
+    };
+  } finally {
+    await source.close();
+  }
+}
+
+/** Looks at what a source needs; nothing is taken in. */
+export async function examineSource(
+  options: z.output<typeof sourceOptions>,
+  baseDirectory: string,
+  weightScale: number,
+): Promise<readonly Finding[]> {
+  if (options.type === 'kafka')
+    return (await import('./kafka/doctor.js')).examineSource(options, baseDirectory);
+  const look = async () => {
+    const found = await sample(await createSource(options, baseDirectory), weightScale);
+    return `${found.records} records read, ${found.deadLetters} would be dead letters`;
+  };
+  return [await examine(`source ${options.name}`, look)];
+}
+
+/** Looks at what a sink needs; publishes nothing. */
+export async function examineSink(
+  options: z.output<typeof sinkOptions>,
+  baseDirectory: string,
+): Promise<readonly Finding[]> {
+  if (options.type === 'kafka')
+    return (await import('./kafka/doctor.js')).examineSink(options, baseDirectory);
+  const look = async () => {
+    const sink = await createSink(options, baseDirectory);
+    await sink.connect();
+    try {
+      const versions = await sink.versions();
+      return `${versions.length} versions, current ${(await sink.current()) ?? 'none'}`;
+    } finally {
+      await sink.close();
+    }
+  };
+  return [await examine(`sink ${options.type}`, look)];
+}
+
+/** Looks at where signals come from; obeys none. */
+export async function examineSignals(
+  options: z.output<typeof signalOptions>,
+  baseDirectory: string,
+): Promise<readonly Finding[]> {
+  if (options.type === 'kafka')
+    return (await import('./kafka/doctor.js')).examineSignals(options, baseDirectory);
+  const look = async () => {
+    const signals = await createSignals(options, baseDirectory);
+    try {
+      return `${(await signals.pending()).length} wait`;
+    } finally {
+      await signals.close();
+    }
+  };
+  return [await examine('signals', look)];
+}

@@ -1,0 +1,172 @@
+import kafkajs, { type Kafka, type Message, type RecordMetadata } from 'kafkajs';
+import { storedValue } from '../../src/publish/encode.js';
+import { SeenIds } from '../../src/publish/seen-ids.js';
+import type { EncodedLists, ListKind } from '../../src/sink.js';
+import { type Admin, patiently } from './client.js';
+import type { Offsets } from './models-topic.js';
+import { partitionOf } from './murmur2.js';
+import type { Topics } from './names.js';
+import { openTail } from './tail.js';
+import { beginTransaction } from './transaction.js';
+
+/** Records of one request: the client's grouping by partition is quadratic in them. */
+const perRequest = 2000;
+const kinds: readonly ListKind[] = ['users', 'items'];
+
+/** What tells records of one writing from others. */
+export interface Stamp {
+  readonly version: string;
+  readonly publication: number;
+}
+
+/** Lists and weights of one publication on their way into the topics, in one transaction. */
+export interface Attempt {
+  readonly stamp: Stamp;
+  readonly lists: Readonly<Record<ListKind, number>>;
+  readonly starts: Offsets;
+  /** Epoch ms. */
+  readonly beganAt: number;
+  write(kind: ListKind, lists: EncodedLists): Promise<void>;
+  /** Records as they are, under keys that are ids. A value of null is a tombstone. */
+  send(
+    kind: ListKind,
+    records: readonly { readonly id: Buffer; readonly value: Buffer | null }[],
+  ): Promise<void>;
+  sendWeights(messages: Message[]): Promise<void>;
+  /** Puts tombstones over the lists from `since` on whose ids did not come. */
+  dropVanished(since: Pick<Offsets, ListKind> | undefined): Promise<void>;
+  /**
+   * Sends the records that make it visible, made of the offsets behind it; from then on everything can be read, at
+   * once. Returns the offset behind those records.
+   */
+  commit(announce: (ends: Offsets) => Message[]): Promise<number>;
+  abandon(): Promise<void>;
+}
+
+/** Where an attempt writes to. */
+export interface Place {
+  readonly kafka: Kafka;
+  readonly admin: Admin;
+  readonly prefix: string;
+  readonly topics: Topics;
+  readonly group: string;
+  readonly where: string;
+  readonly compression: 'none' | 'gzip' | 'snappy' | 'lz4' | 'zstd';
+  readonly transactionMs: number;
+}
+
+const { CompressionTypes } = kafkajs;
+const codecs = {
+  none: CompressionTypes.None,
+  gzip: CompressionTypes.GZIP,
+  snappy: CompressionTypes.Snappy,
+  lz4: CompressionTypes.LZ4,
+  zstd: CompressionTypes.ZSTD,
+};
+
+/** Begins writing; whoever wrote under the same prefix before can write no more. */
+export async function beginAttempt(place: Place, stamp: Stamp): Promise<Attempt> {
+  const { kafka, admin, topics } = place;
+  const beganAt = Date.now();
+  const open = await beginTransaction(kafka, `${place.prefix}.lists`, place.transactionMs);
+  const compression = codecs[place.compression];
+  const names = { weights: topics.weights, ...topics.lists };
+  const highs = async (topic: string): Promise<number[]> => {
+    const found = await patiently(() => admin.fetchTopicOffsets(topic));
+    return [...found].sort((a, b) => a.partition - b.partition).map(o => Number(o.high));
+  };
+  const [weights, users, items] = await Promise.all([
+    highs(names.weights),
+    highs(names.users),
+    highs(names.items),
+  ]).catch(async error => {
+    await open.abandon();
+    throw error;
+  });
+  const starts: Offsets = { weights, users, items };
+  const ends = { weights: [...weights], users: [...users], items: [...items] };
+  // One header a record: the client pays for each.
+  const headers = { 'model-version': stamp.version };
+  const lists: Record<ListKind, number> = { users: 0, items: 0 };
+  const seen: Record<ListKind, SeenIds> = { users: new SeenIds(), items: new SeenIds() };
+
+  async function produce(kind: keyof Offsets, messages: Message[]): Promise<void> {
+    const sizes = new Map<number, number>();
+    for (const m of messages) sizes.set(m.partition ?? 0, (sizes.get(m.partition ?? 0) ?? 0) + 1);
+    const sent: RecordMetadata[] = await open.transaction.send({
+      topic: names[kind],
+      messages,
+      acks: -1,
+      compression,
+    });
+    for (const { partition, baseOffset } of sent)
+      ends[kind][partition] = Number(baseOffset) + (sizes.get(partition) ?? 0);
+  }
+
+  async function send(
+    kind: ListKind,
+    records: readonly { readonly id: Buffer; readonly value: Buffer | null }[],
+  ): Promise<void> {
+    const partitions = starts[kind].length;
+    for (let from = 0; from < records.length; from += perRequest) {
+      const messages = records.slice(from, from + perRequest).map(({ id, value }) => ({
+        key: id,
+        value,
+        headers,
+        partition: partitionOf(id, partitions),
+      }));
+      await produce(kind, messages);
+    }
+  }
+
+  return {
+    stamp,
+    lists,
+    starts,
+    beganAt,
+    async write(kind, encoded) {
+      const { ids } = encoded;
+      await send(
+        kind,
+        ids.map((id, r) => ({ id: Buffer.from(id), value: storedValue(encoded, r) })),
+      );
+      for (const id of ids) seen[kind].add(id);
+      lists[kind] += ids.length;
+    },
+    async send(kind, records) {
+      await send(kind, records);
+      for (const { id } of records) seen[kind].add(id.toString());
+    },
+    async sendWeights(messages) {
+      for (const message of messages) await produce('weights', [{ ...message, partition: 0 }]);
+    },
+    async dropVanished(since) {
+      for (const kind of kinds) {
+        const from = since?.[kind];
+        if (starts[kind].every((end, p) => end <= (from?.[p] ?? 0))) continue;
+        const gone = new Set<string>();
+        const topic = topics.lists[kind];
+        const until = new Map([[topic, starts[kind]]]);
+        const tail = await openTail(kafka, place, new Map([[topic, from]]), {
+          record({ message: { key, value } }) {
+            const id = key!.toString();
+            if (value === null) gone.delete(id);
+            else if (!seen[kind].has(id)) gone.add(id);
+          },
+        });
+        await tail.passed(until).finally(() => tail.close());
+        await send(
+          kind,
+          [...gone].map(id => ({ id: Buffer.from(id), value: null })),
+        );
+      }
+    },
+    async commit(announce) {
+      const messages = announce(ends);
+      const [sent] = await open.transaction.send({ topic: topics.models, messages, acks: -1 });
+      await open.commit();
+      return Number(sent!.baseOffset) + messages.length;
+    },
+    abandon: () => open.abandon(),
+  };
+}

@@ -1,0 +1,37 @@
+import type { Kafka } from 'kafkajs';
+import { type Admin, openKafka } from './client.js';
+import { type Models, openModels } from './models.js';
+import type { Topics } from './names.js';
+import type { KafkaSinkOptions } from './sink-options.js';
+import { ensureTopics, plansOf } from './topics.js';
+
+/** What an open sink has. */
+export interface Opened {
+  readonly kafka: Kafka;
+  readonly admin: Admin;
+  readonly models: Models;
+  /** For how long the list topics keep lists that were overwritten, in ms. */
+  readonly retainMs: number;
+}
+
+/** Connects for `owner`, makes missing topics and reads the models topic. */
+export async function openSink(
+  options: KafkaSinkOptions,
+  topics: Topics,
+  who: { readonly owner: string; readonly where: string; readonly baseDirectory: string },
+): Promise<Opened> {
+  const kafka = openKafka(options, who.baseDirectory);
+  const admin = kafka.admin();
+  try {
+    await admin.connect();
+    const found = await ensureTopics(admin, plansOf(topics, options), options.replication);
+    const lags = [topics.lists.users, topics.lists.items].map(topic =>
+      Number(found.get(topic)?.config.get('min.compaction.lag.ms') ?? options.retainMs),
+    );
+    const models = await openModels(kafka, { ...options, ...who, topics, group: options.clientId });
+    return { kafka, admin, models, retainMs: Math.min(...lags) };
+  } catch (error) {
+    await admin.disconnect().catch(() => undefined);
+    throw error;
+  }
+}

@@ -1,0 +1,43 @@
+import type { ListKind } from '../../src/sink.js';
+import type { Attempt, Place } from './attempt.js';
+import type { VersionRecord } from './models-topic.js';
+import { openTail } from './tail.js';
+
+/** Records that are sent on together. */
+const batch = 5000;
+
+/** Writes the lists of `record` again, in an attempt of their own; returns how many there are of each kind. */
+export async function restore(
+  place: Place,
+  record: VersionRecord,
+  attempt: Attempt,
+): Promise<Readonly<Record<ListKind, number>>> {
+  const counts = { users: 0, items: 0 };
+  for (const kind of ['users', 'items'] as const) {
+    const topic = place.topics.lists[kind];
+    const waiting: { readonly id: Buffer; readonly value: Buffer | null }[] = [];
+    const ids = new Set<string>();
+    const tail = await openTail(place.kafka, place, new Map([[topic, record.starts[kind]]]), {
+      record({ message: { key, value, headers } }) {
+        if (headers?.['model-version']?.toString() !== record.version) return;
+        waiting.push({ id: key!, value });
+        if (value === null) ids.delete(key!.toString());
+        else ids.add(key!.toString());
+      },
+    });
+    try {
+      // What was amended since then is behind the ends of the publication.
+      await tail.passed(new Map([[topic, attempt.starts[kind]]]));
+    } finally {
+      await tail.close();
+    }
+    counts[kind] = ids.size;
+    if (!record.amended && ids.size !== record.lists[kind])
+      throw new Error(
+        `${ids.size} of ${record.lists[kind]} lists of ${kind} of version ${record.version}: publish the model again`,
+      );
+    for (let from = 0; from < waiting.length; from += batch)
+      await attempt.send(kind, waiting.slice(from, from + batch));
+  }
+  return counts;
+}

@@ -1,0 +1,254 @@
+import { randomUUID } from 'node:crypto';
+import type { Message } from 'kafkajs';
+import { encodeRanked } from '../../src/publish/encode.js';
+import { checkAlias, checkVersion } from '../../src/publish/layout.js';
+import { sinkSteps } from '../../src/publish/sink-steps.js';
+import { champion, type ListFormat, type Publication, type Sink } from '../../src/sink.js';
+import { parseSize } from '../../src/size.js';
+import { type Attempt, beginAttempt, type Place } from './attempt.js';
+import { kafkaError } from './client.js';
+import { versionIn, versionMessage } from './models.js';
+import { isWhole, type Offsets, type VersionRecord } from './models-topic.js';
+import { topicsOf } from './names.js';
+import { type Opened, openSink } from './opened.js';
+import { restore } from './restore.js';
+import type { KafkaSinkOptions } from './sink-options.js';
+import { chunksOf } from './weights.js';
+
+/** Bytes of a record beside its key and value: lengths, and the two headers. */
+const overheadBytes = 60;
+
+/** A publication being written. */
+interface Begun {
+  readonly attempt: Attempt;
+  readonly publication: Publication;
+  readonly parts: string[];
+}
+
+/**
+ * Manifests, weights and lists in Kafka topics. All records of a publication are in one transaction that ends with
+ * its manifest in the models topic, so what a dead publisher left is never read. The list topics are keyed by id:
+ * they hold the lists that were written last, and for `retainMs` those that these have overwritten.
+ */
+export function createKafkaSink(options: KafkaSinkOptions, baseDirectory = '.'): Sink {
+  const topics = topicsOf(options);
+  const where = `Kafka ${options.brokers.join(', ')}, prefix ${options.prefix}`;
+  const said = sinkSteps(where);
+  const step = <T>(expected: string, run: () => T | Promise<T>): Promise<T> =>
+    said(expected, async () => {
+      try {
+        return await run();
+      } catch (error) {
+        throw (error as Error).name?.startsWith('KafkaJS') ? kafkaError(error, where, 'SINK_FAILED') : error;
+      }
+    });
+  const format: ListFormat = { encoding: options.encoding, stamped: false };
+  let opened: Opened | undefined;
+  let begun: Begun | undefined;
+
+  function connected(): Opened {
+    if (!opened) throw new Error('a sink that is not connected');
+    return opened;
+  }
+  function writing(): Begun {
+    if (!begun) throw new Error('no version begun');
+    return begun;
+  }
+  const place = ({ kafka, admin }: Opened): Place => ({
+    ...options,
+    topics,
+    kafka,
+    admin,
+    group: options.clientId,
+    where,
+  });
+  const summary = (attempt: Attempt, ends: Offsets) => ({
+    complete: true as const,
+    publication: attempt.stamp.publication,
+    lists: { ...attempt.lists },
+    starts: attempt.starts,
+    ends,
+    overwrittenAt: undefined,
+    retainMs: connected().retainMs,
+  });
+  /** The version whose lists were the last until now says since when they are not. */
+  function overwritten({ beganAt }: Attempt, version: string): Message[] {
+    const last = connected().models.state.newest;
+    if (!last || last.version === version) return [];
+    return [versionMessage({ ...last, overwrittenAt: last.overwrittenAt ?? beganAt })];
+  }
+  async function drop(): Promise<void> {
+    const last = begun;
+    begun = undefined;
+    await last?.attempt.abandon();
+  }
+
+  /** Writes the lists of a version again, over those that have overwritten them. */
+  async function rewrite(record: VersionRecord): Promise<void> {
+    const here = connected();
+    if (!isWhole(record))
+      throw new Error(
+        `that the lists of ${record.version} were overwritten more than ${record.retainMs} ms ago: publish the model again`,
+      );
+    await drop();
+    const publication = await here.models.claim();
+    const attempt = await beginAttempt(place(here), { version: record.version, publication });
+    try {
+      const count = await restore(place(here), record, attempt);
+      await attempt.dropVanished(here.models.state.newest?.starts);
+      await here.models.assertHeld();
+      const weights = { weights: record.starts.weights };
+      const end = await attempt.commit(ends => [
+        ...overwritten(attempt, record.version),
+        versionMessage({
+          ...record,
+          ...summary(attempt, { ...ends, weights: record.ends.weights }),
+          starts: { ...attempt.starts, ...weights },
+          lists: count,
+        }),
+      ]);
+      await here.models.reached(end);
+    } finally {
+      await attempt.abandon();
+    }
+  }
+
+  return {
+    name: 'kafka',
+    keep: options.keep,
+    format,
+    overheadBytes,
+    ...(options.maxBytes === undefined ? {} : { maxBytes: parseSize(options.maxBytes, 'maxBytes') }),
+
+    connect: (owner = randomUUID()) =>
+      step('to connect', async () => {
+        opened ??= await openSink(options, topics, { owner, where, baseDirectory });
+      }),
+
+    begin: publication =>
+      step(`to begin version ${publication.version}`, async () => {
+        const here = connected();
+        const { version } = publication;
+        checkVersion(version, where);
+        await drop();
+        await here.models.refresh();
+        if (here.models.state.versions.has(version)) throw new Error('that it is complete already');
+        if (here.models.state.aliases.has(version)) throw new Error('that an alias has its name');
+        const number = await here.models.claim();
+        const attempt = await beginAttempt(place(here), { version, publication: number });
+        begun = { attempt, publication, parts: [] };
+        return { users: 0, items: 0 };
+      }),
+
+    writeModel: files =>
+      step('to write the weights', async () => {
+        const { attempt, publication, parts } = writing();
+        const { stamp } = attempt;
+        const chunks = chunksOf(files, stamp, options.chunkBytes, publication.weightsChecksum);
+        for await (const message of chunks) {
+          await attempt.sendWeights([message]);
+          parts.push(String(message.key));
+        }
+      }),
+
+    write: (kind, lists) =>
+      step(`to write lists of ${kind}`, async () => {
+        const { attempt } = writing();
+        await attempt.write(kind, encodeRanked(lists, format, attempt.stamp.version));
+        return lists.length;
+      }),
+
+    writeEncoded: (kind, lists) =>
+      step(`to write lists of ${kind}`, async () => {
+        await writing().attempt.write(kind, lists);
+        return lists.ids.length;
+      }),
+
+    finish: () =>
+      step('to finish the version', async () => {
+        const { attempt, publication, parts } = writing();
+        const { models } = connected();
+        await attempt.dropVanished(models.state.newest?.starts);
+        await models.assertHeld();
+        const end = await attempt.commit(ends => [
+          ...overwritten(attempt, publication.version),
+          versionMessage({
+            ...publication,
+            ...summary(attempt, ends),
+            publishedAt: publication.publishedAt ?? publication.createdAt,
+            parts,
+          }),
+        ]);
+        begun = undefined;
+        await models.reached(end);
+      }),
+
+    point: (version, alias = champion, expected) =>
+      step(`to point ${alias} at version ${version}`, async () => {
+        checkVersion(version, where);
+        checkAlias(alias);
+        const { models } = connected();
+        while (!(await models.point(version, alias, expected)))
+          await rewrite(versionIn(models.state, version));
+      }),
+
+    current: alias =>
+      step('to read the pointer', async () => {
+        const { models } = connected();
+        await models.refresh();
+        return models.state.aliases.get(alias ?? champion);
+      }),
+
+    pointers: () =>
+      step('to read the pointers', async () => {
+        const { models } = connected();
+        await models.refresh();
+        return models.state.aliases;
+      }),
+
+    versions: () =>
+      step('to read the versions', async () => {
+        const { models } = connected();
+        await models.refresh();
+        return [...models.state.versions.values()];
+      }),
+
+    amend: (version, kind, { lists, gone, change }) =>
+      step(`to amend version ${version}`, async () => {
+        const here = connected();
+        await here.models.refresh();
+        await here.models.claim();
+        const record = versionIn(here.models.state, version);
+        if (record.publication !== here.models.state.newest!.publication)
+          throw new Error('a version whose lists others have overwritten');
+        await drop();
+        const attempt = await beginAttempt(place(here), record);
+        try {
+          await attempt.write(kind, encodeRanked(lists, format, version));
+          await attempt.send(
+            kind,
+            gone.map(id => ({ id: Buffer.from(id), value: null })),
+          );
+          const end = await attempt.commit(() => [
+            versionMessage({ ...record, amended: true, ...(change === undefined ? {} : { change }) }),
+          ]);
+          await here.models.reached(end);
+        } finally {
+          await attempt.abandon();
+        }
+      }),
+
+    prune: keep =>
+      step('to delete superseded versions', async () => {
+        await connected().models.prune(keep);
+      }),
+
+    async close() {
+      const last = opened;
+      opened = undefined;
+      await drop().catch(() => undefined);
+      await last?.models.close();
+      await last?.admin.disconnect().catch(() => undefined);
+    },
+  };
+}

@@ -1,0 +1,65 @@
+import { accessSync, constants, existsSync, statfsSync } from 'node:fs';
+import { totalmem } from 'node:os';
+import { dirname, resolve } from 'node:path';
+import { examineSignals, examineSink, examineSource } from '../../connectors/doctor.js';
+import { StageError } from '../../src/errors.js';
+import { examine, type Finding } from '../../src/finding.js';
+import { assertWorkable, mebibytes } from '../../src/memory.js';
+import { parseSize } from '../../src/size.js';
+import type { Command } from '../command.js';
+
+/** The directory, or the nearest one above it that is there, can be written to. */
+function writable(directory: string): string {
+  let at = directory;
+  while (!existsSync(at)) at = dirname(at);
+  try {
+    accessSync(at, constants.W_OK | constants.X_OK);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new StageError(
+      'CONFIG_INVALID',
+      `state: ${at}: expected a directory that can be written (${code})`,
+    );
+  }
+  const { bavail, bsize } = statfsSync(at);
+  return `${directory}${at === directory ? '' : ', to be made'}, ${mebibytes(bavail * bsize)} free`;
+}
+
+function enough(memory: string): string {
+  const bytes = parseSize(memory, 'memory');
+  assertWorkable(bytes);
+  if (bytes > totalmem())
+    throw new StageError(
+      'MEMORY_BUDGET',
+      `memory: expected at most ${mebibytes(totalmem())} of this machine, found ${mebibytes(bytes)}`,
+    );
+  return `${mebibytes(bytes)} of ${mebibytes(totalmem())}`;
+}
+
+const line = ({ what, ok, found, remedy }: Finding): string =>
+  `${ok ? 'PASS' : 'FAIL'}  ${what}: ${found}${remedy ? `\n      → ${remedy}` : ''}`;
+
+export const doctor: Command = {
+  summary: 'check the configuration and everything it names, and say what to do',
+  usage: '-c pipeline.yaml',
+  async run({ config, values }) {
+    const { config: settings, baseDirectory } = config();
+    const { sources, sinks, signals } = settings;
+    const findings: Finding[] = [
+      { what: 'config', ok: true, found: String(values.config) },
+      await examine('state', () => writable(resolve(baseDirectory, settings.state))),
+      await examine('memory', () => enough(settings.memory)),
+    ];
+    for (const options of sources)
+      findings.push(...(await examineSource(options, baseDirectory, settings.semantics.weightScale)));
+    for (const options of sinks) findings.push(...(await examineSink(options, baseDirectory)));
+    if (signals) findings.push(...(await examineSignals(signals, baseDirectory)));
+    const failed = findings.filter(f => !f.ok).length;
+    const verdict = failed === 0 ? 'all is well' : `${failed} of ${findings.length} need attention`;
+    return {
+      json: { ok: failed === 0, findings },
+      text: [...findings.map(line), verdict].join('\n'),
+      exitCode: failed === 0 ? 0 : 1,
+    };
+  },
+};
