@@ -56,7 +56,7 @@ export interface FitMemory {
 const storedBuffers = 4 * 12 * BLOCK_ENTRIES;
 
 /** What a fit within `memoryBytes` collects small blocks in (fsai): fewer of them take more passes over G. */
-export const blockBudget = (memoryBytes: number): number => Math.min(2 ** 25, Math.floor(memoryBytes / 16));
+export const blockBudget = (memoryBytes: number): number => Math.min(2 ** 24, Math.floor(memoryBytes / 16));
 
 /** The memory of a fit on `threads` threads: an upper bound by the sizes of what it allocates. */
 export function memoryOfFit(

@@ -48,8 +48,11 @@ export function rowsOfUsers(rows: Rows, users: Int32Array): Rows {
     const length = rows.users[t] === users[r] ? rows.indptr[t + 1]! - starts[r]! : 0;
     indptr[r + 1] = indptr[r]! + length;
   }
+  const [first = 0, entries] = [starts[0], indptr[users.length]!];
+  const together = starts.every((start, r) => start === first + indptr[r]!);
   const take = (source: Int32Array): Int32Array => {
-    const target = new Int32Array(indptr[users.length]!);
+    if (together) return source.subarray(first, first + entries);
+    const target = new Int32Array(entries);
     for (let r = 0; r < users.length; r++) {
       const length = indptr[r + 1]! - indptr[r]!;
       target.set(source.subarray(starts[r]!, starts[r]! + length), indptr[r]!);

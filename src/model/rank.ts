@@ -68,6 +68,7 @@ export function loadRanker(arena: Arena, model: ScoringModel, layered = model.se
 /**
  * The k best items of every row of `rows` by the scores of the ranker, its own items left out; ties to the smaller item.
  * Shorter where fewer items have a score and `choice` has no popular ones. The same for any number of threads.
+ * Views of the arena: they hold until it is used again.
  */
 export function rankRows(
   arena: Arena,
@@ -116,10 +117,10 @@ export function rankRows(
   threads.run({ kernel: 'score', tasks, args, scratch, scratchBytes });
   const result = {
     k,
-    lengths: arena.i32(lengths, m).slice(),
-    items: arena.i32(items, m * k).slice(),
-    scores: arena.f32(scores, m * k).slice(),
-    fallbacks: arena.i32(fallbacks, m).slice(),
+    lengths: arena.i32(lengths, m),
+    items: arena.i32(items, m * k),
+    scores: arena.f32(scores, m * k),
+    fallbacks: arena.i32(fallbacks, m),
   };
   arena.release(mark);
   return result;

@@ -24,9 +24,11 @@ export function recommendAll(
 ): Promise<RankedRows> {
   return onEngine(settings, ({ arena, threads }) => {
     const mark = arena.mark();
-    const lists = rankRows(arena, threads, loadRanker(arena, model, settings.layered), rows, k, settings);
+    const ranker = loadRanker(arena, model, settings.layered);
+    const { lengths, items, scores, fallbacks } = rankRows(arena, threads, ranker, rows, k, settings);
     arena.release(mark);
-    return lists;
+    const copies = { items: items.slice(), scores: scores.slice(), fallbacks: fallbacks.slice() };
+    return { k, lengths: lengths.slice(), ...copies };
   });
 }
 
