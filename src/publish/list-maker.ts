@@ -48,7 +48,9 @@ export function createListMaker({
 }: ListSettings): ListMaker {
   const arena = new Arena();
   const threads = new Threads(arena, size);
-  const ranker = loadRanker(arena, loadForScoring(path));
+  // Straight to where the kernels read it: a second copy would stay until the collector comes by.
+  const place = (bytes: number) => arena.u8(arena.bytes(bytes, 'model'), bytes);
+  const ranker = loadRanker(arena, loadForScoring(path, place));
   const encodings = new Set(formats.map(format => format.encoding));
   const fragments = new Map([...encodings].map(encoding => [encoding, itemFragments(keys, encoding)]));
   // The lists made last are read while the next are made: two buffers a format, in turns.
