@@ -70,7 +70,7 @@ export async function benchPublish({
     sources: [{ type: 'duckdb', query }],
     gramian: { mode: 'implicit' },
     fit: { solver: 'fsai' },
-    database: { memoryLimit: '64MiB' },
+    database: { memoryLimit: '32MiB' },
     publish: { k },
     sinks: [store.sink],
   };
