@@ -11,7 +11,7 @@ const maxIdBytes = 1024;
 const keyBatch = 10_000;
 
 /** Bytes put before the environment is mapped anew: a page of the map counts as memory from when it was touched. */
-const mappedBytes = 2 ** 24;
+const mappedBytes = 2 ** 23;
 
 /** The value of a version's mark, and of the progress of one that is not complete. */
 export interface StoredManifest extends Publication {

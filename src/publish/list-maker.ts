@@ -7,6 +7,7 @@ import { Threads } from '../threads.js';
 import { ByteSink, encodeLists, itemFragments, type NumberedLists } from './encode.js';
 import { formatName, type ListRequest } from './publish.js';
 import { applyRules, filledByScoring, type Rules, scoredLength } from './rules.js';
+import { youngCollector } from './young-garbage.js';
 
 /** What lists are made from and for. */
 export interface ListSettings extends ListRequest {
@@ -55,11 +56,13 @@ export function createListMaker({
   const fragments = new Map([...encodings].map(encoding => [encoding, itemFragments(keys, encoding)]));
   // The lists made last are read while the next are made: two buffers a format, in turns.
   const buffers = formats.map(() => [new ByteSink(0), new ByteSink(0)] as const);
+  const collect = youngCollector();
   let turn: 0 | 1 = 0;
   const encode = (lists: NumberedLists, format: ListFormat, f: number) =>
     encodeLists(lists, fragments.get(format.encoding)!, format, version, buffers[f]![turn]);
   return {
     make(rows, kind) {
+      collect();
       turn = turn === 0 ? 1 : 0;
       const { allowed } = rules;
       const popular = filledByScoring(rules, kind);
