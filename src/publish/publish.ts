@@ -11,8 +11,8 @@ import {
   live,
   type Publication,
 } from '../sink.js';
+import { batchCollector } from './batch-collector.js';
 import { assertRoom, chooseVersion, estimateBytes, type Named, type Sample } from './plan.js';
-import { youngCollector } from './young-garbage.js';
 
 /** Lists of one kind, as many as are computed at a time, in the forms that the sinks take. */
 export interface ListBatch {
@@ -188,7 +188,7 @@ async function writeAll(
   const skip = { users: least('users'), items: least('items') };
   const counts = { ...skip };
   const total = Math.max(1, lists.counts.users + lists.counts.items);
-  const collect = youngCollector();
+  const collect = batchCollector();
   for await (const batch of lists.batches(request, skip)) {
     const { kind, ids } = batch;
     for (const list of batch.ranked ?? []) checkList(kind, list);
