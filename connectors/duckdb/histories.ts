@@ -2,17 +2,17 @@ import type { DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import type { ChangedUsers, Histories } from '../../src/connector.js';
 import type { Rows } from '../../src/gramian/rows.js';
 import { all, scalar } from './database.js';
-import { readRows } from './rows.js';
+import { readKeys, readRows } from './rows.js';
 
 /** Entries of X read at a time: one query sorts no more, and the table is passed over once for each. */
-const entriesAtOnce = 250_000;
+const entriesAtOnce = 100_000;
 
 const rowsOf = (where: string): string =>
   `SELECT "user", item, value FROM matrix WHERE ${where} ORDER BY "user", item`;
 
 /**
  * Every user's history by ascending id, `size` at a time. Users are read by ranges of ids that have some
- * 250,000 entries, the next range while the last one is used, so that memory does not depend on how many there are.
+ * 100,000 entries, the next range while the last one is used, so that memory does not depend on how many there are.
  */
 export async function* readHistories(database: DuckDBInstance, size: number): AsyncGenerator<Histories> {
   const connection = await database.connect();
@@ -47,10 +47,7 @@ async function readRange(
   to: number,
 ): Promise<Histories> {
   const rows = await readRows(connection, rowsOf(`"user" >= ${from} AND "user" < ${to}`), n);
-  const reader = await connection.runAndReadAll(
-    `SELECT id, key FROM users WHERE id >= ${from} AND id < ${to} ORDER BY id`,
-  );
-  const [ids = [], keys = []] = reader.getColumnsJS() as [number[], string[]];
+  const { ids, keys } = await readKeys(connection, 'users', from, to);
   let k = 0;
   const found = Array.from(rows.users, user => {
     while (ids[k]! < user) k++;

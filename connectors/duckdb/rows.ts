@@ -1,7 +1,7 @@
 import type { DuckDBConnection, DuckDBDoubleVector, DuckDBIntegerVector } from '@duckdb/node-api';
 import type { TimedRows } from '../../src/evaluate/split.js';
 import type { Rows } from '../../src/gramian/rows.js';
-import { streamRows } from './database.js';
+import { all, streamRows } from './database.js';
 
 /** A typed array that grows as it is filled. */
 class Growing<A extends Int32Array | Float64Array = Int32Array> {
@@ -101,4 +101,31 @@ export async function readTimedRows(
   const times = new Growing(expected, length => new Float64Array(new SharedArrayBuffer(8 * length)));
   const rows = await readRows(connection, sql, n, { expected, times });
   return { ...rows, times: times.finish() };
+}
+
+/** Keys by ascending id. */
+export interface Keys {
+  readonly ids: readonly number[];
+  readonly keys: readonly string[];
+}
+
+/**
+ * The keys in a table of users or items with ids in [from, to). They come as JSON, some thousand in a text: the client
+ * makes several objects of each value, and the collector is long in noticing what they hold.
+ */
+export async function readKeys(
+  connection: DuckDBConnection,
+  table: 'users' | 'items',
+  from = 0,
+  to = 2 ** 31,
+): Promise<Keys> {
+  const texts = await all<{ ids: string; keys: string }>(
+    connection,
+    `SELECT to_json(list(id ORDER BY id))::VARCHAR AS ids, to_json(list(key ORDER BY id))::VARCHAR AS keys
+     FROM ${table} WHERE id >= ${from} AND id < ${to} GROUP BY id // 4096 ORDER BY id // 4096`,
+  );
+  return {
+    ids: texts.flatMap(t => JSON.parse(t.ids) as number[]),
+    keys: texts.flatMap(t => JSON.parse(t.keys) as string[]),
+  };
 }

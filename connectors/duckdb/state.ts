@@ -20,7 +20,7 @@ import { foldInbox, forgetUser, insertSegment } from './fold.js';
 import { readChanged, readHistories } from './histories.js';
 import { openInbox } from './inbox.js';
 import { markInterrupted, openLedger } from './ledger.js';
-import { readRows, readTimedRows } from './rows.js';
+import { readKeys, readRows, readTimedRows } from './rows.js';
 import { ensureSchema, type Semantics } from './schema.js';
 
 const erased = 'changes ANTI JOIN users USING (key) WHERE key IS NOT NULL';
@@ -132,13 +132,7 @@ export async function openState(
         return readRows(c, sql, await items(), { users: Int32Array.of(Number(id)) });
       }),
 
-    itemKeys: n =>
-      queries.use(async c => {
-        const reader = await c.runAndReadAll(
-          `SELECT key FROM items ${n === undefined ? '' : `WHERE id < ${n}`} ORDER BY id`,
-        );
-        return reader.getColumnsJS()[0] as string[];
-      }),
+    itemKeys: n => queries.use(async c => (await readKeys(c, 'items', 0, n)).keys),
 
     segments: () => folds.use(readSegments),
 

@@ -10,6 +10,9 @@ const maxIdBytes = 1024;
 /** Keys held in memory, and deleted by one transaction, at a time. */
 const keyBatch = 10_000;
 
+/** Bytes put before the environment is mapped anew: a page of the map counts as memory from when it was touched. */
+const mappedBytes = 2 ** 23;
+
 /** The value of a version's mark, and of the progress of one that is not complete. */
 export interface StoredManifest extends Publication {
   readonly lists: Readonly<Record<ListKind, number>>;
@@ -29,7 +32,10 @@ type Value = StoredManifest | Lease | string;
  * layout there are `p:lease` and `p:<version>:progress`, both only while a version is written.
  */
 export class LmdbStore {
-  readonly #db: RootDatabase<Value, Uint8Array>;
+  #db: RootDatabase<Value, Uint8Array>;
+  readonly #open: () => RootDatabase<Value, Uint8Array>;
+  /** Since the environment was opened. */
+  #putBytes = 0;
   readonly #encoding: LmdbOptions['encoding'];
   readonly #layout;
   /** The values of the batch that is being put. */
@@ -38,7 +44,8 @@ export class LmdbStore {
   constructor(options: LmdbOptions) {
     // msgpackr's records are an extension of its own: plain maps are what other readers understand.
     const settings = { encoding: options.encoding, keyEncoding: 'binary', useRecords: false } as const;
-    this.#db = open<Value, Uint8Array>(options.path, settings);
+    this.#open = () => open<Value, Uint8Array>(options.path, settings);
+    this.#db = this.#open();
     this.#encoding = options.encoding;
     this.#layout = keyLayout(options.prefix);
   }
@@ -102,6 +109,14 @@ export class LmdbStore {
       }
       if (progress) void this.#db.put(this.#progressKey(version), progress);
     });
+    this.#putBytes += lists.bytes.length;
+    if (this.#putBytes > mappedBytes) await this.#remap();
+  }
+
+  async #remap(): Promise<void> {
+    await this.close();
+    this.#db = this.#open();
+    this.#putBytes = 0;
   }
 
   async remove(version: string, kind: ListKind, ids: readonly string[]): Promise<void> {

@@ -111,8 +111,12 @@ export function rankRows(
   const [lengths, fallbacks] = [arena.bytes(4 * m, 'lists'), arena.bytes(4 * m, 'lists')];
   const scratchBytes = 2 * Math.ceil((16 * n + 64) / 64) * 64;
   const scratch = arena.bytes(scratchBytes * threads.size, 'scores of a thread');
-  arena.u8(scratch, scratchBytes * threads.size).fill(0xff);
   const { encoder, decoder } = ranker;
+  for (let t = 0; t < threads.size; t++) {
+    // One layer leaves the first half alone.
+    const from = encoder === 0 ? scratchBytes / 2 : 0;
+    arena.u8(scratch + t * scratchBytes + from, scratchBytes - from).fill(0xff);
+  }
   const args = [n, users, encoder, decoder, bounds, k, chosen, items, scores, lengths, fallbacks];
   threads.run({ kernel: 'score', tasks, args, scratch, scratchBytes });
   const result = {

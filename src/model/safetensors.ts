@@ -72,10 +72,11 @@ export function writeSafetensors(
   syncDirectory(dirname(path));
 }
 
-/** Reads a safetensors file: all of it, or the tensors that are `wanted`. Throws `STATE_CORRUPT`, naming the file, if it is not one from end to end. */
+/** Reads a safetensors file: all of it, or the tensors that are `wanted`, into memory that `place` gives. Throws `STATE_CORRUPT`, naming the file, if it is not one from end to end. */
 export function readSafetensors(
   path: string,
   wanted: (name: string, all: readonly string[]) => boolean = () => true,
+  place: (bytes: number) => Uint8Array = bytes => new Uint8Array(bytes),
 ): TensorFile {
   let fd: number;
   try {
@@ -89,8 +90,9 @@ export function readSafetensors(
     const read = [...tensors]
       .filter(([name]) => wanted(name, names))
       .map(([name, { dtype, shape, begin, end }]) => {
-        const data = new arrays[dtype]((end - begin) / arrays[dtype].BYTES_PER_ELEMENT);
-        const bytes = bytesOf(data);
+        const bytes = place(end - begin);
+        const length = bytes.length / arrays[dtype].BYTES_PER_ELEMENT;
+        const data = new arrays[dtype](bytes.buffer as ArrayBuffer, bytes.byteOffset, length);
         for (let at = 0; at < bytes.length; ) {
           const got = readSync(fd, bytes, at, bytes.length - at, start + begin + at);
           if (got === 0) throw new StageError('STATE_CORRUPT', `${path}: file ends inside tensor ${name}`);

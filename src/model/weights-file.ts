@@ -33,11 +33,15 @@ function modelOf(file: TensorFile, path: string): Model {
   return { n: encoder.rows, encoder, decoder, serving };
 }
 
-/** The part of the model in `path` that scores: its serving matrix alone, if there is one, else the whole model. */
-export function loadForScoring(path: string): ScoringModel {
+/**
+ * The part of the model in `path` that scores: its serving matrix alone, if there is one, else the whole model. It is read
+ * into memory that `place` gives.
+ */
+export function loadForScoring(path: string, place?: (bytes: number) => Uint8Array): ScoringModel {
   const file = readSafetensors(
     path,
     (name, all) => name.startsWith('serving.') || !all.includes('serving.indptr'),
+    place,
   );
   if (!file.tensors.has('serving.indptr')) return modelOf(file, path);
   const serving = matrixOf('serving', file, path);

@@ -22,24 +22,25 @@ export function digitsOf(value: number, bytes: Uint8Array, at: number): number {
   let decimals = significant - 1;
   if (size >= 1) while (decimals > 0 && size >= powers[significant - decimals]!) decimals--;
   else while (size * powers[decimals]! < powers[significant - 1]!) decimals++;
-  let digits = Math.round(size * powers[decimals]!);
+  // At most 1e6: int32 from here on, which is twice as fast.
+  let digits = (size * powers[decimals]! + 0.5) | 0;
   while (decimals > 0 && digits % 10 === 0) {
-    digits /= 10;
+    digits = (digits / 10) | 0;
     decimals--;
   }
-  const whole = Math.floor(digits / powers[decimals]!);
+  const whole = (digits / powers[decimals]!) | 0;
   at = decimal(whole, bytes, at, whole === 0 ? 1 : 0);
   if (decimals === 0) return at;
   bytes[at++] = 0x2e;
-  return decimal(digits - whole * powers[decimals]!, bytes, at, decimals);
+  return decimal(whole === 0 ? digits : digits % powers[decimals]!, bytes, at, decimals);
 }
 
-/** Writes a whole number with at least `least` digits. */
+/** Writes a whole number, an int32, with at least `least` digits. */
 function decimal(value: number, bytes: Uint8Array, at: number, least: number): number {
   let count = least;
-  while (count < 16 && value >= powers[count]!) count++;
+  while (value >= powers[count]!) count++;
   for (let c = at + count - 1; c >= at; c--) {
-    const rest = Math.floor(value / 10);
+    const rest = (value / 10) | 0;
     bytes[c] = ZERO + (value - 10 * rest);
     value = rest;
   }

@@ -112,15 +112,9 @@ const jsonList: EncodeOne = (sink, { k, lengths, items, scores, fallbacks }, r, 
   const body = sink.length;
   const [from, to] = [r * k, r * k + lengths[r]!];
   sink.ascii('"items":[');
-  for (let e = from; e < to; e++) {
-    if (e > from) sink.byte(0x2c);
-    sink.fragment(fragments, items[e]!);
-  }
+  sink.fragments(fragments, items, from, to, 0x2c);
   sink.ascii('],"scores":[');
-  for (let e = from; e < to; e++) {
-    if (e > from) sink.byte(0x2c);
-    sink.number(scores[e]!);
-  }
+  sink.numbers(scores, from, to, 0x2c);
   sink.ascii(']');
   if (fallbacks?.[r]) sink.ascii(`,"fallback":${fallbacks[r]}`);
   sink.ascii('}');
@@ -142,7 +136,7 @@ const msgpackList: EncodeOne = (sink, { k, lengths, items, scores, fallbacks }, 
   const [from, to] = [r * k, r * k + lengths[r]!];
   sink.msgpackText('items');
   sink.msgpackArray(to - from);
-  for (let e = from; e < to; e++) sink.fragment(fragments, items[e]!);
+  sink.fragments(fragments, items, from, to);
   sink.msgpackText('scores');
   sink.msgpackArray(to - from);
   for (let e = from; e < to; e++) sink.float32(scores[e]!);
@@ -193,17 +187,34 @@ export class ByteSink {
     this.length += text.encodeInto(value, this.bytes.subarray(this.length)).written;
   }
 
-  fragment({ bytes, offsets }: ItemFragments, i: number): void {
-    const [from, to] = [offsets[i]!, offsets[i + 1]!];
-    this.#room(to - from);
-    // Keys are short: a loop beats a call.
-    for (let at = from; at < to; at++) this.bytes[this.length++] = bytes[at]!;
+  /** The fragments of items[from … to), with `separator` between them. */
+  fragments(fragments: ItemFragments, items: Int32Array, from: number, to: number, separator = -1): void {
+    const { bytes, offsets } = fragments;
+    let room = to - from;
+    for (let e = from; e < to; e++) room += offsets[items[e]! + 1]! - offsets[items[e]!]!;
+    this.#room(room);
+    const out = this.bytes;
+    let at = this.length;
+    for (let e = from; e < to; e++) {
+      if (e > from && separator >= 0) out[at++] = separator;
+      const i = items[e]!;
+      // Keys are short: a loop beats a call.
+      for (let b = offsets[i]!, end = offsets[i + 1]!; b < end; b++) out[at++] = bytes[b]!;
+    }
+    this.length = at;
   }
 
-  number(value: number): void {
-    assertFinite(value);
-    this.#room(numberBytes);
-    this.length = digitsOf(value, this.bytes, this.length);
+  /** values[from … to) as text, with `separator` between them. */
+  numbers(values: ArrayLike<number>, from: number, to: number, separator: number): void {
+    this.#room((to - from) * numberBytes);
+    const out = this.bytes;
+    let at = this.length;
+    for (let e = from; e < to; e++) {
+      if (e > from) out[at++] = separator;
+      assertFinite(values[e]!);
+      at = digitsOf(values[e]!, out, at);
+    }
+    this.length = at;
   }
 
   msgpackText(value: string): void {

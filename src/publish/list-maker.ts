@@ -4,6 +4,7 @@ import { loadRanker, rankRows } from '../model/rank.js';
 import { loadForScoring } from '../model/weights-file.js';
 import type { EncodedLists, ListFormat, ListKind } from '../sink.js';
 import { Threads } from '../threads.js';
+import { batchCollector } from './batch-collector.js';
 import { ByteSink, encodeLists, itemFragments, type NumberedLists } from './encode.js';
 import { formatName, type ListRequest } from './publish.js';
 import { applyRules, filledByScoring, type Rules, scoredLength } from './rules.js';
@@ -28,7 +29,7 @@ export interface MadeLists {
 
 /**
  * Scores rows and encodes their lists, with memory and threads of its own. Belongs to a compute thread. The encoded
- * lists of a call are valid until the call after the next one.
+ * lists of a call are valid until the third call after it.
  */
 export interface ListMaker {
   make(rows: Rows, kind: ListKind): MadeLists;
@@ -48,17 +49,21 @@ export function createListMaker({
 }: ListSettings): ListMaker {
   const arena = new Arena();
   const threads = new Threads(arena, size);
-  const ranker = loadRanker(arena, loadForScoring(path));
+  // Straight to where the kernels read it: a second copy would stay until the collector comes by.
+  const place = (bytes: number) => arena.u8(arena.bytes(bytes, 'model'), bytes);
+  const ranker = loadRanker(arena, loadForScoring(path, place));
   const encodings = new Set(formats.map(format => format.encoding));
   const fragments = new Map([...encodings].map(encoding => [encoding, itemFragments(keys, encoding)]));
-  // The lists made last are read while the next are made: two buffers a format, in turns.
-  const buffers = formats.map(() => [new ByteSink(0), new ByteSink(0)] as const);
-  let turn: 0 | 1 = 0;
+  // One batch is read and another waits while the next is made: three buffers a format, in turns.
+  const buffers = formats.map(() => [new ByteSink(0), new ByteSink(0), new ByteSink(0)]);
+  const collect = batchCollector();
+  let turn = 0;
   const encode = (lists: NumberedLists, format: ListFormat, f: number) =>
     encodeLists(lists, fragments.get(format.encoding)!, format, version, buffers[f]![turn]);
   return {
     make(rows, kind) {
-      turn = turn === 0 ? 1 : 0;
+      collect();
+      turn = (turn + 1) % 3;
       const { allowed } = rules;
       const popular = filledByScoring(rules, kind);
       const choice = { allowed, popular, keepOwn: rules.keepOwn && kind === 'users' };

@@ -7,6 +7,9 @@ import type { ListBatch, ListRequest, ListSource } from './publish.js';
 /** Users or items scored and written at a time. */
 const batchSize = 512;
 
+/** Batches made, or being made, while one is written: with a single one each would wait for the other's hitches. */
+const batchesAhead = 2;
+
 /** What lists are made from: a model, its items, and how. */
 export type ListModel = Omit<ListSettings, keyof ListRequest>;
 
@@ -64,7 +67,7 @@ function rankedList(
   };
 }
 
-/** The lists of all users and items of a state by a model. While one batch is stored, the next is made. */
+/** The lists of all users and items of a state by a model. While one batch is stored, the next ones are made. */
 export async function listsOf(
   store: StateStore,
   model: ListModel,
@@ -86,16 +89,16 @@ export async function listsOf(
     async *batches(request, skip) {
       const passed = { users: 0, items: 0 };
       const wanted = (kind: ListKind, count: number): boolean => (passed[kind] += count) > skip[kind];
-      let ahead = sampled && wanted(sampled.kind, sampled.ids.length) ? Promise.resolve(sampled) : undefined;
+      const made: Promise<ListBatch>[] = [];
+      if (sampled && wanted(sampled.kind, sampled.ids.length)) made.push(Promise.resolve(sampled));
       for await (const next of rows) {
         if (!wanted(next[0], next[1].length)) continue;
         const making = make(request, next);
         making.catch(() => undefined); // thrown where it is awaited
-        const batch = await ahead;
-        ahead = making;
-        if (batch) yield batch;
+        made.push(making);
+        if (made.length > batchesAhead) yield await made.shift()!;
       }
-      if (ahead) yield await ahead;
+      for (const making of made) yield await making;
     },
 
     async sample(request) {

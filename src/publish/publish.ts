@@ -12,6 +12,7 @@ import {
   type ModelFiles,
   type Publication,
 } from '../sink.js';
+import { batchCollector } from './batch-collector.js';
 import { assertRoom, chooseVersion, estimateBytes, type Named, type Sample } from './plan.js';
 
 /** Lists of one kind, as many as are computed at a time, in the forms that the sinks take. */
@@ -194,6 +195,7 @@ async function writeAll(
   const skip = { users: least('users'), items: least('items') };
   const counts = { ...skip };
   const total = Math.max(1, lists.counts.users + lists.counts.items);
+  const collect = batchCollector();
   for await (const batch of lists.batches(request, skip)) {
     const { kind, ids } = batch;
     for (const list of batch.ranked ?? []) checkList(kind, list);
@@ -205,6 +207,7 @@ async function writeAll(
       target.written += stored;
       target.kept += ids.length - stored;
     });
+    collect();
     progress?.('publish', (counts.users + counts.items) / total);
   }
   return counts;

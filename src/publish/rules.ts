@@ -70,12 +70,14 @@ export function rulesOf(
       `publish.rules.${rule}: expected an attribute that publish.rules.attributes gives, found ${JSON.stringify(name)} and ${known}`,
     );
   };
-  const number = new Map(keys.map((key, i) => [key, i]));
-  const each = (visit: (item: number, row: number) => void): void =>
-    attributes?.items.forEach((key, row) => {
+  let number: ReadonlyMap<string, number> | undefined;
+  const each = (visit: (item: number, row: number) => void): void => {
+    number ??= new Map(keys.map((key, i) => [key, i]));
+    for (const [row, key] of attributes?.items.entries() ?? []) {
       const item = number.get(key);
       if (item !== undefined) visit(item, row);
-    });
+    }
+  };
   let allowed: Uint8Array | undefined;
   if (options.allow !== undefined) {
     const values = column(options.allow, 'allow');

@@ -49,7 +49,8 @@ async function generateUsers(state: string, users: number): Promise<void> {
 
 /**
  * All lists of a model, users' and items', from the state into a store: lists a second from the start of the
- * publication to its pointer, and the peak memory of the publishing process, which is the command line.
+ * publication to its pointer, and the peak memory of the publishing process, which is the command line. Then the time
+ * from the start of the command that rolls back to its end, with other lists of the same number published on top.
  */
 export async function benchPublish({
   data,
@@ -70,12 +71,13 @@ export async function benchPublish({
     sources: [{ type: 'duckdb', query }],
     gramian: { mode: 'implicit' },
     fit: { solver: 'fsai' },
-    database: { memoryLimit: '64MiB' },
-    publish: { k },
+    database: { memoryLimit: '32MiB' },
     sinks: [store.sink],
   };
   try {
-    writeFileSync(config, JSON.stringify(settings));
+    const configure = (length: number): void =>
+      writeFileSync(config, JSON.stringify({ ...settings, publish: { k: length } }));
+    configure(k);
     for (const command of ['ingest', 'fit']) runCli([command, '-c', config]);
     if (users !== undefined) await generateUsers(join(directory, 'state'), users);
     const measured: Record<string, number>[] = [];
@@ -86,6 +88,12 @@ export async function benchPublish({
       const { listsPerSecond, peakRssBytes } = summary;
       log(`${sink}: ${listsPerSecond} lists/s, peak ${Math.round(peakRssBytes! / 2 ** 20)} MiB`);
     }
+    configure(k - 1);
+    runCli(['publish', '-c', config]);
+    const started = performance.now();
+    runCli(['rollback', '-c', config]);
+    const rollbackSeconds = (performance.now() - started) / 1000;
+    log(`${sink}: rolled back in ${rollbackSeconds.toFixed(2)} s`);
     const of = (field: string): number => median(measured.map(m => m[field]!));
     return {
       set: users === undefined ? name : `${name} and generated users`,
@@ -96,6 +104,7 @@ export async function benchPublish({
       items: of('items'),
       listsPerSecond: of('listsPerSecond'),
       peakRssBytes: of('peakRssBytes'),
+      rollbackSeconds,
       server: sink === 'redis' ? redisVersion() : undefined,
     };
   } finally {
