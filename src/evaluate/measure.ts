@@ -43,6 +43,7 @@ export interface Measured {
   readonly parameters: number;
   /** Of the layers: without the serving matrix, whose time is in the report. */
   readonly fitSeconds: number;
+  /** Of the lists alone. */
   readonly scoreSeconds: number;
 }
 
@@ -56,17 +57,28 @@ export function measure(holdout: Holdout, options: FitOptions, settings: Measure
     const { model, report } = await fit(input, options, { engine, report: progress });
     const fitted = performance.now();
     progress?.('scoring', 0);
-    const metrics = await evaluate(model, train, test, k, { engine, bootstrap });
-    const scored = performance.now();
+    let [scoreSeconds, layeredSeconds] = [0, 0];
+    const metrics = await evaluate(model, train, test, k, {
+      engine,
+      bootstrap,
+      ranked: seconds => {
+        scoreSeconds = seconds;
+      },
+    });
     const compared = settings.layered === true && model.serving !== undefined;
-    const layered = compared ? await evaluate(model, train, test, k, { engine, layered: true }) : undefined;
+    const ranked = (seconds: number): void => {
+      layeredSeconds = seconds;
+    };
+    const layered = compared
+      ? await evaluate(model, train, test, k, { engine, layered: true, ranked })
+      : undefined;
     return {
       metrics,
-      layered: layered && { metrics: layered, scoreSeconds: (performance.now() - scored) / 1000 },
+      layered: layered && { metrics: layered, scoreSeconds: layeredSeconds },
       report,
       parameters: parameters(model),
       fitSeconds: (fitted - started) / 1000 - (report.seconds.serving ?? 0),
-      scoreSeconds: (scored - fitted) / 1000,
+      scoreSeconds,
     };
   });
 }
