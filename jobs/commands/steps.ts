@@ -43,9 +43,8 @@ export const forget: Command = {
     const user = positionals[0]!;
     const p = await pipeline();
     const { users, events } = await p.forget(user);
-    // Also those whose lists an earlier call was kept from deleting.
-    const erased = await p.parts.store.erasedUsers();
-    if (p.parts.sinks.length > 0 && erased.length > 0) await freshStep(p, { trigger: 'cli', signal });
+    // Also for somebody who is not in the state: lists of theirs may be in the sinks.
+    if (p.parts.sinks.length > 0) await freshStep(p, { trigger: 'cli', signal });
     const text =
       users + events > 0
         ? `user ${user} erased; the next fit no longer knows them`
