@@ -17,7 +17,7 @@ it.skipIf(missing !== undefined)(
   'every record is applied once, whatever dies',
   { timeout: 300_000 },
   async () => {
-    const chaos = join(import.meta.dirname, '../../../dist/test/bench/chaos.js');
+    const chaos = join(import.meta.dirname, '../../../dist/test/chaos/chaos.js');
     const flags = [
       '--rounds',
       '1',
