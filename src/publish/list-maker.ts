@@ -36,6 +36,15 @@ export interface ListMaker {
   close(): Promise<void>;
 }
 
+/** Lists that outlast the next ones: what is scored lies in memory that is shared and used again. */
+const copied = ({ k, lengths, items, scores, fallbacks }: NumberedLists): NumberedLists => ({
+  k,
+  lengths: lengths.slice(),
+  items: items.slice(),
+  scores: scores.slice(),
+  fallbacks: fallbacks.slice(),
+});
+
 /** Loads a model and what its lists are made with. */
 export function createListMaker({
   path,
@@ -70,7 +79,7 @@ export function createListMaker({
       const scored = rankRows(arena, threads, ranker, rows, scoredLength(rules, k, ranker.n), choice);
       const lists = applyRules(rules, scored, rows, kind, k);
       return {
-        numbered: ranked ? lists : undefined,
+        numbered: ranked ? copied(lists) : undefined,
         encoded: Object.fromEntries(
           formats.map((format, f) => [formatName(format), encode(lists, format, f)]),
         ),
