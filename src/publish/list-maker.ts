@@ -42,7 +42,7 @@ const copied = ({ k, lengths, items, scores, fallbacks }: NumberedLists): Number
   lengths: lengths.slice(),
   items: items.slice(),
   scores: scores.slice(),
-  fallbacks: fallbacks.slice(),
+  fallbacks: fallbacks?.slice(),
 });
 
 /** Loads a model and what its lists are made with. */
