@@ -1,6 +1,9 @@
+import { availableParallelism } from 'node:os';
 import type { ParseArgsConfig } from 'node:util';
 import type { Logger } from '../src/connector.js';
 import { StageError } from '../src/errors.js';
+import { assertWorkable } from '../src/memory.js';
+import { parseSize } from '../src/size.js';
 import type { LoadedConfig } from './config.js';
 import type { Pipeline } from './open.js';
 
@@ -51,4 +54,17 @@ export function wholeNumber(flag: string, value: NonNullable<Values[string]>): n
   const n = Number(value);
   if (Number.isInteger(n) && n >= 1) return n;
   throw new StageError('USAGE', `--${flag}: expected a whole number ≥ 1, found ${JSON.stringify(value)}`);
+}
+
+/** What `--memory` and `--threads` allow a command that works without a configuration: 1 GiB and one a core. */
+export function allowanceOf({ memory, threads }: Values): {
+  readonly memoryBytes: number;
+  readonly threads: number;
+} {
+  const memoryBytes = parseSize(typeof memory === 'string' ? memory : '1GiB', '--memory');
+  assertWorkable(memoryBytes);
+  return {
+    memoryBytes,
+    threads: threads === undefined ? availableParallelism() : wholeNumber('threads', threads),
+  };
 }

@@ -1,5 +1,5 @@
 import { StageError } from './errors.js';
-import { defaultNeighbours } from './fit/defaults.js';
+import { neighboursOf } from './fit/defaults.js';
 import { workingSet } from './fit/working-set.js';
 import type { GramianMode } from './gramian/plan.js';
 import { BLOCK_ENTRIES } from './gramian/stored.js';
@@ -109,7 +109,7 @@ function smallerOption(size: FitSize, memoryBytes: number): string | undefined {
     memoryOfFit({ ...size, options }, 1, memoryBytes).total <= memoryBytes;
   const { options } = size;
   if (options.solver === 'fsai') {
-    let neighbours = options.neighbours ?? defaultNeighbours(size.items);
+    let neighbours = neighboursOf(size.items, options);
     while (neighbours > 0 && !fits({ ...options, neighbours })) neighbours--;
     return neighbours > 0 ? `neighbours: ${neighbours}` : undefined;
   }

@@ -4,9 +4,15 @@ import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import { StageError } from '../../src/errors.js';
 import { checkAlias, checkVersion } from '../../src/publish/layout.js';
 import { superseded } from '../../src/publish/retention.js';
-import { conflict, refused, sinkSteps } from '../../src/publish/sink-steps.js';
+import {
+  assertExpected,
+  limitsOf,
+  refused,
+  type StoredPublication,
+  sinkSteps,
+  sinkVersion,
+} from '../../src/publish/sink-steps.js';
 import { champion, type ListKind, type Publication, type Sink, type SinkVersion } from '../../src/sink.js';
-import { parseSize } from '../../src/size.js';
 import { all, literal, openDatabase, scalar, transaction } from './database.js';
 import { appendLists, listColumns } from './list-rows.js';
 import { type DuckdbSinkOptions, duckdbSinkOptions } from './sink-options.js';
@@ -77,19 +83,7 @@ export function createDuckdbSink(options: DuckdbSinkOptions): Sink {
 
   async function held(c: DuckDBConnection): Promise<SinkVersion[]> {
     const rows = await all(c, `SELECT manifest FROM ${versionsTable} ORDER BY version`);
-    return rows.map(r => {
-      const manifest = JSON.parse(String(r.manifest)) as Publication & Pick<SinkVersion, 'lists'>;
-      const { version, publishedAt, createdAt, lists, model, content, change } = manifest;
-      return {
-        version,
-        publishedAt: publishedAt ?? createdAt,
-        complete: true,
-        lists,
-        model,
-        content,
-        change,
-      };
-    });
+    return rows.map(r => sinkVersion(JSON.parse(String(r.manifest)) as StoredPublication));
   }
 
   const pointers = async (c: DuckDBConnection): Promise<Map<string, string>> =>
@@ -102,8 +96,7 @@ export function createDuckdbSink(options: DuckdbSinkOptions): Sink {
 
   return {
     name: 'duckdb',
-    keep: options.keep,
-    ...(options.maxBytes === undefined ? {} : { maxBytes: parseSize(options.maxBytes, 'maxBytes') }),
+    ...limitsOf(options),
 
     connect: (named = randomUUID()) =>
       step('to open the database', async () => {
@@ -187,9 +180,7 @@ export function createDuckdbSink(options: DuckdbSinkOptions): Sink {
         await on(async c => {
           if (!(await held(c)).some(v => v.version === version))
             throw new Error('no such version or an unfinished one');
-          const found = (await pointers(c)).get(alias) ?? null;
-          if (expected !== undefined && found !== expected && found !== version)
-            throw conflict(alias, found ?? '', expected);
+          assertExpected(alias, (await pointers(c)).get(alias), version, expected);
           await c.run(`DELETE FROM ${pointersTable} WHERE alias = ?`, [alias]);
           await c.run(`INSERT INTO ${pointersTable} VALUES (?, ?)`, [alias, version]);
         });
@@ -214,7 +205,7 @@ export function createDuckdbSink(options: DuckdbSinkOptions): Sink {
           await c.run(`CREATE OR REPLACE TEMP TABLE fresh (${listColumns})`);
           await appendLists(c, 'fresh', kind, lists);
           await c.run(`INSERT INTO ${table} SELECT *, ${literal(version)} FROM fresh`);
-          const manifest = JSON.parse(String(found.manifest)) as Publication & Pick<SinkVersion, 'lists'>;
+          const manifest = JSON.parse(String(found.manifest)) as StoredPublication;
           const count = await scalar(
             c,
             `SELECT count(DISTINCT id) FROM ${table} WHERE version = ? AND kind = ?`,

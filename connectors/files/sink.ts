@@ -4,9 +4,15 @@ import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { checkAlias, checkVersion } from '../../src/publish/layout.js';
 import { superseded } from '../../src/publish/retention.js';
-import { conflict, refused, sinkSteps } from '../../src/publish/sink-steps.js';
+import {
+  assertExpected,
+  limitsOf,
+  refused,
+  type StoredPublication,
+  sinkSteps,
+  sinkVersion,
+} from '../../src/publish/sink-steps.js';
 import { champion, type ListKind, type Publication, type Sink, type SinkVersion } from '../../src/sink.js';
-import { parseSize } from '../../src/size.js';
 import { renameDurably, replaceText, syncPath } from './durable.js';
 import { fileLease } from './lease.js';
 import { type FilesOptions, filesOptions } from './options.js';
@@ -80,26 +86,13 @@ export function createFilesSink(options: FilesOptions): Sink {
   async function versions(): Promise<SinkVersion[]> {
     const found = (await readdir(root)).filter(name => !name.startsWith('.') && isComplete(name));
     const text = (version: string) => readFile(join(root, version, 'manifest.json'), 'utf8');
-    const manifests = await Promise.all(
-      found.map(async v => JSON.parse(await text(v)) as Publication & Pick<SinkVersion, 'lists'>),
-    );
-    return manifests.map(({ version, publishedAt, createdAt, lists, model, content, change }) => {
-      return {
-        version,
-        publishedAt: publishedAt ?? createdAt,
-        complete: true,
-        lists,
-        model,
-        content,
-        change,
-      };
-    });
+    const manifests = await Promise.all(found.map(async v => JSON.parse(await text(v)) as StoredPublication));
+    return manifests.map(manifest => sinkVersion(manifest));
   }
 
   return {
     name: 'files',
-    keep: options.keep,
-    ...(options.maxBytes === undefined ? {} : { maxBytes: parseSize(options.maxBytes, 'maxBytes') }),
+    ...limitsOf(options),
 
     connect: (named = randomUUID()) =>
       step('a directory that can be written', async () => {
@@ -149,9 +142,7 @@ export function createFilesSink(options: FilesOptions): Sink {
         checkVersion(version, root);
         checkAlias(alias);
         if (!isComplete(version)) throw new Error('no such version or an unfinished one');
-        const found = await current(alias);
-        if (expected !== undefined && (found ?? null) !== expected && found !== version)
-          throw conflict(alias, found ?? '', expected);
+        assertExpected(alias, await current(alias), version, expected);
         await replaceText(root, pointer(alias), `${version}\n`);
       }),
 

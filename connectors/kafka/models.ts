@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Kafka, Message } from 'kafkajs';
 import { superseded } from '../../src/publish/retention.js';
-import { conflict, refused } from '../../src/publish/sink-steps.js';
+import { assertExpected, refused } from '../../src/publish/sink-steps.js';
 import { type Lease, leaseKey, ModelsState, type VersionRecord } from './models-topic.js';
 import type { Topics } from './names.js';
 import { openTail, type Tail } from './tail.js';
@@ -128,9 +128,7 @@ export async function openModels(
       section(async send => {
         const record = versionIn(state, version);
         if (state.versions.has(alias)) throw new Error(`alias ${alias}: a version has that name`);
-        const found = state.aliases.get(alias);
-        if (expected !== undefined && found !== version && (found ?? null) !== expected)
-          throw conflict(alias, found ?? '', expected);
+        assertExpected(alias, state.aliases.get(alias), version, expected);
         if (record.publication !== state.newest!.publication) return false;
         const headers = { kind: 'alias', 'model-version': version };
         await send(topics.models, [{ key: alias, value: JSON.stringify(record), headers }]);

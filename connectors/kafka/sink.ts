@@ -2,9 +2,8 @@ import { randomUUID } from 'node:crypto';
 import type { Message } from 'kafkajs';
 import { encodeRanked } from '../../src/publish/encode.js';
 import { checkAlias, checkVersion } from '../../src/publish/layout.js';
-import { sinkSteps } from '../../src/publish/sink-steps.js';
+import { limitsOf, sinkSteps } from '../../src/publish/sink-steps.js';
 import { champion, type ListFormat, type Publication, type Sink } from '../../src/sink.js';
-import { parseSize } from '../../src/size.js';
 import { type Attempt, beginAttempt, type Place } from './attempt.js';
 import { kafkaError } from './client.js';
 import { versionIn, versionMessage } from './models.js';
@@ -115,10 +114,9 @@ export function createKafkaSink(options: KafkaSinkOptions, baseDirectory = '.'):
 
   return {
     name: 'kafka',
-    keep: options.keep,
+    ...limitsOf(options),
     format,
     overheadBytes,
-    ...(options.maxBytes === undefined ? {} : { maxBytes: parseSize(options.maxBytes, 'maxBytes') }),
 
     connect: (owner = randomUUID()) =>
       step('to connect', async () => {

@@ -4,7 +4,7 @@ import { encodeRanked, hashRange, storedValue } from '../../src/publish/encode.j
 import { checkAlias, checkVersion } from '../../src/publish/layout.js';
 import { superseded } from '../../src/publish/retention.js';
 import { SeenIds } from '../../src/publish/seen-ids.js';
-import { conflict, refused, sinkSteps } from '../../src/publish/sink-steps.js';
+import { conflict, limitsOf, refused, sinkSteps, sinkVersion } from '../../src/publish/sink-steps.js';
 import {
   champion,
   type EncodedLists,
@@ -15,9 +15,8 @@ import {
   type Sink,
   type SinkVersion,
 } from '../../src/sink.js';
-import { parseSize } from '../../src/size.js';
 import { type LmdbOptions, lmdbOptions } from './options.js';
-import { LmdbStore, type StoredManifest } from './store.js';
+import { LmdbStore } from './store.js';
 
 export { type LmdbOptions, lmdbOptions };
 
@@ -107,16 +106,15 @@ export function createLmdbSink(options: LmdbOptions): Sink {
     store.versions().flatMap(version => {
       const complete = store.mark(version);
       const found = complete ?? store.progress(version);
-      return found ? [versionOf(version, found, complete !== undefined)] : [];
+      return found ? [sinkVersion(found, complete !== undefined, version)] : [];
     });
 
   return {
     name: 'lmdb',
-    keep: options.keep,
+    ...limitsOf(options),
     format,
     inPlace,
     overheadBytes,
-    ...(options.maxBytes === undefined ? {} : { maxBytes: parseSize(options.maxBytes, 'maxBytes') }),
 
     connect: (named = randomUUID()) =>
       step(`an LMDB environment with ${options.encoding} values`, async () => {
@@ -221,13 +219,3 @@ export function createLmdbSink(options: LmdbOptions): Sink {
     },
   };
 }
-
-const versionOf = (version: string, stored: StoredManifest, complete: boolean): SinkVersion => ({
-  version,
-  publishedAt: stored.publishedAt ?? stored.createdAt,
-  complete,
-  lists: stored.lists,
-  model: stored.model,
-  content: stored.content,
-  change: stored.change,
-});

@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { asBinary, open, type RootDatabase } from 'lmdb';
 import { decodeList, type StoredList } from '../../src/publish/decode.js';
 import { keyLayout } from '../../src/publish/layout.js';
-import { champion, type EncodedLists, type ListKind, type Publication } from '../../src/sink.js';
+import type { StoredPublication } from '../../src/publish/sink-steps.js';
+import { champion, type EncodedLists, type ListKind } from '../../src/sink.js';
 import type { LmdbOptions } from './options.js';
 
 /** Longest id kept as it is, UTF-8 bytes: with the longest prefix and version its key stays below LMDB's 1978. */
@@ -13,18 +14,14 @@ const keyBatch = 10_000;
 /** Bytes put before the environment is mapped anew: a page of the map counts as memory from when it was touched. */
 const mappedBytes = 2 ** 23;
 
-/** The value of a version's mark, and of the progress of one that is not complete. */
-export interface StoredManifest extends Publication {
-  readonly lists: Readonly<Record<ListKind, number>>;
-}
-
 interface Lease {
   readonly owner: string;
   /** Epoch ms. */
   readonly until: number;
 }
 
-type Value = StoredManifest | Lease | string;
+/** Of a version's mark and the progress of one that is not complete, of the lease, of a pointer. */
+type Value = StoredPublication | Lease | string;
 
 /**
  * The keys and values of one prefix of an LMDB environment. Keys are the plain UTF-8 bytes of the layout, so any
@@ -72,13 +69,13 @@ export class LmdbStore {
     return found;
   }
 
-  mark(version: string): StoredManifest | undefined {
-    return this.#db.get(bytes(this.#layout.mark(version))) as StoredManifest | undefined;
+  mark(version: string): StoredPublication | undefined {
+    return this.#db.get(bytes(this.#layout.mark(version))) as StoredPublication | undefined;
   }
 
   /** How far an incomplete version is. */
-  progress(version: string): StoredManifest | undefined {
-    return this.#db.get(this.#progressKey(version)) as StoredManifest | undefined;
+  progress(version: string): StoredPublication | undefined {
+    return this.#db.get(this.#progressKey(version)) as StoredPublication | undefined;
   }
 
   bytesOf(version: string, kind: ListKind, id: string): Buffer | undefined {
@@ -96,7 +93,7 @@ export class LmdbStore {
     kind: ListKind,
     lists: EncodedLists,
     rows: Iterable<number>,
-    progress?: StoredManifest,
+    progress?: StoredPublication,
   ): Promise<void> {
     // LMDB's addon takes no shared memory.
     if (this.#copy.length < lists.bytes.length) this.#copy = Buffer.allocUnsafeSlow(lists.bytes.length);
@@ -126,7 +123,7 @@ export class LmdbStore {
   }
 
   /** Marks `version` complete in one transaction, in which `owner` must have the lease; then durable. */
-  async complete(version: string, manifest: StoredManifest, owner: string): Promise<boolean> {
+  async complete(version: string, manifest: StoredPublication, owner: string): Promise<boolean> {
     const done = await this.#db.transaction(() => {
       if (this.#lease()?.owner !== owner) return false;
       this.#db.putSync(bytes(this.#layout.mark(version)), manifest);
@@ -137,7 +134,7 @@ export class LmdbStore {
     return done;
   }
 
-  async setMark(version: string, manifest: StoredManifest): Promise<void> {
+  async setMark(version: string, manifest: StoredPublication): Promise<void> {
     await this.#db.put(bytes(this.#layout.mark(version)), manifest);
     await this.#db.flushed;
   }

@@ -3,9 +3,8 @@ import { decodeList } from '../../src/publish/decode.js';
 import { encodeRanked, storedValue } from '../../src/publish/encode.js';
 import { checkAlias, checkVersion, keyLayout } from '../../src/publish/layout.js';
 import { superseded } from '../../src/publish/retention.js';
-import { conflict, sinkSteps } from '../../src/publish/sink-steps.js';
+import { conflict, limitsOf, sinkSteps } from '../../src/publish/sink-steps.js';
 import { champion, type ListFormat, type ListKind, live, type Sink } from '../../src/sink.js';
-import { parseSize } from '../../src/size.js';
 import { type Attempt, beginAttempt } from './attempt.js';
 import { connectRedis, type RedisConnection } from './connection.js';
 import { type RedisOptions, redisOptions } from './options.js';
@@ -56,11 +55,10 @@ export function createRedisSink(options: RedisOptions): Sink {
 
   return {
     name: 'redis',
-    keep: options.keep,
+    ...limitsOf(options),
     format,
     inPlace,
     overheadBytes,
-    ...(options.maxBytes === undefined ? {} : { maxBytes: parseSize(options.maxBytes, 'maxBytes') }),
 
     connect: (named = randomUUID()) =>
       step('to connect', async () => {

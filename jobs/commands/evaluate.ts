@@ -1,13 +1,12 @@
-import { availableParallelism } from 'node:os';
 import { loadSplit } from '../../connectors/duckdb/split.js';
 import { StageError } from '../../src/errors.js';
 import { type Measured, measure } from '../../src/evaluate/measure.js';
 import { holdoutOptions } from '../../src/evaluate/options.js';
 import { sampleUsers } from '../../src/evaluate/split.js';
-import { assertWorkable, databaseShare, planFit } from '../../src/memory.js';
+import { databaseShare, planFit } from '../../src/memory.js';
 import { type FitOptions, fitOptions, overrideFit } from '../../src/options.js';
-import { parseSize } from '../../src/size.js';
 import {
+  allowanceOf,
   type Command,
   type CommandContext,
   count,
@@ -48,11 +47,8 @@ async function onFiles(
   const { seed, sample } = optionsOf(holdoutOptions, values);
   const { k, bootstrap } = measuresOf(values, seed);
   const options = checked(fitOptions, optionsOfFit(values), 'options');
-  const requested =
-    values.threads === undefined ? availableParallelism() : wholeNumber('threads', values.threads);
+  const { memoryBytes, threads: requested } = allowanceOf(values);
   progress('reading');
-  const memoryBytes = parseSize(typeof values.memory === 'string' ? values.memory : '1GiB', '--memory');
-  assertWorkable(memoryBytes);
   let threads = requested;
   const loaded = await loadSplit(trainPath, testPath, databaseShare(memoryBytes), counts => {
     const size = { ...counts, mode: 'implicit', options } as const;

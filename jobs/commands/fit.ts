@@ -1,14 +1,13 @@
 import { mkdtempSync, rmSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { openShard, type Shard } from '../../connectors/duckdb/shard.js';
 import { StageError } from '../../src/errors.js';
 import { mergeItems, renameItems } from '../../src/gramian/merge.js';
-import { assertWorkable, planFit } from '../../src/memory.js';
+import { planFit } from '../../src/memory.js';
 import { makeModel } from '../../src/model/make.js';
 import { fitOptions } from '../../src/options.js';
-import { parseSize } from '../../src/size.js';
-import { type Command, type CommandContext, count, type Outcome, wholeNumber } from '../command.js';
+import { allowanceOf, type Command, type CommandContext, count, type Outcome } from '../command.js';
 import { checked } from '../config.js';
 import { refitStep } from '../steps.js';
 import { fitFlags, fitHelp, optionsOfFit } from './fit-flags.js';
@@ -46,10 +45,7 @@ function assertAlike([first, ...others]: readonly Shard[]): void {
 /** Fits the sum of the states' Gramians: their users are disjoint, their items are brought into one numbering. */
 async function fitShards({ values }: CommandContext, settings: Settings): Promise<Outcome> {
   const directories = [...new Set((values.state as string[]).map(s => resolve(s)))];
-  const memoryBytes = parseSize(typeof values.memory === 'string' ? values.memory : '1GiB', '--memory');
-  assertWorkable(memoryBytes);
-  const requested =
-    typeof values.threads === 'string' ? wholeNumber('threads', values.threads) : availableParallelism();
+  const { memoryBytes, threads: requested } = allowanceOf(values);
   const shards: Shard[] = [];
   const renamed = mkdtempSync(join(tmpdir(), 'sansa-stream-fit-'));
   try {

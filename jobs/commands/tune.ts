@@ -1,5 +1,5 @@
 import { writeFileSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { stringify } from 'yaml';
 import { loadSplit } from '../../connectors/duckdb/split.js';
 import { StageError } from '../../src/errors.js';
@@ -8,10 +8,9 @@ import { optionOf, searched } from '../../src/evaluate/space.js';
 import { split } from '../../src/evaluate/split.js';
 import { type Trial, type TuneOptions, type TuneResult, tuneOptions } from '../../src/evaluate/tune.js';
 import { tuneHoldout } from '../../src/evaluate/tuner.js';
-import { assertWorkable, databaseShare, planFit } from '../../src/memory.js';
+import { databaseShare, planFit } from '../../src/memory.js';
 import { type FitOptions, fitOptions } from '../../src/options.js';
-import { parseSize } from '../../src/size.js';
-import { type Command, type CommandContext, count, type Outcome, wholeNumber } from '../command.js';
+import { allowanceOf, type Command, type CommandContext, count, type Outcome } from '../command.js';
 import { checked } from '../config.js';
 import { aroundPresent, tuneStep } from '../tuned.js';
 import { fitFlags, fitHelp, optionsOfFit } from './fit-flags.js';
@@ -35,10 +34,7 @@ async function onFiles(
   if (options.holdout !== 'random' || options.cut !== undefined)
     throw new StageError('USAGE', 'tune: expected --holdout random of files, which have no times');
   const present = checked(fitOptions, { ...optionsOfFit(values), solver: options.solver }, 'options');
-  const requested =
-    values.threads === undefined ? availableParallelism() : wholeNumber('threads', values.threads);
-  const memoryBytes = parseSize(typeof values.memory === 'string' ? values.memory : '1GiB', '--memory');
-  assertWorkable(memoryBytes);
+  const { memoryBytes, threads: requested } = allowanceOf(values);
   progress('reading');
   let threadsOf = (_: FitOptions): number => requested;
   const files = await loadSplit(trainPath, testPath, databaseShare(memoryBytes), counts => {

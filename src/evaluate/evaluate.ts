@@ -1,4 +1,4 @@
-import { type Rows, rowsOfUsers } from '../gramian/rows.js';
+import { type Rows, rowsOfUsers, rowsPerItem } from '../gramian/rows.js';
 import type { Model } from '../model/model.js';
 import { loadRanker, type RankedRows, rankRows } from '../model/rank.js';
 import { onEngine, type Resources } from '../threads.js';
@@ -6,13 +6,6 @@ import { type Bootstrap, type Catalogue, createTally, type Metrics } from './met
 
 /** Users ranked at a time. */
 const batchRows = 8192;
-
-/** How items are popular in X: for every item the rows that have it. */
-export function catalogueOf(rows: Rows, n: number = rows.n): Catalogue {
-  const usersOf = new Int32Array(n);
-  for (const i of rows.indices) usersOf[i]!++;
-  return { usersOf, users: rows.users.length };
-}
 
 /**
  * Measures the lists that `rank` makes of train rows (own items left out) for every user with test items. Rows are
@@ -65,7 +58,7 @@ export function evaluate(
   return onEngine(settings, ({ arena, threads }) => {
     const mark = arena.mark();
     const ranker = loadRanker(arena, model, settings.layered);
-    const catalogue = settings.catalogue ?? catalogueOf(train, model.n);
+    const catalogue = settings.catalogue ?? { usersOf: rowsPerItem(train), users: train.users.length };
     let ranking = 0;
     const rank = (rows: Rows): RankedRows => {
       const started = performance.now();

@@ -1,6 +1,6 @@
 import { defaultL2 } from '../fit/defaults.js';
 import type { Rows } from '../gramian/rows.js';
-import { octaveWeights, unitsOf } from '../gramian/weights.js';
+import { diagonalOf, octaveWeights, unitsOf } from '../gramian/weights.js';
 import { type FitOptions, fitOptions } from '../options.js';
 import { hashed } from './hashed.js';
 
@@ -96,23 +96,10 @@ export function surroundingsOf(rows: Rows, scale: number): Surroundings {
   return {
     n: rows.n,
     derivedL2(eta) {
-      const found = known.get(eta) ?? defaultL2(diagonalOf(rows, eta)) / unitsOf(scale, eta);
+      const found =
+        known.get(eta) ?? defaultL2(diagonalOf(rows, octaveWeights(rows, eta))) / unitsOf(scale, eta);
       known.set(eta, found);
       return found;
     },
   };
-}
-
-/** G_jj = Σ_u w_u x_uj², in fixed point. */
-function diagonalOf(rows: Rows, eta: number): Float64Array {
-  const { n, users, indptr, indices, values } = rows;
-  const weights = octaveWeights(rows, eta);
-  const diagonal = new Float64Array(n);
-  for (let r = 0; r < users.length; r++) {
-    for (let e = indptr[r]!; e < indptr[r + 1]!; e++) {
-      const x = values ? values[e]! : 1;
-      diagonal[indices[e]!]! += x * x * (weights ? weights[r]! : 1);
-    }
-  }
-  return diagonal;
 }

@@ -1,4 +1,4 @@
-import type { FitOptions } from '../options.js';
+import type { FitOptions, FsaiOptions } from '../options.js';
 
 /**
  * λ for fsai when nothing is known but the Gramian's diagonal: three times its root mean square. Measured to be within a
@@ -13,8 +13,12 @@ export function defaultL2(diagonal: Float64Array): number {
 export const scaledL2 = 20;
 
 /** Neighbours of an item for fsai: 20, and in small catalogues, where more are cheap and better, up to 64. */
-export const defaultNeighbours = (n: number): number =>
+const defaultNeighbours = (n: number): number =>
   Math.max(20, Math.min(64, Math.round(2 ** 18 / Math.max(1, n))));
+
+/** Neighbours that a fit of n items with these options gives an item at most; at least room for one. */
+export const neighboursOf = (n: number, { neighbours }: FsaiOptions): number =>
+  Math.max(1, Math.min(neighbours ?? defaultNeighbours(n), n - 1));
 
 /**
  * Entries of an item in the serving matrix. Measured on Gowalla: with fsai 50 rank better than both layers; icf needs

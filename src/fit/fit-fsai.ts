@@ -1,7 +1,7 @@
 import type { Address } from '../kernels.js';
 import { blockBudget } from '../memory.js';
 import type { FsaiOptions } from '../options.js';
-import { defaultL2, defaultNeighbours } from './defaults.js';
+import { defaultL2, neighboursOf } from './defaults.js';
 import type { FitContext, Solved } from './fit.js';
 import {
   type Blocks,
@@ -39,7 +39,7 @@ export interface Passes {
 export function fitFsai(context: FitContext, options: FsaiOptions, passes?: Passes): Solved {
   const { arena, threads, gramian, diagonal, positions, unit, stage } = context;
   const l2 = options.l2 ?? defaultL2(diagonal) / unit;
-  const neighbours = options.neighbours ?? defaultNeighbours(gramian.n);
+  const neighbours = neighboursOf(gramian.n, options);
   const settings = { neighbours, alpha: options.alpha };
   const lambda = l2 * unit;
   let f: Fsai;

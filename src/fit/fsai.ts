@@ -38,10 +38,9 @@ export function fsaiWorkspace(
   arena: Arena,
   diagonal: Float64Array,
   positions: Int32Array,
-  { neighbours, alpha }: { readonly neighbours: number; readonly alpha: number },
+  { neighbours: m, alpha }: { readonly neighbours: number; readonly alpha: number },
 ): Fsai {
   const n = diagonal.length;
-  const m = Math.max(1, Math.min(neighbours, n - 1));
   const [counts, pivots] = [arena.bytes(4 * n, 'patterns'), arena.bytes(8 * n, 'pivots')];
   const pattern = arena.bytes(4 * n * m, 'patterns');
   const values = arena.bytes(8 * n * m, 'rows of the inverse');

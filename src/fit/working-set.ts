@@ -1,7 +1,7 @@
 import { SLOT_ENTRIES, selectBytes, slotsOf, WIDTH } from '../gramian/implicit.js';
 import { distilBytes } from '../model/serving.js';
 import type { FitOptions, FsaiOptions, IcfOptions } from '../options.js';
-import { defaultNeighbours, defaultServing, entryBudget } from './defaults.js';
+import { defaultServing, entryBudget, neighboursOf } from './defaults.js';
 import { blockBytes, solveBytes } from './fsai.js';
 import { capacity } from './lower.js';
 
@@ -26,10 +26,6 @@ export function workingSet(size: FitSize): Readonly<Record<string, number>> & { 
   const solver = options.solver === 'icf' ? icfPhases(size, options) : fsaiPhases(size, options);
   const phases = { ...solver, serving: serving(size) };
   return { ...phases, peak: Math.max(...Object.values(phases)) + SLACK * size.threads };
-}
-
-function neighboursOf(n: number, { neighbours }: FsaiOptions): number {
-  return Math.max(1, Math.min(neighbours ?? defaultNeighbours(n), n - 1));
 }
 
 /** Most nonzeros of a layer. */

@@ -6,7 +6,7 @@ import type { Gramian } from './columns.js';
 import { type Interactions, loadInteractions } from './interactions.js';
 import { pairsBelow, squaredNorms, strideOf } from './norms.js';
 import type { Rows } from './rows.js';
-import { octaveWeights } from './weights.js';
+import { diagonalOf, octaveWeights } from './weights.js';
 
 /** Columns in a block at most. */
 export const WIDTH = 512;
@@ -25,15 +25,7 @@ export function implicitGramian(arena: Arena, threads: Threads, rows: Rows, user
   const weights = octaveWeights(rows, userWeighting);
   return {
     n: rows.n,
-    diagonal() {
-      const g = new Float64Array(rows.n);
-      const { indptr, indices, values } = rows;
-      for (let r = 0; r < rows.users.length; r++) {
-        const w = weights ? weights[r]! : 1;
-        for (let e = indptr[r]!; e < indptr[r + 1]!; e++) g[indices[e]!]! += values ? w * values[e]! ** 2 : w;
-      }
-      return g;
-    },
+    diagonal: () => diagonalOf(rows, weights),
     arrange(positions) {
       const x = loadInteractions(arena, rows, positions, weights);
       const pairs = pairsBelow(arena, x);

@@ -38,6 +38,13 @@ export function fromNothing(after: Rows): RowChanges {
   return { before, after };
 }
 
+/** How many rows have each item, by item. */
+export function rowsPerItem({ n, indices }: Rows): Int32Array {
+  const counts = new Int32Array(n);
+  for (const i of indices) counts[i]!++;
+  return counts;
+}
+
 /** The rows of `users` (ascending ids); empty for a user without one. */
 export function rowsOfUsers(rows: Rows, users: Int32Array): Rows {
   const starts = new Int32Array(users.length);

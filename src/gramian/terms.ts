@@ -1,5 +1,6 @@
 import type { Address, Arena } from '../kernels.js';
 import type { RowChanges, Rows } from './rows.js';
+import { diagonalOf } from './weights.js';
 
 /** Fixed-point user weights of the changed rows, before and after. */
 export interface WeightChanges {
@@ -90,15 +91,7 @@ function difference(x: Side, y: Side): Side {
 }
 
 function largestDiagonal(rows: Rows, weights: Int32Array | undefined): number {
-  const g = new Float64Array(rows.n);
-  for (let r = 0; r < rows.users.length; r++) {
-    const w = weights ? weights[r]! : 1;
-    for (let e = rows.indptr[r]!; e < rows.indptr[r + 1]!; e++) {
-      const v = rows.values ? rows.values[e]! : 1;
-      g[rows.indices[e]!]! += w * v * v;
-    }
-  }
-  return g.reduce((a, b) => Math.max(a, b), 0);
+  return diagonalOf(rows, weights).reduce((a, b) => Math.max(a, b), 0);
 }
 
 /** Sparse rows under construction; values as float64, which holds w·x exactly. */

@@ -23,6 +23,16 @@ export function octaveWeights({ users, indptr }: Rows, eta: number): Int32Array 
   return Int32Array.from(users, (_, r) => octaveWeight(indptr[r + 1]! - indptr[r]!, eta));
 }
 
+/** G_jj = Σ_u w_u x_uj² by item, in units of G; `weights` are those of the rows, 1 without. */
+export function diagonalOf({ n, users, indptr, indices, values }: Rows, weights?: Int32Array): Float64Array {
+  const g = new Float64Array(n);
+  for (let r = 0; r < users.length; r++) {
+    const w = weights ? weights[r]! : 1;
+    for (let e = indptr[r]!; e < indptr[r + 1]!; e++) g[indices[e]!]! += values ? w * values[e]! ** 2 : w;
+  }
+  return g;
+}
+
 /** The weights of changed rows before and after. */
 export function weightChanges({ before, after }: RowChanges, eta: number): WeightChanges | undefined {
   const [x, y] = [octaveWeights(before, eta), octaveWeights(after, eta)];

@@ -6,11 +6,11 @@ import { I32s, View } from './views';
  * first touch, sums on top of `base` in `a`; returns how many.
  *
  * `a` is never cleared: sums stand on `base`, which lies above whatever an earlier column left behind. The list
- * of touched rows is written always and advanced without a branch.
+ * of touched rows is written always and advanced without a branch; there is none unless `listed`.
  */
 @inline
 export function column<A>(
-  x: Interactions, j: i32, base: A, a: View<A>, indices: I32s, weighted: bool, valued: bool,
+  x: Interactions, j: i32, base: A, a: View<A>, indices: I32s, weighted: bool, valued: bool, listed: bool = true,
 ): i32 {
   const Xp = x.indptr, Xi = x.positions, Xv = x.values, Cp = x.columns, Cu = x.user, Cr = x.rest;
   let count = 0;
@@ -19,8 +19,10 @@ export function column<A>(
     for (let k = Cr[e], end = Xp[Cu[e] + 1]; k < end; k++) {
       const i = Xi[k];
       const v = a[i];
-      indices[count] = i;
-      count += i32(v < base);
+      if (listed) {
+        indices[count] = i;
+        count += i32(v < base);
+      }
       a[i] = max(v, base) + (valued ? c * <A>Xv[k] : c);
     }
   }

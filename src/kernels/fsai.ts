@@ -146,20 +146,6 @@ function spread<A>(f: Fsai, b: Blocks, i: i32, a: View<A>, base: A): void {
   }
 }
 
-// the sums of one column, as `column` without its list
-@inline
-function accumulate<A>(x: Interactions, j: i32, base: A, a: View<A>, weighted: bool, valued: bool): void {
-  const Xp = x.indptr, Xi = x.positions, Xv = x.values, Cp = x.columns, Cu = x.user, Cr = x.rest;
-  for (let e = Cp[j], last = Cp[j + 1]; e < last; e++) {
-    let c: A = weighted ? <A>x.weights[Cu[e]] : 1;
-    if (valued) c *= <A>Xv[Cr[e] - 1];
-    for (let k = Cr[e], end = Xp[Cu[e] + 1]; k < end; k++) {
-      const i = Xi[k];
-      a[i] = max(a[i], base) + (valued ? c * <A>Xv[k] : c);
-    }
-  }
-}
-
 @inline
 function gather<A>(
   task: i32, scratch: usize, f: Fsai, b: Blocks, x: Interactions, bounds: I32s, stride: A, weighted: bool, valued: bool,
@@ -168,7 +154,7 @@ function gather<A>(
   for (let i = bounds[task], hi = bounds[task + 1]; i < hi; i++) {
     if (b.starts[i] == b.starts[i + 1]) continue;
     const base = advance<A>(scratch, f.n, stride);
-    accumulate<A>(x, i, base, a, weighted, valued);
+    column<A>(x, i, base, a, changetype<I32s>(0), weighted, valued, false);
     spread<A>(f, b, i, a, base);
   }
 }

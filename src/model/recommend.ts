@@ -1,4 +1,4 @@
-import type { Rows } from '../gramian/rows.js';
+import { type Rows, rowsPerItem } from '../gramian/rows.js';
 import { onEngine, type Resources } from '../threads.js';
 import type { Model } from './model.js';
 import { type Choice, loadRanker, type RankedRows, rankRows } from './rank.js';
@@ -33,9 +33,8 @@ export function recommendAll(
 }
 
 /** Items by how many rows have them, the most popular first, ties by the smaller item; those that none has left out. */
-export function popularItems({ n, indices }: Rows): Int32Array {
-  const counts = new Int32Array(n);
-  for (const i of indices) counts[i]!++;
+export function popularItems(rows: Rows): Int32Array {
+  const counts = rowsPerItem(rows);
   const items = Int32Array.from(counts.keys()).filter(i => counts[i]! > 0);
   return items.sort((a, b) => counts[b]! - counts[a]! || a - b);
 }

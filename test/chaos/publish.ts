@@ -7,29 +7,19 @@ import { DuckDBInstance } from '@duckdb/node-api';
 import { createPipeline, type Pipeline, refitStep } from '../../jobs/index.js';
 import { cli } from '../bench/environment.js';
 import { startRedis } from '../bench/redis-server.js';
+import { seeded } from '../support/random.js';
 import type { ChaosOptions } from './chaos.js';
 import { readWhile } from './reader.js';
 
 const users = 3000;
 const items = 150;
 
-/** Uniform numbers in [0, 1) from a seed. */
-function seeded(seed: number): () => number {
-  let s = seed | 0 || 1;
-  return () => {
-    s ^= s << 13;
-    s ^= s >>> 17;
-    s ^= s << 5;
-    return (s >>> 0) / 2 ** 32;
-  };
-}
-
 /**
  * Publishes `rounds` versions to a Redis by processes of the command line, three of every five killed at a random moment
  * and started again, while a reader follows the pointer and reads random lists. Counts what no reader should ever see.
  */
 export async function chaosPublish({ rounds, seed, log }: ChaosOptions) {
-  const random = seeded(seed);
+  const next = seeded(seed);
   const directory = mkdtempSync(join(tmpdir(), 'sansa-stream-chaos-'));
   const redis = await startRedis(directory);
   const prefix = 'chaos';
@@ -60,8 +50,8 @@ export async function chaosPublish({ rounds, seed, log }: ChaosOptions) {
     const connection = await instance.connect();
     await connection.run('CREATE TABLE IF NOT EXISTS sales (line BIGINT, "user" VARCHAR, item VARCHAR)');
     const rows = Array.from({ length: count }, () => {
-      const item = Math.floor(items * random() * random());
-      return `(${lines++}, 'u${lines <= users ? lines - 1 : Math.floor(users * random())}', 'i${item}')`;
+      const item = Math.floor(items * next() * next());
+      return `(${lines++}, 'u${lines <= users ? lines - 1 : Math.floor(users * next())}', 'i${item}')`;
     });
     await connection.run(`INSERT INTO sales VALUES ${rows.join()}`);
     connection.closeSync();
@@ -104,7 +94,7 @@ export async function chaosPublish({ rounds, seed, log }: ChaosOptions) {
     for (let round = 0; round < rounds; round++) {
       await prepare(round);
       let version =
-        round % 5 < 3 && round > 0 ? await publishOnce(usualMs * (0.15 + 0.7 * random())) : undefined;
+        round % 5 < 3 && round > 0 ? await publishOnce(usualMs * (0.15 + 0.7 * next())) : undefined;
       while (version === undefined && failures.length === 0) {
         const started = performance.now();
         version = await publishOnce();
@@ -115,9 +105,9 @@ export async function chaosPublish({ rounds, seed, log }: ChaosOptions) {
       const current = String(await redis.send('GET', `${prefix}:current`));
       if (current !== version)
         failures.push(`after the publication of ${version} the pointer named ${current}`);
-      reader ??= readWhile({ url: redis.url, prefix, users, random });
+      reader ??= readWhile({ url: redis.url, prefix, users, random: next });
       reader.published(version);
-      failures.push(...(await compare(settings, redis.send, `${prefix}:${version}`, random)));
+      failures.push(...(await compare(settings, redis.send, `${prefix}:${version}`, next)));
       log(`round ${round + 1}: ${version}, ${kills} kills, ${reader.reads()} reads`);
     }
     const read = await reader?.stop();
