@@ -1,7 +1,8 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import type { SignalSource, Sink, Source } from '../src/connector.js';
-import type { ItemAttributes, RuleOptions } from '../src/publish/rules.js';
+import type { RuleOptions } from '../src/publish/rule-options.js';
+import type { ItemAttributes } from '../src/publish/rules.js';
 import { duckdbSignalOptions } from './duckdb/signals.js';
 import { duckdbSinkOptions } from './duckdb/sink-options.js';
 import { duckdbSourceOptions } from './duckdb/source.js';

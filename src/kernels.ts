@@ -19,12 +19,11 @@ let compiled: WebAssembly.Module | undefined;
 /** The compiled kernels; reading and compiling happens once a thread. */
 export function kernelModule(): WebAssembly.Module {
   if (compiled) return compiled;
-  // A kernel is often called just once and stays for its whole run in the code it began in: no baseline code.
+  // A kernel is often called just once and stays for its whole run in the code it began in: no baseline code. It is
+  // compiled when it is first called, so that nobody waits for what is not used.
   setFlagsFromString('--no-liftoff');
-  setFlagsFromString('--no-wasm-lazy-compilation');
-  compiled = new WebAssembly.Module(readFileSync(new URL('./kernels.wasm', import.meta.url)));
   setFlagsFromString('--wasm-lazy-compilation');
-  setFlagsFromString('--liftoff');
+  compiled = new WebAssembly.Module(readFileSync(new URL('./kernels.wasm', import.meta.url)));
   return compiled;
 }
 

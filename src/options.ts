@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
-import { ruleOptions } from './publish/rules.js';
+import { ruleOptions } from './publish/rule-options.js';
 import { sizePattern } from './size.js';
 
 /** Settings of a fit that every solver has. */

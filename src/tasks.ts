@@ -1,8 +1,8 @@
 import { type Holdout, type Measured, type MeasureSettings, measure } from './evaluate/measure.js';
 import type { HoldoutOptions } from './evaluate/options.js';
 import { type SplitRows, split, type TimedRows } from './evaluate/split.js';
+import { runTrial, type TrialInput, type TrialSession } from './evaluate/trial.js';
 import type { TrialFigures } from './evaluate/tune.js';
-import { runTrial, type TrialInput, type TrialSession } from './evaluate/tuner.js';
 import { type FitReport, fit, type GramianInput } from './fit/fit.js';
 import { buildSegment } from './gramian/build.js';
 import { compactSegments } from './gramian/compact.js';

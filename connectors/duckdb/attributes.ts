@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { StageError } from '../../src/errors.js';
-import type { ItemAttributes, RuleOptions } from '../../src/publish/rules.js';
+import type { RuleOptions } from '../../src/publish/rule-options.js';
+import type { ItemAttributes } from '../../src/publish/rules.js';
 import { openDatabase, reason, releaseResults } from './database.js';
 import { subquery } from './project.js';
 import { attachWarehouse } from './warehouse.js';

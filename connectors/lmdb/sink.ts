@@ -61,6 +61,7 @@ export function createLmdbSink(options: LmdbOptions): Sink {
   /** Lets go of the lease, also of one that a process of this owner left when it died. */
   async function end(): Promise<void> {
     attempt = undefined;
+    await opened?.flushed();
     await opened?.releaseLease(owner);
   }
 
@@ -89,7 +90,7 @@ export function createLmdbSink(options: LmdbOptions): Sink {
     const { ids } = encoded;
     lists[kind] += ids.length;
     if (!inPlace) {
-      await store.put(target, kind, encoded, ids.keys(), { ...publication, lists });
+      await store.put(target, kind, encoded, ids.keys(), { ...publication, lists: { ...lists } });
       return ids.length;
     }
     const [from, to] = hashRange(format);

@@ -4,6 +4,7 @@ import { decodeList, type StoredList } from '../../src/publish/decode.js';
 import { keyLayout } from '../../src/publish/layout.js';
 import type { StoredPublication } from '../../src/publish/sink-steps.js';
 import { champion, type EncodedLists, type ListKind } from '../../src/sink.js';
+import { Gathered } from './gathered.js';
 import type { LmdbOptions } from './options.js';
 
 /** Longest id kept as it is, UTF-8 bytes: with the longest prefix and version its key stays below LMDB's 1978. */
@@ -12,7 +13,7 @@ const maxIdBytes = 1024;
 const keyBatch = 10_000;
 
 /** Bytes put before the environment is mapped anew: a page of the map counts as memory from when it was touched. */
-const mappedBytes = 2 ** 23;
+const mappedBytes = 2 ** 24;
 
 interface Lease {
   readonly owner: string;
@@ -35,8 +36,10 @@ export class LmdbStore {
   #putBytes = 0;
   readonly #encoding: LmdbOptions['encoding'];
   readonly #layout;
-  /** The values of the batch that is being put. */
-  #copy = Buffer.alloc(0);
+  /** Lists that wait for more, and where the next ones go meanwhile. */
+  #gathered = new Gathered();
+  #spare = new Gathered();
+  #committed: Promise<void> = Promise.resolve();
 
   constructor(options: LmdbOptions) {
     // msgpackr's records are an extension of its own: plain maps are what other readers understand.
@@ -87,7 +90,11 @@ export class LmdbStore {
     return found && decodeList(found, this.#encoding);
   }
 
-  /** Stores the lists in the rows `rows`, and how far the version is then, in one transaction. */
+  /**
+   * Stores the lists in the rows `rows`, and how far the version is then, in one transaction with others that come before
+   * and after: small ones rewrite the same pages again and again. One transaction is committed while the next is gathered,
+   * so what `put` throws may be about lists before; `flushed` waits for all.
+   */
   async put(
     version: string,
     kind: ListKind,
@@ -95,28 +102,60 @@ export class LmdbStore {
     rows: Iterable<number>,
     progress?: StoredPublication,
   ): Promise<void> {
-    // LMDB's addon takes no shared memory.
-    if (this.#copy.length < lists.bytes.length) this.#copy = Buffer.allocUnsafeSlow(lists.bytes.length);
-    this.#copy.set(lists.bytes);
-    const { offsets } = lists;
-    await this.#db.batch(() => {
-      for (const r of rows) {
-        const value = this.#copy.subarray(offsets[r]!, offsets[r + 1]!);
-        void this.#db.put(this.#listKey(version, kind, lists.ids[r]!), asBinary(value) as never);
-      }
-      if (progress) void this.#db.put(this.#progressKey(version), progress);
-    });
-    this.#putBytes += lists.bytes.length;
+    const { bytes: values, ids, offsets } = lists;
+    const to = this.#gathered;
+    const at = to.take(values);
+    for (const r of rows)
+      to.entries.push({
+        key: this.#listKey(version, kind, ids[r]!),
+        start: at + offsets[r]!,
+        end: at + offsets[r + 1]!,
+      });
+    if (progress) to.progress = { key: this.#progressKey(version), value: progress };
+    if (to.full) await this.#commit();
+  }
+
+  /** Begins to commit what is gathered when the transaction before is done. */
+  async #commit(): Promise<void> {
+    await this.#done();
     if (this.#putBytes > mappedBytes) await this.#remap();
+    const from = this.#gathered;
+    [this.#gathered, this.#spare] = [this.#spare, from];
+    this.#committed = this.#write(from).finally(() => from.clear());
+    this.#committed.catch(() => undefined); // thrown where it is awaited
+  }
+
+  /** Waits for the transaction under way; what went wrong is thrown once. */
+  async #done(): Promise<void> {
+    const committed = this.#committed;
+    this.#committed = Promise.resolve();
+    await committed;
+  }
+
+  async #write({ entries, values, progress, length }: Gathered): Promise<void> {
+    await this.#db.batch(() => {
+      for (const { key, start, end } of entries)
+        void this.#db.put(key, asBinary(values.subarray(start, end)) as never);
+      if (progress) void this.#db.put(progress.key, progress.value);
+    });
+    this.#putBytes += length;
+  }
+
+  /** Until everything put is in the environment. */
+  async #settled(): Promise<void> {
+    if (this.#gathered.length > 0) await this.#commit();
+    await this.#done();
   }
 
   async #remap(): Promise<void> {
-    await this.close();
+    await this.#db.flushed;
+    await this.#db.close();
     this.#db = this.#open();
     this.#putBytes = 0;
   }
 
   async remove(version: string, kind: ListKind, ids: readonly string[]): Promise<void> {
+    await this.#settled();
     await this.#db.batch(() => {
       for (const id of ids) void this.#db.remove(this.#listKey(version, kind, id));
     });
@@ -235,11 +274,12 @@ export class LmdbStore {
 
   /** Waits until everything is durable. */
   async flushed(): Promise<void> {
+    await this.#settled();
     await this.#db.flushed;
   }
 
   async close(): Promise<void> {
-    await this.#db.flushed;
+    await this.flushed().catch(() => undefined);
     await this.#db.close();
   }
 

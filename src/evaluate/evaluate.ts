@@ -55,14 +55,17 @@ export function evaluate(
   k: number,
   settings: EvaluateSettings = {},
 ): Promise<Metrics> {
-  return onEngine(settings, ({ arena, threads }) => {
+  return onEngine(settings, engine => {
+    const { arena } = engine;
     const mark = arena.mark();
-    const ranker = loadRanker(arena, model, settings.layered);
+    const ranker = loadRanker(engine, model, k, settings.layered);
+    const loaded = arena.mark();
     const catalogue = settings.catalogue ?? { usersOf: rowsPerItem(train), users: train.users.length };
     let ranking = 0;
     const rank = (rows: Rows): RankedRows => {
       const started = performance.now();
-      const lists = rankRows(arena, threads, ranker, rows, k);
+      arena.release(loaded);
+      const lists = rankRows(ranker, rows);
       ranking += performance.now() - started;
       return lists;
     };

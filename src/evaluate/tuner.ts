@@ -1,59 +1,11 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { startCompute } from '../compute.js';
-import { fit } from '../fit/fit.js';
-import type { Passes } from '../fit/fit-fsai.js';
-import type { Address } from '../kernels.js';
-import { parameters } from '../model/model.js';
-import { loadModel, saveModel } from '../model/weights-file.js';
 import type { FitOptions } from '../options.js';
-import type { Engine } from '../threads.js';
-import { evaluate } from './evaluate.js';
-import type { Holdout, MeasureSettings } from './measure.js';
+import type { Holdout } from './measure.js';
 import { candidate, surroundingsOf } from './space.js';
 import { sampleUsers } from './split.js';
-import { type TrialFigures, type TuneOptions, type TuneResult, tune } from './tune.js';
-
-/** What a trial is told, as plain data. */
-export interface TrialInput {
-  readonly holdout: Holdout;
-  readonly options: FitOptions;
-  /** Where the model of the trial is kept from one rung to the next. */
-  readonly path: string;
-  readonly settings: MeasureSettings;
-}
-
-/** What the trials of a search share: kernel memory, threads, and passes over the Gramian. */
-export interface TrialSession {
-  readonly engine: Engine;
-  readonly passes: Passes;
-  /** Where the arena stood before. */
-  readonly bottom: Address;
-}
-
-/** Fits a trial, unless an earlier rung did, and measures it on the test rows. Blocks its thread. */
-export async function runTrial(
-  session: TrialSession,
-  { holdout, options, path, settings }: TrialInput,
-): Promise<TrialFigures> {
-  const { train, test, scale } = holdout;
-  const { engine, passes, bottom } = session;
-  const started = performance.now();
-  const known = existsSync(path);
-  const input = { mode: 'implicit', rows: train, scale } as const;
-  const fresh = () =>
-    fit(input, options, { engine, passes }).catch(error => {
-      passes.shared = undefined;
-      engine.arena.release(bottom);
-      throw error;
-    });
-  const model = known ? loadModel(path) : (await fresh()).model;
-  const fitSeconds = (performance.now() - started) / 1000;
-  if (!known) saveModel(path, model);
-  const metrics = await evaluate(model, train, test, settings.k, { engine });
-  engine.arena.release(passes.shared?.top ?? bottom);
-  return { metrics, parameters: parameters(model), fitSeconds };
-}
+import { type TuneOptions, type TuneResult, tune } from './tune.js';
 
 /** What a search on a holdout may use. */
 export interface TuneResources {

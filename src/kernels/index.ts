@@ -13,6 +13,7 @@ export { sumF64, sumI32 } from './sum';
 export {
   fsaiColumns, fsaiGather, fsaiGatherStored, fsaiPlaces, fsaiSelect, fsaiSelectStored, fsaiSolve,
 } from './fsai';
+export { encode, encodePack, encodePlaces } from './encode';
 export { score } from './score';
 export { distil } from './serving';
 export { fletcher, largestF64, largestI32 } from './checksum';

@@ -1,6 +1,6 @@
 import type { Rows } from '../gramian/rows.js';
 import type { Address, Arena } from '../kernels.js';
-import type { Threads } from '../threads.js';
+import type { Engine } from '../threads.js';
 import type { CsrMatrix, Model, ScoringModel } from './model.js';
 
 /**
@@ -25,14 +25,20 @@ export interface Choice {
   readonly keepOwn?: boolean | undefined;
 }
 
-/** A model and what scoring with it needs, in the arena. */
+/** A model and what ranking with it needs, in the arena. */
 export interface Ranker {
+  readonly engine: Engine;
   readonly n: number;
+  /** Length of the lists. */
+  readonly k: number;
   /** 0 where one layer, the decoder, does it all. */
   readonly encoder: Address;
   readonly decoder: Address;
   /** Entries that each item reaches, F64[n]. */
   readonly fanOut: Float64Array;
+  /** For each thread the keys of one list and a sum for every item, all of them −0 between lists. */
+  readonly scratch: Address;
+  readonly scratchBytes: number;
 }
 
 const BLOCKS_A_THREAD = 64;
@@ -55,32 +61,40 @@ export function fanOut({ n, encoder: W, decoder: Z }: Model): Float64Array {
 }
 
 /** Ranks through the serving matrix, if the model has one and both layers are not asked for. */
-export function loadRanker(arena: Arena, model: ScoringModel, layered = model.serving === undefined): Ranker {
+export function loadRanker(
+  engine: Engine,
+  model: ScoringModel,
+  k: number,
+  layered = model.serving === undefined,
+): Ranker {
+  const { arena, threads } = engine;
   const { n, serving } = model;
-  if ('encoder' in model && (layered || !serving)) {
-    const [encoder, decoder] = [loadLayer(arena, model.encoder), loadLayer(arena, model.decoder)];
-    return { n, encoder, decoder, fanOut: fanOut(model) };
-  }
-  const lengths = Float64Array.from({ length: n }, (_, i) => serving!.indptr[i + 1]! - serving!.indptr[i]!);
-  return { n, encoder: 0, decoder: loadLayer(arena, serving!), fanOut: lengths };
+  const both = 'encoder' in model && (layered || !serving);
+  const encoder = both ? loadLayer(arena, model.encoder) : 0;
+  const decoder = loadLayer(arena, both ? model.decoder : serving!);
+  const lengths = () =>
+    Float64Array.from({ length: n }, (_, i) => serving!.indptr[i + 1]! - serving!.indptr[i]!);
+  const up = (bytes: number): number => Math.ceil(bytes / 64) * 64;
+  const scratchBytes = up(8 * k) + (both ? 2 : 1) * up(12 * n + 20);
+  const scratch = arena.bytes(scratchBytes * threads.size, 'scores of a thread');
+  arena.f64(scratch, (scratchBytes * threads.size) / 8).fill(-0);
+  const reach = both ? fanOut(model) : lengths();
+  return { engine, n, k, encoder, decoder, fanOut: reach, scratch, scratchBytes };
 }
 
 /**
  * The k best items of every row of `rows` by the scores of the ranker, its own items left out; ties to the smaller item.
  * Shorter where fewer items have a score and `choice` has no popular ones. The same for any number of threads.
- * Views of the arena: they hold until it is used again.
+ * What is returned is on top of the arena: it holds until the caller releases it.
  */
-export function rankRows(
-  arena: Arena,
-  threads: Threads,
-  ranker: Ranker,
-  rows: Rows,
-  k: number,
-  choice: Choice = {},
-): RankedRows {
-  const mark = arena.mark();
-  const { n } = ranker;
+export function rankRows(ranker: Ranker, rows: Rows, choice: Choice = {}): RankedRows {
+  const { n, k, encoder, decoder, scratch, scratchBytes } = ranker;
+  const { arena, threads } = ranker.engine;
   const m = rows.users.length;
+  const items = arena.bytes(4 * m * k, 'lists');
+  const scores = arena.bytes(4 * m * k, 'lists');
+  const [lengths, fallbacks] = [arena.bytes(4 * m, 'lists'), arena.bytes(4 * m, 'lists')];
+  const mark = arena.mark();
   const indptr = arena.copy(rows.indptr, 'rows of users');
   const indices = arena.copy(rows.indices, 'rows of users');
   const users = arena.record([indptr, indices, arena.copy(rows.values, 'rows of users')], 'rows of users');
@@ -106,26 +120,14 @@ export function rankRows(
   const bounds = arena.bytes(4 * (m + 1), 'blocks');
   const share = total / (BLOCKS_A_THREAD * threads.size);
   const tasks = arena.kernels.blocks!(m, work.byteOffset, 0, share, m, bounds);
-  const items = arena.bytes(4 * m * k, 'lists');
-  const scores = arena.bytes(4 * m * k, 'lists');
-  const [lengths, fallbacks] = [arena.bytes(4 * m, 'lists'), arena.bytes(4 * m, 'lists')];
-  const scratchBytes = 2 * Math.ceil((16 * n + 64) / 64) * 64;
-  const scratch = arena.bytes(scratchBytes * threads.size, 'scores of a thread');
-  const { encoder, decoder } = ranker;
-  for (let t = 0; t < threads.size; t++) {
-    // One layer leaves the first half alone.
-    const from = encoder === 0 ? scratchBytes / 2 : 0;
-    arena.u8(scratch + t * scratchBytes + from, scratchBytes - from).fill(0xff);
-  }
   const args = [n, users, encoder, decoder, bounds, k, chosen, items, scores, lengths, fallbacks];
   threads.run({ kernel: 'score', tasks, args, scratch, scratchBytes });
-  const result = {
+  arena.release(mark);
+  return {
     k,
     lengths: arena.i32(lengths, m),
     items: arena.i32(items, m * k),
     scores: arena.f32(scores, m * k),
     fallbacks: arena.i32(fallbacks, m),
   };
-  arena.release(mark);
-  return result;
 }

@@ -22,11 +22,11 @@ export function recommendAll(
   k: number,
   settings: RecommendSettings = {},
 ): Promise<RankedRows> {
-  return onEngine(settings, ({ arena, threads }) => {
-    const mark = arena.mark();
-    const ranker = loadRanker(arena, model, settings.layered);
-    const { lengths, items, scores, fallbacks } = rankRows(arena, threads, ranker, rows, k, settings);
-    arena.release(mark);
+  return onEngine(settings, engine => {
+    const mark = engine.arena.mark();
+    const ranker = loadRanker(engine, model, k, settings.layered);
+    const { lengths, items, scores, fallbacks } = rankRows(ranker, rows, settings);
+    engine.arena.release(mark);
     const copies = { items: items.slice(), scores: scores.slice(), fallbacks: fallbacks.slice() };
     return { k, lengths: lengths.slice(), ...copies };
   });

@@ -1,5 +1,4 @@
 import { closeSync, fsyncSync, openSync, readSync } from 'node:fs';
-import { z } from 'zod';
 import { StageError } from '../errors.js';
 
 /** Element types this project writes, with their width in bytes. */
@@ -38,17 +37,6 @@ export function encodeHeader(
   return header;
 }
 
-const size = z.int().min(0);
-const headerSchema = z.record(
-  z.string(),
-  z.object({
-    dtype: z.enum(['U8', 'F32', 'F64', 'I32', 'I64']),
-    shape: z.array(size),
-    data_offsets: z.tuple([size, size]),
-  }),
-);
-const metadataSchema = z.record(z.string(), z.string()).default({});
-
 /** What `parseHeader` finds. */
 export interface TensorHeader {
   readonly tensors: ReadonlyMap<string, TensorInfo>;
@@ -84,18 +72,43 @@ export function parseHeader(fd: number, bytes: number, path: string): TensorHead
   return { tensors, metadata, start };
 }
 
-function decodeHeader(text: string, corrupt: (what: string) => StageError) {
+// Checked by hand: compute threads read models, and a schema library takes longer to load than the thread itself.
+function decodeHeader(text: string, corrupt: (what: string) => StageError): Omit<TensorHeader, 'start'> {
+  const check = (holds: boolean, where: string, expected: string): void => {
+    if (!holds) throw corrupt(`header: ${where}: expected ${expected}`);
+  };
+  const header = jsonOf(text);
+  check(header !== undefined, 'whole', 'an object, found what is not JSON');
+  check(isObject(header), 'whole', 'an object');
+  const { __metadata__: metadata = {}, ...entries } = header as Readonly<Record<string, unknown>>;
+  const texts = isObject(metadata) && Object.values(metadata).every(value => typeof value === 'string');
+  check(texts, '__metadata__', 'an object of texts');
+  const tensors = new Map<string, TensorInfo>();
+  for (const [name, entry] of Object.entries(entries)) {
+    const { dtype, shape, data_offsets: offsets } = (isObject(entry) ? entry : {}) as TensorEntry;
+    check(Object.hasOwn(dtypeBytes, String(dtype)), `${name}.dtype`, Object.keys(dtypeBytes).join(', '));
+    check(areSizes(shape), `${name}.shape`, 'whole numbers ≥ 0');
+    check(areSizes(offsets) && offsets.length === 2, `${name}.data_offsets`, 'two whole numbers ≥ 0');
+    const [begin, end] = offsets as readonly [number, number];
+    tensors.set(name, { dtype: dtype as Dtype, shape: shape as readonly number[], begin, end });
+  }
+  return { tensors, metadata: metadata as Readonly<Record<string, string>> };
+}
+
+type TensorEntry = Readonly<Partial<Record<'dtype' | 'shape' | 'data_offsets', unknown>>>;
+
+const isObject = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+const areSizes = (value: unknown): value is readonly number[] =>
+  Array.isArray(value) && value.every(size => Number.isSafeInteger(size) && size >= 0);
+
+/** Undefined for what is not JSON. */
+function jsonOf(text: string): unknown {
   try {
-    const { __metadata__, ...rest } = z.record(z.string(), z.unknown()).parse(JSON.parse(text));
-    const tensors = new Map<string, TensorInfo>();
-    for (const [name, entry] of Object.entries(headerSchema.parse(rest))) {
-      const [begin, end] = entry.data_offsets;
-      tensors.set(name, { dtype: entry.dtype, shape: entry.shape, begin, end });
-    }
-    return { tensors, metadata: metadataSchema.parse(__metadata__) };
-  } catch (cause) {
-    const issue = cause instanceof z.ZodError ? cause.issues[0] : undefined;
-    throw corrupt(`header: ${issue ? `${issue.path.join('.')}: ${issue.message}` : 'not JSON'}`);
+    return JSON.parse(text);
+  } catch {
+    return undefined;
   }
 }
 

@@ -88,7 +88,10 @@ async function bringUp(
   let thread: ListThread | undefined;
   try {
     for await (const { keys, rows, gone } of lag.store.changedUsers(since, batchSize)) {
-      if (keys.length > 0) thread ??= await startListThread(await modelOf(), everything, lag.signal);
+      if (keys.length > 0 && !thread) {
+        thread = startListThread(await modelOf(), lag.signal);
+        await thread.open(everything);
+      }
       const lists = thread && keys.length > 0 ? ((await thread.make('users', keys, rows)).ranked ?? []) : [];
       await amend({ lists, gone });
       counts.rewritten += lists.length;

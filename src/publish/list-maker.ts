@@ -2,10 +2,10 @@ import type { Rows } from '../gramian/rows.js';
 import { Arena } from '../kernels.js';
 import { loadRanker, rankRows } from '../model/rank.js';
 import { loadForScoring } from '../model/weights-file.js';
-import type { EncodedLists, ListFormat, ListKind } from '../sink.js';
+import type { EncodedLists, ListKind } from '../sink.js';
 import { Threads } from '../threads.js';
 import { batchCollector } from './batch-collector.js';
-import { ByteSink, encodeLists, itemFragments, type NumberedLists } from './encode.js';
+import { createEncoder, type Encoder, encodeLists, type NumberedLists } from './encode.js';
 import { formatName, type ListRequest } from './publish.js';
 import { applyRules, filledByScoring, type Rules, scoredLength } from './rules.js';
 
@@ -36,6 +36,9 @@ export interface ListMaker {
   close(): Promise<void>;
 }
 
+/** Calls of `make` until what it encoded is written over. */
+const turns = 3;
+
 /** Lists that outlast the next ones: what is scored lies in memory that is shared and used again. */
 const copied = ({ k, lengths, items, scores, fallbacks }: NumberedLists): NumberedLists => ({
   k,
@@ -58,30 +61,48 @@ export function createListMaker({
 }: ListSettings): ListMaker {
   const arena = new Arena();
   const threads = new Threads(arena, size);
+  const engine = { arena, threads };
   // Straight to where the kernels read it: a second copy would stay until the collector comes by.
   const place = (bytes: number) => arena.u8(arena.bytes(bytes, 'model'), bytes);
-  const ranker = loadRanker(arena, loadForScoring(path, place));
-  const encodings = new Set(formats.map(format => format.encoding));
-  const fragments = new Map([...encodings].map(encoding => [encoding, itemFragments(keys, encoding)]));
-  // One batch is read and another waits while the next is made: three buffers a format, in turns.
-  const buffers = formats.map(() => [new ByteSink(0), new ByteSink(0), new ByteSink(0)]);
+  const model = loadForScoring(path, place);
+  const ranker = loadRanker(engine, model, scoredLength(rules, k, model.n));
+  const encoders = formats.map(format => createEncoder(engine, keys, format, version));
+  // One batch is read and another waits while the next is made: three places a format, in turns.
+  const places = formats.map(() => Array.from({ length: turns }, () => ({ at: 0, bytes: 0 })));
   const collect = batchCollector();
+  let floor = arena.mark();
   let turn = 0;
-  const encode = (lists: NumberedLists, format: ListFormat, f: number) =>
-    encodeLists(lists, fragments.get(format.encoding)!, format, version, buffers[f]![turn]);
+
+  function encode(encoder: Encoder, lists: NumberedLists, f: number): Omit<EncodedLists, 'ids'> {
+    return encodeLists(encoder, lists, room => {
+      const found = places[f]![turn]!;
+      if (found.bytes < room) {
+        // What is below stays: others may be read there.
+        found.bytes = Math.ceil(1.25 * room);
+        found.at = arena.bytes(found.bytes, 'encoded lists');
+        floor = arena.mark();
+      }
+      return found.at;
+    });
+  }
+
   return {
     make(rows, kind) {
       collect();
-      turn = (turn + 1) % 3;
+      arena.release(floor);
+      turn = (turn + 1) % turns;
       const { allowed } = rules;
       const popular = filledByScoring(rules, kind);
-      const choice = { allowed, popular, keepOwn: rules.keepOwn && kind === 'users' };
-      const scored = rankRows(arena, threads, ranker, rows, scoredLength(rules, k, ranker.n), choice);
+      const scored = rankRows(ranker, rows, {
+        allowed,
+        popular,
+        keepOwn: rules.keepOwn && kind === 'users',
+      });
       const lists = applyRules(rules, scored, rows, kind, k);
       return {
         numbered: ranked ? copied(lists) : undefined,
         encoded: Object.fromEntries(
-          formats.map((format, f) => [formatName(format), encode(lists, format, f)]),
+          encoders.map((encoder, f) => [formatName(encoder.format), encode(encoder, lists, f)]),
         ),
       };
     },

@@ -13,32 +13,20 @@ const batchesAhead = 2;
 /** What lists are made from: a model, its items, and how. */
 export type ListModel = Omit<ListSettings, keyof ListRequest>;
 
-/** Makes lists of rows in a thread of its own, for one request. Close it. */
+/** Makes lists of rows in a thread of its own. Close it. */
 export interface ListThread {
+  /** Readies the lists of a request; before any is made. */
+  open(request: ListRequest): Promise<void>;
   make(kind: ListKind, ids: readonly string[], rows: Rows): Promise<ListBatch>;
   close(): Promise<void>;
 }
 
 /** Starts a thread that makes lists; an abort ends it, and what it works on fails with `INTERRUPTED`. */
-export async function startListThread(
-  model: ListModel,
-  request: ListRequest,
-  signal?: AbortSignal,
-): Promise<ListThread> {
+export function startListThread(model: ListModel, signal?: AbortSignal): ListThread {
   const compute: Compute = startCompute();
   const stop = () => void compute.close();
   signal?.addEventListener('abort', stop, { once: true });
   if (signal?.aborted) stop();
-  const close = async () => {
-    signal?.removeEventListener('abort', stop);
-    await compute.close();
-  };
-  try {
-    await compute.run('openLists', { ...model, ...request });
-  } catch (error) {
-    await close();
-    throw error;
-  }
   const batchOf = (kind: ListKind, ids: readonly string[], { numbered, encoded }: MadeLists): ListBatch => ({
     kind,
     ids,
@@ -46,8 +34,12 @@ export async function startListThread(
     ranked: numbered && ids.map((id, r) => rankedList(id, numbered, r, model.keys)),
   });
   return {
+    open: request => compute.run('openLists', { ...model, ...request }),
     make: async (kind, ids, rows) => batchOf(kind, ids, await compute.run('lists', { rows, kind })),
-    close,
+    async close() {
+      signal?.removeEventListener('abort', stop);
+      await compute.close();
+    },
   };
 }
 
@@ -67,24 +59,31 @@ function rankedList(
   };
 }
 
-/** The lists of all users and items of a state by a model. While one batch is stored, the next ones are made. */
+/**
+ * The lists of all users and items of a state by a model. While one batch is stored, the next ones are made; the thread
+ * that makes them starts, and the first histories are read, while the sinks are still asked.
+ */
 export async function listsOf(
   store: StateStore,
   model: ListModel,
   signal?: AbortSignal,
 ): Promise<ListSource> {
   const { keys } = model;
+  const counts = { users: await store.userCount(), items: keys.length };
+  const thread = startListThread(model, signal);
   const rows = allRows(store, keys.length, keys);
-  let thread: ListThread | undefined;
+  const first = rows.next();
+  first.catch(() => undefined); // thrown where it is awaited
+  let opened: Promise<void> | undefined;
   let sampled: ListBatch | undefined;
 
   async function make(request: ListRequest, next: RowsOfKind): Promise<ListBatch> {
-    thread ??= await startListThread(model, request, signal);
+    await (opened ??= thread.open(request));
     return thread.make(...next);
   }
 
   return {
-    counts: { users: await store.userCount(), items: keys.length },
+    counts,
 
     async *batches(request, skip) {
       const passed = { users: 0, items: 0 };
@@ -102,14 +101,17 @@ export async function listsOf(
     },
 
     async sample(request) {
-      const { value } = await rows.next();
+      opened = thread.open(request);
+      opened.catch(() => undefined); // thrown where it is awaited
+      const { value } = await first;
       sampled = value && (await make(request, value));
       return sampled ?? { kind: 'users', ids: [] };
     },
 
     async close() {
+      await first.catch(() => undefined);
       await rows.return(undefined);
-      await thread?.close();
+      await thread.close();
     },
   };
 }

@@ -1,5 +1,3 @@
-import { textHash } from './content-hash.js';
-
 /**
  * Which ids a publication had, in 8 bytes each. Two ids are taken for one with a chance of 2⁻⁵³ a pair; then a list
  * that should go stays.
@@ -31,4 +29,17 @@ export class SeenIds {
     }
     return lo < this.#length && this.#hashes[lo] === hash;
   }
+}
+
+/** 53 bits of a text, for sets of many that need not keep them. */
+function textHash(value: string): number {
+  let a = 0x811c9dc5;
+  let b = 0x9747b28c;
+  for (let c = 0; c < value.length; c++) {
+    const unit = value.charCodeAt(c);
+    a = Math.imul(a ^ unit, 0x01000193);
+    b = Math.imul(b ^ unit, 0x5bd1e995);
+    b ^= b >>> 15;
+  }
+  return (a >>> 0) * 0x200000 + ((b >>> 0) & 0x1fffff);
 }

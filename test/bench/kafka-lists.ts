@@ -3,9 +3,11 @@ import { createKafkaSink } from '../../connectors/kafka/sink.js';
 import { kafkaSinkOptions } from '../../connectors/kafka/sink-options.js';
 import { silent } from '../../src/connector.js';
 import { publish } from '../../src/index.js';
-import { encodeLists, itemFragments, type NumberedLists } from '../../src/publish/encode.js';
+import { Arena } from '../../src/kernels.js';
+import { createEncoder, encodeLists, type NumberedLists } from '../../src/publish/encode.js';
 import type { ListBatch, ListSource } from '../../src/publish/publish.js';
 import { publicationOf } from '../../src/testing/index.js';
+import { Threads } from '../../src/threads.js';
 import type { Broker } from '../support/broker.js';
 
 const users = 100_000;
@@ -19,7 +21,9 @@ const catalogue = 20_000;
  */
 function listSource(): ListSource {
   const keys = Array.from({ length: catalogue }, (_, i) => `sku-${i}`);
-  const fragments = itemFragments(keys, 'json');
+  const arena = new Arena();
+  const format = { encoding: 'json', stamped: false } as const;
+  const encoder = createEncoder({ arena, threads: new Threads(arena, 1) }, keys, format, 'v');
   const batchFrom = (from: number): ListBatch => {
     const count = Math.min(size, users - from);
     const lists: NumberedLists = {
@@ -28,8 +32,8 @@ function listSource(): ListSource {
       items: Int32Array.from({ length: count * k }, (_, e) => ((from + e) * 7919) % catalogue),
       scores: Float32Array.from({ length: count * k }, (_, e) => 1 / (1 + (e % k))),
     };
-    const format = { encoding: 'json', stamped: false } as const;
-    const encoded = encodeLists(lists, fragments, format, 'v');
+    const { bytes, offsets } = encodeLists(encoder, lists, room => arena.bytes(room, 'encoded lists'));
+    const encoded = { bytes: bytes.slice(), offsets };
     const ids = Array.from({ length: count }, (_, r) => `user-${from + r}`);
     return { kind: 'users', ids, encoded: { json: encoded } };
   };

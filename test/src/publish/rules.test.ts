@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Rows } from '#src/gramian/rows.js';
-import { applyRules, ruleOptions, rulesOf } from '#src/publish/rules.js';
+import { ruleOptions } from '#src/publish/rule-options.js';
+import { applyRules, rulesOf } from '#src/publish/rules.js';
 
 const keys = ['a', 'b', 'c', 'd', 'e', 'f'];
 const attributes = {
