@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { type ErrorCode, StageError } from './errors.js';
 import type { Tasks } from './tasks.js';
+import { holdYoungGeneration } from './young-generation.js';
 
 type Input<T extends keyof Tasks> = Parameters<Tasks[T]>[0];
 type Output<T extends keyof Tasks> = Awaited<ReturnType<Tasks[T]>>;
@@ -21,12 +22,16 @@ export interface Compute {
   close(): Promise<void>;
 }
 
-/** Starts a compute thread. */
-export function startCompute(): Compute {
+/** Starts a compute thread. With `small` the young generation of the calling thread does not grow meanwhile. */
+export function startCompute({ small = false } = {}): Compute {
   // The kernels' memory is not the collector's: what JavaScript makes here is small and soon gone.
-  const resourceLimits = { maxYoungGenerationSizeMb: 6 };
+  const resourceLimits = { maxYoungGenerationSizeMb: 3 };
   const worker = new Worker(new URL('./worker.js', import.meta.url), { resourceLimits });
   worker.unref();
+  if (small) {
+    const hold = setInterval(holdYoungGeneration, 1).unref();
+    worker.once('online', () => clearInterval(hold)).once('exit', () => clearInterval(hold));
+  }
   let ended = false;
   worker.once('exit', () => {
     ended = true;

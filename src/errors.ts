@@ -71,7 +71,8 @@ const table = {
   MEMORY_BUDGET: {
     exit: 2,
     retryable: false,
-    remedy: 'raise `memory`, or lower `density` or the number of threads',
+    remedy:
+      'raise `memory` (and `database.memoryLimit`, if it is set), or lower `density` or the number of threads',
   },
   NOT_POSITIVE_DEFINITE: {
     exit: 1,
@@ -128,5 +129,14 @@ export function toStageError(error: unknown, code: ErrorCode = 'INTERNAL', where
   if (error instanceof StageError) return error;
   const text = error instanceof Error ? error.message : String(error);
   const line = text.split('\n', 1)[0]!;
+  const room = /^Out of Memory Error: (.*)/.exec(line)?.[1];
+  if (room !== undefined)
+    return new StageError(
+      'MEMORY_BUDGET',
+      `the database: ${room}; expected it to do with \`database.memoryLimit\``,
+      {
+        cause: error,
+      },
+    );
   return new StageError(code, where ? `${where}: ${line}` : line, { cause: error });
 }

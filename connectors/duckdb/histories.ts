@@ -5,14 +5,14 @@ import { all, scalar } from './database.js';
 import { readKeys, readRows } from './rows.js';
 
 /** Entries of X read at a time: one query sorts no more, and the table is passed over once for each. */
-const entriesAtOnce = 100_000;
+const entriesAtOnce = 50_000;
 
 const rowsOf = (where: string): string =>
   `SELECT "user", item, value FROM matrix WHERE ${where} ORDER BY "user", item`;
 
 /**
  * Every user's history by ascending id, `size` at a time. Users are read by ranges of ids that have some
- * 100,000 entries, the next range while the last one is used, so that memory does not depend on how many there are.
+ * 50,000 entries, the next range while the last one is used, so that memory does not depend on how many there are.
  */
 export async function* readHistories(database: DuckDBInstance, size: number): AsyncGenerator<Histories> {
   const connection = await database.connect();

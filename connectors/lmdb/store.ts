@@ -106,11 +106,7 @@ export class LmdbStore {
     const to = this.#gathered;
     const at = to.take(values);
     for (const r of rows)
-      to.entries.push({
-        key: this.#listKey(version, kind, ids[r]!),
-        start: at + offsets[r]!,
-        end: at + offsets[r + 1]!,
-      });
+      to.add(this.#listKey(version, kind, ids[r]!), at + offsets[r]!, at + offsets[r + 1]!);
     if (progress) to.progress = { key: this.#progressKey(version), value: progress };
     if (to.full) await this.#commit();
   }
@@ -132,13 +128,12 @@ export class LmdbStore {
     await committed;
   }
 
-  async #write({ entries, values, progress, length }: Gathered): Promise<void> {
+  async #write(from: Gathered): Promise<void> {
     await this.#db.batch(() => {
-      for (const { key, start, end } of entries)
-        void this.#db.put(key, asBinary(values.subarray(start, end)) as never);
-      if (progress) void this.#db.put(progress.key, progress.value);
+      from.each((key, value) => void this.#db.put(key, asBinary(value) as never));
+      if (from.progress) void this.#db.put(from.progress.key, from.progress.value);
     });
-    this.#putBytes += length;
+    this.#putBytes += from.length;
   }
 
   /** Until everything put is in the environment. */

@@ -23,7 +23,7 @@ export interface ListThread {
 
 /** Starts a thread that makes lists; an abort ends it, and what it works on fails with `INTERRUPTED`. */
 export function startListThread(model: ListModel, signal?: AbortSignal): ListThread {
-  const compute: Compute = startCompute();
+  const compute: Compute = startCompute({ small: true });
   const stop = () => void compute.close();
   signal?.addEventListener('abort', stop, { once: true });
   if (signal?.aborted) stop();
