@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type { Kafka } from 'kafkajs';
 import { StageError } from '../../src/errors.js';
 import { type Consumer, kafkaError } from './client.js';
@@ -8,6 +9,9 @@ import { decodeMembers, type Member, ownerOf, shardAssigner } from './shards.js'
 
 /** How long a broker may take to fill a fetch, which is also how long a pause lasts at least. */
 const fetchWaitMs = 250;
+
+/** Records that are decoded before others have their turn: the state stores the last batch in the meantime. */
+const turnRecords = 1000;
 
 /** What the members of a group hand to the source. */
 export interface GroupEvents {
@@ -174,7 +178,7 @@ export function createMembership(
       while (k < messages.length && Number(messages[k]!.offset) < slot.next) k++;
       while (k < messages.length) {
         if (!(await roomMade(heartbeat)) || !goesOn()) return;
-        const end = Math.min(messages.length, k + intake.room);
+        const end = Math.min(messages.length, k + intake.room, k + turnRecords);
         const { records } = slot;
         const from = records.length;
         let bytes = 0;
@@ -188,6 +192,7 @@ export function createMembership(
         intake.advance(slot, next + 1, records.length - from, bytes);
         resolveOffset(String(next));
         await heartbeat();
+        await setImmediate();
       }
     } catch (error) {
       // What kafkajs throws here (a rebalance) is its own to handle.
