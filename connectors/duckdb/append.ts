@@ -22,71 +22,96 @@ export interface Placed {
 /** Between the values of a column: no identifier that was validated contains it. */
 const separator = '\ufffd';
 
-/** A column's values as SQL, with `$` for the text that it takes, if any. */
-interface Expression {
-  readonly sql: string;
-  readonly text?: string;
+/**
+ * Whole numbers: the least, and the distances from it as text, which are short. Without text, all are the same, or,
+ * with `consecutive`, each is one more than the one before.
+ */
+interface Numbers {
+  readonly least: number;
+  readonly text: string | null;
 }
 
-/** Text that DuckDB splits in a thread of its own: this thread takes a third of what value by value takes it. */
-const texts = (values: readonly (string | null)[]): Expression => ({
-  sql: `unnest(string_split($, '${separator}'))`,
-  text: values.join(separator),
-});
-
-/** Whole numbers: the one that all are, consecutive ones, or their distances from the least, which are short. */
-function numbers(values: Int32Array | Uint8Array | Float64Array): Expression {
+function numbers(values: Int32Array | Uint8Array | Float64Array, consecutive = false): Numbers {
   const first = values[0]!;
-  let [least, most, same, consecutive] = [first, first, true, true];
+  let [least, most] = [first, first];
+  let regular = true;
   for (let k = 1; k < values.length; k++) {
     const x = values[k]!;
-    if (x !== first) same = false;
-    if (x !== first + k) consecutive = false;
+    if (x !== (consecutive ? first + k : first)) regular = false;
     if (x < least) least = x;
     if (x > most) most = x;
   }
-  if (same) return { sql: `${first}` };
-  if (consecutive) return { sql: `unnest(range(${first}, ${first + values.length}))` };
+  if (regular) return { least: first, text: null };
   if (most - least > Number.MAX_SAFE_INTEGER) least = 0;
   const distances = new Array<number>(values.length);
   for (let k = 0; k < values.length; k++) distances[k] = values[k]! - least;
+  return { least, text: distances.join(separator) };
+}
+
+/** Text that DuckDB splits in a thread of its own: this thread takes a third of what value by value takes it. */
+const texts = (values: readonly (string | null)[], from: number): string =>
+  (from === 0 ? values : values.slice(from)).join(separator);
+
+/** The columns of a batch that may come as text; a batch whose column is regular has none. */
+const textColumns = ['sequence', 'user', 'item', 'weight', 'op', 'ts', 'id'] as const;
+
+/** A batch as one row of `VALUES`. */
+interface Row {
+  readonly numbers: readonly number[];
+  readonly texts: readonly (string | null)[];
+}
+
+function rowOf({ events, from, channel }: Placed, seq: number): Row {
+  const to = events.length;
+  const sequence = numbers(events.sequence.subarray(from, to), true);
+  const weight = numbers(events.weight.subarray(from, to));
+  const op = numbers(events.op.subarray(from, to));
+  const ts = numbers(events.ts.subarray(from, to));
+  const id = events.id.some(x => x !== null) ? texts(events.id, from) : null;
   return {
-    sql: `${least} + unnest(string_split($, '${separator}'))::BIGINT`,
-    text: distances.join(separator),
+    numbers: [seq, channel, to - from, sequence.least, weight.least, op.least, ts.least],
+    texts: [
+      sequence.text,
+      texts(events.user, from),
+      texts(events.item, from),
+      weight.text,
+      op.text,
+      ts.text,
+      id,
+    ],
   };
 }
 
-/** Appends events to the inbox, numbered from `seq + 1`; part of the caller's transaction. */
+/** Appends events to the inbox, numbered from `seq + 1`, in one statement; part of the caller's transaction. */
 export async function appendEvents(
   connection: DuckDBConnection,
   placed: readonly Placed[],
   seq: number,
 ): Promise<void> {
-  for (const { events, from, channel } of placed) {
-    const to = events.length;
-    if (from >= to) continue;
-    const rest = <T>(values: readonly T[]): readonly T[] => (from === 0 ? values : values.slice(from));
-    const columns = [
-      numbers(events.sequence.subarray(from, to)),
-      texts(rest(events.user)),
-      texts(rest(events.item)),
-      numbers(events.weight.subarray(from, to)),
-      numbers(events.op.subarray(from, to)),
-      numbers(events.ts.subarray(from, to)),
-      events.id.some(id => id !== null) ? texts(rest(events.id)) : { sql: "''" },
-    ];
-    let given = 0;
-    const [sequence, user, item, weight, op, ts, id] = columns.map(({ sql, text }) =>
-      text === undefined ? sql : sql.replace('$', `$${++given}`),
-    );
-    await connection.run(
-      `INSERT INTO inbox SELECT seq, ${channel}, sequence, "user", item, weight, op, ts, nullif(id, '')
-       FROM (SELECT unnest(range(${seq + 1}, ${seq + 1 + to - from})) AS seq, ${sequence} AS sequence, ${user} AS "user",
-         ${item} AS item, ${weight} AS weight, ${op} AS op, ${ts} AS ts, ${id} AS id)`,
-      columns.flatMap(c => c.text ?? []),
-    );
-    seq += to - from;
+  const rows: Row[] = [];
+  for (const p of placed) {
+    const count = p.events.length - p.from;
+    if (count <= 0) continue;
+    rows.push(rowOf(p, seq + 1));
+    seq += count;
   }
+  if (rows.length === 0) return;
+  // What no batch has as text is not split.
+  const given = textColumns.flatMap((name, c) => (rows.some(r => r.texts[c] !== null) ? [{ name, c }] : []));
+  const split = (name: (typeof textColumns)[number]): string =>
+    given.some(g => g.name === name) ? `${name}_text` : 'NULL';
+  let parameter = 0;
+  const values = rows.map(r => [...r.numbers, ...given.map(() => `$${++parameter}::VARCHAR`)].join());
+  await connection.run(
+    `INSERT INTO inbox SELECT seq + k, channel, sequence + coalesce(${split('sequence')}::BIGINT, k), ${split('user')},
+       ${split('item')}, weight + coalesce(${split('weight')}::BIGINT, 0), op + coalesce(${split('op')}::BIGINT, 0),
+       ts + coalesce(${split('ts')}::BIGINT, 0), nullif(${split('id')}, '')
+     FROM (SELECT seq, channel, sequence, weight, op, ts, unnest(range(size)) AS k,
+         ${given.map(({ name }) => `unnest(string_split(${name}_all, '${separator}')) AS ${name}_text`).join()}
+       FROM (VALUES (${values.join('), (')}))
+         batches(seq, channel, size, sequence, weight, op, ts, ${given.map(({ name }) => `${name}_all`).join()}))`,
+    rows.flatMap(r => given.map(({ c }) => r.texts[c]!)),
+  );
 }
 
 /** Appends dead letters; part of the caller's transaction. */

@@ -15,6 +15,24 @@ export interface Inbox {
   append(source: string, batches: readonly DecodedBatch[]): Promise<number>;
 }
 
+/** A position that a read has moved, by the name and number of its channel. */
+interface Moved {
+  readonly position: Position;
+  readonly name: string;
+  readonly id: number;
+}
+
+/** Moves known positions, all in one statement. */
+async function movePositions(connection: DuckDBConnection, moved: readonly Moved[]): Promise<void> {
+  if (moved.length === 0) return;
+  const rows = moved.map(({ id, position }, k) => `(${id}, ${position.sequence}, $${k + 1}::VARCHAR)`);
+  await connection.run(
+    `UPDATE positions SET sequence = moved.sequence, token = moved.token
+     FROM (VALUES ${rows.join()}) moved(channel, sequence, token) WHERE positions.channel = moved.channel`,
+    moved.map(({ position }) => position.token ?? null),
+  );
+}
+
 /** The inbox of an open state, over a connection of its own. */
 export async function openInbox(connection: DuckDBConnection): Promise<Inbox> {
   const channels = new Map<string, Channel>();
@@ -42,7 +60,7 @@ export async function openInbox(connection: DuckDBConnection): Promise<Inbox> {
     async append(source, batches) {
       const placed: Placed[] = [];
       const dead: DeadLetter[] = [];
-      const moved: { readonly position: Position; readonly name: string; readonly id: number }[] = [];
+      const moved: Moved[] = [];
       let made = 0;
       for (const { events, dead: letters, position } of batches) {
         const name = key(source, position.partition);
@@ -62,15 +80,14 @@ export async function openInbox(connection: DuckDBConnection): Promise<Inbox> {
         await appendEvents(connection, placed, seq);
         await appendDeadLetters(connection, source, dead);
         failpoint('ingest:appended');
+        await movePositions(
+          connection,
+          moved.filter(m => channels.has(m.name)),
+        );
         for (const { position, name, id } of moved) {
-          const values = [BigInt(position.sequence), position.token ?? null];
-          if (channels.has(name)) {
-            const sql = 'UPDATE positions SET sequence = ?, token = ? WHERE channel = ?';
-            await connection.run(sql, [...values, id]);
-          } else {
-            const row = [id, source, position.partition, ...values];
-            await connection.run('INSERT INTO positions VALUES (?, ?, ?, ?, ?)', row);
-          }
+          if (channels.has(name)) continue;
+          const row = [id, source, position.partition, BigInt(position.sequence), position.token ?? null];
+          await connection.run('INSERT INTO positions VALUES (?, ?, ?, ?, ?)', row);
         }
       });
       failpoint('ingest:committed');

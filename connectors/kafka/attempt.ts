@@ -4,12 +4,12 @@ import { SeenIds } from '../../src/publish/seen-ids.js';
 import type { EncodedLists, ListKind } from '../../src/sink.js';
 import { type Admin, patiently } from './client.js';
 import type { Offsets } from './models-topic.js';
-import { partitionOf } from './murmur2.js';
 import type { Topics } from './names.js';
+import { type KeyedRecord, packRecords } from './packed-records.js';
 import { openTail } from './tail.js';
 import { beginTransaction } from './transaction.js';
 
-/** Records of one request: the client's grouping by partition is quadratic in them. */
+/** Records of one request. */
 const perRequest = 2000;
 const kinds: readonly ListKind[] = ['users', 'items'];
 
@@ -28,10 +28,7 @@ export interface Attempt {
   readonly beganAt: number;
   write(kind: ListKind, lists: EncodedLists): Promise<void>;
   /** Records as they are, under keys that are ids. A value of null is a tombstone. */
-  send(
-    kind: ListKind,
-    records: readonly { readonly id: Buffer; readonly value: Buffer | null }[],
-  ): Promise<void>;
+  send(kind: ListKind, records: readonly KeyedRecord[]): Promise<void>;
   sendWeights(messages: Message[]): Promise<void>;
   /** Puts tombstones over the lists from `since` on whose ids did not come. */
   dropVanished(since: Pick<Offsets, ListKind> | undefined): Promise<void>;
@@ -85,14 +82,15 @@ export async function beginAttempt(place: Place, stamp: Stamp): Promise<Attempt>
   });
   const starts: Offsets = { weights, users, items };
   const ends = { weights: [...weights], users: [...users], items: [...items] };
-  // One header a record: the client pays for each.
-  const headers = { 'model-version': stamp.version };
+  const header = ['model-version', stamp.version] as const;
   const lists: Record<ListKind, number> = { users: 0, items: 0 };
   const seen: Record<ListKind, SeenIds> = { users: new SeenIds(), items: new SeenIds() };
 
-  async function produce(kind: keyof Offsets, messages: Message[]): Promise<void> {
-    const sizes = new Map<number, number>();
-    for (const m of messages) sizes.set(m.partition ?? 0, (sizes.get(m.partition ?? 0) ?? 0) + 1);
+  async function produce(
+    kind: keyof Offsets,
+    messages: Message[],
+    sizes: ReadonlyMap<number, number>,
+  ): Promise<void> {
     const sent: RecordMetadata[] = await open.transaction.send({
       topic: names[kind],
       messages,
@@ -103,19 +101,11 @@ export async function beginAttempt(place: Place, stamp: Stamp): Promise<Attempt>
       ends[kind][partition] = Number(baseOffset) + (sizes.get(partition) ?? 0);
   }
 
-  async function send(
-    kind: ListKind,
-    records: readonly { readonly id: Buffer; readonly value: Buffer | null }[],
-  ): Promise<void> {
+  async function send(kind: ListKind, records: readonly KeyedRecord[]): Promise<void> {
     const partitions = starts[kind].length;
     for (let from = 0; from < records.length; from += perRequest) {
-      const messages = records.slice(from, from + perRequest).map(({ id, value }) => ({
-        key: id,
-        value,
-        headers,
-        partition: partitionOf(id, partitions),
-      }));
-      await produce(kind, messages);
+      const packed = packRecords(records.slice(from, from + perRequest), partitions, header);
+      await produce(kind, packed.messages, packed.sizes);
     }
   }
 
@@ -138,7 +128,8 @@ export async function beginAttempt(place: Place, stamp: Stamp): Promise<Attempt>
       for (const { id } of records) seen[kind].add(id.toString());
     },
     async sendWeights(messages) {
-      for (const message of messages) await produce('weights', [{ ...message, partition: 0 }]);
+      for (const message of messages)
+        await produce('weights', [{ ...message, partition: 0 }], new Map([[0, 1]]));
     },
     async dropVanished(since) {
       for (const kind of kinds) {

@@ -2,8 +2,9 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
-import { Kafka, type KafkaConfig, logLevel, type SASLOptions } from 'kafkajs';
+import { Kafka, type KafkaConfig, logLevel, type Mechanism, type SASLOptions } from 'kafkajs';
 import { type ErrorCode, StageError } from '../../src/errors.js';
+import { bearerLogin } from './bearer.js';
 import { registerCodecs } from './codecs.js';
 import type { ConnectionOptions } from './options.js';
 
@@ -33,37 +34,10 @@ function tls(ssl: ConnectionOptions['ssl'], baseDirectory: string): TlsOptions |
   };
 }
 
-async function bearerToken(
-  sasl: Sasl & { mechanism: 'oauthbearer' },
-  baseDirectory: string,
-): Promise<string> {
-  if (sasl.token !== undefined) return sasl.token;
-  if (sasl.tokenFile !== undefined)
-    return readPem(sasl.tokenFile, baseDirectory, 'sasl.tokenFile').toString('utf8').trim();
-  if (sasl.tokenEndpoint === undefined)
-    throw new StageError(
-      'CONFIG_INVALID',
-      'sasl: expected one of token, tokenFile, tokenEndpoint, found none',
-    );
-  const { clientId = '', clientSecret = '', scope } = sasl;
-  const response = await fetch(sasl.tokenEndpoint, {
-    method: 'POST',
-    headers: { authorization: `Basic ${Buffer.from(`${clientId}:${clientSecret}`).toString('base64')}` },
-    body: new URLSearchParams({ grant_type: 'client_credentials', ...(scope ? { scope } : {}) }),
-  });
-  const answer = (await response.json().catch(() => ({}))) as { access_token?: unknown };
-  if (!response.ok || typeof answer.access_token !== 'string')
-    throw new Error(`sasl.tokenEndpoint answered ${response.status} without a token`);
-  return answer.access_token;
-}
-
-function login(sasl: Sasl, baseDirectory: string): SASLOptions {
-  if (sasl.mechanism !== 'oauthbearer') return sasl;
-  return {
-    mechanism: 'oauthbearer',
-    oauthBearerProvider: async () => ({ value: await bearerToken(sasl, baseDirectory) }),
-  };
-}
+const login = (sasl: Sasl, baseDirectory: string): SASLOptions | Mechanism =>
+  sasl.mechanism === 'oauthbearer'
+    ? bearerLogin(sasl, path => readPem(path, baseDirectory, 'sasl.tokenFile'))
+    : sasl;
 
 /**
  * A client of the cluster. Whoever uses it gets failures as errors: kafkajs itself logs nothing, and retries a few

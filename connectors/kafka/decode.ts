@@ -1,6 +1,7 @@
 import type { KafkaMessage } from 'kafkajs';
 import type { Rejection } from '../../src/connector.js';
 import { type Attributes, compile } from './fields.js';
+import { FlatJson } from './flat-json.js';
 import type { KafkaSourceOptions } from './options.js';
 import type { Records } from './records.js';
 import { openRegistry } from './registry.js';
@@ -77,6 +78,10 @@ export function createDecoder(options: KafkaSourceOptions): Decoder {
   const id = fields.id ?? (cloudEvents ? '$ce.uid' : 'id');
   const names = { ...fields, ts, id };
   const plain = Object.values(names).every(path => /^[^.$]+$/.test(path));
+  const flat =
+    plain && format === 'json' && !cloudEvents
+      ? new FlatJson([names.user, names.item, names.weight, names.op, ts, id])
+      : undefined;
   const get = {
     user: compile(names.user),
     item: compile(names.item),
@@ -143,6 +148,17 @@ export function createDecoder(options: KafkaSourceOptions): Decoder {
     if (bytes.length > maxRecordBytes) {
       const reason = `value: expected at most ${maxRecordBytes} bytes, found ${bytes.length}`;
       throw new Undecodable('record-too-large', reason);
+    }
+    if (flat?.read(bytes)) {
+      const { fields } = flat;
+      records.add(Number(message.offset), bytes);
+      records.user.push(fields[0]);
+      records.item.push(fields[1]);
+      records.weight.push(fields[2]);
+      records.op.push(fields[3]);
+      records.ts.push(fields[4] ?? Number(message.timestamp));
+      records.id.push(fields[5]);
+      return;
     }
     let value: unknown;
     let attributes: Attributes | undefined;

@@ -2,7 +2,7 @@
 const mostUsers = 1 << 16;
 
 /** Records that come at once of which a sample is enough. */
-const manyRecords = 1000;
+const manyRecords = 100;
 
 /**
  * Notices users whose records come in more than one partition: their topic is not keyed by user, so their events are

@@ -1,0 +1,111 @@
+import { setImmediate } from 'node:timers/promises';
+import type { Kafka } from 'kafkajs';
+import { StageError } from '../../src/errors.js';
+import type { Consumer } from './client.js';
+import type { Decoder } from './decode.js';
+import type { Intake, Slot } from './intake.js';
+import type { KafkaSourceOptions } from './options.js';
+
+/** Records that are decoded before others have their turn: the state stores the last batch in the meantime. */
+const turnRecords = 1000;
+
+/** What the members of a group hand to the source. */
+export interface GroupEvents {
+  /** The group can no longer be read: every later `read` throws this. */
+  failed(error: StageError): void;
+  /** Records before `low` were deleted before they came. Throws when that is refused. */
+  lost(slot: Slot, low: number): void;
+  /** Records came into `slot`, from index `from` on. */
+  came(slot: Slot, from: number): void;
+}
+
+/** What a member of a group reads with and into, and how it stands. */
+export interface Reading {
+  readonly kafka: Kafka;
+  readonly options: KafkaSourceOptions;
+  readonly intake: Intake;
+  readonly decoder: Decoder;
+  readonly events: GroupEvents;
+  /** The slot of a partition; throws for one that the state does not have. */
+  slotOf(topic: string, partition: number): Slot;
+  leaving(): boolean;
+  paused(): boolean;
+  /** Fetches no more until the source has room again. */
+  pause(): void;
+  /** Goes on at another offset. */
+  seek(slot: Slot, offset: number): void;
+}
+
+/** Takes the batches that kafkajs fetches into the intake, without a hole; `fail` hears why that cannot go on. */
+export function takeBatches(
+  reading: Reading,
+  fail: (error: StageError) => void,
+): NonNullable<NonNullable<Parameters<Consumer['run']>[0]>['eachBatch']> {
+  const { kafka, options, intake, decoder, events, slotOf } = reading;
+
+  /** Waits until there is room, with heartbeats; when it takes long, fetching is paused. Returns whether to go on. */
+  async function roomMade(heartbeat: () => Promise<void>): Promise<boolean> {
+    const since = Date.now();
+    while (intake.room === 0 && !reading.leaving()) {
+      await heartbeat();
+      if (Date.now() - since > options.heartbeatMs) {
+        reading.pause();
+        return false;
+      }
+      await intake.change(options.heartbeatMs / 2);
+    }
+    return !reading.leaving();
+  }
+
+  /** The hole before a batch: records that retention deleted, or else ones that we must go back for. */
+  async function crossHole(slot: Slot): Promise<void> {
+    const { topic, partition } = slot.owned;
+    const admin = kafka.admin();
+    try {
+      await admin.connect();
+      const offsets = await admin.fetchTopicOffsets(topic);
+      const low = Number(offsets.find(o => o.partition === partition)?.low ?? 0);
+      if (low > slot.next) events.lost(slot, low);
+      reading.seek(slot, slot.next);
+    } finally {
+      await admin.disconnect();
+    }
+  }
+
+  return async payload => {
+    const { batch, heartbeat, isRunning, isStale, resolveOffset } = payload;
+    const goesOn = () => isRunning() && !isStale() && !reading.leaving() && !reading.paused();
+    if (!goesOn()) return;
+    try {
+      const slot = slotOf(batch.topic, batch.partition);
+      const { fetchedOffset } = batch as typeof batch & { readonly fetchedOffset: string };
+      if (Number(fetchedOffset) > slot.next) return await crossHole(slot);
+      const { messages } = batch;
+      await decoder.prepare(messages);
+      let k = 0;
+      while (k < messages.length && Number(messages[k]!.offset) < slot.next) k++;
+      while (k < messages.length) {
+        if (!(await roomMade(heartbeat)) || !goesOn()) return;
+        const end = Math.min(messages.length, k + intake.room, k + turnRecords);
+        const { records } = slot;
+        const from = records.length;
+        let bytes = 0;
+        for (; k < end && bytes <= options.batch.bytes; k++) {
+          const message = messages[k]!;
+          decoder.decode(message, records);
+          bytes += message.value?.length ?? 0;
+        }
+        events.came(slot, from);
+        const next = k < messages.length ? Number(messages[k - 1]!.offset) : Number(batch.lastOffset());
+        intake.advance(slot, next + 1, records.length - from, bytes);
+        resolveOffset(String(next));
+        await heartbeat();
+        await setImmediate();
+      }
+    } catch (error) {
+      // What kafkajs throws here (a rebalance) is its own to handle.
+      if (!(error instanceof StageError)) throw error;
+      fail(error);
+    }
+  };
+}
