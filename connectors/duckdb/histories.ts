@@ -4,15 +4,16 @@ import type { Rows } from '../../src/gramian/rows.js';
 import { all, scalar } from './database.js';
 import { readKeys, readRows } from './rows.js';
 
-/** Entries of X read at a time: one query sorts no more, and the table is passed over once for each. */
+/** Entries of X, and batches of users, read by one query: it sorts and holds no more. */
 const entriesAtOnce = 50_000;
+const batchesAtOnce = 4;
 
 const rowsOf = (where: string): string =>
   `SELECT "user", item, value FROM matrix WHERE ${where} ORDER BY "user", item`;
 
 /**
  * Every user's history by ascending id, `size` at a time. Users are read by ranges of ids that have some
- * 50,000 entries, the next range while the last one is used, so that memory does not depend on how many there are.
+ * 50,000 entries at most, the next range while the last one is used, so that memory does not depend on how many there are.
  */
 export async function* readHistories(database: DuckDBInstance, size: number): AsyncGenerator<Histories> {
   const connection = await database.connect();
@@ -22,8 +23,8 @@ export async function* readHistories(database: DuckDBInstance, size: number): As
     const n = await count('SELECT count(*) FROM items');
     const end = await count('SELECT coalesce(max(id) + 1, 0) FROM users');
     const entries = await count('SELECT count(*) FROM interactions');
-    const batches = Math.max(1, Math.round((entriesAtOnce * end) / Math.max(1, entries) / size));
-    const width = batches * size;
+    const batches = Math.round((entriesAtOnce * end) / Math.max(1, entries) / size);
+    const width = Math.max(1, Math.min(batchesAtOnce, batches)) * size;
     const read = (from: number) => readRange(connection, n, from, Math.min(end, from + width));
     ahead = end > 0 ? read(0) : undefined;
     for (let from = 0; from < end; from += width) {

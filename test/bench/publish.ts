@@ -71,14 +71,17 @@ export async function benchPublish({
     sources: [{ type: 'duckdb', query }],
     gramian: { mode: 'implicit' },
     fit: { solver: 'fsai' },
-    database: { memoryLimit: '32MiB' },
     sinks: [store.sink],
   };
   try {
-    const configure = (length: number): void =>
-      writeFileSync(config, JSON.stringify({ ...settings, publish: { k: length } }));
-    configure(k);
+    const configure = (length: number, memoryLimit: string): void =>
+      writeFileSync(
+        config,
+        JSON.stringify({ ...settings, publish: { k: length }, database: { memoryLimit } }),
+      );
+    configure(k, '64MiB');
     for (const command of ['ingest', 'fit']) runCli([command, '-c', config]);
+    configure(k, '16MiB');
     if (users !== undefined) await generateUsers(join(directory, 'state'), users);
     const measured: Record<string, number>[] = [];
     for (let run = 0; run < runs; run++) {
@@ -88,7 +91,7 @@ export async function benchPublish({
       const { listsPerSecond, peakRssBytes } = summary;
       log(`${sink}: ${listsPerSecond} lists/s, peak ${Math.round(peakRssBytes! / 2 ** 20)} MiB`);
     }
-    configure(k - 1);
+    configure(k - 1, '16MiB');
     runCli(['publish', '-c', config]);
     const started = performance.now();
     runCli(['rollback', '-c', config]);
