@@ -13,7 +13,8 @@ import { Arena } from './kernels.js';
 import { parameters } from './model/model.js';
 import { saveModel } from './model/weights-file.js';
 import type { FitOptions } from './options.js';
-import { createListMaker, type ListMaker, type ListSettings, type MadeLists } from './publish/list-maker.js';
+import { createListMaker, type ListMaker, type ListModel, type MadeLists } from './publish/list-maker.js';
+import type { ListRequest } from './publish/publish.js';
 import type { ListKind } from './sink.js';
 import { Threads } from './threads.js';
 
@@ -86,11 +87,13 @@ export const tasks = {
     userWeighting: number;
   }) => compareWithHistories(input.directory, input.segments, input.rows, input.threads, input.userWeighting),
 
-  /** Readies the lists of a model; `lists` makes them, for some users or items at a time. */
-  async openLists(input: ListSettings): Promise<void> {
+  /** Loads a model that `lists` makes lists of, for some users or items at a time, after `openLists`. */
+  async loadLists(input: ListModel): Promise<void> {
     await maker?.close();
     maker = createListMaker(input);
   },
+
+  openLists: async (input: ListRequest): Promise<void> => maker!.open(input),
 
   async lists(input: { rows: Rows; kind: ListKind }): Promise<MadeLists> {
     return maker!.make(input.rows, input.kind);

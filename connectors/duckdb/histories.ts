@@ -8,7 +8,7 @@ import { readKeys, readRows } from './rows.js';
 const entriesAtOnce = 50_000;
 const batchesAtOnce = 4;
 
-/** Ranges after which it is worth a fifth of the time that DuckDB's allocator gives back what a query leaves behind. */
+/** Ranges from which on it is worth a fifth of the reading that DuckDB gives back what each query leaves behind. */
 const manyRanges = 32;
 const flushThreshold = 'allocator_bulk_deallocation_flush_threshold';
 
@@ -29,7 +29,7 @@ export async function* readHistories(database: DuckDBInstance, size: number): As
     const entries = await count('SELECT count(*) FROM interactions');
     const batches = Math.round((entriesAtOnce * end) / Math.max(1, entries) / size);
     const width = Math.max(1, Math.min(batchesAtOnce, batches)) * size;
-    if (end > manyRanges * width) await connection.run(`SET ${flushThreshold} = '2MB'`);
+    if (end > manyRanges * width) await connection.run(`SET ${flushThreshold} = '1MB'`);
     const read = (from: number) => readRange(connection, n, from, Math.min(end, from + width));
     ahead = end > 0 ? read(0) : undefined;
     for (let from = 0; from < end; from += width) {

@@ -36,8 +36,10 @@ export class LmdbStore {
   #putBytes = 0;
   readonly #encoding: LmdbOptions['encoding'];
   readonly #layout;
-  /** Lists that wait for more. */
-  readonly #gathered = new Gathered();
+  /** Lists that wait for more, and where the next ones go meanwhile. */
+  #gathered = new Gathered();
+  #spare = new Gathered();
+  #committed: Promise<void> = Promise.resolve();
 
   constructor(options: LmdbOptions) {
     // msgpackr's records are an extension of its own: plain maps are what other readers understand.
@@ -90,7 +92,8 @@ export class LmdbStore {
 
   /**
    * Stores the lists in the rows `rows`, and how far the version is then, in one transaction with others that come before
-   * and after: small ones rewrite the same pages again and again. `flushed` writes what waits.
+   * and after: small ones rewrite the same pages again and again. One transaction is committed while the next is gathered,
+   * so what `put` throws may be about lists before; `flushed` waits for all.
    */
   async put(
     version: string,
@@ -105,21 +108,38 @@ export class LmdbStore {
     for (const r of rows)
       to.add(this.#listKey(version, kind, ids[r]!), at + offsets[r]!, at + offsets[r + 1]!);
     if (progress) to.progress = { key: this.#progressKey(version), value: progress };
-    if (!to.full) return;
-    this.#write();
-    if (this.#putBytes > mappedBytes) await this.#remap();
+    if (to.full) await this.#commit();
   }
 
-  /** Puts what is gathered. In this thread: another would need twice the buffers, and more time of both cores. */
-  #write(): void {
+  /** Begins to commit what is gathered when the transaction before is done. */
+  async #commit(): Promise<void> {
+    await this.#done();
+    if (this.#putBytes > mappedBytes) await this.#remap();
     const from = this.#gathered;
-    if (from.length === 0) return;
-    this.#putBytes += from.length;
-    this.#db.transactionSync(() => {
-      from.each((key, value) => this.#db.putSync(key, asBinary(value) as never));
-      if (from.progress) this.#db.putSync(from.progress.key, from.progress.value);
+    [this.#gathered, this.#spare] = [this.#spare, from];
+    this.#committed = this.#write(from).finally(() => from.clear());
+    this.#committed.catch(() => undefined); // thrown where it is awaited
+  }
+
+  /** Waits for the transaction under way; what went wrong is thrown once. */
+  async #done(): Promise<void> {
+    const committed = this.#committed;
+    this.#committed = Promise.resolve();
+    await committed;
+  }
+
+  async #write(from: Gathered): Promise<void> {
+    await this.#db.batch(() => {
+      from.each((key, value) => void this.#db.put(key, asBinary(value) as never));
+      if (from.progress) void this.#db.put(from.progress.key, from.progress.value);
     });
-    from.clear();
+    this.#putBytes += from.length;
+  }
+
+  /** Until everything put is in the environment. */
+  async #settled(): Promise<void> {
+    if (this.#gathered.length > 0) await this.#commit();
+    await this.#done();
   }
 
   async #remap(): Promise<void> {
@@ -130,7 +150,7 @@ export class LmdbStore {
   }
 
   async remove(version: string, kind: ListKind, ids: readonly string[]): Promise<void> {
-    this.#write();
+    await this.#settled();
     await this.#db.batch(() => {
       for (const id of ids) void this.#db.remove(this.#listKey(version, kind, id));
     });
@@ -249,7 +269,7 @@ export class LmdbStore {
 
   /** Waits until everything is durable. */
   async flushed(): Promise<void> {
-    this.#write();
+    await this.#settled();
     await this.#db.flushed;
   }
 

@@ -4,7 +4,7 @@ import { holdYoungGeneration } from '../young-generation.js';
 
 /** Batches between two collections of what is young, and of everything. */
 const minorEvery = 8;
-const majorEvery = 64;
+const majorEvery = 128;
 
 /**
  * Returns a function to call after every batch: it runs the collector now and then. Batches are made of typed arrays,
@@ -12,11 +12,12 @@ const majorEvery = 64;
  */
 export function batchCollector(): () => void {
   setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as (options: { readonly type: 'minor' | 'major' }) => void;
+  const collect = runInNewContext('gc') as (options?: { readonly type: 'minor' }) => void;
   let batches = 0;
   return () => {
     if (++batches % minorEvery !== 0) return;
     holdYoungGeneration();
-    collect({ type: batches % majorEvery === 0 ? 'major' : 'minor' });
+    if (batches % majorEvery === 0) collect();
+    else collect({ type: 'minor' });
   };
 }

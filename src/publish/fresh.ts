@@ -1,7 +1,8 @@
 import type { Logger, StateStore } from '../connector.js';
 import type { Amendment, Sink, SinkVersion } from '../sink.js';
 import { live } from '../sink.js';
-import { type ListModel, type ListThread, startListThread } from './lists.js';
+import type { ListModel } from './list-maker.js';
+import { type ListThread, startListThread } from './lists.js';
 import { inAll, type ListRequest } from './publish.js';
 
 /** Users looked at, scored and written at a time. */
@@ -89,7 +90,8 @@ async function bringUp(
   try {
     for await (const { keys, rows, gone } of lag.store.changedUsers(since, batchSize)) {
       if (keys.length > 0 && !thread) {
-        thread = startListThread(await modelOf(), lag.signal);
+        thread = startListThread(lag.signal);
+        await thread.load(await modelOf());
         await thread.open(everything);
       }
       const lists = thread && keys.length > 0 ? ((await thread.make('users', keys, rows)).ranked ?? []) : [];

@@ -9,8 +9,8 @@ import { createEncoder, type Encoder, encodeLists, type NumberedLists } from './
 import { formatName, type ListRequest } from './publish.js';
 import { applyRules, filledByScoring, type Rules, scoredLength } from './rules.js';
 
-/** What lists are made from and for. */
-export interface ListSettings extends ListRequest {
+/** What lists are made from: a model, its items, and how. */
+export interface ListModel {
   /** Weights of the model. */
   readonly path: string;
   /** Keys of the model's items. */
@@ -32,6 +32,8 @@ export interface MadeLists {
  * lists of a call are valid until the third call after it.
  */
 export interface ListMaker {
+  /** Readies the forms that are asked for; before any list is made, once. */
+  open(request: ListRequest): void;
   make(rows: Rows, kind: ListKind): MadeLists;
   close(): Promise<void>;
 }
@@ -49,16 +51,7 @@ const copied = ({ k, lengths, items, scores, fallbacks }: NumberedLists): Number
 });
 
 /** Loads a model and what its lists are made with. */
-export function createListMaker({
-  path,
-  keys,
-  k,
-  threads: size,
-  rules,
-  version,
-  formats,
-  ranked,
-}: ListSettings): ListMaker {
+export function createListMaker({ path, keys, k, threads: size, rules }: ListModel): ListMaker {
   const arena = new Arena();
   const threads = new Threads(arena, size);
   const engine = { arena, threads };
@@ -66,9 +59,10 @@ export function createListMaker({
   const place = (bytes: number) => arena.u8(arena.bytes(bytes, 'model'), bytes);
   const model = loadForScoring(path, place);
   const ranker = loadRanker(engine, model, scoredLength(rules, k, model.n));
-  const encoders = formats.map(format => createEncoder(engine, keys, format, version));
+  let encoders: readonly Encoder[] = [];
   // One batch is read and another waits while the next is made: three places a format, in turns.
-  const places = formats.map(() => Array.from({ length: turns }, () => ({ at: 0, bytes: 0 })));
+  let places: readonly { at: number; bytes: number }[][] = [];
+  let ranked = false;
   const collect = batchCollector();
   let floor = arena.mark();
   let turn = 0;
@@ -87,6 +81,12 @@ export function createListMaker({
   }
 
   return {
+    open({ version, formats, ranked: wanted }) {
+      encoders = formats.map(format => createEncoder(engine, keys, format, version));
+      places = formats.map(() => Array.from({ length: turns }, () => ({ at: 0, bytes: 0 })));
+      ranked = wanted;
+      floor = arena.mark();
+    },
     make(rows, kind) {
       collect();
       arena.release(floor);

@@ -1,7 +1,7 @@
 import { type Compute, startCompute } from '../compute.js';
 import type { ListKind, RankedList, StateStore } from '../connector.js';
 import type { Rows } from '../gramian/rows.js';
-import type { ListSettings, MadeLists } from './list-maker.js';
+import type { ListModel, MadeLists } from './list-maker.js';
 import type { ListBatch, ListRequest, ListSource } from './publish.js';
 
 /** Users or items scored and written at a time. */
@@ -10,19 +10,18 @@ const batchSize = 512;
 /** Batches made, or being made, while one is written: with a single one each would wait for the other's hitches. */
 const batchesAhead = 2;
 
-/** What lists are made from: a model, its items, and how. */
-export type ListModel = Omit<ListSettings, keyof ListRequest>;
-
 /** Makes lists of rows in a thread of its own. Close it. */
 export interface ListThread {
-  /** Readies the lists of a request; before any is made. */
+  load(model: ListModel): Promise<void>;
+  /** Readies the lists of a request; after a model is loaded and before any list is made. */
   open(request: ListRequest): Promise<void>;
   make(kind: ListKind, ids: readonly string[], rows: Rows): Promise<ListBatch>;
   close(): Promise<void>;
 }
 
 /** Starts a thread that makes lists; an abort ends it, and what it works on fails with `INTERRUPTED`. */
-export function startListThread(model: ListModel, signal?: AbortSignal): ListThread {
+export function startListThread(signal?: AbortSignal): ListThread {
+  let keys: readonly string[] = [];
   const compute: Compute = startCompute({ small: true });
   const stop = () => void compute.close();
   signal?.addEventListener('abort', stop, { once: true });
@@ -31,10 +30,14 @@ export function startListThread(model: ListModel, signal?: AbortSignal): ListThr
     kind,
     ids,
     encoded,
-    ranked: numbered && ids.map((id, r) => rankedList(id, numbered, r, model.keys)),
+    ranked: numbered && ids.map((id, r) => rankedList(id, numbered, r, keys)),
   });
   return {
-    open: request => compute.run('openLists', { ...model, ...request }),
+    load(model) {
+      keys = model.keys;
+      return compute.run('loadLists', model);
+    },
+    open: request => compute.run('openLists', request),
     make: async (kind, ids, rows) => batchOf(kind, ids, await compute.run('lists', { rows, kind })),
     async close() {
       signal?.removeEventListener('abort', stop);
@@ -60,17 +63,14 @@ function rankedList(
 }
 
 /**
- * The lists of all users and items of a state by a model. While one batch is stored, the next ones are made; the thread
- * that makes them starts, and the first histories are read, while the sinks are still asked.
+ * The lists of all users and items of a state by a model. While one batch is stored, the next ones are made; the model is
+ * loaded and the first histories are read while the sinks are still asked. The thread stays the caller's.
  */
-export async function listsOf(
-  store: StateStore,
-  model: ListModel,
-  signal?: AbortSignal,
-): Promise<ListSource> {
+export async function listsOf(store: StateStore, thread: ListThread, model: ListModel): Promise<ListSource> {
   const { keys } = model;
+  const loaded = thread.load(model);
+  loaded.catch(() => undefined); // thrown where it is awaited
   const counts = { users: await store.userCount(), items: keys.length };
-  const thread = startListThread(model, signal);
   const rows = allRows(store, keys.length, keys);
   const first = rows.next();
   first.catch(() => undefined); // thrown where it is awaited
@@ -78,6 +78,7 @@ export async function listsOf(
   let sampled: ListBatch | undefined;
 
   async function make(request: ListRequest, next: RowsOfKind): Promise<ListBatch> {
+    await loaded;
     await (opened ??= thread.open(request));
     return thread.make(...next);
   }
@@ -101,8 +102,6 @@ export async function listsOf(
     },
 
     async sample(request) {
-      opened = thread.open(request);
-      opened.catch(() => undefined); // thrown where it is awaited
       const { value } = await first;
       sampled = value && (await make(request, value));
       return sampled ?? { kind: 'users', ids: [] };
@@ -111,7 +110,6 @@ export async function listsOf(
     async close() {
       await first.catch(() => undefined);
       await rows.return(undefined);
-      await thread.close();
     },
   };
 }

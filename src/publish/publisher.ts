@@ -5,7 +5,8 @@ import type { PipelineParts, Progress } from '../parts.js';
 import { champion, type Sink } from '../sink.js';
 import { type FreshSummary, refresh } from './fresh.js';
 import { checkAlias } from './layout.js';
-import { type ListModel, listsOf } from './lists.js';
+import type { ListModel } from './list-maker.js';
+import { listsOf, startListThread } from './lists.js';
 import { contentOf } from './plan.js';
 import { type PublishSummary, publish } from './publish.js';
 import { type RollbackSummary, rollBack } from './rollback.js';
@@ -67,33 +68,39 @@ export function createPublisher(
   async function publishVersion(settings: PublishSettings = {}): Promise<PublishSummary> {
     const { version, alias = champion, signal, progress } = settings;
     checkAlias(alias);
-    const manifest = await models.manifestOf(version);
-    return withSinks(async () => {
-      const change = await store.newestChange();
-      const model = await listModel(manifest);
-      const lists = await listsOf(store, model, signal);
-      try {
-        const content = contentOf(manifest, change, options.publish, model.rules);
-        const summary = await publish({
-          manifest,
-          content,
-          change,
-          lists,
-          model: { weightsPath: model.path, items: model.keys },
-          sinks,
-          alias,
-          log,
-          progress,
-          earlier: await store.publications(),
-          record: version => store.recordPublication(version, content),
-        });
-        failpoint('publish:pointed');
-        if (alias === champion) await store.markPublished(manifest.version);
-        return summary;
-      } finally {
-        await lists.close();
-      }
-    });
+    // It starts while everything else is looked up.
+    const thread = startListThread(signal);
+    try {
+      const manifest = await models.manifestOf(version);
+      return await withSinks(async () => {
+        const change = await store.newestChange();
+        const model = await listModel(manifest);
+        const lists = await listsOf(store, thread, model);
+        try {
+          const content = contentOf(manifest, change, options.publish, model.rules);
+          const summary = await publish({
+            manifest,
+            content,
+            change,
+            lists,
+            model: { weightsPath: model.path, items: model.keys },
+            sinks,
+            alias,
+            log,
+            progress,
+            earlier: await store.publications(),
+            record: version => store.recordPublication(version, content),
+          });
+          failpoint('publish:pointed');
+          if (alias === champion) await store.markPublished(manifest.version);
+          return summary;
+        } finally {
+          await lists.close();
+        }
+      });
+    } finally {
+      await thread.close();
+    }
   }
 
   /** Whether some history changed since the last time this was asked and lists were made fresh. */
