@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs';
 import { fit } from '../fit/fit.js';
 import type { Passes } from '../fit/fit-fsai.js';
-import type { Address } from '../kernels.js';
+import { type Address, Arena } from '../kernels.js';
 import { parameters } from '../model/model.js';
 import { loadModel, saveModel } from '../model/weights-file.js';
 import type { FitOptions } from '../options.js';
-import type { Engine } from '../threads.js';
+import { type Engine, Threads } from '../threads.js';
 import { evaluate } from './evaluate.js';
 import type { Holdout, MeasureSettings } from './measure.js';
 import type { TrialFigures } from './tune.js';
@@ -25,6 +25,12 @@ export interface TrialSession {
   readonly passes: Passes;
   /** Where the arena stood before. */
   readonly bottom: Address;
+}
+
+/** Begins a session with memory and threads of its own, which last as long as the thread. */
+export function beginTrials(threads = 1, memoryBytes?: number): TrialSession {
+  const arena = new Arena(memoryBytes);
+  return { engine: { arena, threads: new Threads(arena, threads) }, passes: {}, bottom: arena.mark() };
 }
 
 /** Fits a trial, unless an earlier rung did, and measures it on the test rows. Blocks its thread. */
