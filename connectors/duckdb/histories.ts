@@ -23,13 +23,15 @@ export async function* readHistories(database: DuckDBInstance, size: number): As
   const connection = await database.connect();
   const count = async (sql: string): Promise<number> => Number(await scalar(connection, sql));
   let ahead: Promise<Histories> | undefined;
+  let many = false;
   try {
     const n = await count('SELECT count(*) FROM items');
     const end = await count('SELECT coalesce(max(id) + 1, 0) FROM users');
     const entries = await count('SELECT count(*) FROM interactions');
     const batches = Math.round((entriesAtOnce * end) / Math.max(1, entries) / size);
     const width = Math.max(1, Math.min(batchesAtOnce, batches)) * size;
-    if (end > manyRanges * width) await connection.run(`SET ${flushThreshold} = '1MB'`);
+    many = end > manyRanges * width;
+    if (many) await connection.run(`SET ${flushThreshold} = '1MB'`);
     const read = (from: number) => readRange(connection, n, from, Math.min(end, from + width));
     ahead = end > 0 ? read(0) : undefined;
     for (let from = 0; from < end; from += width) {
@@ -41,7 +43,7 @@ export async function* readHistories(database: DuckDBInstance, size: number): As
     }
   } finally {
     await ahead?.catch(() => undefined);
-    await connection.run(`RESET ${flushThreshold}`);
+    if (many) await connection.run(`RESET ${flushThreshold}`).catch(() => undefined);
     connection.closeSync();
   }
 }

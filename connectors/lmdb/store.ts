@@ -1,14 +1,11 @@
-import { createHash } from 'node:crypto';
 import { asBinary, open, type RootDatabase } from 'lmdb';
 import { decodeList, type StoredList } from '../../src/publish/decode.js';
-import { keyLayout } from '../../src/publish/layout.js';
 import type { StoredPublication } from '../../src/publish/sink-steps.js';
 import { champion, type EncodedLists, type ListKind } from '../../src/sink.js';
 import { Gathered } from './gathered.js';
+import { bytes, lmdbKeys } from './keys.js';
 import type { LmdbOptions } from './options.js';
 
-/** Longest id kept as it is, UTF-8 bytes: with the longest prefix and version its key stays below LMDB's 1978. */
-const maxIdBytes = 1024;
 /** Keys held in memory, and deleted by one transaction, at a time. */
 const keyBatch = 10_000;
 
@@ -24,18 +21,14 @@ interface Lease {
 /** Of a version's mark and the progress of one that is not complete, of the lease, of a pointer. */
 type Value = StoredPublication | Lease | string;
 
-/**
- * The keys and values of one prefix of an LMDB environment. Keys are the plain UTF-8 bytes of the layout, so any
- * LMDB reader finds them by name; an id above 1024 bytes is replaced by its SHA-256 under `uh` or `ih`. Beside the
- * layout there are `p:lease` and `p:<version>:progress`, both only while a version is written.
- */
+/** The keys and values of one prefix of an LMDB environment: see `lmdbKeys`. */
 export class LmdbStore {
   #db: RootDatabase<Value, Uint8Array>;
   readonly #open: () => RootDatabase<Value, Uint8Array>;
   /** Since the environment was opened. */
   #putBytes = 0;
   readonly #encoding: LmdbOptions['encoding'];
-  readonly #layout;
+  readonly #keys;
   /** Lists that wait for more, and where the next ones go meanwhile. */
   #gathered = new Gathered();
   #spare = new Gathered();
@@ -47,12 +40,12 @@ export class LmdbStore {
     this.#open = () => open<Value, Uint8Array>(options.path, settings);
     this.#db = this.#open();
     this.#encoding = options.encoding;
-    this.#layout = keyLayout(options.prefix);
+    this.#keys = lmdbKeys(options.prefix);
   }
 
   /** The version that an alias names; throws if its value is not text in the encoding of this store. */
   current(alias?: string): string | undefined {
-    const value = this.#db.get(bytes(this.#layout.pointer(alias)));
+    const value = this.#db.get(this.#keys.pointer(alias));
     if (value !== undefined && typeof value !== 'string')
       throw new TypeError(`the pointer is a ${typeof value}`);
     return value;
@@ -66,23 +59,23 @@ export class LmdbStore {
       if (version !== undefined) found.set(alias, version);
     };
     add(champion);
-    const start = `${this.#layout.pointer(champion)}:`;
+    const start = `${this.#keys.pointer(champion)}:`;
     for (const key of this.#db.getKeys({ start: bytes(start), end: bytes(`${start}~`) }))
       add(Buffer.from(key).toString().slice(start.length));
     return found;
   }
 
   mark(version: string): StoredPublication | undefined {
-    return this.#db.get(bytes(this.#layout.mark(version))) as StoredPublication | undefined;
+    return this.#db.get(this.#keys.mark(version)) as StoredPublication | undefined;
   }
 
   /** How far an incomplete version is. */
   progress(version: string): StoredPublication | undefined {
-    return this.#db.get(this.#progressKey(version)) as StoredPublication | undefined;
+    return this.#db.get(this.#keys.progress(version)) as StoredPublication | undefined;
   }
 
   bytesOf(version: string, kind: ListKind, id: string): Buffer | undefined {
-    return this.#db.getBinary(this.#listKey(version, kind, id));
+    return this.#db.getBinary(this.#keys.list(version, kind, id));
   }
 
   list(version: string, kind: ListKind, id: string): StoredList | undefined {
@@ -106,8 +99,8 @@ export class LmdbStore {
     const to = this.#gathered;
     const at = to.take(values);
     for (const r of rows)
-      to.add(this.#listKey(version, kind, ids[r]!), at + offsets[r]!, at + offsets[r + 1]!);
-    if (progress) to.progress = { key: this.#progressKey(version), value: progress };
+      to.add(this.#keys.list(version, kind, ids[r]!), at + offsets[r]!, at + offsets[r + 1]!);
+    if (progress) to.progress = { key: this.#keys.progress(version), value: progress };
     if (to.full) await this.#commit();
   }
 
@@ -152,7 +145,7 @@ export class LmdbStore {
   async remove(version: string, kind: ListKind, ids: readonly string[]): Promise<void> {
     await this.#settled();
     await this.#db.batch(() => {
-      for (const id of ids) void this.#db.remove(this.#listKey(version, kind, id));
+      for (const id of ids) void this.#db.remove(this.#keys.list(version, kind, id));
     });
   }
 
@@ -160,8 +153,8 @@ export class LmdbStore {
   async complete(version: string, manifest: StoredPublication, owner: string): Promise<boolean> {
     const done = await this.#db.transaction(() => {
       if (this.#lease()?.owner !== owner) return false;
-      this.#db.putSync(bytes(this.#layout.mark(version)), manifest);
-      this.#db.removeSync(this.#progressKey(version));
+      this.#db.putSync(this.#keys.mark(version), manifest);
+      this.#db.removeSync(this.#keys.progress(version));
       return true;
     });
     await this.#db.flushed;
@@ -169,7 +162,7 @@ export class LmdbStore {
   }
 
   async setMark(version: string, manifest: StoredPublication): Promise<void> {
-    await this.#db.put(bytes(this.#layout.mark(version)), manifest);
+    await this.#db.put(this.#keys.mark(version), manifest);
     await this.#db.flushed;
   }
 
@@ -183,10 +176,10 @@ export class LmdbStore {
     expected: string | null | undefined,
   ): Promise<{ missing?: true; found?: string } | undefined> {
     const outcome = await this.#db.transaction(() => {
-      if (!this.#db.doesExist(bytes(this.#layout.mark(version)))) return { missing: true } as const;
+      if (!this.#db.doesExist(this.#keys.mark(version))) return { missing: true } as const;
       const found = this.current(alias) ?? '';
       if (expected !== undefined && found !== (expected ?? '') && found !== version) return { found };
-      this.#db.putSync(bytes(this.#layout.pointer(alias)), version);
+      this.#db.putSync(this.#keys.pointer(alias), version);
       return undefined;
     });
     await this.#db.flushed;
@@ -198,24 +191,24 @@ export class LmdbStore {
     return this.#db.transaction(() => {
       const lease = this.#lease();
       if (lease && lease.owner !== owner && lease.until > Date.now()) return lease.owner;
-      this.#db.putSync(this.#leaseKey(), { owner, until: Date.now() + leaseMs });
+      this.#db.putSync(this.#keys.lease, { owner, until: Date.now() + leaseMs });
       return undefined;
     });
   }
 
   async releaseLease(owner: string): Promise<void> {
     await this.#db.transaction(() => {
-      if (this.#lease()?.owner === owner) this.#db.removeSync(this.#leaseKey());
+      if (this.#lease()?.owner === owner) this.#db.removeSync(this.#keys.lease);
     });
   }
 
   #lease(): Lease | undefined {
-    return this.#db.get(this.#leaseKey()) as Lease | undefined;
+    return this.#db.get(this.#keys.lease) as Lease | undefined;
   }
 
   /** Every version that has a mark or a list, found by skipping from one to the next. */
   versions(): string[] {
-    const { prefix } = this.#layout;
+    const { prefix } = this.#keys;
     const found = new Set<string>();
     const end = bytes(`${prefix};`);
     let start: Uint8Array = bytes(`${prefix}:`);
@@ -233,9 +226,8 @@ export class LmdbStore {
 
   /** Deletes a version: the mark at once, then its lists by key range, so that what a crash leaves has no mark. */
   async discard(version: string): Promise<void> {
-    await this.#db.remove(bytes(this.#layout.mark(version)));
-    const mark = this.#layout.mark(version);
-    const range = { start: bytes(`${mark}:`), end: bytes(`${mark};`), limit: keyBatch };
+    await this.#db.remove(this.#keys.mark(version));
+    const range = { ...this.#keys.lists(version), limit: keyBatch };
     for (;;) {
       const keys = [...this.#db.getKeys(range)];
       if (keys.length === 0) return;
@@ -247,12 +239,11 @@ export class LmdbStore {
 
   /** Deletes the lists of `version` whose id `keep` does not keep; hashed ids are asked for by their digest. */
   async sweep(version: string, keep: (key: string) => boolean): Promise<void> {
-    const mark = `${this.#layout.mark(version)}:`;
-    const end = bytes(`${this.#layout.mark(version)};`);
-    for (let start = bytes(mark); ; ) {
+    const { start: first, end } = this.#keys.lists(version);
+    for (let start = first; ; ) {
       const keys = [...this.#db.getKeys({ start, end, limit: keyBatch })];
       if (keys.length === 0) return;
-      const gone = keys.filter(key => !keep(Buffer.from(key).toString().slice(mark.length)));
+      const gone = keys.filter(key => !keep(this.#keys.suffix(version, key)));
       await this.#db.batch(() => {
         for (const key of gone) void this.#db.remove(key);
       });
@@ -262,9 +253,7 @@ export class LmdbStore {
 
   /** The part of a list's key behind its version. */
   suffix(version: string, kind: ListKind, id: string): string {
-    return this.#listKey(version, kind, id)
-      .toString()
-      .slice(this.#layout.mark(version).length + 1);
+    return this.#keys.suffix(version, this.#keys.list(version, kind, id));
   }
 
   /** Waits until everything is durable. */
@@ -277,24 +266,4 @@ export class LmdbStore {
     await this.flushed().catch(() => undefined);
     await this.#db.close();
   }
-
-  #leaseKey(): Buffer {
-    return bytes(`${this.#layout.prefix}:lease`);
-  }
-
-  #progressKey(version: string): Buffer {
-    return bytes(`${this.#layout.mark(version)}:progress`);
-  }
-
-  #listKey(version: string, kind: ListKind, id: string): Buffer {
-    // A UTF-16 unit takes at most 3 bytes of UTF-8, so short ids need no count.
-    if (id.length * 3 <= maxIdBytes || Buffer.byteLength(id) <= maxIdBytes)
-      return bytes(this.#layout.list(version, kind, id));
-    const digest = createHash('sha256').update(id).digest('hex');
-    return bytes(`${this.#layout.mark(version)}:${kind === 'users' ? 'uh' : 'ih'}:${digest}`);
-  }
-}
-
-function bytes(key: string): Buffer {
-  return Buffer.from(key);
 }

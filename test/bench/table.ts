@@ -25,6 +25,24 @@ export interface Results {
   readonly scale: {
     readonly exponents: Readonly<Record<string, { fitSeconds: number; peakRssBytes?: number }>>;
   };
+  readonly kafka: Readonly<
+    Record<'eventsPerSecond' | 'ratioToBareConsumer' | 'listsPerSecond' | 'listsPerSecondAgain', number>
+  >;
+  readonly 'publish-redis': Publication;
+  readonly 'publish-redis-3000000': Publication;
+  readonly 'publish-lmdb': Publication;
+  readonly 'publish-lmdb-3000000': Publication;
+}
+
+interface Publication {
+  readonly set: string;
+  readonly sink: string;
+  readonly k: number;
+  readonly users: number;
+  readonly items: number;
+  readonly listsPerSecond: number;
+  readonly peakRssBytes: number;
+  readonly rollbackSeconds: number;
 }
 
 type Run = Readonly<Record<'fitSeconds' | 'peakRssBytes' | 'recall@20' | 'ndcg@20', number>>;
@@ -79,6 +97,28 @@ function fsaiFigures({ fsai, defaults }: Results): string[] {
   ];
 }
 
+/** What goes through the sinks and Kafka's source. */
+function streamFigures(results: Results): string[] {
+  const { kafka } = results;
+  const names = quoted.filter(name => name.startsWith('publish-')) as `publish-${'redis' | 'lmdb'}`[];
+  const rows = names.map(name => {
+    const p = results[name];
+    const lists = (p.users + p.items).toLocaleString('en-US');
+    return `| ${p.sink}, ${p.set} | ${lists} of ${p.k} | ${thousands(p.listsPerSecond)} | ${mebibytes(p.peakRssBytes)} | ${p.rollbackSeconds.toFixed(2)} s |`;
+  });
+  return [
+    'Publishing (scored, encoded and stored, the server on the same machine), and the command that rolls it back:',
+    '',
+    '| | lists | lists a second | peak memory of the publisher | rollback |',
+    '|---|---|---|---|---|',
+    ...rows,
+    '',
+    `Kafka: ${thousands(kafka.eventsPerSecond)} events a second from a topic into the durable inbox, ${kafka.ratioToBareConsumer.toFixed(2)} of what a bare consumer takes that parses them and does nothing; ${thousands(kafka.listsPerSecond)} lists of 20 items a second into topics (${thousands(kafka.listsPerSecondAgain)} over others).`,
+    '',
+  ];
+}
+
+const thousands = (x: number): string => `${Math.round(x / 1000)},000`;
 const mebibytes = (bytes: number): string => `${Math.round(bytes / 2 ** 20)} MiB`;
 const millions = (x: number): string => `${Math.round(x / 1e6)} M`;
 
@@ -86,7 +126,7 @@ const millions = (x: number): string => `${Math.round(x / 1e6)} M`;
 export function figures(results: Results): string {
   const { fit, kernels, ingest, memory, scale } = results;
   const lines = [
-    `Measured with \`npm run -s bench -- fit|fsai|defaults|kernels|ingest|memory|scale\` on ${fit.environment.cores} cores (${fit.environment.cpu}, Node ${fit.environment.node}); medians, each`,
+    `Measured with \`npm run -s bench -- fit|fsai|defaults|publish|kafka|kernels|ingest|memory|scale\` on ${fit.environment.cores} cores (${fit.environment.cpu}, Node ${fit.environment.node}); medians, each`,
     `beside its reference in the same run. The reference is ${fit.reference} from PyPI at the same settings.`,
     '',
     '| | recall@20 / ndcg@20 | fit, 2 threads | faster than the reference | peak memory | less memory | 2 threads : 1 |',
@@ -101,6 +141,7 @@ export function figures(results: Results): string {
   lines.push(
     '',
     ...fsaiFigures(results),
+    ...streamFigures(results),
     `Kernels beside the same loops in C (${kernels.compiler}), one core, time relative to C:`,
     '',
   );
@@ -124,7 +165,20 @@ export function figures(results: Results): string {
 }
 
 /** The results that the README quotes. */
-export const quoted = ['fit', 'fsai', 'defaults', 'kernels', 'ingest', 'memory', 'scale'] as const;
+export const quoted = [
+  'fit',
+  'fsai',
+  'defaults',
+  'kernels',
+  'ingest',
+  'memory',
+  'scale',
+  'kafka',
+  'publish-redis',
+  'publish-redis-3000000',
+  'publish-lmdb',
+  'publish-lmdb-3000000',
+] as const;
 
 /** The README with its section of figures made anew. */
 export const withFigures = (readme: string, results: Results): string =>

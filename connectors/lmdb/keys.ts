@@ -1,0 +1,45 @@
+import { createHash } from 'node:crypto';
+import { keyLayout } from '../../src/publish/layout.js';
+import type { ListKind } from '../../src/sink.js';
+
+/** Longest id kept as it is, UTF-8 bytes: with the longest prefix and version its key stays below LMDB's 1978. */
+const maxIdBytes = 1024;
+
+/** A key as LMDB takes it. */
+export const bytes = (key: string): Buffer => Buffer.from(key);
+
+/**
+ * The keys of one prefix as plain UTF-8 bytes of the layout, so that any LMDB reader finds them by name; an id above 1024
+ * bytes is replaced by its SHA-256 under `uh` or `ih`. Beside the layout there are `p:lease` and `p:<version>:progress`,
+ * both only while a version is written.
+ */
+export function lmdbKeys(prefix: string) {
+  const layout = keyLayout(prefix);
+
+  function list(version: string, kind: ListKind, id: string): Buffer {
+    // A UTF-16 unit takes at most 3 bytes of UTF-8, so short ids need no count.
+    if (id.length * 3 <= maxIdBytes || Buffer.byteLength(id) <= maxIdBytes)
+      return bytes(layout.list(version, kind, id));
+    const digest = createHash('sha256').update(id).digest('hex');
+    return bytes(`${layout.mark(version)}:${kind === 'users' ? 'uh' : 'ih'}:${digest}`);
+  }
+
+  return {
+    prefix,
+    list,
+    lease: bytes(`${prefix}:lease`),
+    pointer: (alias?: string): Buffer => bytes(layout.pointer(alias)),
+    mark: (version: string): Buffer => bytes(layout.mark(version)),
+    progress: (version: string): Buffer => bytes(`${layout.mark(version)}:progress`),
+    /** Where the lists of a version begin, and what comes behind them: ';' follows ':'. */
+    lists: (version: string) => ({
+      start: bytes(`${layout.mark(version)}:`),
+      end: bytes(`${layout.mark(version)};`),
+    }),
+    /** The part of a list's key behind its version. */
+    suffix: (version: string, key: Uint8Array): string =>
+      Buffer.from(key)
+        .toString()
+        .slice(layout.mark(version).length + 1),
+  };
+}
