@@ -29,9 +29,7 @@ export interface Results {
     Record<'eventsPerSecond' | 'ratioToBareConsumer' | 'listsPerSecond' | 'listsPerSecondAgain', number>
   >;
   readonly 'publish-redis': Publication;
-  readonly 'publish-redis-3000000': Publication;
   readonly 'publish-lmdb': Publication;
-  readonly 'publish-lmdb-3000000': Publication;
 }
 
 interface Publication {
@@ -175,9 +173,7 @@ export const quoted = [
   'scale',
   'kafka',
   'publish-redis',
-  'publish-redis-3000000',
   'publish-lmdb',
-  'publish-lmdb-3000000',
 ] as const;
 
 /** The README with its section of figures made anew. */
