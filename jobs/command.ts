@@ -56,6 +56,13 @@ export function wholeNumber(flag: string, value: NonNullable<Values[string]>): n
   throw new StageError('USAGE', `--${flag}: expected a whole number ≥ 1, found ${JSON.stringify(value)}`);
 }
 
+/** The flags that `allowanceOf` reads, and what they do. */
+export const allowanceFlags = { threads: { type: 'string' }, memory: { type: 'string' } } as const;
+export const allowanceHelp = {
+  threads: 'threads to use (one a core)',
+  memory: 'what it may use beside the fixed base of the runtime (1GiB)',
+} as const;
+
 /** What `--memory` and `--threads` allow a command that works without a configuration: 1 GiB and one a core. */
 export function allowanceOf({ memory, threads }: Values): {
   readonly memoryBytes: number;

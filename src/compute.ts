@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
+import { holdYoungGeneration } from './collector.js';
 import { type ErrorCode, StageError } from './errors.js';
 import type { Tasks } from './tasks.js';
-import { holdYoungGeneration } from './young-generation.js';
 
 type Input<T extends keyof Tasks> = Parameters<Tasks[T]>[0];
 type Output<T extends keyof Tasks> = Awaited<ReturnType<Tasks[T]>>;
@@ -22,8 +22,17 @@ export interface Compute {
   close(): Promise<void>;
 }
 
-/** Starts a compute thread. With `small` the young generation of the calling thread does not grow meanwhile. */
-export function startCompute({ small = false } = {}): Compute {
+/**
+ * Starts a compute thread, which an abort of `signal` ends. With `small` the young generation of the calling thread does
+ * not grow meanwhile.
+ */
+export function startCompute({
+  small = false,
+  signal,
+}: {
+  readonly small?: boolean;
+  readonly signal?: AbortSignal | undefined;
+} = {}): Compute {
   // The kernels' memory is not the collector's: what JavaScript makes here is small and soon gone.
   const resourceLimits = { maxYoungGenerationSizeMb: 3 };
   const worker = new Worker(new URL('./worker.js', import.meta.url), { resourceLimits });
@@ -36,6 +45,9 @@ export function startCompute({ small = false } = {}): Compute {
   worker.once('exit', () => {
     ended = true;
   });
+  const stop = () => void worker.terminate();
+  signal?.addEventListener('abort', stop, { once: true });
+  if (signal?.aborted) stop();
   let tail: Promise<unknown> = Promise.resolve();
   const once = <T extends keyof Tasks>(
     task: T,
@@ -69,6 +81,7 @@ export function startCompute({ small = false } = {}): Compute {
       return turn;
     },
     async close() {
+      signal?.removeEventListener('abort', stop);
       await worker.terminate();
     },
   };
@@ -83,14 +96,11 @@ export async function runOnce<T extends keyof Tasks>(
     readonly signal?: AbortSignal | undefined;
   } = {},
 ): Promise<Output<T>> {
-  const compute = startCompute();
-  const stop = () => void compute.close();
-  options.signal?.addEventListener('abort', stop, { once: true });
+  const compute = startCompute({ signal: options.signal });
   try {
     options.signal?.throwIfAborted();
     return await compute.run(task, input, options.progress);
   } finally {
-    options.signal?.removeEventListener('abort', stop);
     await compute.close();
   }
 }

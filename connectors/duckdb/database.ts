@@ -1,6 +1,4 @@
 import { setImmediate } from 'node:timers/promises';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import {
   type DuckDBConnection,
   type DuckDBDataChunk,
@@ -8,6 +6,7 @@ import {
   type DuckDBValue,
 } from '@duckdb/node-api';
 import { z } from 'zod';
+import { collectGarbage } from '../../src/collector.js';
 import { StageError } from '../../src/errors.js';
 
 /** Limits of one DuckDB instance. */
@@ -166,8 +165,6 @@ export const literal = (value: string): string => `'${value.replaceAll("'", "''"
  * its file. Both go with the JavaScript objects, which are too small to make the collector run; so it is run here.
  */
 export async function releaseResults(): Promise<void> {
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as () => void;
-  collect();
+  collectGarbage();
   await setImmediate(); // finalizers run between turns of the event loop
 }

@@ -6,6 +6,8 @@ import { sampleUsers } from '../../src/evaluate/split.js';
 import { databaseShare, planFit } from '../../src/memory.js';
 import { type FitOptions, fitOptions, overrideFit } from '../../src/options.js';
 import {
+  allowanceFlags,
+  allowanceHelp,
   allowanceOf,
   type Command,
   type CommandContext,
@@ -146,8 +148,7 @@ export const evaluate: Command = {
     ...flagsOf(holdoutOptions),
     k: { type: 'string' },
     bootstrap: { type: 'string' },
-    threads: { type: 'string' },
-    memory: { type: 'string' },
+    ...allowanceFlags,
     ...fitFlags,
   },
   help: {
@@ -156,8 +157,7 @@ export const evaluate: Command = {
     ...helpOf(holdoutOptions),
     k: 'cut-off of the metrics (20)',
     bootstrap: 'draw the users again so often for 95% intervals',
-    threads: 'threads to use (one a core)',
-    memory: 'what it may use beside the fixed base of the runtime (1GiB)',
+    ...allowanceHelp,
     ...fitHelp,
   },
   async run(context) {

@@ -10,7 +10,15 @@ import { type Trial, type TuneOptions, type TuneResult, tuneOptions } from '../.
 import { tuneHoldout } from '../../src/evaluate/tuner.js';
 import { databaseShare, planFit } from '../../src/memory.js';
 import { type FitOptions, fitOptions } from '../../src/options.js';
-import { allowanceOf, type Command, type CommandContext, count, type Outcome } from '../command.js';
+import {
+  allowanceFlags,
+  allowanceHelp,
+  allowanceOf,
+  type Command,
+  type CommandContext,
+  count,
+  type Outcome,
+} from '../command.js';
 import { checked } from '../config.js';
 import { aroundPresent, tuneStep } from '../tuned.js';
 import { fitFlags, fitHelp, optionsOfFit } from './fit-flags.js';
@@ -156,8 +164,7 @@ export const tune: Command = {
     output: { type: 'string' },
     apply: { type: 'boolean' },
     reset: { type: 'boolean' },
-    threads: { type: 'string' },
-    memory: { type: 'string' },
+    ...allowanceFlags,
     ...fitFlags,
   },
   help: {
@@ -167,8 +174,7 @@ export const tune: Command = {
     output: 'write the best options here as YAML, and the table of trials beside it as JSON',
     apply: 'let refits of the state use the best options, if they are better than the present ones',
     reset: 'let refits of the state use the configured options again',
-    threads: 'threads to use (one a core)',
-    memory: 'what it may use beside the fixed base of the runtime (1GiB)',
+    ...allowanceHelp,
     ...fitHelp,
   },
   async run(context) {

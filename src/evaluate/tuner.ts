@@ -32,9 +32,7 @@ export async function tuneHoldout(
   const pathOf = (id: number): string => join(models, `${id}.safetensors`);
   const around = surroundingsOf(holdout.train, holdout.scale);
   const seconds = new Map<number, number>();
-  const compute = startCompute();
-  const stop = () => void compute.close();
-  signal?.addEventListener('abort', stop, { once: true });
+  const compute = startCompute({ signal });
   try {
     signal?.throwIfAborted();
     return await tune({
@@ -61,7 +59,6 @@ export async function tuneHoldout(
       report: progress,
     });
   } finally {
-    signal?.removeEventListener('abort', stop);
     await compute.close();
     rmSync(models, { recursive: true, force: true });
   }

@@ -1,6 +1,4 @@
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
-import { holdYoungGeneration } from '../young-generation.js';
+import { collectGarbage, holdYoungGeneration } from '../collector.js';
 
 /** Batches between two collections. */
 const every = 128;
@@ -10,11 +8,9 @@ const every = 128;
  * whose bytes are not what makes the collector run: left to itself it holds some 50 MiB of them.
  */
 export function batchCollector(): () => void {
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as () => void;
   let batches = 0;
   return () => {
     if (batches++ === 0) holdYoungGeneration();
-    if (batches % every === 0) collect();
+    if (batches % every === 0) collectGarbage();
   };
 }

@@ -22,10 +22,7 @@ export interface ListThread {
 /** Starts a thread that makes lists; an abort ends it, and what it works on fails with `INTERRUPTED`. */
 export function startListThread(signal?: AbortSignal): ListThread {
   let keys: readonly string[] = [];
-  const compute: Compute = startCompute({ small: true });
-  const stop = () => void compute.close();
-  signal?.addEventListener('abort', stop, { once: true });
-  if (signal?.aborted) stop();
+  const compute: Compute = startCompute({ small: true, signal });
   const batchOf = (kind: ListKind, ids: readonly string[], { numbered, encoded }: MadeLists): ListBatch => ({
     kind,
     ids,
@@ -39,10 +36,7 @@ export function startListThread(signal?: AbortSignal): ListThread {
     },
     open: request => compute.run('openLists', request),
     make: async (kind, ids, rows) => batchOf(kind, ids, await compute.run('lists', { rows, kind })),
-    async close() {
-      signal?.removeEventListener('abort', stop);
-      await compute.close();
-    },
+    close: () => compute.close(),
   };
 }
 
