@@ -61,11 +61,19 @@ const codecs = {
   zstd: CompressionTypes.ZSTD,
 };
 
+const transactionOf = (prefix: string): string => `${prefix}.lists`;
+
+/** Ends what a publisher left open that died between its last record and its end. */
+export async function endAbandoned(kafka: Kafka, prefix: string): Promise<void> {
+  const open = await beginTransaction(kafka, transactionOf(prefix), 60_000);
+  await open.abandon();
+}
+
 /** Begins writing; whoever wrote under the same prefix before can write no more. */
 export async function beginAttempt(place: Place, stamp: Stamp): Promise<Attempt> {
   const { kafka, admin, topics } = place;
   const beganAt = Date.now();
-  const open = await beginTransaction(kafka, `${place.prefix}.lists`, place.transactionMs);
+  const open = await beginTransaction(kafka, transactionOf(place.prefix), place.transactionMs);
   const compression = codecs[place.compression];
   const names = { weights: topics.weights, ...topics.lists };
   const highs = async (topic: string): Promise<number[]> => {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Kafka, Message } from 'kafkajs';
 import { superseded } from '../../src/publish/retention.js';
 import { assertExpected, refused } from '../../src/publish/sink-steps.js';
+import { endAbandoned } from './attempt.js';
 import { type Lease, leaseKey, ModelsState, type VersionRecord } from './models-topic.js';
 import type { Topics } from './names.js';
 import { openTail, type Tail } from './tail.js';
@@ -66,12 +67,34 @@ export async function openModels(
   let beat: NodeJS.Timeout | undefined;
   const held = (): boolean => state.lease?.session === session;
 
-  const reached = (end: number): Promise<void> => tail.passed(new Map([[topics.models, [end]]]));
-  /** Runs `body` on the newest state; when it is over, the state knows what `body` has sent. */
-  async function section<T>(body: (send: Send) => Promise<T>): Promise<T> {
+  const taken = ({ lease } = state): Lease | undefined =>
+    lease && lease.owner !== owner && lease.until > Date.now() ? lease : undefined;
+  /**
+   * For waits that stall: a publication that has sent its records here and not ended hides what comes after them. Its
+   * publisher ends it in a moment, or is dead, and then it is ended here; not ours, unless we `claim` anew.
+   */
+  function endingAbandoned({ claims = false } = {}): () => Promise<boolean> {
+    let ended = false;
+    return async () => {
+      if (taken() || (held() && !claims)) return true;
+      if (ended) return false;
+      await endAbandoned(kafka, prefix);
+      ended = true;
+      return true;
+    };
+  }
+  async function reached(end: number): Promise<void> {
+    const stalled = endingAbandoned();
+    await tail.passed(new Map([[topics.models, [end]]]), { stalled: () => stalled().then(() => true) });
+  }
+  /**
+   * Runs `body` on the newest state; when it is over, the state knows what `body` has sent. Who `claims` has nothing
+   * under way.
+   */
+  async function section<T>(body: (send: Send) => Promise<T>, { claims = false } = {}): Promise<T> {
     let end = 0;
     const result = await exclusively(kafka, `${prefix}.models`, async send => {
-      await tail.caughtUp();
+      await tail.caughtUp({ stalled: endingAbandoned({ claims }) });
       return body(async (topic, messages) => {
         const behind = await send(topic, messages);
         if (topic === topics.models) end = behind;
@@ -84,14 +107,18 @@ export async function openModels(
   const leaseMessage = (lease: Lease): Message => ({ key: leaseKey, value: JSON.stringify(lease) });
 
   function claim(): Promise<number> {
-    return section(async send => {
-      const { lease } = state;
-      if (lease && lease.owner !== owner && lease.until > Date.now()) throw refused(lease.owner);
-      const publication = state.next;
-      const taken = { owner, session, until: Date.now() + leaseMs, publication };
-      await send(topics.models, [leaseMessage(taken)]);
-      return publication;
-    });
+    return section(
+      async send => {
+        const other = taken();
+        if (other) throw refused(other.owner);
+        const publication = state.next;
+        await send(topics.models, [
+          leaseMessage({ owner, session, until: Date.now() + leaseMs, publication }),
+        ]);
+        return publication;
+      },
+      { claims: true },
+    );
   }
 
   /** Renews the lease, or gives it up; does nothing once it is somebody else's. */

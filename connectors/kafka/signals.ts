@@ -100,7 +100,7 @@ export function createKafkaSignals(options: KafkaSignalOptions, baseDirectory = 
       try {
         if (failure) await stop();
         reading ??= await start();
-        await reading.tail.caughtUp(signal);
+        await reading.tail.caughtUp({ signal });
         return [...open.values()].sort((a, b) => a.requestedAt - b.requestedAt);
       } catch (error) {
         await stop();

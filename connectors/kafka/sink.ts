@@ -214,12 +214,11 @@ export function createKafkaSink(options: KafkaSinkOptions, baseDirectory = '.'):
     amend: (version, kind, { lists, gone, change }) =>
       step(`to amend version ${version}`, async () => {
         const here = connected();
-        await here.models.refresh();
+        await drop();
         await here.models.claim();
         const record = versionIn(here.models.state, version);
         if (record.publication !== here.models.state.newest!.publication)
           throw new Error('a version whose lists others have overwritten');
-        await drop();
         const attempt = await beginAttempt(place(here), record);
         try {
           await attempt.write(kind, encodeRanked(lists, format, version));

@@ -13,14 +13,24 @@ export interface TailRecord {
   readonly message: KafkaMessage;
 }
 
+/** How to wait for records. */
+export interface Waiting {
+  readonly signal?: AbortSignal | undefined;
+  /**
+   * Asked each time that nothing has come for `emptyMs`, though something is there: compaction has left nothing before
+   * the end, or a transaction has not ended yet. Says whether to wait on.
+   */
+  readonly stalled?: () => Promise<boolean>;
+}
+
 /** Topics that are read whole, all partitions, from some offsets on. */
 export interface Tail {
   /** Offset of the next record of each partition. */
   position(topic: string): readonly number[];
-  /** Waits until everything that is committed now has come. */
-  caughtUp(signal?: AbortSignal): Promise<void>;
+  /** Waits until everything that is committed now has come; asks `stalled` whether what does not come is worth it. */
+  caughtUp(options?: Waiting): Promise<void>;
   /** Waits until everything before `ends` has come. */
-  passed(ends: ReadonlyMap<string, readonly number[]>, signal?: AbortSignal): Promise<void>;
+  passed(ends: ReadonlyMap<string, readonly number[]>, options?: Waiting): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -35,7 +45,7 @@ export interface TailEvents {
 
 /** A broker that was silent for so long is gone. */
 const silenceMs = 30_000;
-/** Fetches after which, and time in which, what gives nothing has only what compaction left empty before its end. */
+/** Fetches after which, and time in which, what gives nothing is asked about. */
 const [emptyFetches, emptyMs] = [20, 5_000];
 
 /**
@@ -102,18 +112,18 @@ export async function openTail(
     consumer.on(consumer.events.CRASH, ({ payload }) => {
       if (!payload.restart) fail(payload.error);
     });
-    // Transaction markers and aborted records move the position, too.
+    // Transaction markers and aborted records come to nobody, and move the position, too.
     consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload }) => {
-      advance(payload.topic, payload.partition, Number(payload.lastOffset) + 1);
+      if (payload.batchSize === 0) advance(payload.topic, payload.partition, Number(payload.lastOffset) + 1);
     });
   }
 
   async function wait(
     ends: ReadonlyMap<string, readonly number[]>,
     signal: AbortSignal | undefined,
-    lenient: boolean,
+    stalled: () => Promise<boolean>,
   ): Promise<void> {
-    const since = Date.now();
+    let since = Date.now();
     fetches = 0;
     const behind = () =>
       [...ends].some(([topic, all]) => all.some((end, p) => (positions.get(topic)?.[p] ?? end) < end));
@@ -123,7 +133,12 @@ export async function openTail(
       const now = Date.now();
       if (now - Math.max(heardAt, since) > silenceMs)
         throw new StageError('SOURCE_UNREADABLE', `${where}: the broker has not answered for long`);
-      if (lenient && fetches > emptyFetches && now - Math.max(movedAt, since) > emptyMs) return;
+      if (fetches > emptyFetches && now - Math.max(movedAt, since) > emptyMs) {
+        if (!(await stalled())) return;
+        since = Date.now();
+        fetches = 0;
+        continue;
+      }
       await new Promise<void>(done => {
         const timer = setTimeout(done, 100);
         changed.push(() => {
@@ -157,12 +172,13 @@ export async function openTail(
     await consumer.run({
       autoCommit: false,
       eachBatch: async ({ batch, isStale }) => {
-        if (isStale()) return;
+        if (isStale()) return; // it comes again
         const next = positions.get(batch.topic)![batch.partition]!;
         for (const message of batch.messages) {
           if (Number(message.offset) >= next)
             events.record({ topic: batch.topic, partition: batch.partition, message });
         }
+        advance(batch.topic, batch.partition, Number(batch.lastOffset()) + 1);
       },
     });
   } catch (error) {
@@ -171,8 +187,8 @@ export async function openTail(
   }
   return {
     position: topic => positions.get(topic) ?? [],
-    passed: (ends, signal) => wait(ends, signal, false),
-    async caughtUp(signal) {
+    passed: (ends, { signal, stalled = async () => true } = {}) => wait(ends, signal, stalled),
+    async caughtUp({ signal, stalled = async () => false } = {}) {
       try {
         const ends = new Map<string, number[]>();
         for (const topic of starts.keys())
@@ -180,7 +196,7 @@ export async function openTail(
             topic,
             (await offsetsOf(topic)).map(o => Number(o.high)),
           );
-        await wait(ends, signal, true);
+        await wait(ends, signal, stalled);
       } catch (error) {
         throw failure ?? kafkaError(error, where);
       }

@@ -84,6 +84,35 @@ await withBroker('the Kafka sink', {}, broker => {
     expect(overwritten).toEqual({ ...made, overwrittenAt: expect.any(Number) });
   });
 
+  it('goes on behind a publisher that died before its last step', { timeout: 60_000 }, async () => {
+    const prefix = `p-${randomUUID()}`;
+    const sink = sinkOn(prefix);
+    await sink.connect();
+    await publish(sink, 'v1', { x: ['a'] });
+    const die = async () => {
+      const producer = client(broker()).producer({ transactionalId: `${prefix}.lists`, idempotent: true });
+      await producer.connect();
+      const transaction = await producer.transaction();
+      await transaction.send({ topic: `${prefix}.models`, messages: [{ key: 'lost', value: '{}' }] });
+      await producer.disconnect();
+    };
+    await sink.close();
+    await die();
+    const next = sinkOn(prefix);
+    await next.connect();
+    await next.point('v1', 'stable');
+    await die();
+    await publish(next, 'v2', { x: ['b'] }, 1);
+    expect(await next.pointers!()).toEqual(
+      new Map([
+        ['champion', 'v2'],
+        ['stable', 'v1'],
+      ]),
+    );
+    await next.close();
+    expect((await read(prefix, 'users', 'x', 'json'))?.items).toEqual(['b']);
+  });
+
   it('puts keys where the Java client puts them', () => {
     const known: readonly (readonly [string, number])[] = [
       ['21', -973932308],

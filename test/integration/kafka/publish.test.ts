@@ -85,15 +85,16 @@ await withBroker('a publisher that dies', {}, broker => {
     for (let kill = 0; kill < kills; kill++) {
       const child = startNode(publisher, [broker().brokers.join(','), weights]);
       const ended = once(child, 'close');
+      const failed = ended.then(([code]) => expect(code, 'exit code of the publisher').toBeNull());
       const lines = on(child.stdout!, 'data');
       const published = Math.floor(random() * 3);
-      for (let line = 0; line <= published; line++) await lines.next();
+      for (let line = 0; line <= published; line++) await Promise.race([lines.next(), failed]);
       expected += published;
       follower ??= await followLists(kafka, 'champion', { prefix: 'killed', onVersion: v => seen.push(v) });
       await sleep(random() * 1000);
       expect(child.exitCode).toBeNull();
       child.kill('SIGKILL');
-      await ended;
+      await failed;
       const fresh = await followLists(kafka, 'champion', { prefix: 'killed' });
       look(fresh);
       newest = fresh.version;
