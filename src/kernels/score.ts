@@ -1,3 +1,5 @@
+import { largestDistinct } from './select';
+import { descending } from './sort';
 import { Lines } from './sparse';
 import { F32s, F64s, from, I32s, present, U64s, U8s } from './views';
 
@@ -17,6 +19,12 @@ class Sums {
   x: F64s;
   list: I32s;
 }
+
+/** Keys beside the k best ones that wait until the best are chosen among all. */
+const SPARE: i32 = 128;
+
+/** Entries of a cache line. */
+const LINE: i32 = 16;
 
 const RECORD: usize = 16;
 const UNTOUCHED: f64 = -0.0;
@@ -55,12 +63,25 @@ function add(A: Lines, k: i32, alpha: f64, y: Sums): void {
   y.length = length;
 }
 
+// Reads something of every cache line of the rows Ui[lo … end), so that they come side by side: rows lie anywhere,
+// and waiting for one after the other is a sixth of all.
+@inline
+function fetch(A: Lines, Ui: I32s, lo: i32, end: i32, n: i32, y: Sums): void {
+  const Ap = A.indptr, Ai = A.indices, Ax = changetype<I32s>(A.values);
+  let read = 0;
+  for (let e = lo; e < end; e++) {
+    if (Ui[e] >= n) continue;
+    for (let p = Ap[Ui[e]], to = Ap[Ui[e] + 1]; p < to; p += LINE) read ^= Ai[p] ^ Ax[p];
+  }
+  y.list[0] = read; // written over; what nobody reads would not be read at all
+}
+
 /**
  * The k best items of each user of a block by the scores (u · encoder) · decoder, or u · decoder where there is no encoder,
  * the user's own items left out unless `choice` keeps them; best first, ties to the smaller item. User u's list is at u of
  * `items`, `scores` (k a user) and `lengths`: shorter than k when fewer items are reached, unless it is filled up with the
  * most popular ones, `fallbacks` of them, whose scores are 0. Items the model does not know (≥ n) are passed over; `users`
- * may lack values. Scratch: k keys, then one `Sums`, or two where there is an encoder, filled with −0, which they are
+ * may lack values. Scratch: k + 128 keys, then one `Sums`, or two where there is an encoder, filled with −0, which they are
  * again at the end.
  */
 export function score(
@@ -68,12 +89,13 @@ export function score(
   k: i32, choice: Choice, items: I32s, scores: F32s, lengths: I32s, fallbacks: I32s,
 ): void {
   const keys = changetype<U64s>(scratch);
-  const y = sumsAt((scratch + 8 * <usize>k + 63) & ~63, n);
+  const y = sumsAt((scratch + 8 * <usize>(k + SPARE) + 63) & ~63, n);
   const Up = users.indptr, Ui = users.indices, Uv = changetype<I32s>(users.values);
   const valued = present(Uv), layered = changetype<usize>(encoder) != 0;
   for (let u = bounds[task], hi = bounds[task + 1]; u < hi; u++) {
     const lo = Up[u], end = Up[u + 1];
     y.length = 0;
+    fetch(layered ? encoder : decoder, Ui, lo, end, n, y);
     if (layered) {
       const latent = sumsAt(changetype<usize>(y) + sumsBytes(n), n);
       latent.length = 0;
@@ -105,7 +127,7 @@ export function score(
 @inline
 function keyOf(score: f32, i: i32): u64 {
   const bits = reinterpret<u32>(score + 0); // −0 ties with 0
-  const order = bits >> 31 ? ~bits : bits | 0x80000000;
+  const order = bits ^ (<u32>(<i32>bits >> 31) | 0x80000000);
   return (<u64>order << 32) | <u64>(~(<u32>i));
 }
 
@@ -120,27 +142,29 @@ function scoreOf(key: u64): f32 {
   return reinterpret<f32>(order >> 31 ? order & 0x7fffffff : ~order);
 }
 
-// The keys of the k largest of the allowed ones of y, in order; insertion into a sorted list, which few entries reach. Clears y.
+// The keys of the k largest of the allowed ones of y, in order; `keys` has room for them and SPARE more. Clears y.
 @inline
 function best(y: Sums, k: i32, allowed: U8s, keys: U64s): i32 {
-  const x = y.x, list = y.list;
-  let count = 0;
+  const x = y.x, list = y.list, room = k + SPARE;
+  let length = 0, floor: u64 = k > 0 ? 0 : u64.MAX_VALUE;
   for (let e = 0; e < y.length; e++) {
     const i = list[e];
     const sum = x[i];
-    if (!touched(sum)) continue;
     x[i] = UNTOUCHED;
     if (present(allowed) && allowed[i] == 0) continue;
     const key = keyOf(<f32>sum, i);
-    if (count == k) {
-      if (k == 0 || key < keys[k - 1]) continue;
-      count--;
+    keys[length] = key; // kept or not without a branch, which would be guessed wrong
+    length += i32(touched(sum)) & i32(key > floor);
+    if (length == room) {
+      largestDistinct(keys, length, k);
+      length = k;
+      floor = keys[k - 1];
     }
-    let p = count++;
-    for (; p > 0 && keys[p - 1] < key; p--) keys[p] = keys[p - 1];
-    keys[p] = key;
   }
-  return count;
+  if (length > k) largestDistinct(keys, length, k);
+  length = min(length, k);
+  descending(keys, length);
+  return length;
 }
 
 // Popular items behind the first `count`, neither the user's own nor listed already; x, which is clear, marks those.

@@ -21,6 +21,30 @@ export function largest<T>(x: View<T>, n: i32, k: i32): void {
   }
 }
 
+/** As `largest`, for keys that all differ: no branch is taken by what a key is, half of which would be guessed wrong. Lomuto. */
+export function largestDistinct(x: U64s, n: i32, k: i32): void {
+  let lo = 0, hi = n - 1;
+  while (lo < hi) {
+    const a = x[lo], b = x[(lo + hi) >>> 1], c = x[hi];
+    const at = (a < b) == (b < c) ? (lo + hi) >>> 1 : (b < a) == (a < c) ? lo : hi; // the middle one of three
+    const pivot = x[at];
+    x[at] = c;
+    let p = lo;
+    for (let i = lo; i < hi; i++) {
+      const key = x[i];
+      x[i] = x[p];
+      x[p] = key;
+      p += i32(key > pivot);
+    }
+    x[hi] = x[p];
+    x[p] = pivot;
+    // x[lo … p) > x[p] > x(p … hi]
+    if (p == k - 1) return;
+    if (p < k - 1) lo = p + 1;
+    else hi = p - 1;
+  }
+}
+
 /** The least of the first n > 0 keys. */
 export function least(x: U64s, n: i32): u64 {
   let m = x[0];

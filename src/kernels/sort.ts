@@ -1,4 +1,4 @@
-import { I32s } from './views';
+import { I32s, U64s } from './views';
 
 /** Sorts the first n numbers ascending; Shell's sort, which is insertion sort for the short lists it mostly meets. */
 export function ascending(x: I32s, n: i32): void {
@@ -11,5 +11,15 @@ export function ascending(x: I32s, n: i32): void {
       for (; k >= gap && x[k - gap] > v; k -= gap) x[k] = x[k - gap];
       x[k] = v;
     }
+  }
+}
+
+/** Sorts the first n keys, the largest first; insertion. */
+export function descending(x: U64s, n: i32): void {
+  for (let i = 1; i < n; i++) {
+    const v = x[i];
+    let k = i;
+    for (; k > 0 && x[k - 1] < v; k--) x[k] = x[k - 1];
+    x[k] = v;
   }
 }

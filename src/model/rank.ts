@@ -43,6 +43,9 @@ export interface Ranker {
 
 const BLOCKS_A_THREAD = 64;
 
+/** Keys that the kernel gathers before it chooses among them, beside the k best. */
+const spareKeys = 128;
+
 /** A layer in the arena, as the kernels' `Lines` record. */
 export function loadLayer(arena: Arena, { indptr, indices, data }: CsrMatrix): Address {
   const copies = [indptr, indices, data].map(array => arena.copy(array, 'model'));
@@ -75,7 +78,7 @@ export function loadRanker(
   const lengths = () =>
     Float64Array.from({ length: n }, (_, i) => serving!.indptr[i + 1]! - serving!.indptr[i]!);
   const up = (bytes: number): number => Math.ceil(bytes / 64) * 64;
-  const scratchBytes = up(8 * k) + (both ? 2 : 1) * up(12 * n + 20);
+  const scratchBytes = up(8 * (k + spareKeys)) + (both ? 2 : 1) * up(12 * n + 20);
   const scratch = arena.bytes(scratchBytes * threads.size, 'scores of a thread');
   arena.f64(scratch, (scratchBytes * threads.size) / 8).fill(-0);
   const reach = both ? fanOut(model) : lengths();
