@@ -19,20 +19,13 @@ export interface Compute {
     progress?: (stage: string, part: number) => void,
   ): Promise<Output<T>>;
   /** Ends the thread; a task under way fails with `INTERRUPTED`. */
+  /** Ends the thread when `signal` is aborted. */
+  endOn(signal: AbortSignal | undefined): void;
   close(): Promise<void>;
 }
 
-/**
- * Starts a compute thread, which an abort of `signal` ends. With `small` the young generation of the calling thread does
- * not grow meanwhile.
- */
-export function startCompute({
-  small = false,
-  signal,
-}: {
-  readonly small?: boolean;
-  readonly signal?: AbortSignal | undefined;
-} = {}): Compute {
+/** Starts a compute thread. With `small` the young generation of the calling thread does not grow meanwhile. */
+export function startCompute({ small = false } = {}): Compute {
   // The kernels' memory is not the collector's: what JavaScript makes here is small and soon gone.
   const resourceLimits = { maxYoungGenerationSizeMb: 3 };
   const worker = new Worker(new URL('./worker.js', import.meta.url), { resourceLimits });
@@ -45,9 +38,7 @@ export function startCompute({
   worker.once('exit', () => {
     ended = true;
   });
-  const stop = () => void worker.terminate();
-  signal?.addEventListener('abort', stop, { once: true });
-  if (signal?.aborted) stop();
+  const ending = new AbortController();
   let tail: Promise<unknown> = Promise.resolve();
   const once = <T extends keyof Tasks>(
     task: T,
@@ -80,8 +71,13 @@ export function startCompute({
       tail = turn.catch(() => undefined);
       return turn;
     },
+    endOn(signal) {
+      const stop = () => void worker.terminate();
+      signal?.addEventListener('abort', stop, { once: true, signal: ending.signal });
+      if (signal?.aborted) stop();
+    },
     async close() {
-      signal?.removeEventListener('abort', stop);
+      ending.abort();
       await worker.terminate();
     },
   };
@@ -96,7 +92,8 @@ export async function runOnce<T extends keyof Tasks>(
     readonly signal?: AbortSignal | undefined;
   } = {},
 ): Promise<Output<T>> {
-  const compute = startCompute({ signal: options.signal });
+  const compute = startCompute();
+  compute.endOn(options.signal);
   try {
     options.signal?.throwIfAborted();
     return await compute.run(task, input, options.progress);

@@ -93,6 +93,12 @@ export const tasks = {
     return compareWithHistories(directory, segments, rows, threads, userWeighting);
   },
 
+  /** Loads and compiles what the next lists take. */
+  async readyLists(_: undefined) {
+    const { rehearse } = await import('./publish/list-maker.js');
+    rehearse();
+  },
+
   /** Loads a model that `lists` makes lists of, for some users or items at a time, after `openLists`. */
   async loadLists(input: ListModel): Promise<void> {
     const { createListMaker } = await import('./publish/list-maker.js');

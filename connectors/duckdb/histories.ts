@@ -5,8 +5,8 @@ import { all, scalar } from './database.js';
 import { readKeys, readRows } from './rows.js';
 
 /** Entries of X, and batches of users, read by one query: it sorts and holds no more. */
-const entriesAtOnce = 50_000;
-const batchesAtOnce = 4;
+const entriesAtOnce = 200_000;
+const batchesAtOnce = 16;
 
 /** Ranges from which on it is worth a fifth of the reading that DuckDB gives back what each query leaves behind. */
 const manyRanges = 32;

@@ -1,7 +1,8 @@
-import type { DuckDBConnection, DuckDBDoubleVector, DuckDBIntegerVector } from '@duckdb/node-api';
+import type { DuckDBConnection } from '@duckdb/node-api';
+import duckdb from '@duckdb/node-bindings';
 import type { TimedRows } from '../../src/evaluate/split.js';
 import type { Rows } from '../../src/gramian/rows.js';
-import { all, streamRows } from './database.js';
+import { all, type StreamedChunk, streamRows } from './database.js';
 
 /** A typed array that grows as it is filled. */
 class Growing<A extends Int32Array | Float64Array = Int32Array> {
@@ -14,12 +15,20 @@ class Growing<A extends Int32Array | Float64Array = Int32Array> {
     this.array = make(capacity);
   }
   push(value: number): void {
-    if (this.length === this.array.length) {
-      const larger = this.make(Math.max(1024, Math.ceil(this.length * 1.5)));
-      larger.set(this.array);
-      this.array = larger;
-    }
+    this.#reserve(1);
     this.array[this.length++] = value;
+  }
+  append(values: A): void {
+    this.#reserve(values.length);
+    this.array.set(values, this.length);
+    this.length += values.length;
+  }
+  #reserve(more: number): void {
+    const wanted = this.length + more;
+    if (wanted <= this.array.length) return;
+    const larger = this.make(Math.max(1024, wanted, Math.ceil(this.length * 1.5)));
+    larger.set(this.array);
+    this.array = larger;
   }
   /** What was pushed, in a buffer of its own size. */
   finish(): A {
@@ -31,6 +40,28 @@ const integers = (capacity: number, shared = false) =>
   new Growing<Int32Array>(capacity, length =>
     shared ? new Int32Array(new SharedArrayBuffer(4 * length)) : new Int32Array(length),
   );
+
+/**
+ * Column c of a chunk as it lies there, until the next chunk; it has no NULLs. To ask for its values one by one takes
+ * longer than the query.
+ */
+function column({ chunk, rows }: StreamedChunk, c: number, type: duckdb.Type, width: number): Uint8Array {
+  const vector = duckdb.data_chunk_get_vector(chunk.chunk, c);
+  const found = duckdb.get_type_id(duckdb.vector_get_column_type(vector));
+  if (found !== type)
+    throw new Error(`column ${c}: expected ${duckdb.Type[type]}, found ${duckdb.Type[found]}`);
+  return duckdb.vector_get_data(vector, width * rows);
+}
+
+function integersIn(part: StreamedChunk, c: number): Int32Array {
+  const { buffer, byteOffset } = column(part, c, duckdb.Type.INTEGER, 4);
+  return new Int32Array(buffer, byteOffset, part.rows);
+}
+
+function doublesIn(part: StreamedChunk, c: number): Float64Array {
+  const { buffer, byteOffset } = column(part, c, duckdb.Type.DOUBLE, 8);
+  return new Float64Array(buffer, byteOffset, part.rows);
+}
 
 interface ReadOptions {
   readonly users?: Int32Array;
@@ -54,25 +85,25 @@ export async function readRows(
   const found = integers(0);
   const starts = integers(0);
   let values: Growing | undefined;
-  for await (const { chunk, rows } of streamRows(connection, sql, times ? 4 : 3)) {
-    const [user, item, value] = [0, 1, 2].map(c => chunk.getColumnVector(c) as DuckDBIntegerVector);
-    const time = times && (chunk.getColumnVector(3) as DuckDBDoubleVector);
-    for (let r = 0; r < rows; r++) {
-      const u = user!.getItem(r)!;
-      const x = value!.getItem(r)!;
-      if (found.length === 0 || u !== found.array[found.length - 1]) {
-        found.push(u);
-        starts.push(items.length);
-      }
-      if (x !== 1 && !values) {
-        values = integers(Math.max(expected, items.length), times !== undefined);
-        values.array.fill(1, 0, items.length);
-        values.length = items.length;
-      }
-      values?.push(x);
-      items.push(item!.getItem(r)!);
-      times?.push(time!.getItem(r)!);
+  for await (const part of streamRows(connection, sql, times ? 4 : 3)) {
+    const [user, item, value] = [0, 1, 2].map(c => integersIn(part, c)) as [
+      Int32Array,
+      Int32Array,
+      Int32Array,
+    ];
+    for (let r = 0; r < part.rows; r++) {
+      if (found.length > 0 && user[r] === found.array[found.length - 1]) continue;
+      found.push(user[r]!);
+      starts.push(items.length + r);
     }
+    if (!values && value.some(x => x !== 1)) {
+      values = integers(Math.max(expected, items.length), times !== undefined);
+      values.array.fill(1, 0, items.length);
+      values.length = items.length;
+    }
+    values?.append(value);
+    items.append(item);
+    times?.append(doublesIn(part, 3));
   }
   const nnz = items.length;
   const indices = items.finish();

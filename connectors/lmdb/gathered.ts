@@ -24,35 +24,44 @@ export class Gathered {
 
   /** Copies bytes behind the others, because LMDB's addon takes no shared memory; returns where they begin. */
   take(bytes: Uint8Array): number {
-    const at = this.#length;
-    this.#length += bytes.length;
-    if (this.#bytes.length < this.#length) {
-      const larger = Buffer.allocUnsafeSlow(Math.ceil(1.25 * Math.max(this.#length, transactionBytes)));
-      larger.set(this.#bytes.subarray(0, at));
-      this.#bytes = larger;
-    }
+    const at = this.#reserve(bytes.length);
     this.#bytes.set(bytes, at);
+    this.#length += bytes.length;
     return at;
   }
 
   /** An entry whose value was taken: it lies from `start` to `end`. */
-  add(key: Buffer, start: number, end: number): void {
-    const at = 4 * this.#entries++;
-    if (at === this.#places.length) {
-      const larger = new Int32Array(2 * at);
+  add(key: string, start: number, end: number): void {
+    const e = 4 * this.#entries++;
+    if (e === this.#places.length) {
+      const larger = new Int32Array(2 * e);
       larger.set(this.#places);
       this.#places = larger;
     }
-    const from = this.take(key);
-    this.#places.set([from, from + key.length, start, end], at);
+    const places = this.#places;
+    places[e] = this.#reserve(3 * key.length);
+    this.#length += this.#bytes.write(key, this.#length);
+    places[e + 1] = this.#length;
+    places[e + 2] = start;
+    places[e + 3] = end;
   }
 
   /** Calls `visit` with each key and value, which are views. */
   each(visit: (key: Buffer, value: Buffer) => void): void {
-    for (let e = 0; e < 4 * this.#entries; e += 4) {
-      const [key, keyEnd, value, valueEnd] = this.#places.subarray(e, e + 4);
-      visit(this.#bytes.subarray(key, keyEnd), this.#bytes.subarray(value, valueEnd));
+    const [bytes, places] = [this.#bytes, this.#places];
+    for (let e = 0; e < 4 * this.#entries; e += 4)
+      visit(bytes.subarray(places[e], places[e + 1]), bytes.subarray(places[e + 2], places[e + 3]));
+  }
+
+  /** Has room for `more` bytes; returns where they begin. */
+  #reserve(more: number): number {
+    const wanted = this.#length + more;
+    if (this.#bytes.length < wanted) {
+      const larger = Buffer.allocUnsafeSlow(Math.ceil(1.25 * Math.max(wanted, transactionBytes)));
+      larger.set(this.#bytes.subarray(0, this.#length));
+      this.#bytes = larger;
     }
+    return this.#length;
   }
 
   clear(): void {

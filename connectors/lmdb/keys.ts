@@ -16,17 +16,18 @@ export const bytes = (key: string): Buffer => Buffer.from(key);
 export function lmdbKeys(prefix: string) {
   const layout = keyLayout(prefix);
 
-  function list(version: string, kind: ListKind, id: string): Buffer {
+  function text(version: string, kind: ListKind, id: string): string {
     // A UTF-16 unit takes at most 3 bytes of UTF-8, so short ids need no count.
     if (id.length * 3 <= maxIdBytes || Buffer.byteLength(id) <= maxIdBytes)
-      return bytes(layout.list(version, kind, id));
+      return layout.list(version, kind, id);
     const digest = createHash('sha256').update(id).digest('hex');
-    return bytes(`${layout.mark(version)}:${kind === 'users' ? 'uh' : 'ih'}:${digest}`);
+    return `${layout.mark(version)}:${kind === 'users' ? 'uh' : 'ih'}:${digest}`;
   }
 
   return {
     prefix,
-    list,
+    text,
+    list: (version: string, kind: ListKind, id: string): Buffer => bytes(text(version, kind, id)),
     lease: bytes(`${prefix}:lease`),
     pointer: (alias?: string): Buffer => bytes(layout.pointer(alias)),
     mark: (version: string): Buffer => bytes(layout.mark(version)),

@@ -99,7 +99,7 @@ export class LmdbStore {
     const to = this.#gathered;
     const at = to.take(values);
     for (const r of rows)
-      to.add(this.#keys.list(version, kind, ids[r]!), at + offsets[r]!, at + offsets[r + 1]!);
+      to.add(this.#keys.text(version, kind, ids[r]!), at + offsets[r]!, at + offsets[r + 1]!);
     if (progress) to.progress = { key: this.#keys.progress(version), value: progress };
     if (to.full) await this.#commit();
   }

@@ -32,7 +32,8 @@ export async function tuneHoldout(
   const pathOf = (id: number): string => join(models, `${id}.safetensors`);
   const around = surroundingsOf(holdout.train, holdout.scale);
   const seconds = new Map<number, number>();
-  const compute = startCompute({ signal });
+  const compute = startCompute();
+  compute.endOn(signal);
   try {
     signal?.throwIfAborted();
     return await tune({

@@ -50,6 +50,24 @@ const copied = ({ k, lengths, items, scores, fallbacks }: NumberedLists): Number
   fallbacks: fallbacks?.slice(),
 });
 
+/** Makes a list for nobody: what making lists takes is compiled when it is first used. */
+export function rehearse(): void {
+  const arena = new Arena();
+  const engine = { arena, threads: new Threads(arena, 1) };
+  const serving = {
+    rows: 2,
+    columns: 2,
+    indptr: Int32Array.of(0, 1, 1),
+    indices: Int32Array.of(1),
+    data: Float32Array.of(1),
+  };
+  const ranker = loadRanker(engine, { n: 2, serving }, 1);
+  const one = { indptr: Int32Array.of(0, 1), indices: Int32Array.of(0), values: undefined };
+  const lists = rankRows(ranker, { n: 2, users: Int32Array.of(0), ...one });
+  const encoder = createEncoder(engine, ['a', 'b'], { encoding: 'json', stamped: false }, '');
+  encodeLists(encoder, lists, room => arena.bytes(room, 'encoded lists'));
+}
+
 /** Loads a model and what its lists are made with. */
 export function createListMaker({ path, keys, k, threads: size, rules }: ListModel): ListMaker {
   const arena = new Arena();

@@ -19,10 +19,21 @@ export interface ListThread {
   close(): Promise<void>;
 }
 
+let ready: Compute | undefined;
+
+/** Starts the thread that makes the next lists before it is known which: it takes a quarter of a second to be ready. */
+export function readyListThread(): void {
+  if (ready) return;
+  ready = startCompute({ small: true });
+  ready.run('readyLists', undefined).catch(() => undefined); // whoever asks it for lists meets the same failure
+}
+
 /** Starts a thread that makes lists; an abort ends it, and what it works on fails with `INTERRUPTED`. */
 export function startListThread(signal?: AbortSignal): ListThread {
   let keys: readonly string[] = [];
-  const compute: Compute = startCompute({ small: true, signal });
+  const compute = ready ?? startCompute({ small: true });
+  ready = undefined;
+  compute.endOn(signal);
   const batchOf = (kind: ListKind, ids: readonly string[], { numbered, encoded }: MadeLists): ListBatch => ({
     kind,
     ids,
