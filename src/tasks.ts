@@ -7,11 +7,12 @@ import type { FitReport, GramianInput } from './fit/fit.js';
 import type { RowChanges, Rows } from './gramian/rows.js';
 import type { SegmentFile } from './gramian/segment.js';
 import type { FitOptions } from './options.js';
-import type { ListMaker, ListModel, MadeLists } from './publish/list-maker.js';
+import type { ListMaker, ListModel, ListWeights, LoadedWeights, MadeLists } from './publish/list-maker.js';
 import type { ListRequest } from './publish/publish.js';
 import type { ListKind } from './sink.js';
 
-/** What makes the lists of the publication under way. */
+/** The model of the publication under way, and what makes its lists. */
+let weights: LoadedWeights | undefined;
 let maker: ListMaker | undefined;
 
 /** What the trials of the search that the thread serves share. */
@@ -99,14 +100,16 @@ export const tasks = {
     rehearse();
   },
 
-  /** Loads a model that `lists` makes lists of, for some users or items at a time, after `openLists`. */
-  async loadLists(input: ListModel): Promise<void> {
-    const { createListMaker } = await import('./publish/list-maker.js');
-    await maker?.close();
-    maker = createListMaker(input);
+  /** Loads a model to make lists with, after `openLists`. */
+  async loadLists(input: ListWeights): Promise<void> {
+    const { loadWeights } = await import('./publish/list-maker.js');
+    await weights?.close();
+    weights = loadWeights(input);
   },
 
-  openLists: async (input: ListRequest): Promise<void> => maker!.open(input),
+  async openLists(input: { model: ListModel; request: ListRequest }): Promise<void> {
+    maker = weights!.open(input.model, input.request);
+  },
 
   async lists(input: { rows: Rows; kind: ListKind }): Promise<MadeLists> {
     return maker!.make(input.rows, input.kind);

@@ -17,7 +17,7 @@ const rowsOf = (where: string): string =>
 
 /**
  * Every user's history by ascending id, `size` at a time. Users are read by ranges of ids that have some
- * 50,000 entries at most, the next range while the last one is used, so that memory does not depend on how many there are.
+ * 200,000 entries at most, the next range while the last one is used, so that memory does not depend on how many there are.
  */
 export async function* readHistories(database: DuckDBInstance, size: number): AsyncGenerator<Histories> {
   const connection = await database.connect();
@@ -29,14 +29,16 @@ export async function* readHistories(database: DuckDBInstance, size: number): As
     const end = await count('SELECT coalesce(max(id) + 1, 0) FROM users');
     const entries = await count('SELECT count(*) FROM interactions');
     const batches = Math.round((entriesAtOnce * end) / Math.max(1, entries) / size);
-    const width = Math.max(1, Math.min(batchesAtOnce, batches)) * size;
-    many = end > manyRanges * width;
+    const widest = Math.max(1, Math.min(batchesAtOnce, batches)) * size;
+    many = end > manyRanges * widest;
     if (many) await connection.run(`SET ${flushThreshold} = '1MB'`);
-    const read = (from: number) => readRange(connection, n, from, Math.min(end, from + width));
-    ahead = end > 0 ? read(0) : undefined;
-    for (let from = 0; from < end; from += width) {
-      const range: Histories = await ahead!;
-      ahead = from + width < end ? read(from + width) : undefined;
+    const read = (from: number, to: number) => readRange(connection, n, from, Math.min(end, to));
+    ahead = end > 0 ? read(0, size) : undefined;
+    // Nobody waits long for the first ones: each range is twice as wide as the one before.
+    for (let [from, width] = [size, size]; ahead; from += width) {
+      const range: Histories = await ahead;
+      width = Math.min(2 * width, widest);
+      ahead = from < end ? read(from, from + width) : undefined;
       ahead?.catch(() => undefined); // thrown where it is awaited
       for (let r = 0; r < range.keys.length; r += size)
         yield slice(range, r, Math.min(range.keys.length, r + size));
@@ -55,7 +57,7 @@ async function readRange(
   from: number,
   to: number,
 ): Promise<Histories> {
-  const rows = await readRows(connection, rowsOf(`"user" >= ${from} AND "user" < ${to}`), n);
+  const rows = await readRows(connection, rowsOf(`"user" >= ${from} AND "user" < ${to}`), n, { few: true });
   const { ids, keys } = await readKeys(connection, 'users', from, to);
   let k = 0;
   const found = Array.from(rows.users, user => {
@@ -101,6 +103,7 @@ export async function* readChanged(
         connection,
         rowsOf(`"user" IN (${ids.length > 0 ? ids.join() : 'NULL'})`),
         n,
+        { few: true },
       );
       const key = new Map(page.map(p => [p.id, p.key]));
       const keys = Array.from(rows.users, user => key.get(user)!);

@@ -2,7 +2,7 @@ import type { DuckDBConnection } from '@duckdb/node-api';
 import duckdb from '@duckdb/node-bindings';
 import type { TimedRows } from '../../src/evaluate/split.js';
 import type { Rows } from '../../src/gramian/rows.js';
-import { all, type StreamedChunk, streamRows } from './database.js';
+import { all, heldRows, type RowChunk, streamRows } from './database.js';
 
 /** A typed array that grows as it is filled. */
 class Growing<A extends Int32Array | Float64Array = Int32Array> {
@@ -45,7 +45,7 @@ const integers = (capacity: number, shared = false) =>
  * Column c of a chunk as it lies there, until the next chunk; it has no NULLs. To ask for its values one by one takes
  * longer than the query.
  */
-function column({ chunk, rows }: StreamedChunk, c: number, type: duckdb.Type, width: number): Uint8Array {
+function column({ chunk, rows }: RowChunk, c: number, type: duckdb.Type, width: number): Uint8Array {
   const vector = duckdb.data_chunk_get_vector(chunk.chunk, c);
   const found = duckdb.get_type_id(duckdb.vector_get_column_type(vector));
   if (found !== type)
@@ -53,12 +53,12 @@ function column({ chunk, rows }: StreamedChunk, c: number, type: duckdb.Type, wi
   return duckdb.vector_get_data(vector, width * rows);
 }
 
-function integersIn(part: StreamedChunk, c: number): Int32Array {
+function integersIn(part: RowChunk, c: number): Int32Array {
   const { buffer, byteOffset } = column(part, c, duckdb.Type.INTEGER, 4);
   return new Int32Array(buffer, byteOffset, part.rows);
 }
 
-function doublesIn(part: StreamedChunk, c: number): Float64Array {
+function doublesIn(part: RowChunk, c: number): Float64Array {
   const { buffer, byteOffset } = column(part, c, duckdb.Type.DOUBLE, 8);
   return new Float64Array(buffer, byteOffset, part.rows);
 }
@@ -66,6 +66,8 @@ function doublesIn(part: StreamedChunk, c: number): Float64Array {
 interface ReadOptions {
   readonly users?: Int32Array;
   readonly expected?: number;
+  /** For few rows, which DuckDB can hold. */
+  readonly few?: boolean;
   /** Takes the fourth column, a DOUBLE. */
   readonly times?: Growing<Float64Array>;
 }
@@ -79,24 +81,27 @@ export async function readRows(
   connection: DuckDBConnection,
   sql: string,
   n: number,
-  { users, expected = 0, times }: ReadOptions = {},
+  { users, expected = 0, few = false, times }: ReadOptions = {},
 ): Promise<Rows> {
   const items = integers(expected, times !== undefined);
   const found = integers(0);
   const starts = integers(0);
   let values: Growing | undefined;
-  for await (const part of streamRows(connection, sql, times ? 4 : 3)) {
+  const parts = few ? heldRows(connection, sql) : streamRows(connection, sql, times ? 4 : 3);
+  for await (const part of parts) {
     const [user, item, value] = [0, 1, 2].map(c => integersIn(part, c)) as [
       Int32Array,
       Int32Array,
       Int32Array,
     ];
+    let ones = true;
     for (let r = 0; r < part.rows; r++) {
+      if (value[r] !== 1) ones = false;
       if (found.length > 0 && user[r] === found.array[found.length - 1]) continue;
       found.push(user[r]!);
       starts.push(items.length + r);
     }
-    if (!values && value.some(x => x !== 1)) {
+    if (!values && !ones) {
       values = integers(Math.max(expected, items.length), times !== undefined);
       values.array.fill(1, 0, items.length);
       values.length = items.length;

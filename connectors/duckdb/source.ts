@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { Position, Read, RecordBatch, Source } from '../../src/connector.js';
 import { StageError } from '../../src/errors.js';
 import { advance, fingerprint, type Token } from './cursor.js';
-import { all, literal, reason, type StreamedChunk, streamRows } from './database.js';
+import { all, literal, type RowChunk, reason, streamRows } from './database.js';
 import { type Field, fields, nested, original, project, quoted, subquery } from './project.js';
 import { attachWarehouse } from './warehouse.js';
 
@@ -49,10 +49,10 @@ export function createDuckdbSource(options: DuckdbSourceOptions, baseDirectory =
   const from = subquery(options.query);
   let release: (() => Promise<void>) | undefined;
   let connection: DuckDBConnection | undefined;
-  let result: AsyncGenerator<StreamedChunk> | undefined;
+  let result: AsyncGenerator<RowChunk> | undefined;
   let columns: readonly Field[] = [];
   let cursor: { readonly name: string; readonly type: string } | undefined;
-  let chunk: StreamedChunk | undefined;
+  let chunk: RowChunk | undefined;
   let chunkRow = 0;
   let sequence = -1;
   let token: Token | undefined;
@@ -149,7 +149,7 @@ export function createDuckdbSource(options: DuckdbSourceOptions, baseDirectory =
   }
 
   /** The next chunk with rows left, or `undefined` at the end. */
-  async function nextChunk(): Promise<StreamedChunk | undefined> {
+  async function nextChunk(): Promise<RowChunk | undefined> {
     while (!chunk || chunkRow >= chunk.rows) {
       const next = await result!.next();
       if (next.done) return undefined;

@@ -129,7 +129,7 @@ export async function openState(
         const id = await scalar(c, 'SELECT id FROM users WHERE key = ?', [user]);
         if (id === undefined) return undefined;
         const sql = `SELECT "user", item, value FROM matrix WHERE "user" = ${Number(id)} ORDER BY item`;
-        return readRows(c, sql, await items(), { users: Int32Array.of(Number(id)) });
+        return readRows(c, sql, await items(), { users: Int32Array.of(Number(id)), few: true });
       }),
 
     itemKeys: n => queries.use(async c => (await readKeys(c, 'items', 0, n)).keys),

@@ -1,7 +1,7 @@
 import type { Rows } from '../gramian/rows.js';
 import type { Address, Arena } from '../kernels.js';
 import type { Engine } from '../threads.js';
-import type { CsrMatrix, Model, ScoringModel } from './model.js';
+import type { CsrMatrix, ScoringModel } from './model.js';
 
 /**
  * The best items of consecutive rows: row r has `lengths[r]` of them at r·k of `items` and `scores`, best first. The last
@@ -34,8 +34,6 @@ export interface Ranker {
   /** 0 where one layer, the decoder, does it all. */
   readonly encoder: Address;
   readonly decoder: Address;
-  /** Entries that each item reaches, F64[n]. */
-  readonly fanOut: Float64Array;
   /** For each thread the keys of one list and a sum for every item, all of them −0 between lists. */
   readonly scratch: Address;
   readonly scratchBytes: number;
@@ -52,17 +50,6 @@ export function loadLayer(arena: Arena, { indptr, indices, data }: CsrMatrix): A
   return arena.record(copies, 'model');
 }
 
-/** Entries that each item reaches through both layers. */
-export function fanOut({ n, encoder: W, decoder: Z }: Model): Float64Array {
-  const reached = new Float64Array(n);
-  for (let i = 0; i < n; i++) {
-    for (let e = W.indptr[i]!; e < W.indptr[i + 1]!; e++) {
-      reached[i]! += 1 + Z.indptr[W.indices[e]! + 1]! - Z.indptr[W.indices[e]!]!;
-    }
-  }
-  return reached;
-}
-
 /** Ranks through the serving matrix, if the model has one and both layers are not asked for. */
 export function loadRanker(
   engine: Engine,
@@ -75,14 +62,11 @@ export function loadRanker(
   const both = 'encoder' in model && (layered || !serving);
   const encoder = both ? loadLayer(arena, model.encoder) : 0;
   const decoder = loadLayer(arena, both ? model.decoder : serving!);
-  const lengths = () =>
-    Float64Array.from({ length: n }, (_, i) => serving!.indptr[i + 1]! - serving!.indptr[i]!);
   const up = (bytes: number): number => Math.ceil(bytes / 64) * 64;
   const scratchBytes = up(8 * (k + spareKeys)) + (both ? 2 : 1) * up(12 * n + 20);
   const scratch = arena.bytes(scratchBytes * threads.size, 'scores of a thread');
   arena.f64(scratch, (scratchBytes * threads.size) / 8).fill(-0);
-  const reach = both ? fanOut(model) : lengths();
-  return { engine, n, k, encoder, decoder, fanOut: reach, scratch, scratchBytes };
+  return { engine, n, k, encoder, decoder, scratch, scratchBytes };
 }
 
 /**
@@ -112,16 +96,11 @@ export function rankRows(ranker: Ranker, rows: Rows, choice: Choice = {}): Ranke
     ],
     'item filter',
   );
+  // A row costs about as much as it has entries.
   const work = arena.f64(arena.bytes(8 * m, 'blocks'), m);
-  let total = 0;
-  for (let r = 0; r < m; r++) {
-    let sum = 1;
-    for (let e = rows.indptr[r]!; e < rows.indptr[r + 1]!; e++) sum += ranker.fanOut[rows.indices[e]!] ?? 0;
-    work[r] = sum;
-    total += sum;
-  }
+  for (let r = 0; r < m; r++) work[r] = 1 + rows.indptr[r + 1]! - rows.indptr[r]!;
   const bounds = arena.bytes(4 * (m + 1), 'blocks');
-  const share = total / (BLOCKS_A_THREAD * threads.size);
+  const share = (m + rows.indptr[m]!) / (BLOCKS_A_THREAD * threads.size);
   const tasks = arena.kernels.blocks!(m, work.byteOffset, 0, share, m, bounds);
   const args = [n, users, encoder, decoder, bounds, k, chosen, items, scores, lengths, fallbacks];
   threads.run({ kernel: 'score', tasks, args, scratch, scratchBytes });

@@ -1,13 +1,24 @@
 import type { Arena } from '../kernels.js';
 import type { Threads } from '../threads.js';
 import type { CsrMatrix, Model } from './model.js';
-import { fanOut, loadLayer } from './rank.js';
+import { loadLayer } from './rank.js';
 
 const BLOCKS_A_THREAD = 64;
 
 /** Bytes of a thread that multiplies the layers. */
 export const distilBytes = (n: number, width: number): number =>
   Math.ceil((16 * n + 64) / 64) * 64 + Math.ceil((16 + 12 * width) / 64) * 64;
+
+/** Entries that each item reaches through both layers. */
+function fanOut({ n, encoder: W, decoder: Z }: Model): Float64Array {
+  const reached = new Float64Array(n);
+  for (let i = 0; i < n; i++) {
+    for (let e = W.indptr[i]!; e < W.indptr[i + 1]!; e++) {
+      reached[i]! += 1 + Z.indptr[W.indices[e]! + 1]! - Z.indptr[W.indices[e]!]!;
+    }
+  }
+  return reached;
+}
 
 /**
  * The serving matrix: the `width` entries of largest magnitude in each row of encoder · decoder, the diagonal left out.

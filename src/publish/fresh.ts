@@ -91,8 +91,9 @@ async function bringUp(
     for await (const { keys, rows, gone } of lag.store.changedUsers(since, batchSize)) {
       if (keys.length > 0 && !thread) {
         thread = startListThread(lag.signal);
-        await thread.load(await modelOf());
-        await thread.open(everything);
+        const model = await modelOf();
+        thread.load(model);
+        await thread.open(model, everything);
       }
       const lists = thread && keys.length > 0 ? ((await thread.make('users', keys, rows)).ranked ?? []) : [];
       await amend({ lists, gone });

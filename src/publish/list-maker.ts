@@ -1,22 +1,26 @@
 import type { Rows } from '../gramian/rows.js';
 import { Arena } from '../kernels.js';
+import type { ScoringModel } from '../model/model.js';
 import { loadRanker, rankRows } from '../model/rank.js';
 import { loadForScoring } from '../model/weights-file.js';
 import type { EncodedLists, ListKind } from '../sink.js';
-import { Threads } from '../threads.js';
+import { type Engine, Threads } from '../threads.js';
 import { batchCollector } from './batch-collector.js';
 import { createEncoder, type Encoder, encodeLists, type NumberedLists } from './encode.js';
 import { formatName, type ListRequest } from './publish.js';
 import { applyRules, filledByScoring, type Rules, scoredLength } from './rules.js';
 
-/** What lists are made from: a model, its items, and how. */
-export interface ListModel {
-  /** Weights of the model. */
+/** The weights of a model, and how many threads score with them. */
+export interface ListWeights {
   readonly path: string;
+  readonly threads: number;
+}
+
+/** What lists are made from: a model, its items, and how. */
+export interface ListModel extends ListWeights {
   /** Keys of the model's items. */
   readonly keys: readonly string[];
   readonly k: number;
-  readonly threads: number;
   readonly rules: Rules;
 }
 
@@ -27,14 +31,16 @@ export interface MadeLists {
   readonly encoded: Readonly<Record<string, Omit<EncodedLists, 'ids'>>>;
 }
 
-/**
- * Scores rows and encodes their lists, with memory and threads of its own. Belongs to a compute thread. The encoded
- * lists of a call are valid until the third call after it.
- */
+/** Makes lists with the memory and the threads it was opened in. Belongs to a compute thread. */
 export interface ListMaker {
-  /** Readies the forms that are asked for; before any list is made, once. */
-  open(request: ListRequest): void;
+  /** Scores rows and encodes their lists, which are valid until the third call after this one. */
   make(rows: Rows, kind: ListKind): MadeLists;
+}
+
+/** Memory and threads of their own, with a model. Close it. */
+export interface LoadedWeights {
+  /** Readies the lists of a request, once. */
+  open(model: ListModel, request: ListRequest): ListMaker;
   close(): Promise<void>;
 }
 
@@ -68,19 +74,30 @@ export function rehearse(): void {
   encodeLists(encoder, lists, room => arena.bytes(room, 'encoded lists'));
 }
 
-/** Loads a model and what its lists are made with. */
-export function createListMaker({ path, keys, k, threads: size, rules }: ListModel): ListMaker {
+/** Loads a model to make lists with. */
+export function loadWeights({ path, threads: size }: ListWeights): LoadedWeights {
   const arena = new Arena();
   const threads = new Threads(arena, size);
-  const engine = { arena, threads };
   // Straight to where the kernels read it: a second copy would stay until the collector comes by.
   const place = (bytes: number) => arena.u8(arena.bytes(bytes, 'model'), bytes);
   const model = loadForScoring(path, place);
+  return {
+    open: (lists, request) => createListMaker({ arena, threads }, model, lists, request),
+    close: () => threads.close(),
+  };
+}
+
+function createListMaker(
+  engine: Engine,
+  model: ScoringModel,
+  { keys, k, rules }: ListModel,
+  { version, formats, ranked }: ListRequest,
+): ListMaker {
+  const { arena } = engine;
   const ranker = loadRanker(engine, model, scoredLength(rules, k, model.n));
-  let encoders: readonly Encoder[] = [];
+  const encoders = formats.map(format => createEncoder(engine, keys, format, version));
   // One batch is read and another waits while the next is made: three places a format, in turns.
-  let places: readonly { at: number; bytes: number }[][] = [];
-  let ranked = false;
+  const places = formats.map(() => Array.from({ length: turns }, () => ({ at: 0, bytes: 0 })));
   const collect = batchCollector();
   let floor = arena.mark();
   let turn = 0;
@@ -99,12 +116,6 @@ export function createListMaker({ path, keys, k, threads: size, rules }: ListMod
   }
 
   return {
-    open({ version, formats, ranked: wanted }) {
-      encoders = formats.map(format => createEncoder(engine, keys, format, version));
-      places = formats.map(() => Array.from({ length: turns }, () => ({ at: 0, bytes: 0 })));
-      ranked = wanted;
-      floor = arena.mark();
-    },
     make(rows, kind) {
       collect();
       arena.release(floor);
@@ -124,6 +135,5 @@ export function createListMaker({ path, keys, k, threads: size, rules }: ListMod
         ),
       };
     },
-    close: () => threads.close(),
   };
 }

@@ -1,7 +1,7 @@
 import { type Compute, startCompute } from '../compute.js';
 import type { ListKind, RankedList, StateStore } from '../connector.js';
 import type { Rows } from '../gramian/rows.js';
-import type { ListModel, MadeLists } from './list-maker.js';
+import type { ListModel, ListWeights, MadeLists } from './list-maker.js';
 import type { ListBatch, ListRequest, ListSource } from './publish.js';
 
 /** Users or items scored and written at a time. */
@@ -12,9 +12,10 @@ const batchesAhead = 2;
 
 /** Makes lists of rows in a thread of its own. Close it. */
 export interface ListThread {
-  load(model: ListModel): Promise<void>;
-  /** Readies the lists of a request; after a model is loaded and before any list is made. */
-  open(request: ListRequest): Promise<void>;
+  /** Begins to load the weights of a model; `open` throws what goes wrong. */
+  load(weights: ListWeights): void;
+  /** Readies the lists of a request; after its model's weights and before any list is made. */
+  open(model: ListModel, request: ListRequest): Promise<void>;
   make(kind: ListKind, ids: readonly string[], rows: Rows): Promise<ListBatch>;
   close(): Promise<void>;
 }
@@ -31,6 +32,7 @@ export function readyListThread(): void {
 /** Starts a thread that makes lists; an abort ends it, and what it works on fails with `INTERRUPTED`. */
 export function startListThread(signal?: AbortSignal): ListThread {
   let keys: readonly string[] = [];
+  let loaded = Promise.resolve();
   const compute = ready ?? startCompute({ small: true });
   ready = undefined;
   compute.endOn(signal);
@@ -41,11 +43,15 @@ export function startListThread(signal?: AbortSignal): ListThread {
     ranked: numbered && ids.map((id, r) => rankedList(id, numbered, r, keys)),
   });
   return {
-    load(model) {
-      keys = model.keys;
-      return compute.run('loadLists', model);
+    load({ path, threads }) {
+      loaded = compute.run('loadLists', { path, threads });
+      loaded.catch(() => undefined); // thrown where it is awaited
     },
-    open: request => compute.run('openLists', request),
+    async open(model, request) {
+      keys = model.keys;
+      await loaded;
+      await compute.run('openLists', { model, request });
+    },
     make: async (kind, ids, rows) => batchOf(kind, ids, await compute.run('lists', { rows, kind })),
     close: () => compute.close(),
   };
@@ -68,13 +74,11 @@ function rankedList(
 }
 
 /**
- * The lists of all users and items of a state by a model. While one batch is stored, the next ones are made; the model is
- * loaded and the first histories are read while the sinks are still asked. The thread stays the caller's.
+ * The lists of all users and items of a state by a model whose weights the thread loads. While one batch is stored, the
+ * next ones are made; the first histories are read while the sinks are still asked. The thread stays the caller's.
  */
 export async function listsOf(store: StateStore, thread: ListThread, model: ListModel): Promise<ListSource> {
   const { keys } = model;
-  const loaded = thread.load(model);
-  loaded.catch(() => undefined); // thrown where it is awaited
   const counts = { users: await store.userCount(), items: keys.length };
   const rows = allRows(store, keys.length, keys);
   const first = rows.next();
@@ -82,9 +86,13 @@ export async function listsOf(store: StateStore, thread: ListThread, model: List
   let opened: Promise<void> | undefined;
   let sampled: ListBatch | undefined;
 
+  function open(request: ListRequest): Promise<void> {
+    opened ??= thread.open(model, request);
+    opened.catch(() => undefined); // thrown where it is awaited
+    return opened;
+  }
   async function make(request: ListRequest, next: RowsOfKind): Promise<ListBatch> {
-    await loaded;
-    await (opened ??= thread.open(request));
+    await open(request);
     return thread.make(...next);
   }
 
@@ -107,6 +115,7 @@ export async function listsOf(store: StateStore, thread: ListThread, model: List
     },
 
     async sample(request) {
+      open(request);
       const { value } = await first;
       sampled = value && (await make(request, value));
       return sampled ?? { kind: 'users', ids: [] };

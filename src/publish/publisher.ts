@@ -5,7 +5,7 @@ import type { PipelineParts, Progress } from '../parts.js';
 import { champion, type Sink } from '../sink.js';
 import { type FreshSummary, refresh } from './fresh.js';
 import { checkAlias } from './layout.js';
-import type { ListModel } from './list-maker.js';
+import type { ListModel, ListWeights } from './list-maker.js';
 import { listsOf, startListThread } from './lists.js';
 import { contentOf } from './plan.js';
 import { type PublishSummary, publish } from './publish.js';
@@ -53,15 +53,14 @@ export function createPublisher(
     return rulesOf(settings, keys, await itemAttributes?.(), known);
   }
 
+  const weightsOf = ({ version }: Manifest): ListWeights => ({
+    path: models.weightsPath(version),
+    threads: options.threads,
+  });
+
   async function listModel(manifest: Manifest): Promise<ListModel> {
     const keys = await store.itemKeys(manifest.items.count);
-    return {
-      path: models.weightsPath(manifest.version),
-      keys,
-      k: options.publish.k,
-      threads: options.threads,
-      rules: await rules(keys),
-    };
+    return { ...weightsOf(manifest), keys, k: options.publish.k, rules: await rules(keys) };
   }
 
   /** Scores every list with a model and pushes it to every sink; pointers move last. */
@@ -72,6 +71,7 @@ export function createPublisher(
     const thread = startListThread(signal);
     try {
       const manifest = await models.manifestOf(version);
+      thread.load(weightsOf(manifest));
       return await withSinks(async () => {
         const change = await store.newestChange();
         const model = await listModel(manifest);
