@@ -1,3 +1,4 @@
+import type { DeadLetter, EventColumns } from '../../src/connector.js';
 import {
   BIGINT,
   type DuckDBConnection,
@@ -5,8 +6,7 @@ import {
   DuckDBTimestampValue,
   TIMESTAMP,
   VARCHAR,
-} from '@duckdb/node-api';
-import type { DeadLetter, EventColumns } from '../../src/connector.js';
+} from './client.js';
 
 /** Rows of a DuckDB data chunk. */
 const chunkRows = 2048;

@@ -1,13 +1,8 @@
 import { setImmediate } from 'node:timers/promises';
-import {
-  type DuckDBConnection,
-  type DuckDBDataChunk,
-  DuckDBInstance,
-  type DuckDBValue,
-} from '@duckdb/node-api';
 import { z } from 'zod';
 import { collectGarbage } from '../../src/collector.js';
 import { StageError } from '../../src/errors.js';
+import { type DuckDBConnection, type DuckDBDataChunk, DuckDBInstance, type DuckDBValue } from './client.js';
 
 /** Limits of one DuckDB instance. */
 export const databaseOptions = z.strictObject({

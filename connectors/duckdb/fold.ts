@@ -1,7 +1,7 @@
-import type { DuckDBConnection } from '@duckdb/node-api';
 import type { BuildSegment, FoldSummary } from '../../src/connector.js';
 import { failpoint } from '../../src/failpoint.js';
 import type { SegmentFile } from '../../src/gramian/segment.js';
+import type { DuckDBConnection } from './client.js';
 import { all, scalar, transaction } from './database.js';
 import { readRows } from './rows.js';
 import type { Semantics } from './schema.js';

@@ -1,6 +1,6 @@
-import type { DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import type { ChangedUsers, Histories } from '../../src/connector.js';
 import type { Rows } from '../../src/gramian/rows.js';
+import type { DuckDBConnection, DuckDBInstance } from './client.js';
 import { all, scalar } from './database.js';
 import { readKeys, readRows } from './rows.js';
 

@@ -1,7 +1,7 @@
-import type { DuckDBConnection } from '@duckdb/node-api';
 import type { DeadLetter, DecodedBatch, Position } from '../../src/connector.js';
 import { failpoint } from '../../src/failpoint.js';
 import { appendDeadLetters, appendEvents, type Placed } from './append.js';
+import type { DuckDBConnection } from './client.js';
 import { all, scalar, transaction } from './database.js';
 
 interface Channel {

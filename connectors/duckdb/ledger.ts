@@ -1,7 +1,7 @@
-import type { DuckDBConnection } from '@duckdb/node-api';
 import type { Ledger, ModelRecord, RunRecord, SignalResult } from '../../src/connector.js';
 import { failpoint } from '../../src/failpoint.js';
 import type { Manifest } from '../../src/model/version.js';
+import type { DuckDBConnection } from './client.js';
 import { all, type Row, type SerialConnection, scalar, transaction } from './database.js';
 
 const text = (x: unknown): string | undefined => (x === null || x === undefined ? undefined : String(x));

@@ -1,5 +1,5 @@
-import { type DuckDBConnection, DuckDBDataChunk, FLOAT, INTEGER, VARCHAR } from '@duckdb/node-api';
 import type { ListKind, RankedList } from '../../src/sink.js';
+import { type DuckDBConnection, DuckDBDataChunk, FLOAT, INTEGER, VARCHAR } from './client.js';
 
 /** Rows of one DuckDB data chunk. */
 const chunkRows = 2048;

@@ -1,7 +1,8 @@
-import type { DuckDBConnection } from '@duckdb/node-api';
-import duckdb from '@duckdb/node-bindings';
+import type { Type } from '@duckdb/node-bindings';
 import type { TimedRows } from '../../src/evaluate/split.js';
 import type { Rows } from '../../src/gramian/rows.js';
+import type { DuckDBConnection } from './client.js';
+import { bindings } from './client.js';
 import { all, heldRows, type RowChunk, streamRows } from './database.js';
 
 /** A typed array that grows as it is filled. */
@@ -45,21 +46,21 @@ const integers = (capacity: number, shared = false) =>
  * Column c of a chunk as it lies there, until the next chunk; it has no NULLs. To ask for its values one by one takes
  * longer than the query.
  */
-function column({ chunk, rows }: RowChunk, c: number, type: duckdb.Type, width: number): Uint8Array {
-  const vector = duckdb.data_chunk_get_vector(chunk.chunk, c);
-  const found = duckdb.get_type_id(duckdb.vector_get_column_type(vector));
+function column({ chunk, rows }: RowChunk, c: number, type: Type, width: number): Uint8Array {
+  const vector = bindings.data_chunk_get_vector(chunk.chunk, c);
+  const found = bindings.get_type_id(bindings.vector_get_column_type(vector));
   if (found !== type)
-    throw new Error(`column ${c}: expected ${duckdb.Type[type]}, found ${duckdb.Type[found]}`);
-  return duckdb.vector_get_data(vector, width * rows);
+    throw new Error(`column ${c}: expected ${bindings.Type[type]}, found ${bindings.Type[found]}`);
+  return bindings.vector_get_data(vector, width * rows);
 }
 
 function integersIn(part: RowChunk, c: number): Int32Array {
-  const { buffer, byteOffset } = column(part, c, duckdb.Type.INTEGER, 4);
+  const { buffer, byteOffset } = column(part, c, bindings.Type.INTEGER, 4);
   return new Int32Array(buffer, byteOffset, part.rows);
 }
 
 function doublesIn(part: RowChunk, c: number): Float64Array {
-  const { buffer, byteOffset } = column(part, c, duckdb.Type.DOUBLE, 8);
+  const { buffer, byteOffset } = column(part, c, bindings.Type.DOUBLE, 8);
   return new Float64Array(buffer, byteOffset, part.rows);
 }
 

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import type { DuckDBConnection } from '@duckdb/node-api';
 import { z } from 'zod';
 import { StageError } from '../../src/errors.js';
 import { maxFixedPoint } from '../../src/events.js';
+import type { DuckDBConnection } from './client.js';
 import { all } from './database.js';
 
 /** What an event means for the interaction of its user and item; fixed when a state is made. */

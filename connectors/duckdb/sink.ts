@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { existsSync, rmSync } from 'node:fs';
-import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import { StageError } from '../../src/errors.js';
 import { checkAlias, checkVersion } from '../../src/publish/layout.js';
 import { superseded } from '../../src/publish/retention.js';
@@ -13,6 +12,7 @@ import {
   sinkVersion,
 } from '../../src/publish/sink-steps.js';
 import { champion, type ListKind, type Publication, type Sink, type SinkVersion } from '../../src/sink.js';
+import { type DuckDBConnection, DuckDBInstance } from './client.js';
 import { all, literal, openDatabase, scalar, transaction } from './database.js';
 import { appendLists, listColumns } from './list-rows.js';
 import { type DuckdbSinkOptions, duckdbSinkOptions } from './sink-options.js';

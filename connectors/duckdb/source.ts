@@ -1,8 +1,8 @@
 import { resolve } from 'node:path';
-import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import { z } from 'zod';
 import type { Position, Read, RecordBatch, Source } from '../../src/connector.js';
 import { StageError } from '../../src/errors.js';
+import { type DuckDBConnection, DuckDBInstance } from './client.js';
 import { advance, fingerprint, type Token } from './cursor.js';
 import { all, literal, type RowChunk, reason, streamRows } from './database.js';
 import { type Field, fields, nested, original, project, quoted, subquery } from './project.js';

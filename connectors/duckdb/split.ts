@@ -1,10 +1,10 @@
 import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { DuckDBConnection } from '@duckdb/node-api';
 import { StageError } from '../../src/errors.js';
 import { maxFixedPoint } from '../../src/events.js';
 import type { Rows } from '../../src/gramian/rows.js';
+import type { DuckDBConnection } from './client.js';
 import { all, literal, openDatabase, reason, releaseResults, scalar } from './database.js';
 import { readRows } from './rows.js';
 

@@ -1,12 +1,12 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { DuckDBConnection } from '@duckdb/node-api';
 import type { StateStore } from '../../src/connector.js';
 import { StageError } from '../../src/errors.js';
 import type { TunedOptions } from '../../src/evaluate/tune.js';
 import { failpoint } from '../../src/failpoint.js';
 import type { GramianMode } from '../../src/gramian/plan.js';
 import type { SegmentFile } from '../../src/gramian/segment.js';
+import type { DuckDBConnection } from './client.js';
 import {
   all,
   type DatabaseOptions,

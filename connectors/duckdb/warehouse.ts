@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import { StageError } from '../../src/errors.js';
+import { type DuckDBConnection, DuckDBInstance } from './client.js';
 import { isLocked, reason, releaseResults } from './database.js';
 
 /** A warehouse that is open. The file stays locked against writers of other processes until `release`. */
