@@ -2,41 +2,35 @@ import { parseArgs } from 'node:util';
 import { pino } from 'pino';
 import { StageError, toStageError } from '../src/errors.js';
 import { type Command, type Outcome, type Values, wholeNumber } from './command.js';
-import { doctor } from './commands/doctor.js';
-import { evaluate } from './commands/evaluate.js';
-import { fit } from './commands/fit.js';
-import { models } from './commands/models.js';
-import { publish, rollback } from './commands/publish.js';
-import { recommend, similar, status } from './commands/reads.js';
-import { run } from './commands/run.js';
-import { init, validate } from './commands/setup.js';
-import { compact, fold, forget, ingest, verify } from './commands/steps.js';
-import { tune } from './commands/tune.js';
 import { type LoadedConfig, loadConfig } from './config.js';
 import { openPipeline, type Pipeline } from './open.js';
 import { createProgress } from './progress.js';
 import { whenFree } from './standby.js';
 
-const commands: Readonly<Record<string, Command>> = {
-  run,
-  ingest,
-  fold,
-  fit,
-  evaluate,
-  tune,
-  publish,
-  rollback,
-  models,
-  recommend,
-  similar,
-  forget,
-  verify,
-  status,
-  validate,
-  doctor,
-  init,
-  compact,
+/** Each command, loaded when it is asked for: what the others need would be most of its start. */
+const commands: Readonly<Record<string, () => Promise<Command>>> = {
+  run: async () => (await import('./commands/run.js')).run,
+  ingest: async () => (await import('./commands/steps.js')).ingest,
+  fold: async () => (await import('./commands/steps.js')).fold,
+  fit: async () => (await import('./commands/fit.js')).fit,
+  evaluate: async () => (await import('./commands/evaluate.js')).evaluate,
+  tune: async () => (await import('./commands/tune.js')).tune,
+  publish: async () => (await import('./commands/publish.js')).publish,
+  rollback: async () => (await import('./commands/publish.js')).rollback,
+  models: async () => (await import('./commands/models.js')).models,
+  recommend: async () => (await import('./commands/reads.js')).recommend,
+  similar: async () => (await import('./commands/reads.js')).similar,
+  forget: async () => (await import('./commands/steps.js')).forget,
+  verify: async () => (await import('./commands/steps.js')).verify,
+  status: async () => (await import('./commands/reads.js')).status,
+  validate: async () => (await import('./commands/setup.js')).validate,
+  doctor: async () => (await import('./commands/doctor.js')).doctor,
+  init: async () => (await import('./commands/setup.js')).init,
+  compact: async () => (await import('./commands/steps.js')).compact,
 };
+
+const commandOf = async (name: string): Promise<Command | undefined> =>
+  Object.hasOwn(commands, name) ? commands[name]!() : undefined;
 
 const common = {
   config: { type: 'string', short: 'c' },
@@ -44,10 +38,12 @@ const common = {
   help: { type: 'boolean', short: 'h' },
 } as const;
 
-function help(name?: string): string {
-  const command = name === undefined ? undefined : commands[name];
+async function help(name?: string): Promise<string> {
+  const command = name === undefined ? undefined : await commandOf(name);
   if (!command) {
-    const list = Object.entries(commands).map(([n, c]) => `  ${n.padEnd(10)} ${c.summary}`);
+    const list = await Promise.all(
+      Object.entries(commands).map(async ([n, load]) => `  ${n.padEnd(10)} ${(await load()).summary}`),
+    );
     return [
       'usage: sansa-stream COMMAND [-c pipeline.yaml] [--json]',
       '',
@@ -80,7 +76,7 @@ function overridden({ config, baseDirectory }: LoadedConfig, { memory, threads }
 export async function main(argv: readonly string[]): Promise<number> {
   const [name, ...rest] = argv;
   if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
-    process.stdout.write(`${help(rest[0])}\n`);
+    process.stdout.write(`${await help(rest[0])}\n`);
     return name === undefined ? 2 : 0;
   }
   const asJson = rest.includes('--json');
@@ -92,7 +88,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   process.stdout.on('error', () => process.exit());
   let pipeline: Pipeline | undefined;
   try {
-    const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+    const command = await commandOf(name);
     if (!command)
       throw new StageError(
         'USAGE',
@@ -100,7 +96,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       );
     const { values, positionals } = parse(command, name, rest);
     if (values.help) {
-      process.stdout.write(`${help(name)}\n`);
+      process.stdout.write(`${await help(name)}\n`);
       return 0;
     }
     let loaded: LoadedConfig | undefined;

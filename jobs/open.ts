@@ -33,11 +33,16 @@ export async function openPipeline(
     ? parseSize(memoryLimit, 'database.memoryLimit')
     : databaseShare(memoryBytes);
   const limits = { ...config.database, memoryLimit: `${Math.floor(databaseBytes / 1024)}KiB` };
+  // Their packages load while the state is opened.
+  const connectors = Promise.all([
+    Promise.all(config.sources.map(o => createSource(o, baseDirectory))),
+    Promise.all(config.sinks.map(o => createSink(o, baseDirectory))),
+    config.signals && createSignals(config.signals, baseDirectory),
+  ]);
+  connectors.catch(() => undefined); // thrown where it is awaited
   const store = await openState(directory, config.semantics, limits);
   try {
-    const sources = await Promise.all(config.sources.map(o => createSource(o, baseDirectory)));
-    const sinks = await Promise.all(config.sinks.map(o => createSink(o, baseDirectory)));
-    const signals = config.signals && (await createSignals(config.signals, baseDirectory));
+    const [sources, sinks, signals] = await connectors;
     const { attributes } = config.publish.rules;
     const scale = config.semantics.weightScale;
     const fitMemoryBytes = memoryBytes - databaseBytes;
