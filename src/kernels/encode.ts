@@ -22,7 +22,7 @@ class Text {
 @unmanaged
 export class Form {
   msgpack: i32; // else JSON
-  starts: I32s; // item i is written as `fragments` from starts[i] to starts[i + 1]
+  starts: I32s; // item i is written as `fragments` from starts[i] to starts[i + 1], in JSON with a comma behind
   fragments: U8s;
   head: Text; // up to the items
   scores: Text; // between items and scores
@@ -106,10 +106,8 @@ function fragment(form: Form, i: i32, at: usize): usize {
 // {…"items":["a",…],"scores":[0.25,…],"fallback":1}
 @inline
 function json(form: Form, items: I32s, scores: F32s, length: i32, fallback: i32, at: usize): usize {
-  for (let p = 0; p < length; p++) {
-    if (p > 0) store<u8>(at++, 0x2c);
-    at = fragment(form, items[p], at);
-  }
+  for (let p = 0; p < length; p++) at = fragment(form, items[p], at);
+  if (length > 0) at--;
   at = text(form.scores, at);
   for (let p = 0; p < length; p++) {
     if (p > 0) store<u8>(at++, 0x2c);

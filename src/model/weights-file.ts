@@ -67,13 +67,21 @@ function matrixOf(name: string, { tensors, metadata }: TensorFile, path: string)
     throw new StageError('STATE_CORRUPT', `${path}: expected ${name}.indptr I64, .indices I32, .data F32`);
   }
   const n = indptr.length - 1;
-  const matrix = { rows: n, columns: n, indptr: Int32Array.from(indptr, Number), indices, data };
+  const matrix = { rows: n, columns: n, indptr: narrowed(indptr), indices, data };
   const shape = metadata[`${name}.shape`];
   if (shape !== JSON.stringify([n, n])) {
     throw new StageError('STATE_CORRUPT', `${path}: ${name} has shape ${shape}, expected [${n},${n}]`);
   }
   if (!isCsr(matrix)) throw new StageError('STATE_CORRUPT', `${path}: ${name} is no valid CSR matrix`);
   return matrix;
+}
+
+/** Numbers from 0 to 2³¹ − 1 of 32 bits; −1 in place of others. */
+function narrowed(wide: BigInt64Array): Int32Array {
+  const halves = new Int32Array(wide.buffer, wide.byteOffset, 2 * wide.length);
+  const narrow = new Int32Array(wide.length);
+  for (let i = 0; i < narrow.length; i++) narrow[i] = halves[2 * i + 1] === 0 ? halves[2 * i]! : -1;
+  return narrow;
 }
 
 /** Whether the rows follow one another from 0 to nnz and the column indices ascend within 0 … columns − 1. */

@@ -28,6 +28,7 @@ export const hashRange = ({ encoding }: ListFormat): readonly [number, number] =
   encoding === 'json' ? [9, 25] : [7, 23];
 
 const hashPlace = '0'.repeat(16);
+const [quote, backslash] = [0x22, 0x5c];
 
 /** What values have in common: the head up to the items, and where in it that begins which the hash is of. */
 function commonTexts({ encoding, stamped }: ListFormat, version: string) {
@@ -68,6 +69,30 @@ function msgpackText(value: string): Buffer {
   return Buffer.concat([head, bytes]);
 }
 
+/** Writes `"a","b",` to `to`, and to `starts` where each key begins and the last one ends; returns that. */
+function writeJson(keys: readonly string[], to: Buffer, starts: Int32Array): number {
+  const end = to.write(keys.length > 0 ? `${JSON.stringify(keys).slice(1, -1)},` : '');
+  let at = 0;
+  for (let i = 0; i < keys.length; i++) {
+    starts[i] = at++;
+    while (to[at] !== quote) at += to[at] === backslash ? 2 : 1;
+    at += 2;
+  }
+  starts[keys.length] = end;
+  return end;
+}
+
+/** As `writeJson`, in msgpack. */
+function writeMsgpack(keys: readonly string[], to: Buffer, starts: Int32Array): number {
+  let end = 0;
+  for (const [i, key] of keys.entries()) {
+    starts[i] = end;
+    end += msgpackText(key).copy(to, end);
+  }
+  starts[keys.length] = end;
+  return end;
+}
+
 /**
  * Readies the encoding of lists of the items `keys`, in the arena. JSON: `{"items":["a",…],"scores":[0.25,…]}`, scores
  * with six significant digits. Msgpack: the same map, scores as float32. `fallback` follows where some items are.
@@ -87,13 +112,8 @@ export function createEncoder(
   const place = arena.bytes(most, 'item keys');
   const room = arena.u8(place, most);
   const fragments = Buffer.from(room.buffer, place, most);
-  let end = 0;
-  for (const [i, key] of keys.entries()) {
-    starts[i] = end;
-    end +=
-      encoding === 'json' ? fragments.write(JSON.stringify(key), end) : msgpackText(key).copy(fragments, end);
-  }
-  starts[keys.length] = end;
+  const end =
+    encoding === 'json' ? writeJson(keys, fragments, starts) : writeMsgpack(keys, fragments, starts);
   arena.release(place);
   arena.bytes(end + 8, 'item keys');
   const { head, hashed, scores, fallback } = commonTexts(format, version);
