@@ -73,6 +73,22 @@ interface ReadOptions {
   readonly times?: Growing<Float64Array>;
 }
 
+/** Where the rows of users begin, in a column of them whose first entry is number `at`. */
+function takeUsers(user: Int32Array, at: number, found: Growing, starts: Growing): void {
+  let last = found.length > 0 ? found.array[found.length - 1]! : -1;
+  for (let r = 0; r < user.length; r++) {
+    if (user[r] === last) continue;
+    last = user[r]!;
+    found.push(last);
+    starts.push(at + r);
+  }
+}
+
+function areOnes(x: Int32Array): boolean {
+  for (let r = 0; r < x.length; r++) if (x[r] !== 1) return false;
+  return true;
+}
+
 /**
  * Reads `SELECT "user", item, value … ORDER BY "user", item` as CSR rows. With `users` given, exactly those
  * rows are made, empty ones too; otherwise one row for each user that occurs. Values that are all 1 are
@@ -95,14 +111,8 @@ export async function readRows(
       Int32Array,
       Int32Array,
     ];
-    let ones = true;
-    for (let r = 0; r < part.rows; r++) {
-      if (value[r] !== 1) ones = false;
-      if (found.length > 0 && user[r] === found.array[found.length - 1]) continue;
-      found.push(user[r]!);
-      starts.push(items.length + r);
-    }
-    if (!values && !ones) {
+    takeUsers(user, items.length, found, starts);
+    if (!values && !areOnes(value)) {
       values = integers(Math.max(expected, items.length), times !== undefined);
       values.array.fill(1, 0, items.length);
       values.length = items.length;

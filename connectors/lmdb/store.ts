@@ -123,11 +123,16 @@ export class LmdbStore {
 
   async #write(from: Gathered): Promise<void> {
     await this.#db.batch(() => {
-      from.each((key, value) => void this.#db.put(key, asBinary(value) as never));
+      from.each(this.#putBinary);
       if (from.progress) void this.#db.put(from.progress.key, from.progress.value);
     });
     this.#putBytes += from.length;
   }
+
+  /** One function for all transactions: what is compiled with it in place stays. */
+  readonly #putBinary = (key: Buffer, value: Buffer): void => {
+    void this.#db.put(key, asBinary(value) as never);
+  };
 
   /** Until everything put is in the environment. */
   async #settled(): Promise<void> {
