@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import cron from 'node-cron';
-import { parseDocument } from 'yaml';
+import type * as Cron from 'node-cron';
+import type * as Yaml from 'yaml';
 import { z } from 'zod';
 import { databaseOptions } from '../connectors/duckdb/database.js';
 import { semanticsOptions } from '../connectors/duckdb/schema.js';
@@ -10,11 +10,14 @@ import { StageError } from '../src/errors.js';
 import { gateOptions } from '../src/evaluate/gate.js';
 import { tuneOptions } from '../src/evaluate/tune.js';
 import { stageOptions } from '../src/options.js';
+import { required } from '../src/require.js';
 import { withoutSecrets } from './secrets.js';
 
 const cronExpression = z
   .string()
-  .refine(e => cron.validate(e), { error: 'expected a cron expression such as "*/5 * * * *"' });
+  .refine(e => (required('node-cron') as typeof Cron).validate(e), {
+    error: 'expected a cron expression such as "*/5 * * * *"',
+  });
 
 const timezone = z.string().refine(
   zone => {
@@ -270,6 +273,7 @@ function parseYaml(text: string, file: string): unknown {
       'CONFIG_INVALID',
       `${file}: expected YAML, found: ${message.split('\n')[0]!.replace(/:$/, '')}`,
     );
+  const { parseDocument } = required('yaml') as typeof Yaml;
   const document = parseDocument(text, { logLevel: 'error' });
   if (document.errors[0]) throw problem(document.errors[0].message);
   try {

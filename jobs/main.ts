@@ -1,11 +1,14 @@
 import { parseArgs } from 'node:util';
-import { pino } from 'pino';
+import type * as Pino from 'pino';
 import { StageError, toStageError } from '../src/errors.js';
+import { required } from '../src/require.js';
 import { type Command, type Outcome, type Values, wholeNumber } from './command.js';
 import { type LoadedConfig, loadConfig } from './config.js';
 import { openPipeline, type Pipeline } from './open.js';
 import { createProgress } from './progress.js';
 import { whenFree } from './standby.js';
+
+const { pino } = required('pino') as typeof Pino;
 
 /** Each command, loaded when it is asked for: what the others need would be most of its start. */
 const commands: Readonly<Record<string, () => Promise<Command>>> = {

@@ -1,11 +1,10 @@
-import { createRequire } from 'node:module';
 import type * as Client from '@duckdb/node-api';
+import type * as Bindings from '@duckdb/node-bindings';
+import { required } from '../../src/require.js';
 
-const require = createRequire(import.meta.url);
-/** DuckDB's client. Imported, each of its 180 CommonJS files would be parsed twice, a fifth of the start of a command. */
-const client = require('@duckdb/node-api') as typeof Client;
+const client = required('@duckdb/node-api') as typeof Client;
 /** What the client itself is made of. */
-export const bindings = require('@duckdb/node-bindings') as typeof import('@duckdb/node-bindings');
+export const bindings = required('@duckdb/node-bindings') as typeof Bindings;
 
 export type { DuckDBConnection, DuckDBValue } from '@duckdb/node-api';
 export type DuckDBDataChunk = Client.DuckDBDataChunk;

@@ -1,7 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createClient, createCluster, ErrorReply, RESP_TYPES } from '@redis/client';
+import type * as Client from '@redis/client';
+import { required } from '../../src/require.js';
 import type { RedisOptions } from './options.js';
+
+const { createClient, createCluster, ErrorReply, RESP_TYPES } = required('@redis/client') as typeof Client;
 
 /** An argument of a command. */
 type Argument = string | Buffer;
