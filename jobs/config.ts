@@ -13,11 +13,9 @@ import { stageOptions } from '../src/options.js';
 import { required } from '../src/require.js';
 import { withoutSecrets } from './secrets.js';
 
-const cronExpression = z
-  .string()
-  .refine(e => (required('node-cron') as typeof Cron).validate(e), {
-    error: 'expected a cron expression such as "*/5 * * * *"',
-  });
+const cronExpression = z.string().refine(e => (required('node-cron') as typeof Cron).validate(e), {
+  error: 'expected a cron expression such as "*/5 * * * *"',
+});
 
 const timezone = z.string().refine(
   zone => {

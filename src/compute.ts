@@ -18,9 +18,9 @@ export interface Compute {
     input: Input<T>,
     progress?: (stage: string, part: number) => void,
   ): Promise<Output<T>>;
-  /** Ends the thread; a task under way fails with `INTERRUPTED`. */
   /** Ends the thread when `signal` is aborted. */
   endOn(signal: AbortSignal | undefined): void;
+  /** Ends the thread; a task under way fails with `INTERRUPTED`. */
   close(): Promise<void>;
 }
 
