@@ -33,7 +33,7 @@ export interface MadeLists {
 
 /** Makes lists with the memory and the threads it was opened in. Belongs to a compute thread. */
 export interface ListMaker {
-  /** Scores rows and encodes their lists, which are valid until the third call after this one. */
+  /** Scores rows and encodes their lists, which are valid until the fourth call after this one. */
   make(rows: Rows, kind: ListKind): MadeLists;
 }
 
@@ -45,7 +45,7 @@ export interface LoadedWeights {
 }
 
 /** Calls of `make` until what it encoded is written over. */
-const turns = 3;
+const turns = 4;
 
 /** Lists that outlast the next ones: what is scored lies in memory that is shared and used again. */
 const copied = ({ k, lengths, items, scores, fallbacks }: NumberedLists): NumberedLists => ({
@@ -96,7 +96,7 @@ function createListMaker(
   const { arena } = engine;
   const ranker = loadRanker(engine, model, scoredLength(rules, k, model.n));
   const encoders = formats.map(format => createEncoder(engine, keys, format, version));
-  // One batch is read and another waits while the next is made: three places a format, in turns.
+  // One batch is read and two wait while the next is made: four places a format, in turns.
   const places = formats.map(() => Array.from({ length: turns }, () => ({ at: 0, bytes: 0 })));
   const collect = batchCollector();
   let floor = arena.mark();

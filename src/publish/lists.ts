@@ -8,7 +8,7 @@ import type { ListBatch, ListRequest, ListSource } from './publish.js';
 const batchSize = 512;
 
 /** Batches made, or being made, while one is written: with a single one each would wait for the other's hitches. */
-const batchesAhead = 2;
+const batchesAhead = 3;
 
 /** Makes lists of rows in a thread of its own. Close it. */
 export interface ListThread {
