@@ -100,7 +100,7 @@ export const tasks = {
     rehearse();
   },
 
-  /** Loads a model to make lists with, after `openLists`. */
+  /** Loads the weights of a model; `openLists` then readies its lists, and `lists` makes them. */
   async loadLists(input: ListWeights): Promise<void> {
     const { loadWeights } = await import('./publish/list-maker.js');
     await weights?.close();

@@ -1,8 +1,7 @@
 import type { Type } from '@duckdb/node-bindings';
 import type { TimedRows } from '../../src/evaluate/split.js';
 import type { Rows } from '../../src/gramian/rows.js';
-import type { DuckDBConnection } from './client.js';
-import { bindings } from './client.js';
+import { bindings, type DuckDBConnection } from './client.js';
 import { all, heldRows, type RowChunk, streamRows } from './database.js';
 
 /** A typed array that grows as it is filled. */
@@ -106,11 +105,7 @@ export async function readRows(
   let values: Growing | undefined;
   const parts = few ? heldRows(connection, sql) : streamRows(connection, sql, times ? 4 : 3);
   for await (const part of parts) {
-    const [user, item, value] = [0, 1, 2].map(c => integersIn(part, c)) as [
-      Int32Array,
-      Int32Array,
-      Int32Array,
-    ];
+    const [user, item, value] = [integersIn(part, 0), integersIn(part, 1), integersIn(part, 2)];
     takeUsers(user, items.length, found, starts);
     if (!values && !areOnes(value)) {
       values = integers(Math.max(expected, items.length), times !== undefined);

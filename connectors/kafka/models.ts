@@ -67,8 +67,11 @@ export async function openModels(
   let beat: NodeJS.Timeout | undefined;
   const held = (): boolean => state.lease?.session === session;
 
-  const taken = ({ lease } = state): Lease | undefined =>
-    lease && lease.owner !== owner && lease.until > Date.now() ? lease : undefined;
+  /** The lease of somebody else who writes. */
+  function taken(): Lease | undefined {
+    const { lease } = state;
+    return lease && lease.owner !== owner && lease.until > Date.now() ? lease : undefined;
+  }
   /**
    * For waits that stall: a publication that has sent its records here and not ended hides what comes after them. Its
    * publisher ends it in a moment, or is dead, and then it is ended here; not ours, unless we `claim` anew.

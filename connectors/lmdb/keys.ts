@@ -38,9 +38,6 @@ export function lmdbKeys(prefix: string) {
       end: bytes(`${layout.mark(version)};`),
     }),
     /** The part of a list's key behind its version. */
-    suffix: (version: string, key: Uint8Array): string =>
-      Buffer.from(key)
-        .toString()
-        .slice(layout.mark(version).length + 1),
+    suffix: (version: string, key: string): string => key.slice(layout.mark(version).length + 1),
   };
 }

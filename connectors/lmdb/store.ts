@@ -248,7 +248,7 @@ export class LmdbStore {
     for (let start = first; ; ) {
       const keys = [...this.#db.getKeys({ start, end, limit: keyBatch })];
       if (keys.length === 0) return;
-      const gone = keys.filter(key => !keep(this.#keys.suffix(version, key)));
+      const gone = keys.filter(key => !keep(this.#keys.suffix(version, Buffer.from(key).toString())));
       await this.#db.batch(() => {
         for (const key of gone) void this.#db.remove(key);
       });
@@ -258,7 +258,7 @@ export class LmdbStore {
 
   /** The part of a list's key behind its version. */
   suffix(version: string, kind: ListKind, id: string): string {
-    return this.#keys.suffix(version, this.#keys.list(version, kind, id));
+    return this.#keys.suffix(version, this.#keys.text(version, kind, id));
   }
 
   /** Waits until everything is durable. */
