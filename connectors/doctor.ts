@@ -1,7 +1,7 @@
 import type { z } from 'zod';
-import type { Source } from '../src/connector.js';
-import { decodeEvents } from '../src/events.js';
-import { examine, type Finding } from '../src/finding.js';
+import { examine, type Finding } from '../src/contracts/finding.js';
+import type { Source } from '../src/contracts/index.js';
+import { decodeEvents } from '../src/stages/events.js';
 import type { signalOptions, sinkOptions, sourceOptions } from './registry.js';
 import { createSignals, createSink, createSource } from './registry.js';
 

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
-import type { SignalSource, Sink, Source } from '../src/connector.js';
+import type { SignalSource, Sink, Source } from '../src/contracts/index.js';
 import type { RuleOptions } from '../src/publish/rule-options.js';
 import type { ItemAttributes } from '../src/publish/rules.js';
 import { duckdbSignalOptions } from './duckdb/signals.js';

@@ -1,8 +1,8 @@
 import { availableParallelism } from 'node:os';
 import type { ParseArgsConfig } from 'node:util';
-import type { Logger } from '../src/connector.js';
+import type { Logger } from '../src/contracts/index.js';
 import { StageError } from '../src/errors.js';
-import { assertWorkable } from '../src/memory.js';
+import { assertWorkable } from '../src/fit/memory.js';
 import { parseSize } from '../src/size.js';
 import type { LoadedConfig } from './config.js';
 import type { Pipeline } from './open.js';

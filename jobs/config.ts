@@ -8,9 +8,9 @@ import { semanticsOptions } from '../connectors/duckdb/schema.js';
 import { signalOptions, sinkOptions, sourceOptions } from '../connectors/registry.js';
 import { StageError } from '../src/errors.js';
 import { gateOptions } from '../src/evaluate/gate.js';
-import { tuneOptions } from '../src/evaluate/tune.js';
 import { stageOptions } from '../src/options.js';
-import { required } from '../src/require.js';
+import { required } from '../src/runtime/require.js';
+import { tuneOptions } from '../src/tune/tune.js';
 import { withoutSecrets } from './secrets.js';
 
 const cronExpression = z.string().refine(e => (required('node-cron') as typeof Cron).validate(e), {

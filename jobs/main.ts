@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import type * as Pino from 'pino';
 import { StageError, toStageError } from '../src/errors.js';
-import { required } from '../src/require.js';
+import { required } from '../src/runtime/require.js';
 import { type Command, type Outcome, type Values, wholeNumber } from './command.js';
 import { type LoadedConfig, loadConfig } from './config.js';
 import { openPipeline, type Pipeline } from './open.js';

@@ -1,10 +1,10 @@
 import { resolve } from 'node:path';
 import { openState } from '../connectors/duckdb/state.js';
 import { createAttributes, createSignals, createSink, createSource } from '../connectors/registry.js';
-import { type Logger, type SignalSource, silent } from '../src/connector.js';
-import { assertWorkable, databaseShare } from '../src/memory.js';
-import { joinPipeline, type Stage } from '../src/pipeline.js';
+import { type Logger, type SignalSource, silent } from '../src/contracts/index.js';
+import { assertWorkable, databaseShare } from '../src/fit/memory.js';
 import { parseSize } from '../src/size.js';
+import { joinPipeline, type Stage } from '../src/stages/pipeline.js';
 import {
   checked,
   type LoadedConfig,

@@ -1,4 +1,4 @@
-import type { Logger } from '../src/connector.js';
+import type { Logger } from '../src/contracts/index.js';
 import { toStageError } from '../src/errors.js';
 
 /** Jobs that run one at a time, in the order asked for. */

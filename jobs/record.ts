@@ -1,6 +1,6 @@
-import type { RunRecord } from '../src/connector.js';
+import type { RunRecord } from '../src/contracts/index.js';
 import { StageError, toStageError } from '../src/errors.js';
-import type { Progress } from '../src/parts.js';
+import type { Progress } from '../src/stages/parts.js';
 import type { Pipeline } from './open.js';
 
 /** What a step is told besides its options. */

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Logger } from '../src/connector.js';
+import type { Logger } from '../src/contracts/index.js';
 import { StageError, toStageError } from '../src/errors.js';
 
 /** Longest pause between two tries of something that fails, in milliseconds. */

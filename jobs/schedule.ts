@@ -1,5 +1,5 @@
 import cron from 'node-cron';
-import type { Ledger } from '../src/connector.js';
+import type { Ledger } from '../src/contracts/index.js';
 
 /** A job that is due by the clock. */
 export interface Scheduled {

@@ -1,4 +1,4 @@
-import type { Logger, Source } from '../src/connector.js';
+import type { Logger, Source } from '../src/contracts/index.js';
 import { holdBackStep } from './gate.js';
 import type { Pipeline } from './open.js';
 import { createJobQueue } from './queue.js';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Logger, Signal, SignalResult, SignalSource, StateStore } from '../src/connector.js';
+import type { Logger, Signal, SignalResult, SignalSource, StateStore } from '../src/contracts/index.js';
 import { StageError, toStageError } from '../src/errors.js';
 import { checked } from './config.js';
 import type { JobQueue } from './queue.js';

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Logger } from '../src/connector.js';
+import type { Logger } from '../src/contracts/index.js';
 import { StageError } from '../src/errors.js';
 
 /** How often a standby looks whether the state is free, in milliseconds. */

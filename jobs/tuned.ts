@@ -1,5 +1,5 @@
-import type { Trial, TunedOptions, TuneOptions, TuneResult } from '../src/evaluate/tune.js';
 import { type FitOptions, fitOptions, overrideFit } from '../src/options.js';
+import type { Trial, TunedOptions, TuneOptions, TuneResult } from '../src/tune/tune.js';
 import { checked } from './config.js';
 import type { Pipeline } from './open.js';
 import { earlier, recorded, type StepSettings } from './record.js';

@@ -1,6 +1,7 @@
 /** The stage without its connectors: contracts, pure functions and the pipeline that joins them. */
-export type * from './connector.js';
-export { silent } from './connector.js';
+export type * from './contracts/index.js';
+export { silent } from './contracts/index.js';
+export type { Manifest } from './contracts/manifest.js';
 export { type ErrorCode, StageError } from './errors.js';
 export { type EvaluateSettings, evaluate, measureLists } from './evaluate/evaluate.js';
 export {
@@ -31,24 +32,14 @@ export {
   split,
   type TimedRows,
 } from './evaluate/split.js';
-export {
-  type Trial,
-  type TunedOptions,
-  type TuneOptions,
-  type TuneResult,
-  tuneOptions,
-} from './evaluate/tune.js';
-export { decodeEvents, maxFixedPoint, maxIdBytes, type Operation, operations } from './events.js';
 export { type FitReport, type FitResources, fit, type GramianInput } from './fit/fit.js';
-export { fromNothing, type RowChanges, type Rows } from './gramian/rows.js';
 export { openSegment, type Segment, type SegmentFile } from './gramian/segment.js';
 export { type ColumnBlock, rowUpdate } from './gramian/update.js';
-export { Arena } from './kernels.js';
+export { fromNothing, type RowChanges, type Rows } from './matrix/rows.js';
 export { type CsrMatrix, type Model, parameters } from './model/model.js';
 export type { Choice, RankedRows } from './model/rank.js';
 export { popularItems, type RecommendSettings, recommendAll } from './model/recommend.js';
 export { createScorer, recommend, type Scorer, similar } from './model/score.js';
-export type { Manifest } from './model/version.js';
 export { loadModel, saveModel } from './model/weights-file.js';
 export {
   type FitOptions,
@@ -60,6 +51,15 @@ export {
   type StageOptions,
   stageOptions,
 } from './options.js';
-export { joinPipeline, type Stage } from './pipeline.js';
 export { publish } from './publish/publish.js';
-export { Threads } from './threads.js';
+export { Arena } from './runtime/arena.js';
+export { Threads } from './runtime/threads.js';
+export { decodeEvents, maxFixedPoint, maxIdBytes, type Operation, operations } from './stages/events.js';
+export { joinPipeline, type Stage } from './stages/pipeline.js';
+export {
+  type Trial,
+  type TunedOptions,
+  type TuneOptions,
+  type TuneResult,
+  tuneOptions,
+} from './tune/tune.js';

@@ -1,4 +1,4 @@
-import type { DeadLetter, EventColumns } from '../../src/connector.js';
+import type { DeadLetter, EventColumns } from '../../src/contracts/index.js';
 import {
   BIGINT,
   type DuckDBConnection,

@@ -1,6 +1,6 @@
 import type * as Client from '@duckdb/node-api';
 import type * as Bindings from '@duckdb/node-bindings';
-import { required } from '../../src/require.js';
+import { required } from '../../src/runtime/require.js';
 
 const client = required('@duckdb/node-api') as typeof Client;
 /** What the client itself is made of. */

@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { z } from 'zod';
-import { collectGarbage } from '../../src/collector.js';
 import { StageError } from '../../src/errors.js';
+import { collectGarbage } from '../../src/runtime/collector.js';
 import { type DuckDBConnection, type DuckDBDataChunk, DuckDBInstance, type DuckDBValue } from './client.js';
 
 /** Limits of one DuckDB instance. */

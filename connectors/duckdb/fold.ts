@@ -1,6 +1,6 @@
-import type { BuildSegment, FoldSummary } from '../../src/connector.js';
-import { failpoint } from '../../src/failpoint.js';
+import type { BuildSegment, FoldSummary } from '../../src/contracts/index.js';
 import type { SegmentFile } from '../../src/gramian/segment.js';
+import { failpoint } from '../../src/runtime/failpoint.js';
 import type { DuckDBConnection } from './client.js';
 import { all, scalar, transaction } from './database.js';
 import { readRows } from './rows.js';

@@ -1,5 +1,5 @@
-import type { ChangedUsers, Histories } from '../../src/connector.js';
-import type { Rows } from '../../src/gramian/rows.js';
+import type { ChangedUsers, Histories } from '../../src/contracts/index.js';
+import type { Rows } from '../../src/matrix/rows.js';
 import type { DuckDBConnection, DuckDBInstance } from './client.js';
 import { all, scalar } from './database.js';
 import { readKeys, readRows } from './rows.js';

@@ -1,5 +1,5 @@
-import type { DeadLetter, DecodedBatch, Position } from '../../src/connector.js';
-import { failpoint } from '../../src/failpoint.js';
+import type { DeadLetter, DecodedBatch, Position } from '../../src/contracts/index.js';
+import { failpoint } from '../../src/runtime/failpoint.js';
 import { appendDeadLetters, appendEvents, type Placed } from './append.js';
 import type { DuckDBConnection } from './client.js';
 import { all, scalar, transaction } from './database.js';

@@ -1,6 +1,6 @@
-import type { Ledger, ModelRecord, RunRecord, SignalResult } from '../../src/connector.js';
-import { failpoint } from '../../src/failpoint.js';
-import type { Manifest } from '../../src/model/version.js';
+import type { Ledger, ModelRecord, RunRecord, SignalResult } from '../../src/contracts/index.js';
+import type { Manifest } from '../../src/contracts/manifest.js';
+import { failpoint } from '../../src/runtime/failpoint.js';
 import type { DuckDBConnection } from './client.js';
 import { all, type Row, type SerialConnection, scalar, transaction } from './database.js';
 

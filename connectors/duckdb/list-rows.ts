@@ -1,4 +1,4 @@
-import type { ListKind, RankedList } from '../../src/sink.js';
+import type { ListKind, RankedList } from '../../src/contracts/sink.js';
 import { type DuckDBConnection, DuckDBDataChunk, FLOAT, INTEGER, VARCHAR } from './client.js';
 
 /** Rows of one DuckDB data chunk. */

@@ -1,6 +1,6 @@
 import type { Type } from '@duckdb/node-bindings';
 import type { TimedRows } from '../../src/evaluate/split.js';
-import type { Rows } from '../../src/gramian/rows.js';
+import type { Rows } from '../../src/matrix/rows.js';
 import { bindings, type DuckDBConnection } from './client.js';
 import { all, heldRows, type RowChunk, streamRows } from './database.js';
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { StageError } from '../../src/errors.js';
-import { maxFixedPoint } from '../../src/events.js';
+import { maxFixedPoint } from '../../src/stages/events.js';
 import type { DuckDBConnection } from './client.js';
 import { all } from './database.js';
 

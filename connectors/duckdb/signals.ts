@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
-import type { Signal, SignalSource } from '../../src/connector.js';
+import type { Signal, SignalSource } from '../../src/contracts/index.js';
 import { StageError } from '../../src/errors.js';
 import { all, literal, reason } from './database.js';
 import { attachWarehouse } from './warehouse.js';

@@ -1,5 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { existsSync, rmSync } from 'node:fs';
+import {
+  champion,
+  type ListKind,
+  type Publication,
+  type Sink,
+  type SinkVersion,
+} from '../../src/contracts/sink.js';
 import { StageError } from '../../src/errors.js';
 import { checkAlias, checkVersion } from '../../src/publish/layout.js';
 import { superseded } from '../../src/publish/retention.js';
@@ -11,7 +18,6 @@ import {
   sinkSteps,
   sinkVersion,
 } from '../../src/publish/sink-steps.js';
-import { champion, type ListKind, type Publication, type Sink, type SinkVersion } from '../../src/sink.js';
 import { type DuckDBConnection, DuckDBInstance } from './client.js';
 import { all, literal, openDatabase, scalar, transaction } from './database.js';
 import { appendLists, listColumns } from './list-rows.js';

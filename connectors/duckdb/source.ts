@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
-import type { Position, Read, RecordBatch, Source } from '../../src/connector.js';
+import type { Position, Read, RecordBatch, Source } from '../../src/contracts/index.js';
 import { StageError } from '../../src/errors.js';
 import { type DuckDBConnection, DuckDBInstance } from './client.js';
 import { advance, fingerprint, type Token } from './cursor.js';

@@ -1,11 +1,11 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { StateStore } from '../../src/connector.js';
+import type { StateStore } from '../../src/contracts/index.js';
 import { StageError } from '../../src/errors.js';
-import type { TunedOptions } from '../../src/evaluate/tune.js';
-import { failpoint } from '../../src/failpoint.js';
 import type { GramianMode } from '../../src/gramian/plan.js';
 import type { SegmentFile } from '../../src/gramian/segment.js';
+import { failpoint } from '../../src/runtime/failpoint.js';
+import type { TunedOptions } from '../../src/tune/tune.js';
 import type { DuckDBConnection } from './client.js';
 import {
   all,

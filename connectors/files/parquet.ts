@@ -8,7 +8,7 @@ import {
   INTEGER,
   VARCHAR,
 } from '@duckdb/node-api';
-import type { ListKind, RankedList } from '../../src/connector.js';
+import type { ListKind, RankedList } from '../../src/contracts/index.js';
 import { syncPath } from './durable.js';
 import type { ListWriter } from './writer.js';
 

@@ -2,6 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import {
+  champion,
+  type ListKind,
+  type Publication,
+  type Sink,
+  type SinkVersion,
+} from '../../src/contracts/sink.js';
 import { checkAlias, checkVersion } from '../../src/publish/layout.js';
 import { superseded } from '../../src/publish/retention.js';
 import {
@@ -12,7 +19,6 @@ import {
   sinkSteps,
   sinkVersion,
 } from '../../src/publish/sink-steps.js';
-import { champion, type ListKind, type Publication, type Sink, type SinkVersion } from '../../src/sink.js';
 import { renameDurably, replaceText, syncPath } from './durable.js';
 import { fileLease } from './lease.js';
 import { type FilesOptions, filesOptions } from './options.js';

@@ -1,4 +1,4 @@
-import type { ListKind, RankedList } from '../../src/connector.js';
+import type { ListKind, RankedList } from '../../src/contracts/index.js';
 
 /** Writes the lists of one version into a directory. */
 export interface ListWriter {

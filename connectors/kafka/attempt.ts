@@ -1,7 +1,7 @@
 import kafkajs, { type Kafka, type Message, type RecordMetadata } from 'kafkajs';
+import type { EncodedLists, ListKind } from '../../src/contracts/sink.js';
 import { storedValue } from '../../src/publish/encode.js';
 import { SeenIds } from '../../src/publish/seen-ids.js';
-import type { EncodedLists, ListKind } from '../../src/sink.js';
 import { type Admin, patiently } from './client.js';
 import type { Offsets } from './models-topic.js';
 import type { Topics } from './names.js';

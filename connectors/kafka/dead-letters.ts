@@ -1,5 +1,5 @@
 import type { Kafka } from 'kafkajs';
-import type { DeadLetter } from '../../src/connector.js';
+import type { DeadLetter } from '../../src/contracts/index.js';
 import { kafkaError, type Producer } from './client.js';
 
 /** Records a request carries at most. */

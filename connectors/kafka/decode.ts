@@ -1,5 +1,5 @@
 import type { KafkaMessage } from 'kafkajs';
-import type { Rejection } from '../../src/connector.js';
+import type { Rejection } from '../../src/contracts/index.js';
 import { type Attributes, compile } from './fields.js';
 import { FlatJson } from './flat-json.js';
 import type { KafkaSourceOptions } from './options.js';

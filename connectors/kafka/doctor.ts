@@ -1,7 +1,7 @@
 import { gunzipSync, gzipSync } from 'node:zlib';
 import kafkajs, { type Kafka } from 'kafkajs';
+import { examine, type Finding } from '../../src/contracts/finding.js';
 import { StageError } from '../../src/errors.js';
-import { examine, type Finding } from '../../src/finding.js';
 import { type Admin, kafkaError, openKafka, patiently, root } from './client.js';
 import { registerCodecs } from './codecs.js';
 import { topicsOf } from './names.js';

@@ -1,7 +1,7 @@
 import type { KafkaMessage } from 'kafkajs';
+import { champion, type ListKind, type RankedList } from '../../src/contracts/sink.js';
 import { StageError } from '../../src/errors.js';
 import { decodeList } from '../../src/publish/decode.js';
-import { champion, type ListKind, type RankedList } from '../../src/sink.js';
 import { isWhole, ModelsState, type VersionRecord } from './models-topic.js';
 import { type KafkaAccess, openReading, type ReaderOptions } from './reader.js';
 import { openTail, type Tail } from './tail.js';

@@ -1,4 +1,4 @@
-import type { PartitionBatch } from '../../src/connector.js';
+import type { PartitionBatch } from '../../src/contracts/index.js';
 import type { Owned } from './partitions.js';
 import { Records } from './records.js';
 

@@ -1,5 +1,5 @@
 import type { KafkaMessage } from 'kafkajs';
-import type { Publication, SinkVersion } from '../../src/sink.js';
+import type { Publication, SinkVersion } from '../../src/contracts/sink.js';
 
 /** Offsets of a publication, a partition, in the topics it is written to. */
 export type Offsets = Readonly<Record<'weights' | 'users' | 'items', readonly number[]>>;

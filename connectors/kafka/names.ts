@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { ListKind } from '../../src/sink.js';
+import type { ListKind } from '../../src/contracts/sink.js';
 
 const topic = z
   .string()

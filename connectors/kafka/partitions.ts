@@ -1,4 +1,4 @@
-import type { Position } from '../../src/connector.js';
+import type { Position } from '../../src/contracts/index.js';
 import { StageError } from '../../src/errors.js';
 import { type Admin, root } from './client.js';
 import type { KafkaSourceOptions } from './options.js';

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { Kafka, KafkaMessage } from 'kafkajs';
 import { z } from 'zod';
+import { champion } from '../../src/contracts/sink.js';
 import { StageError } from '../../src/errors.js';
-import { champion } from '../../src/sink.js';
 import { openKafka } from './client.js';
 import { registerCodecs } from './codecs.js';
 import { ModelsState, type VersionRecord } from './models-topic.js';

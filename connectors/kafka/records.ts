@@ -1,4 +1,4 @@
-import type { RecordBatch, Rejection } from '../../src/connector.js';
+import type { RecordBatch, Rejection } from '../../src/contracts/index.js';
 
 /** How much of a record is kept for a dead letter. */
 const keptBytes = 48 * 1024;

@@ -1,4 +1,4 @@
-import type { ListKind } from '../../src/sink.js';
+import type { ListKind } from '../../src/contracts/sink.js';
 import type { Attempt, Place } from './attempt.js';
 import type { VersionRecord } from './models-topic.js';
 import { openTail } from './tail.js';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Signal, SignalSource } from '../../src/connector.js';
+import type { Signal, SignalSource } from '../../src/contracts/index.js';
 import type { StageError } from '../../src/errors.js';
 import { type Admin, kafkaError, openKafka, type Producer } from './client.js';
 import { resultKey } from './models-topic.js';

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type { Message } from 'kafkajs';
+import { champion, type ListFormat, type Publication, type Sink } from '../../src/contracts/sink.js';
 import { encodeRanked } from '../../src/publish/encode.js';
 import { checkAlias, checkVersion } from '../../src/publish/layout.js';
 import { limitsOf, sinkSteps } from '../../src/publish/sink-steps.js';
-import { champion, type ListFormat, type Publication, type Sink } from '../../src/sink.js';
 import { type Attempt, beginAttempt, type Place } from './attempt.js';
 import { kafkaError } from './client.js';
 import { versionIn, versionMessage } from './models.js';

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Read, Source } from '../../src/connector.js';
+import type { Read, Source } from '../../src/contracts/index.js';
 import { StageError } from '../../src/errors.js';
 import { kafkaError, openKafka, patiently } from './client.js';
 import { openDeadLetterTopic } from './dead-letters.js';

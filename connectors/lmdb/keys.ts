@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
+import type { ListKind } from '../../src/contracts/sink.js';
 import { keyLayout } from '../../src/publish/layout.js';
-import type { ListKind } from '../../src/sink.js';
 
 /** Longest id kept as it is, UTF-8 bytes: with the longest prefix and version its key stays below LMDB's 1978. */
 const maxIdBytes = 1024;

@@ -1,10 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { decodeList } from '../../src/publish/decode.js';
-import { encodeRanked, hashRange, storedValue } from '../../src/publish/encode.js';
-import { checkAlias, checkVersion } from '../../src/publish/layout.js';
-import { superseded } from '../../src/publish/retention.js';
-import { SeenIds } from '../../src/publish/seen-ids.js';
-import { conflict, limitsOf, refused, sinkSteps, sinkVersion } from '../../src/publish/sink-steps.js';
 import {
   champion,
   type EncodedLists,
@@ -14,7 +8,13 @@ import {
   type Publication,
   type Sink,
   type SinkVersion,
-} from '../../src/sink.js';
+} from '../../src/contracts/sink.js';
+import { decodeList } from '../../src/publish/decode.js';
+import { encodeRanked, hashRange, storedValue } from '../../src/publish/encode.js';
+import { checkAlias, checkVersion } from '../../src/publish/layout.js';
+import { superseded } from '../../src/publish/retention.js';
+import { SeenIds } from '../../src/publish/seen-ids.js';
+import { conflict, limitsOf, refused, sinkSteps, sinkVersion } from '../../src/publish/sink-steps.js';
 import { type LmdbOptions, lmdbOptions } from './options.js';
 import { LmdbStore } from './store.js';
 

@@ -1,7 +1,7 @@
 import { asBinary, open, type RootDatabase } from 'lmdb';
+import { champion, type EncodedLists, type ListKind } from '../../src/contracts/sink.js';
 import { decodeList, type StoredList } from '../../src/publish/decode.js';
 import type { StoredPublication } from '../../src/publish/sink-steps.js';
-import { champion, type EncodedLists, type ListKind } from '../../src/sink.js';
 import { Gathered } from './gathered.js';
 import { bytes, lmdbKeys } from './keys.js';
 import type { LmdbOptions } from './options.js';

@@ -1,9 +1,9 @@
+import type { EncodedLists, ListFormat, ListKind, Publication } from '../../src/contracts/sink.js';
+import { live } from '../../src/contracts/sink.js';
 import { hashRange, storedValue } from '../../src/publish/encode.js';
 import type { KeyLayout } from '../../src/publish/layout.js';
 import { SeenIds } from '../../src/publish/seen-ids.js';
 import { refused } from '../../src/publish/sink-steps.js';
-import type { EncodedLists, ListFormat, ListKind, Publication } from '../../src/sink.js';
-import { live } from '../../src/sink.js';
 import type { RedisConnection } from './connection.js';
 import type { Entry, RedisStore } from './store.js';
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type * as Client from '@redis/client';
-import { required } from '../../src/require.js';
+import { required } from '../../src/runtime/require.js';
 import type { RedisOptions } from './options.js';
 
 const { createClient, createCluster, ErrorReply, RESP_TYPES } = required('@redis/client') as typeof Client;

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
+import { champion, type ListFormat, type ListKind, live, type Sink } from '../../src/contracts/sink.js';
 import { decodeList } from '../../src/publish/decode.js';
 import { encodeRanked, storedValue } from '../../src/publish/encode.js';
 import { checkAlias, checkVersion, keyLayout } from '../../src/publish/layout.js';
 import { superseded } from '../../src/publish/retention.js';
 import { conflict, limitsOf, sinkSteps } from '../../src/publish/sink-steps.js';
-import { champion, type ListFormat, type ListKind, live, type Sink } from '../../src/sink.js';
 import { type Attempt, beginAttempt } from './attempt.js';
 import { connectRedis, type RedisConnection } from './connection.js';
 import { type RedisOptions, redisOptions } from './options.js';

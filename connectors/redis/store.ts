@@ -1,5 +1,5 @@
+import type { ListKind, Publication, SinkVersion } from '../../src/contracts/sink.js';
 import type { KeyLayout } from '../../src/publish/layout.js';
-import type { ListKind, Publication, SinkVersion } from '../../src/sink.js';
 import type { RedisConnection } from './connection.js';
 
 /** A version in the registry. */

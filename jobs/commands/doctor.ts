@@ -2,9 +2,9 @@ import { accessSync, constants, existsSync, statfsSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { examineSignals, examineSink, examineSource } from '../../connectors/doctor.js';
+import { examine, type Finding } from '../../src/contracts/finding.js';
 import { StageError } from '../../src/errors.js';
-import { examine, type Finding } from '../../src/finding.js';
-import { assertWorkable, mebibytes } from '../../src/memory.js';
+import { assertWorkable, mebibytes } from '../../src/fit/memory.js';
 import { parseSize } from '../../src/size.js';
 import type { Command } from '../command.js';
 

@@ -3,7 +3,7 @@ import { StageError } from '../../src/errors.js';
 import { type Measured, measure } from '../../src/evaluate/measure.js';
 import { holdoutOptions } from '../../src/evaluate/options.js';
 import { sampleUsers } from '../../src/evaluate/split.js';
-import { databaseShare, planFit } from '../../src/memory.js';
+import { databaseShare, planFit } from '../../src/fit/memory.js';
 import { type FitOptions, fitOptions, overrideFit } from '../../src/options.js';
 import {
   allowanceFlags,

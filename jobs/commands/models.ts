@@ -1,5 +1,5 @@
+import type { Manifest } from '../../src/contracts/manifest.js';
 import { StageError } from '../../src/errors.js';
-import type { Manifest } from '../../src/model/version.js';
 import { type Command, type CommandContext, count, type Outcome } from '../command.js';
 import type { Pipeline } from '../open.js';
 

@@ -1,5 +1,5 @@
-import type { RankedList } from '../../src/connector.js';
-import { optionOf, searched } from '../../src/evaluate/space.js';
+import type { RankedList } from '../../src/contracts/index.js';
+import { optionOf, searched } from '../../src/tune/space.js';
 import { type Command, count, wholeNumber } from '../command.js';
 import { verdictOf } from '../gate.js';
 import { type TunedState, tunedOf } from '../tuned.js';

@@ -4,12 +4,12 @@ import { stringify } from 'yaml';
 import { loadSplit } from '../../connectors/duckdb/split.js';
 import { StageError } from '../../src/errors.js';
 import { type Measured, measure } from '../../src/evaluate/measure.js';
-import { optionOf, searched } from '../../src/evaluate/space.js';
 import { split } from '../../src/evaluate/split.js';
-import { type Trial, type TuneOptions, type TuneResult, tuneOptions } from '../../src/evaluate/tune.js';
-import { tuneHoldout } from '../../src/evaluate/tuner.js';
-import { databaseShare, planFit } from '../../src/memory.js';
+import { databaseShare, planFit } from '../../src/fit/memory.js';
 import { type FitOptions, fitOptions } from '../../src/options.js';
+import { optionOf, searched } from '../../src/tune/space.js';
+import { type Trial, type TuneOptions, type TuneResult, tuneOptions } from '../../src/tune/tune.js';
+import { tuneHoldout } from '../../src/tune/tuner.js';
 import {
   allowanceFlags,
   allowanceHelp,

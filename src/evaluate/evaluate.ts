@@ -1,7 +1,7 @@
-import { type Rows, rowsOfUsers, rowsPerItem } from '../gramian/rows.js';
+import { type Rows, rowsOfUsers, rowsPerItem } from '../matrix/rows.js';
 import type { Model } from '../model/model.js';
 import { loadRanker, type RankedRows, rankRows } from '../model/rank.js';
-import { onEngine, type Resources } from '../threads.js';
+import { onEngine, type Resources } from '../runtime/threads.js';
 import { type Bootstrap, type Catalogue, createTally, type Metrics } from './metrics.js';
 
 /** Users ranked at a time. */

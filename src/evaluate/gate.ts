@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Manifest } from '../model/version.js';
+import type { Manifest } from '../contracts/manifest.js';
 import type { Metrics } from './metrics.js';
 import { holdoutOptions } from './options.js';
 

@@ -1,5 +1,5 @@
 import { StageError } from '../errors.js';
-import { type Rows, rowsOfUsers } from '../gramian/rows.js';
+import { type Rows, rowsOfUsers } from '../matrix/rows.js';
 import { hashed } from './hashed.js';
 import type { HoldoutOptions } from './options.js';
 

@@ -1,16 +1,16 @@
 import type { Gramian } from '../gramian/columns.js';
 import { implicitGramian } from '../gramian/implicit.js';
-import type { Rows } from '../gramian/rows.js';
 import { storedGramian } from '../gramian/stored.js';
 import { unitsOf } from '../gramian/weights.js';
-import type { Address, Arena } from '../kernels.js';
+import type { Rows } from '../matrix/rows.js';
 import { type Model, parameters } from '../model/model.js';
 import { servingMatrix } from '../model/serving.js';
 import type { FitOptions } from '../options.js';
-import { type Engine, onEngine, type Resources, type Threads } from '../threads.js';
-import { defaultServing } from './defaults.js';
-import { fitFsai, type Passes } from './fit-fsai.js';
-import { fitIcf } from './fit-icf.js';
+import type { Address, Arena } from '../runtime/arena.js';
+import { type Engine, onEngine, type Resources, type Threads } from '../runtime/threads.js';
+import { defaultServing } from '../solvers/defaults.js';
+import { fitFsai, type Passes } from '../solvers/fsai/solve.js';
+import { fitIcf } from '../solvers/icf/solve.js';
 import { degreeOrder } from './order.js';
 
 /**

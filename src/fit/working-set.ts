@@ -1,9 +1,9 @@
 import { SLOT_ENTRIES, selectBytes, slotsOf, WIDTH } from '../gramian/implicit.js';
+import { capacity } from '../matrix/lower.js';
 import { distilBytes } from '../model/serving.js';
 import type { FitOptions, FsaiOptions, IcfOptions } from '../options.js';
-import { defaultServing, entryBudget, neighboursOf } from './defaults.js';
-import { blockBytes, solveBytes } from './fsai.js';
-import { capacity } from './lower.js';
+import { defaultServing, entryBudget, neighboursOf } from '../solvers/defaults.js';
+import { blockBytes, solveBytes } from '../solvers/fsai/rows.js';
 
 /** What decides how much memory a fit from X takes. */
 export interface FitSize {

@@ -1,6 +1,6 @@
-import { Arena } from '../kernels.js';
-import { Threads } from '../threads.js';
-import type { RowChanges } from './rows.js';
+import type { RowChanges } from '../matrix/rows.js';
+import { Arena } from '../runtime/arena.js';
+import { Threads } from '../runtime/threads.js';
 import { openSegmentWriter, type SegmentFile } from './segment.js';
 import { rowUpdate } from './update.js';
 import { weightChanges } from './weights.js';

@@ -1,5 +1,5 @@
-import type { Blocks, Fsai } from '../fit/fsai.js';
-import type { IcfResult, Workspace } from '../fit/icf.js';
+import type { Blocks, Fsai } from '../solvers/fsai/rows.js';
+import type { IcfResult, Workspace } from '../solvers/icf/factor.js';
 
 /**
  * The Gramian G = XᵀWX (n × n, symmetric, fixed-point integers) as a fit sees it. Two implementations give the

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { Arena } from '../kernels.js';
+import { Arena } from '../runtime/arena.js';
 import { openSegment, openSegmentWriter, type SegmentFile } from './segment.js';
 import { sumSegments } from './stored.js';
 

@@ -1,11 +1,11 @@
-import type { Fsai } from '../fit/fsai.js';
-import { type IcfResult, icfEnd, type Workspace } from '../fit/icf.js';
-import type { Address, Arena } from '../kernels.js';
-import type { Threads } from '../threads.js';
+import type { Rows } from '../matrix/rows.js';
+import type { Address, Arena } from '../runtime/arena.js';
+import type { Threads } from '../runtime/threads.js';
+import type { Fsai } from '../solvers/fsai/rows.js';
+import { type IcfResult, icfEnd, type Workspace } from '../solvers/icf/factor.js';
 import type { Gramian } from './columns.js';
 import { type Interactions, loadInteractions } from './interactions.js';
 import { pairsBelow, squaredNorms, strideOf } from './norms.js';
-import type { Rows } from './rows.js';
 import { diagonalOf, octaveWeights } from './weights.js';
 
 /** Columns in a block at most. */

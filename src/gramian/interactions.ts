@@ -1,5 +1,5 @@
-import type { Address, Arena } from '../kernels.js';
-import type { Rows } from './rows.js';
+import type { Rows } from '../matrix/rows.js';
+import type { Address, Arena } from '../runtime/arena.js';
 
 /** X in the kernels' memory, with items relabelled by position, by rows and by columns. 12 bytes an entry (16 valued). */
 export interface Interactions {

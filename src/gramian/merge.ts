@@ -1,4 +1,4 @@
-import { Arena } from '../kernels.js';
+import { Arena } from '../runtime/arena.js';
 import { openSegment, openSegmentWriter, type SegmentFile } from './segment.js';
 
 /** Entries that are renamed at a time, unless a single column has more. */

@@ -1,6 +1,6 @@
 import { StageError } from '../errors.js';
-import type { Address, Arena } from '../kernels.js';
-import type { Threads } from '../threads.js';
+import type { Address, Arena } from '../runtime/arena.js';
+import type { Threads } from '../runtime/threads.js';
 import type { Interactions } from './interactions.js';
 
 /** Blocks a thread gets of a pass over all columns: enough to even out, few enough not to count. */

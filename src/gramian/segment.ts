@@ -12,8 +12,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { StageError } from '../errors.js';
-import { type Address, Arena } from '../kernels.js';
-import { encodeHeader, parseHeader, syncDirectory } from '../model/safetensors-header.js';
+import { encodeHeader, parseHeader, syncDirectory } from '../matrix/safetensors-header.js';
+import { type Address, Arena } from '../runtime/arena.js';
 import type { ColumnBlock } from './update.js';
 
 /** A Gramian segment on disk: an immutable CSC file whose sum with its siblings is G. */

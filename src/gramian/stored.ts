@@ -1,8 +1,8 @@
 import { StageError } from '../errors.js';
-import type { Blocks, Fsai } from '../fit/fsai.js';
-import { icfEnd } from '../fit/icf.js';
-import type { Arena } from '../kernels.js';
-import type { Threads } from '../threads.js';
+import type { Arena } from '../runtime/arena.js';
+import type { Threads } from '../runtime/threads.js';
+import type { Blocks, Fsai } from '../solvers/fsai/rows.js';
+import { icfEnd } from '../solvers/icf/factor.js';
 import type { Gramian } from './columns.js';
 import { selectBytes } from './implicit.js';
 import { openSegment, type Segment } from './segment.js';

@@ -1,4 +1,4 @@
-import type { Arena } from '../kernels.js';
+import type { Arena } from '../runtime/arena.js';
 import type { ColumnBlock } from './update.js';
 import { SPARE, scratchBytesOf } from './update.js';
 

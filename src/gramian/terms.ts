@@ -1,5 +1,5 @@
-import type { Address, Arena } from '../kernels.js';
-import type { RowChanges, Rows } from './rows.js';
+import type { RowChanges, Rows } from '../matrix/rows.js';
+import type { Address, Arena } from '../runtime/arena.js';
 import { diagonalOf } from './weights.js';
 
 /** Fixed-point user weights of the changed rows, before and after. */

@@ -1,7 +1,7 @@
 import { StageError } from '../errors.js';
-import type { Arena } from '../kernels.js';
-import type { Threads } from '../threads.js';
-import type { RowChanges } from './rows.js';
+import type { RowChanges } from '../matrix/rows.js';
+import type { Arena } from '../runtime/arena.js';
+import type { Threads } from '../runtime/threads.js';
 import { changeTerms, type WeightChanges } from './terms.js';
 
 /**

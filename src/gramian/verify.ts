@@ -1,7 +1,7 @@
 import { join } from 'node:path';
-import { Arena } from '../kernels.js';
-import { Threads } from '../threads.js';
-import { fromNothing, type Rows } from './rows.js';
+import { fromNothing, type Rows } from '../matrix/rows.js';
+import { Arena } from '../runtime/arena.js';
+import { Threads } from '../runtime/threads.js';
 import { openSegment, type SegmentFile } from './segment.js';
 import { sumRange } from './stored.js';
 import { type ColumnBlock, rowUpdate } from './update.js';

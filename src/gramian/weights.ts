@@ -1,4 +1,4 @@
-import type { RowChanges, Rows } from './rows.js';
+import type { RowChanges, Rows } from '../matrix/rows.js';
 import type { WeightChanges } from './terms.js';
 
 /** Fixed-point units of a user weight of 1. */

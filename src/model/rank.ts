@@ -1,6 +1,6 @@
-import type { Rows } from '../gramian/rows.js';
-import type { Address, Arena } from '../kernels.js';
-import type { Engine } from '../threads.js';
+import type { Rows } from '../matrix/rows.js';
+import type { Address, Arena } from '../runtime/arena.js';
+import type { Engine } from '../runtime/threads.js';
 import type { CsrMatrix, ScoringModel } from './model.js';
 
 /**

@@ -1,5 +1,5 @@
-import { type Rows, rowsPerItem } from '../gramian/rows.js';
-import { onEngine, type Resources } from '../threads.js';
+import { type Rows, rowsPerItem } from '../matrix/rows.js';
+import { onEngine, type Resources } from '../runtime/threads.js';
 import type { Model } from './model.js';
 import { type Choice, loadRanker, type RankedRows, rankRows } from './rank.js';
 

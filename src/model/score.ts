@@ -1,5 +1,5 @@
+import { type Ranked, topK } from '../matrix/top.js';
 import type { CsrMatrix, Model } from './model.js';
-import { type Ranked, topK } from './top.js';
 
 /** How a list is made. */
 export interface RankOptions {

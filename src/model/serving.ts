@@ -1,5 +1,5 @@
-import type { Arena } from '../kernels.js';
-import type { Threads } from '../threads.js';
+import type { Arena } from '../runtime/arena.js';
+import type { Threads } from '../runtime/threads.js';
 import type { CsrMatrix, Model } from './model.js';
 import { loadLayer } from './rank.js';
 

@@ -1,6 +1,6 @@
 import { StageError } from '../errors.js';
+import { readSafetensors, type Tensor, type TensorFile, writeSafetensors } from '../matrix/safetensors.js';
 import type { CsrMatrix, Model, ScoringModel } from './model.js';
-import { readSafetensors, type Tensor, type TensorFile, writeSafetensors } from './safetensors.js';
 
 /**
  * Writes the weights as `encoder.*` and `decoder.*`: indptr I64[n + 1], indices I32[nnz], data F32[nnz], with

@@ -1,4 +1,4 @@
-import { collectGarbage, holdYoungGeneration } from '../collector.js';
+import { collectGarbage, holdYoungGeneration } from '../runtime/collector.js';
 
 /** Batches between two collections. */
 const every = 128;

@@ -1,4 +1,4 @@
-import type { ListFormat, RankedList } from '../sink.js';
+import type { ListFormat, RankedList } from '../contracts/sink.js';
 
 /** A stored list as `encode.ts` wrote it. */
 export interface StoredList extends Omit<RankedList, 'id'> {

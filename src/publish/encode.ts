@@ -1,7 +1,7 @@
+import type { EncodedLists, ListFormat, RankedList } from '../contracts/sink.js';
 import { StageError } from '../errors.js';
-import { type Address, Arena } from '../kernels.js';
-import type { EncodedLists, ListFormat, RankedList } from '../sink.js';
-import { type Engine, Threads } from '../threads.js';
+import { type Address, Arena } from '../runtime/arena.js';
+import { type Engine, Threads } from '../runtime/threads.js';
 
 /** Lists by item number: list r has `lengths[r]` items from r·k on, the last `fallbacks[r]` of them popular ones. */
 export interface NumberedLists {

@@ -1,6 +1,6 @@
-import type { Logger, StateStore } from '../connector.js';
-import type { Amendment, Sink, SinkVersion } from '../sink.js';
-import { live } from '../sink.js';
+import type { Logger, StateStore } from '../contracts/index.js';
+import type { Amendment, Sink, SinkVersion } from '../contracts/sink.js';
+import { live } from '../contracts/sink.js';
 import type { ListModel } from './list-maker.js';
 import { type ListThread, startListThread } from './lists.js';
 import { inAll, type ListRequest } from './publish.js';

@@ -1,5 +1,5 @@
+import { champion, type ListKind } from '../contracts/sink.js';
 import { StageError } from '../errors.js';
-import { champion, type ListKind } from '../sink.js';
 
 const versionPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 const aliasPattern = /^[a-z0-9][a-z0-9_-]{0,63}$/;

@@ -1,10 +1,10 @@
-import type { Rows } from '../gramian/rows.js';
-import { Arena } from '../kernels.js';
+import type { EncodedLists, ListKind } from '../contracts/sink.js';
+import type { Rows } from '../matrix/rows.js';
 import type { ScoringModel } from '../model/model.js';
 import { loadRanker, rankRows } from '../model/rank.js';
 import { loadForScoring } from '../model/weights-file.js';
-import type { EncodedLists, ListKind } from '../sink.js';
-import { type Engine, Threads } from '../threads.js';
+import { Arena } from '../runtime/arena.js';
+import { type Engine, Threads } from '../runtime/threads.js';
 import { batchCollector } from './batch-collector.js';
 import { createEncoder, type Encoder, encodeLists, type NumberedLists } from './encode.js';
 import { formatName, type ListRequest } from './publish.js';

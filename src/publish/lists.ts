@@ -1,6 +1,6 @@
-import { type Compute, startCompute } from '../compute.js';
-import type { ListKind, RankedList, StateStore } from '../connector.js';
-import type { Rows } from '../gramian/rows.js';
+import type { ListKind, RankedList, StateStore } from '../contracts/index.js';
+import type { Rows } from '../matrix/rows.js';
+import { type Compute, startCompute } from '../runtime/compute.js';
 import type { ListModel, ListWeights, MadeLists } from './list-maker.js';
 import type { ListBatch, ListRequest, ListSource } from './publish.js';
 

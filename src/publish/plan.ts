@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
+import type { Manifest } from '../contracts/manifest.js';
+import { live, type Publication, type Sink, type SinkVersion } from '../contracts/sink.js';
 import { StageError } from '../errors.js';
-import type { Manifest } from '../model/version.js';
-import { live, type Publication, type Sink, type SinkVersion } from '../sink.js';
 import type { Rules } from './rules.js';
 
 /** What the lists of a publication follow from, as a short text that is equal when they are. */

@@ -1,8 +1,6 @@
-import type { Logger } from '../connector.js';
-import { StageError } from '../errors.js';
-import { failpoint } from '../failpoint.js';
-import type { Manifest } from '../model/version.js';
-import type { RankedList, Sink } from '../sink.js';
+import type { Logger } from '../contracts/index.js';
+import type { Manifest } from '../contracts/manifest.js';
+import type { RankedList, Sink } from '../contracts/sink.js';
 import {
   champion,
   type EncodedLists,
@@ -11,7 +9,9 @@ import {
   live,
   type ModelFiles,
   type Publication,
-} from '../sink.js';
+} from '../contracts/sink.js';
+import { StageError } from '../errors.js';
+import { failpoint } from '../runtime/failpoint.js';
 import { batchCollector } from './batch-collector.js';
 import { assertRoom, chooseVersion, estimateBytes, type Named, type Sample } from './plan.js';
 

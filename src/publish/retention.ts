@@ -1,4 +1,4 @@
-import type { SinkVersion } from '../sink.js';
+import type { SinkVersion } from '../contracts/sink.js';
 
 /** Versions to delete: all complete ones but those `named` by an alias and the `keep` newest by publication. */
 export function superseded(

@@ -1,5 +1,5 @@
+import type { Sink, SinkVersion } from '../contracts/sink.js';
 import { StageError } from '../errors.js';
-import type { Sink, SinkVersion } from '../sink.js';
 import { inAll } from './publish.js';
 
 /** What a rollback did. */

@@ -1,6 +1,6 @@
+import type { ListKind } from '../contracts/sink.js';
 import { StageError } from '../errors.js';
-import type { Rows } from '../gramian/rows.js';
-import type { ListKind } from '../sink.js';
+import type { Rows } from '../matrix/rows.js';
 import type { NumberedLists } from './encode.js';
 import type { RuleOptions } from './rule-options.js';
 

@@ -1,5 +1,5 @@
+import type { Publication, SinkVersion } from '../contracts/sink.js';
 import { StageError } from '../errors.js';
-import type { Publication, SinkVersion } from '../sink.js';
 import { parseSize } from '../size.js';
 
 /**

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { ListKind, Publication, RankedList, Sink } from '../sink.js';
+import type { ListKind, Publication, RankedList, Sink } from '../contracts/sink.js';
 
 /** What the suite checks with; vitest's and jest's `expect` have it. */
 interface Expectation {

@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { createKafkaSink } from '../../connectors/kafka/sink.js';
 import { kafkaSinkOptions } from '../../connectors/kafka/sink-options.js';
-import { silent } from '../../src/connector.js';
+import { silent } from '../../src/contracts/index.js';
 import { publish } from '../../src/index.js';
-import { Arena } from '../../src/kernels.js';
 import { createEncoder, encodeLists, type NumberedLists } from '../../src/publish/encode.js';
 import type { ListBatch, ListSource } from '../../src/publish/publish.js';
+import { Arena } from '../../src/runtime/arena.js';
+import { Threads } from '../../src/runtime/threads.js';
 import { publicationOf } from '../../src/testing/index.js';
-import { Threads } from '../../src/threads.js';
 import type { Broker } from '../support/broker.js';
 
 const users = 100_000;

@@ -8,7 +8,7 @@ import { degreeOrder } from '../../src/fit/order.js';
 import { loadInteractions } from '../../src/gramian/interactions.js';
 import { pairsBelow, strideOf } from '../../src/gramian/norms.js';
 import { scratchBytesOf } from '../../src/gramian/update.js';
-import { Arena } from '../../src/kernels.js';
+import { Arena } from '../../src/runtime/arena.js';
 import { type BenchOptions, dataSet, median, root } from './environment.js';
 
 const flags = ['-O3', '-march=x86-64-v2'];

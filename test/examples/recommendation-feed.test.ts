@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createRedisSink, redisOptions } from '#connectors/redis/sink.js';
-import type { Sink } from '#src/connector.js';
+import type { Sink } from '#src/contracts/index.js';
 import { type Feeds, lmdbFeeds, redisFeeds } from '../../dist/examples/recommendation-feed/feeds.js';
 import { load } from '../../dist/examples/recommendation-feed/load.js';
 import { feedServer } from '../../dist/examples/recommendation-feed/server.js';

@@ -6,7 +6,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { failpoints } from '#src/failpoint.js';
+import { failpoints } from '#src/runtime/failpoint.js';
 import { seeded } from '../support/random.js';
 import { matrixOf, type Sale, type Shop, shop, stopCli, summed } from '../support/service.js';
 

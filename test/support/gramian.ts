@@ -1,6 +1,6 @@
 import { openSegmentWriter, type Segment, type SegmentFile } from '#src/gramian/segment.js';
 import type { ColumnBlock } from '#src/gramian/update.js';
-import { Arena } from '#src/kernels.js';
+import { Arena } from '#src/runtime/arena.js';
 import { build, type Dense } from './dense.js';
 
 /** A dense n × n matrix from blocks of columns; checks that they cover 0 … n − 1 in order, sorted, without zeros. */

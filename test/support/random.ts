@@ -1,4 +1,4 @@
-import type { Rows } from '#src/gramian/rows.js';
+import type { Rows } from '#src/matrix/rows.js';
 
 /** Uniform numbers in [0, 1) from a 32-bit seed (mulberry32). */
 export type Random = () => number;

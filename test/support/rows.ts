@@ -1,5 +1,5 @@
 /** Random rows, and their Gramian filled entry by entry. */
-import type { Rows } from '#src/gramian/rows.js';
+import type { Rows } from '#src/matrix/rows.js';
 
 /** A matrix by rows. */
 export type Matrix = Float64Array[];

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Sink } from '#src/connector.js';
+import type { Sink } from '#src/contracts/index.js';
 import * as suite from '#src/testing/index.js';
 
 export { ranked } from '#src/testing/index.js';

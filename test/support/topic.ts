@@ -5,7 +5,7 @@ import { registerCodecs } from '#connectors/kafka/codecs.js';
 import { kafkaSourceOptions } from '#connectors/kafka/options.js';
 import { createKafkaSource } from '#connectors/kafka/source.js';
 import { openTail } from '#connectors/kafka/tail.js';
-import type { Position, RecordBatch, Source } from '#src/connector.js';
+import type { Position, RecordBatch, Source } from '#src/contracts/index.js';
 import type { Broker } from './broker.js';
 
 /** A client of the broker's open listener. */

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { createDuckdbSink, duckdbSinkOptions } from '#connectors/duckdb/sink.js';
-import type { ListKind, RankedList } from '#src/connector.js';
+import type { ListKind, RankedList } from '#src/contracts/index.js';
 import { sinkSuite } from '../../support/sink-suite.js';
 
 const sinkOn = (path: string) =>

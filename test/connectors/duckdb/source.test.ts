@@ -10,8 +10,8 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
 import { createDuckdbSource, duckdbSourceOptions } from '#connectors/duckdb/source.js';
-import type { PartitionBatch, Position, Source } from '#src/connector.js';
-import { decodeEvents } from '#src/events.js';
+import type { PartitionBatch, Position, Source } from '#src/contracts/index.js';
+import { decodeEvents } from '#src/stages/events.js';
 import { temporaryDirectory } from '../../support/directory.js';
 import { runSql } from '../../support/duckdb.js';
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createFilesSink, filesOptions } from '#connectors/files/sink.js';
-import type { ListKind, RankedList } from '#src/connector.js';
+import type { ListKind, RankedList } from '#src/contracts/index.js';
 import { manifestOf } from '../../support/manifest.js';
 import { ranked, sinkSuite } from '../../support/sink-suite.js';
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createRedisSink, redisOptions } from '#connectors/redis/sink.js';
-import type { RankedList, Sink } from '#src/connector.js';
+import type { RankedList, Sink } from '#src/contracts/index.js';
 import { manifestOf } from '../../support/manifest.js';
 import { missingOwn, onRedis, type RedisServer, skipped, startRedis } from '../../support/redis.js';
 import { ranked } from '../../support/sink-suite.js';

@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createRedisSink, redisOptions } from '#connectors/redis/sink.js';
-import type { Sink } from '#src/connector.js';
+import type { Sink } from '#src/contracts/index.js';
 import { manifestOf } from '../../support/manifest.js';
 import { anyRedis, missing, onRedis, type RedisServer, skipped } from '../../support/redis.js';
 import { inPlaceSuite, ranked, sinkSuite } from '../../support/sink-suite.js';

@@ -3,7 +3,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { createRedisSink, redisOptions } from '#connectors/redis/sink.js';
-import type { Sink } from '#src/connector.js';
+import type { Sink } from '#src/contracts/index.js';
 import { temporaryDirectory } from '../../support/directory.js';
 import { manifestOf } from '../../support/manifest.js';
 import { freePort, missingOwn, onRedis, skipped, startRedis } from '../../support/redis.js';

@@ -1,8 +1,8 @@
 /** `evaluate` on a state: what it holds out, what it says, and what it refuses. */
 import { expect, it } from 'vitest';
 import { createPipeline } from '#jobs/index.js';
-import { createHoldouts } from '#src/evaluate/holdouts.js';
 import { holdoutOptions } from '#src/evaluate/options.js';
+import { createHoldouts } from '#src/stages/holdouts.js';
 import { runCli } from '../../support/cli.js';
 import { temporaryDirectory } from '../../support/directory.js';
 import { purchasesPipeline } from '../../support/purchases.js';

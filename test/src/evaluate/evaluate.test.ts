@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { evaluate } from '#src/evaluate/evaluate.js';
 import { matchHeldOut } from '#src/evaluate/held-out.js';
-import type { Rows } from '#src/gramian/rows.js';
 import type { Histories } from '#src/index.js';
+import type { Rows } from '#src/matrix/rows.js';
 import type { Model } from '#src/model/model.js';
 
 /** Recommends item i + 1, then i + 2 … to the owner of i alone; scores fall with the distance. */

@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import type { Manifest } from '#src/contracts/manifest.js';
 import {
   type GateOptions,
   gateOptions,
@@ -7,7 +8,6 @@ import {
   verdict,
 } from '#src/evaluate/gate.js';
 import type { Metrics } from '#src/evaluate/metrics.js';
-import type { Manifest } from '#src/model/version.js';
 
 const gate = gateOptions.parse({ minimum: 0.9 });
 const measuredBy = (o: Partial<GateOptions> = {}) => measureOptions.strip().parse({ ...gate, ...o });

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type HoldoutOptions, holdoutOptions } from '#src/evaluate/options.js';
 import { cutAt, leaveLastOut, sampleUsers, split, type TimedRows } from '#src/evaluate/split.js';
-import type { Rows } from '#src/gramian/rows.js';
+import type { Rows } from '#src/matrix/rows.js';
 
 /** An entry [item, value, time] of a user. */
 type Entry = readonly [item: number, value: number, time: number];

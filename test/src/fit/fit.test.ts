@@ -7,7 +7,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { fit, type GramianInput } from '#src/fit/fit.js';
 import { buildSegment } from '#src/gramian/build.js';
-import { fromNothing, type Rows } from '#src/gramian/rows.js';
+import { fromNothing, type Rows } from '#src/matrix/rows.js';
 import type { Model } from '#src/model/model.js';
 import { type IcfOptions, icfOptions } from '#src/options.js';
 import { build, type Dense, distance, easeWeights, gramOf, weightsOf } from '../../support/dense.js';

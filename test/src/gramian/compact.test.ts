@@ -5,7 +5,7 @@ import { expect, it, test } from 'vitest';
 import { compactSegments, suffixToCompact } from '#src/gramian/compact.js';
 import { openSegment } from '#src/gramian/segment.js';
 import { sumSegments } from '#src/gramian/stored.js';
-import { Arena } from '#src/kernels.js';
+import { Arena } from '#src/runtime/arena.js';
 import { build } from '../../support/dense.js';
 import { temporaryDirectory } from '../../support/directory.js';
 import { columnsOfSegment, fromBlocks, writeDense } from '../../support/gramian.js';

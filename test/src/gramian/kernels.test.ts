@@ -5,12 +5,12 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { loadInteractions } from '#src/gramian/interactions.js';
 import { pairsBelow, squaredNorms } from '#src/gramian/norms.js';
-import { fromNothing, type Rows } from '#src/gramian/rows.js';
 import { sumColumns } from '#src/gramian/sum.js';
 import type { WeightChanges } from '#src/gramian/terms.js';
 import { rowUpdate } from '#src/gramian/update.js';
-import { Arena } from '#src/kernels.js';
-import { Threads } from '#src/threads.js';
+import { fromNothing, type Rows } from '#src/matrix/rows.js';
+import { Arena } from '#src/runtime/arena.js';
+import { Threads } from '#src/runtime/threads.js';
 import { gramian, type Matrix, random, randomRows, zeros } from '../../support/rows.js';
 
 const arena = new Arena(64 << 20);

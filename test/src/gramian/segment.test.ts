@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
 import { openSegment, openSegmentWriter } from '#src/gramian/segment.js';
-import { Arena } from '#src/kernels.js';
+import { Arena } from '#src/runtime/arena.js';
 import { build } from '../../support/dense.js';
 import { temporaryDirectory } from '../../support/directory.js';
 import { columnsOfSegment, fromBlocks, toBlock, writeDense } from '../../support/gramian.js';

@@ -1,11 +1,11 @@
 /** Batch ranking gives the lists of the plain scorer, whatever the number of threads. */
 import { expect, it } from 'vitest';
 import { fit } from '#src/fit/fit.js';
-import { Arena } from '#src/kernels.js';
 import { loadRanker, rankRows } from '#src/model/rank.js';
 import { createScorer } from '#src/model/score.js';
 import { fitOptions } from '#src/options.js';
-import { Threads } from '#src/threads.js';
+import { Arena } from '#src/runtime/arena.js';
+import { Threads } from '#src/runtime/threads.js';
 import { randomRows } from '../../support/rows.js';
 
 it.each([1, 3])('on %i threads', async threadCount => {

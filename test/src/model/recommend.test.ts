@@ -1,7 +1,7 @@
 /** Batch lists: the serving matrix, who may be recommended, and what users get who can be scored for too few items. */
 import { describe, expect, it } from 'vitest';
 import { fit } from '#src/fit/fit.js';
-import type { Rows } from '#src/gramian/rows.js';
+import type { Rows } from '#src/matrix/rows.js';
 import type { Model } from '#src/model/model.js';
 import type { RankedRows } from '#src/model/rank.js';
 import { popularItems, recommendAll } from '#src/model/recommend.js';

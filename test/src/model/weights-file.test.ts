@@ -2,8 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { readSafetensors, writeSafetensors } from '#src/matrix/safetensors.js';
 import type { Model } from '#src/model/model.js';
-import { readSafetensors, writeSafetensors } from '#src/model/safetensors.js';
 import { loadModel, saveModel } from '#src/model/weights-file.js';
 
 let directory: string;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { ListFormat } from '#src/connector.js';
+import type { ListFormat } from '#src/contracts/index.js';
 import { decodeList } from '#src/publish/decode.js';
 import { encodeRanked, hashRange, storedValue } from '#src/publish/encode.js';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type ListKind, type RankedList, type Sink, type SinkVersion, silent } from '#src/connector.js';
+import { type ListKind, type RankedList, type Sink, type SinkVersion, silent } from '#src/contracts/index.js';
 import { StageError } from '#src/errors.js';
 import { type ListBatch, type ListSource, type PublishOptions, publish } from '#src/publish/publish.js';
 import { superseded } from '#src/publish/retention.js';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Rows } from '#src/gramian/rows.js';
+import type { Rows } from '#src/matrix/rows.js';
 import { ruleOptions } from '#src/publish/rule-options.js';
 import { applyRules, rulesOf } from '#src/publish/rules.js';
 

@@ -1,5 +1,5 @@
 import { StageError } from '#src/errors.js';
-import type { Rows } from '#src/gramian/rows.js';
+import type { Rows } from '#src/matrix/rows.js';
 import type { Gramian, LowerColumns } from './columns.js';
 import { type ItemColumns, itemColumns } from './item-columns.js';
 

@@ -1,4 +1,4 @@
-import type { Rows } from '#src/gramian/rows.js';
+import type { Rows } from '#src/matrix/rows.js';
 
 /** X by items, compressed sparse column: `rows` are row numbers of X, ascending within an item. */
 export interface ItemColumns {

@@ -1,4 +1,4 @@
-import type { RowChanges, Rows } from '#src/gramian/rows.js';
+import type { RowChanges, Rows } from '#src/matrix/rows.js';
 import { itemColumns } from './item-columns.js';
 
 /** Consecutive columns of a sparse matrix, row indices ascending within a column and no explicit zeros. */

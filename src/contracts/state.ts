@@ -1,0 +1,177 @@
+/** The contract of the durable state: inbox, interactions, Gramian segments, and the ledger of what was done. */
+
+import type { TimedRows } from '../evaluate/split.js';
+import type { GramianState } from '../gramian/plan.js';
+import type { SegmentFile } from '../gramian/segment.js';
+import type { RowChanges, Rows } from '../matrix/rows.js';
+import type { TunedOptions } from '../tune/tune.js';
+import type { DeadLetter, EventColumns, Position, Signal, SignalResult } from './index.js';
+import type { Manifest } from './manifest.js';
+
+/** What one fold did. */
+export interface FoldSummary {
+  /** Events taken out of the inbox. */
+  readonly events: number;
+  /** Users whose row was touched. */
+  readonly users: number;
+  /** Segment that was added, if the Gramian is stored and anything changed. */
+  readonly segment: SegmentFile | undefined;
+}
+
+/** Turns the rows before and after a change into a segment file; `undefined` when there is nothing to store. */
+export type BuildSegment = (changes: RowChanges) => Promise<SegmentFile | undefined>;
+
+/** Sizes of the state. */
+export interface StateCounts {
+  readonly inbox: number;
+  readonly deadLetters: number;
+  readonly users: number;
+  readonly items: number;
+  /** Nonzeros of X. */
+  readonly interactions: number;
+  /** Whether X has values other than 1. */
+  readonly valued: boolean;
+  /** Σ d_u² over users, the pairs that one pass over XᵀX visits. */
+  readonly pairs: number;
+}
+
+/** A finished model as the state knows it. */
+export interface ModelRecord {
+  readonly version: string;
+  /** Epoch ms. */
+  readonly createdAt: number;
+  readonly manifest: Manifest;
+  readonly published: boolean;
+}
+
+/** How a run ended. */
+export interface RunOutcome {
+  readonly status: 'done' | 'failed' | 'interrupted';
+  readonly detail: string;
+  /** Model version that was made or published. */
+  readonly version?: string | undefined;
+}
+
+/** One execution of a job. */
+export interface RunRecord {
+  readonly id: number;
+  readonly job: string;
+  /**
+   * What started it: `cli`, `cron:<due>`, `events:<time or count>`, `signal:<source>:<id>`, and for the
+   * publication that follows a refit `refit:<version>`.
+   */
+  readonly trigger: string;
+  readonly status: 'running' | RunOutcome['status'];
+  /** Epoch ms. */
+  readonly startedAt: number;
+  readonly finishedAt: number | undefined;
+  readonly detail: string;
+  readonly version: string | undefined;
+}
+
+/** Histories of a few users, in the order of `keys`. */
+export interface Histories {
+  readonly keys: readonly string[];
+  readonly rows: Rows;
+}
+
+/** Users whose history changed: those that have one, and the keys of those that have none any more. */
+export interface ChangedUsers extends Histories {
+  readonly gone: readonly string[];
+}
+
+/** The durable record of what was run, made and asked for. Each method is one transaction. */
+export interface Ledger {
+  /** Records that `job` starts for `trigger`. */
+  startRun(job: string, trigger: string): Promise<{ readonly id: number }>;
+  /** The run of `job` that ended, well or badly, for `trigger`: such a run is not made again. */
+  endedRun(job: string, trigger: string): Promise<RunRecord | undefined>;
+  /** The run that made a model. */
+  madeBy(version: string): Promise<RunRecord | undefined>;
+  /** Ends a run and, for a fit, registers its model, in one transaction. */
+  endRun(id: number, outcome: RunOutcome, model?: Manifest): Promise<void>;
+  runs(limit: number): Promise<readonly RunRecord[]>;
+  models(): Promise<readonly ModelRecord[]>;
+  markPublished(version: string): Promise<void>;
+  /** Every version that lists were ever published under, and the content it stands for. */
+  publications(): Promise<readonly { readonly version: string; readonly content: string }[]>;
+  recordPublication(version: string, content: string): Promise<void>;
+  /** Forgets a model; its files may be deleted then. */
+  forgetModel(version: string): Promise<void>;
+  /** When a scheduled job is due next (epoch ms), if the same expression was recorded. */
+  due(job: string, expression: string): Promise<number | undefined>;
+  setDue(job: string, expression: string, due: number): Promise<void>;
+  /** Remembers a signal; returns its result if it has ended before. */
+  claimSignal(source: string, signal: Signal): Promise<SignalResult | undefined>;
+  finishSignal(source: string, result: SignalResult): Promise<void>;
+  /** Results that the signal's source has not confirmed. */
+  unreported(source: string): Promise<readonly SignalResult[]>;
+  markReported(source: string, id: string): Promise<void>;
+}
+
+/** What became of the records of one partition, and where they end. */
+export interface DecodedBatch {
+  readonly events: EventColumns;
+  readonly dead: readonly DeadLetter[];
+  readonly position: Position;
+}
+
+/**
+ * Everything durable except segment and model files. Each method is one transaction: after a crash at any
+ * moment it has happened whole or not at all.
+ */
+export interface StateStore extends Ledger {
+  /** Tells this state from every other one; the same for as long as it lives. */
+  readonly id: string;
+  positions(source: string): Promise<readonly Position[]>;
+  /**
+   * Appends events and dead letters and moves the positions, all in one transaction. Records at or behind the
+   * stored position of their partition are dropped, so a replay changes nothing. Returns how many events were new.
+   */
+  append(source: string, batches: readonly DecodedBatch[]): Promise<number>;
+  /** Folds up to `limit` inbox events into the interactions; `build` makes the segment of the change. */
+  fold(limit: number, build: BuildSegment): Promise<FoldSummary>;
+  /** Erases a user: history, inbox and dead letters; `build` makes the segment of the change. */
+  forget(user: string, build: BuildSegment): Promise<FoldSummary>;
+  /** The whole interaction matrix X. */
+  interactions(): Promise<Rows>;
+  /**
+   * Hands X with a time for each entry to `use` and gives back its memory (12 to 16 bytes an entry) before returning. Its
+   * entries lie in shared memory.
+   */
+  withTimes<T>(use: (rows: TimedRows) => Promise<T>): Promise<T>;
+  /** Every user's history, `size` users at a time, by ascending user id. */
+  histories(size: number): AsyncIterable<Histories>;
+  /** How many users there are, with a history or without. */
+  userCount(): Promise<number>;
+  /** The number of the newest change of any history; 0 when nothing has changed since the state was made. */
+  newestChange(): Promise<number>;
+  /** Users whose histories changed after the change `since`, `size` at a time. */
+  changedUsers(since: number, size: number): AsyncIterable<ChangedUsers>;
+  /** The most popular items by the number of their users, `limit` at most. */
+  popularItems(limit: number): Promise<Int32Array>;
+  /** Keys of erased users whose lists may still be in the sinks. */
+  erasedUsers(): Promise<readonly string[]>;
+  /** Forgets the keys of erased users that were kept until their lists, up to the change `change`, were deleted. */
+  dropErased(change: number): Promise<void>;
+  /** The history of one user by key, or `undefined`. */
+  history(user: string): Promise<Rows | undefined>;
+  /** Keys of the first `n` items by id; all without `n`. */
+  itemKeys(n?: number): Promise<readonly string[]>;
+  segments(): Promise<readonly SegmentFile[]>;
+  /** Replaces `old` segments by `segment`, which is their sum (all of G, when it is rebuilt). */
+  replaceSegments(old: readonly SegmentFile[], segment: SegmentFile | undefined): Promise<void>;
+  /** How the Gramian is kept: stored segments sum to XᵀWX, no fold has been made without them. */
+  gramian(): Promise<GramianState | undefined>;
+  setGramian(state: GramianState): Promise<void>;
+  /** The fit options that a search has put in the place of the configured ones. */
+  tuned(): Promise<TunedOptions | undefined>;
+  setTuned(tuned: TunedOptions | undefined): Promise<void>;
+  counts(): Promise<StateCounts>;
+  /** How many inbox events wait for a fold. */
+  pending(): Promise<number>;
+  /** How many events have been folded since the state was made. */
+  folded(): Promise<number>;
+  deadLetters(limit: number): Promise<readonly (DeadLetter & { readonly source: string })[]>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,199 @@
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import { StageError } from '../errors.js';
+import { type Address, Arena, type KernelExports } from './arena.js';
+
+/** Layout of the control block, in int32. The arguments follow as float64. */
+const GENERATION = 0; // counts the jobs; idle threads wait on it
+const OPEN = 1; // whether the current job takes new threads
+const NEXT = 2; // next task that nobody has taken
+const INSIDE = 3; // threads inside the job
+const KERNEL = 4;
+const TASKS = 5;
+const ARGUMENTS = 6;
+const SCRATCH = 7;
+const STRIDE = 8; // bytes of scratch a thread, / 64
+const FAILED = 9; // whether a thread met a trap
+const FIRST_ARGUMENT = 8; // in float64
+const MAX_ARGUMENTS = 16;
+const CONTROL_BYTES = 8 * (FIRST_ARGUMENT + MAX_ARGUMENTS + 1);
+
+/** What a worker is started with. */
+export interface WorkerStart {
+  readonly module: WebAssembly.Module;
+  readonly memory: WebAssembly.Memory;
+  readonly control: SharedArrayBuffer;
+  readonly thread: number;
+}
+
+/** One job: tasks 0 … `tasks` of a kernel, called as `kernel(task, scratch, …args)`. */
+export interface Job {
+  readonly kernel: string;
+  readonly tasks: number;
+  readonly args: readonly number[];
+  /** Thread t has `scratchBytes` from `scratch + t · scratchBytes` for itself; a multiple of 64. */
+  readonly scratch?: Address;
+  readonly scratchBytes?: number;
+}
+
+/**
+ * A fixed set of threads over one arena: the calling one (thread 0) and `size − 1` workers, which sleep between jobs.
+ * Tasks are handed out one by one through a shared counter, so cut them by work. With one thread everything runs
+ * in the caller. The caller blocks: own a pool where that is allowed.
+ */
+export class Threads {
+  readonly size: number;
+  readonly #arena: Arena;
+  readonly #workers: Worker[] = [];
+  readonly #control: Control;
+
+  constructor(arena: Arena, size: number) {
+    this.size = size;
+    this.#arena = arena;
+    this.#control = new Control(new SharedArrayBuffer(CONTROL_BYTES));
+    for (let thread = 1; thread < size; thread++) {
+      const start: WorkerStart = {
+        module: arena.module,
+        memory: arena.memory,
+        control: this.#control.buffer,
+        thread,
+      };
+      const worker = new Worker(new URL('./threads-worker.js', import.meta.url), {
+        workerData: start,
+        resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2 },
+      });
+      worker.unref();
+      this.#workers.push(worker);
+    }
+  }
+
+  /** Runs every task of a job and returns when all are done. */
+  run(job: Job): void {
+    this.start(job);
+    this.join();
+  }
+
+  /** Lets the workers begin a job; the caller goes on with something else and then calls `finish`. */
+  start(job: Job): void {
+    this.#control.open(job, Object.keys(this.#arena.kernels).indexOf(job.kernel));
+  }
+
+  /** Takes part in a job that was started until all its tasks are done. */
+  join(): void {
+    try {
+      this.#control.work(this.#arena.kernels, 0);
+    } finally {
+      this.finish();
+    }
+  }
+
+  /** Closes the job to threads that have not begun, and waits for those that have. */
+  finish(): void {
+    this.#control.close();
+  }
+
+  /** Ends the workers. */
+  async close(): Promise<void> {
+    await Promise.all(this.#workers.map(worker => worker.terminate()));
+    this.#workers.length = 0;
+  }
+}
+
+/** Kernel memory and the threads over it. */
+export interface Engine {
+  readonly arena: Arena;
+  readonly threads: Threads;
+}
+
+/** What a computation may use. */
+export interface Resources {
+  /** Threads, the calling one among them; by default one a core. Results do not depend on it. */
+  readonly threads?: number | undefined;
+  /** Bytes of kernel memory; by default what 32-bit addresses reach. */
+  readonly memoryBytes?: number | undefined;
+  /** Memory and threads to share with other computations, in place of its own. */
+  readonly engine?: Engine | undefined;
+}
+
+/** Runs `body` on the engine that is given, or on one of its own whose threads end with it. */
+export async function onEngine<T>(
+  resources: Resources,
+  body: (engine: Engine) => T | Promise<T>,
+): Promise<T> {
+  if (resources.engine) return body(resources.engine);
+  const arena = new Arena(resources.memoryBytes);
+  const threads = new Threads(arena, resources.threads ?? availableParallelism());
+  try {
+    return await body({ arena, threads });
+  } finally {
+    await threads.close();
+  }
+}
+
+/** The shared control block, the same from both sides. */
+export class Control {
+  readonly buffer: SharedArrayBuffer;
+  readonly #i32: Int32Array;
+  readonly #f64: Float64Array;
+
+  constructor(buffer: SharedArrayBuffer) {
+    this.buffer = buffer;
+    this.#i32 = new Int32Array(buffer);
+    this.#f64 = new Float64Array(buffer);
+  }
+
+  open(job: Job, kernel: number): void {
+    const c = this.#i32;
+    if (kernel < 0) throw new RangeError(`no kernel ${job.kernel}`);
+    if (job.args.length > MAX_ARGUMENTS)
+      throw new RangeError(`${job.kernel} has ${job.args.length} arguments`);
+    c[KERNEL] = kernel;
+    c[TASKS] = job.tasks;
+    c[ARGUMENTS] = job.args.length;
+    c[SCRATCH] = job.scratch ?? 0;
+    c[STRIDE] = (job.scratchBytes ?? 0) / 64;
+    this.#f64.set(job.args, FIRST_ARGUMENT);
+    Atomics.store(c, NEXT, 0);
+    Atomics.store(c, OPEN, 1);
+    Atomics.add(c, GENERATION, 1);
+    Atomics.notify(c, GENERATION);
+  }
+
+  /** Takes tasks until none is left. */
+  work(kernels: KernelExports, thread: number): void {
+    const c = this.#i32;
+    const kernel = Object.values(kernels)[c[KERNEL]!]!;
+    const scratch = (c[SCRATCH]! >>> 0) + thread * c[STRIDE]! * 64;
+    const args = Array.from(this.#f64.subarray(FIRST_ARGUMENT, FIRST_ARGUMENT + c[ARGUMENTS]!));
+    const tasks = c[TASKS]!;
+    for (let task: number; (task = Atomics.add(c, NEXT, 1)) < tasks; ) kernel(task, scratch, ...args);
+  }
+
+  close(): void {
+    const c = this.#i32;
+    Atomics.store(c, OPEN, 0);
+    for (let inside: number; (inside = Atomics.load(c, INSIDE)) > 0; ) Atomics.wait(c, INSIDE, inside);
+    if (Atomics.load(c, FAILED) === 1) {
+      Atomics.store(c, FAILED, 0);
+      throw new StageError('INTERNAL', `kernel ${c[KERNEL]} trapped on another thread`);
+    }
+  }
+
+  /** A worker's life: sleep until there is a job, join it if it still is open, and again. */
+  serve(kernels: KernelExports, thread: number): never {
+    const c = this.#i32;
+    for (let seen = 0; ; ) {
+      Atomics.wait(c, GENERATION, seen);
+      seen = Atomics.load(c, GENERATION);
+      // a job that was open after this thread counted itself in cannot be replaced before it has left
+      Atomics.add(c, INSIDE, 1);
+      try {
+        if (Atomics.load(c, OPEN) === 1) this.work(kernels, thread);
+      } catch {
+        Atomics.store(c, FAILED, 1);
+      }
+      Atomics.sub(c, INSIDE, 1);
+      Atomics.notify(c, INSIDE);
+    }
+  }
+}

@@ -1,0 +1,150 @@
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { BuildSegment, FoldSummary } from '../contracts/index.js';
+import type { GramianInput } from '../fit/fit.js';
+import { memoryOfFit } from '../fit/memory.js';
+import { buildSegment, isSmall } from '../gramian/build.js';
+import { compactSegments, suffixToCompact } from '../gramian/compact.js';
+import { type GramianMode, planGramian } from '../gramian/plan.js';
+import type { SegmentFile } from '../gramian/segment.js';
+import { type Comparison, compareWithHistories } from '../gramian/verify.js';
+import { fromNothing, type RowChanges } from '../matrix/rows.js';
+import { runOnce } from '../runtime/compute.js';
+import { failpoint } from '../runtime/failpoint.js';
+import type { PipelineParts } from './parts.js';
+
+/** Segments with fewer entries in all are merged where they stand (a few milliseconds). */
+const smallEntries = 200_000;
+
+/** What `verify` found, and how the state keeps its Gramian. */
+export interface VerifySummary extends Comparison {
+  readonly mode: string;
+}
+
+/** Keeps the Gramian in step with the interactions: folds, segments, their compaction and their check. */
+export function createGramianKeeper(parts: PipelineParts) {
+  const { directory: state, store, scale, fitMemoryBytes, options, log } = parts;
+  const { threads } = options;
+  const directory = join(state, 'gramian');
+  mkdirSync(directory, { recursive: true });
+
+  const makeSegment = async (changes: RowChanges, userWeighting: number): Promise<SegmentFile | undefined> =>
+    isSmall(changes)
+      ? buildSegment(directory, scale, changes, 1, userWeighting)
+      : runOnce('segment', { directory, scale, changes, threads, userWeighting });
+
+  /** Removes files that no committed transaction names: what a crash left between a write and its commit. */
+  async function removeOrphans(): Promise<void> {
+    const known = new Set((await store.segments()).map(s => s.file));
+    for (const file of readdirSync(directory)) if (!known.has(file)) rmSync(join(directory, file));
+  }
+
+  /** Makes the stored Gramian from all histories, in place of whatever segments there are. */
+  async function rebuildGramian(): Promise<void> {
+    const rows = await store.interactions();
+    const { userWeighting } = options.fit;
+    const segment = await makeSegment(fromNothing(rows), userWeighting);
+    // While neither mode is set, a crash leaves nothing that would be read.
+    await store.setGramian({ mode: 'implicit', userWeighting });
+    const old = await store.segments();
+    await replace(old, segment);
+    await store.setGramian({ mode: 'stored', userWeighting });
+  }
+
+  /** Puts `segment` in the place of the `old` ones, whose files go once nothing names them. */
+  async function replace(old: readonly SegmentFile[], segment: SegmentFile | undefined): Promise<void> {
+    await store.replaceSegments(old, segment);
+    for (const s of old) rmSync(join(directory, s.file), { force: true });
+  }
+
+  /** Moves the state to the mode that is pinned or planned: stored, where X itself passes the memory budget. */
+  async function settleGramian(): Promise<void> {
+    const current = await store.gramian();
+    const { userWeighting } = options.fit;
+    const counts = await store.counts();
+    const { items, pairs } = counts;
+    const implicit = memoryOfFit({ ...counts, mode: 'implicit', options: options.fit }, 1, fitMemoryBytes);
+    const planned = implicit.total <= fitMemoryBytes ? planGramian(items, pairs, current?.mode) : 'stored';
+    const wanted = options.gramian.mode === 'auto' ? planned : options.gramian.mode;
+    const fits = wanted === 'implicit' || current?.userWeighting === userWeighting;
+    if (wanted === current?.mode && fits) return;
+    log.info({ from: current ?? 'none', to: wanted, userWeighting, items, pairs }, 'Gramian mode changes');
+    if (wanted === 'stored') return rebuildGramian();
+    await store.setGramian({ mode: 'implicit', userWeighting });
+    await replace(await store.segments(), undefined);
+  }
+
+  /** Builds segments only while the state's Gramian is stored. */
+  async function segmentBuilder(): Promise<BuildSegment> {
+    const state = await store.gramian();
+    if (state?.mode !== 'stored') return async () => undefined;
+    return changes => makeSegment(changes, state.userWeighting);
+  }
+
+  /** Folds the inbox, `fold.maxEvents` a transaction, and keeps the segments few. */
+  async function fold(signal?: AbortSignal): Promise<FoldSummary> {
+    if ((await store.gramian()) === undefined && options.gramian.mode === 'stored') await settleGramian();
+    let events = 0;
+    let users = 0;
+    let segment: FoldSummary['segment'];
+    for (;;) {
+      signal?.throwIfAborted();
+      const step = await store.fold(options.fold.maxEvents, await segmentBuilder());
+      if (step.events === 0) break;
+      events += step.events;
+      users += step.users;
+      segment = step.segment ?? segment;
+      if (step.segment) await compact(false);
+    }
+    if (events > 0 || options.gramian.mode !== 'auto') await settleGramian();
+    return { events, users, segment };
+  }
+
+  /** Merges segments: the newest ones when they are due, or `all` into one. Returns how many were merged. */
+  async function compact(all = true): Promise<number> {
+    const segments = await store.segments();
+    const old = all ? segments : suffixToCompact(segments);
+    if (old.length < 2) return 0;
+    const n = segments.reduce((most, s) => Math.max(most, s.n), 0);
+    const small = old.reduce((sum, s) => sum + s.nnz, 0) < smallEntries;
+    const merged = small
+      ? compactSegments(directory, old, n)
+      : await runOnce('compact', { directory, segments: old, n });
+    failpoint('compact:segment-written');
+    await replace(old, merged);
+    return old.length;
+  }
+
+  /** Erases a user and the user's part of the Gramian. Models keep what they have learned until the next fit. */
+  const forget = async (user: string): Promise<FoldSummary> => store.forget(user, await segmentBuilder());
+
+  /** Compares the stored Gramian with the one recomputed from the histories. */
+  async function verify(): Promise<VerifySummary> {
+    const state = await store.gramian();
+    if (state?.mode !== 'stored')
+      return { differing: 0, entries: 0, broken: [], mode: state?.mode ?? 'none' };
+    const { mode, userWeighting } = state;
+    const [segments, rows] = [await store.segments(), await store.interactions()];
+    const found = isSmall(fromNothing(rows))
+      ? await compareWithHistories(directory, segments, rows, 1, userWeighting)
+      : await runOnce('verify', { directory, segments, rows, threads, userWeighting });
+    return { ...found, mode };
+  }
+
+  /** Where a fit with η = `userWeighting` finds its columns: in the segments, if these are of that weighting. */
+  async function modeFor(userWeighting: number): Promise<GramianMode> {
+    const state = await store.gramian();
+    return state?.mode === 'stored' && state.userWeighting === userWeighting ? 'stored' : 'implicit';
+  }
+
+  /** What such a fit reads. */
+  async function input(n: number, userWeighting: number): Promise<GramianInput> {
+    if ((await modeFor(userWeighting)) === 'implicit') {
+      return { mode: 'implicit', rows: await store.interactions(), scale };
+    }
+    const paths = (await store.segments()).map(s => join(directory, s.file));
+    return { mode: 'stored', paths, n, scale };
+  }
+
+  return { removeOrphans, fold, compact, forget, verify, modeFor, input };
+}

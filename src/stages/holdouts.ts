@@ -1,0 +1,118 @@
+import { join } from 'node:path';
+import type { StateCounts } from '../contracts/index.js';
+import { StageError } from '../errors.js';
+import { type MeasureOptions, type ModelMetrics, measureOptions } from '../evaluate/gate.js';
+import type { Holdout, Measured, MeasureSettings } from '../evaluate/measure.js';
+import type { HoldoutOptions } from '../evaluate/options.js';
+import type { SplitRows } from '../evaluate/split.js';
+import { mebibytes, planFit } from '../fit/memory.js';
+import type { FitOptions } from '../options.js';
+import { runOnce } from '../runtime/compute.js';
+import type { TuneOptions, TuneResult } from '../tune/tune.js';
+import { tuneHoldout } from '../tune/tuner.js';
+import type { PipelineParts, Progress } from './parts.js';
+
+/** A holdout of the state, and what is known of it without reading it. */
+export interface StateHoldout extends Holdout, SplitRows {
+  readonly counts: StateCounts;
+}
+
+/** What of the settings of a measurement a caller decides. */
+export type HoldoutSettings = Pick<MeasureSettings, 'k' | 'bootstrap' | 'layered'> & {
+  readonly progress?: Progress | undefined;
+  readonly signal?: AbortSignal | undefined;
+};
+
+/** Bytes that an entry of X takes while it is divided: itself, its time (twice while a cut is sought), mark and part. */
+const dividing = ({ valued }: StateCounts): number => (valued ? 8 : 4) + 16 + 1 + (valued ? 8 : 4);
+
+/** Holds out a part of the state's interactions and measures how well a fit on the rest finds it. */
+export function createHoldouts({ directory, store, scale, fitMemoryBytes, options: stage }: PipelineParts) {
+  /**
+   * Divides the folded interactions. `STATE_EMPTY` without any, `DATA_INVALID` when they cannot be divided so,
+   * `MEMORY_BUDGET` when dividing them does not fit.
+   */
+  async function holdOut(options: HoldoutOptions, signal?: AbortSignal): Promise<StateHoldout> {
+    const counts = await store.counts();
+    if (counts.interactions === 0) {
+      throw new StageError(
+        'STATE_EMPTY',
+        `expected interactions to hold out, found none (${counts.inbox} events wait in the inbox)`,
+      );
+    }
+    const need = counts.interactions * dividing(counts);
+    if (need > fitMemoryBytes) {
+      throw new StageError(
+        'MEMORY_BUDGET',
+        `a holdout of ${counts.interactions} interactions takes ${mebibytes(need)}, found ${mebibytes(fitMemoryBytes)}`,
+      );
+    }
+    const parts = await store.withTimes(rows => runOnce('split', { rows, options }, { signal }));
+    return { ...parts, scale, counts };
+  }
+
+  /** Threads that a fit on the train rows may use beside the holdout. */
+  function threadsOf({ train, test, counts }: StateHoldout, options: FitOptions): number {
+    const interactions = train.indices.length;
+    const size = { ...counts, interactions, mode: 'implicit', options } as const;
+    const tests = 4 * (test.indices.length + 2 * test.users.length);
+    return planFit(size, fitMemoryBytes - tests, stage.threads).threads;
+  }
+
+  /** Fits on the train rows and measures on the test rows, in a thread of its own. */
+  async function measureFit(
+    { train, test, ...rest }: StateHoldout,
+    fit: FitOptions,
+    { k, bootstrap, layered, progress, signal }: HoldoutSettings,
+  ): Promise<Measured> {
+    const threads = threadsOf({ train, test, ...rest }, fit);
+    const input = { holdout: { train, test, scale }, options: fit };
+    return runOnce(
+      'measure',
+      { ...input, settings: { k, bootstrap, layered, threads, memoryBytes: fitMemoryBytes } },
+      { progress, signal },
+    );
+  }
+
+  /**
+   * Measures a fit with these options for the manifest of a model. What cannot be held out or does not fit the memory is
+   * the result, not a failure.
+   */
+  async function measureModel(
+    fit: FitOptions,
+    options: MeasureOptions,
+    settings: Omit<HoldoutSettings, 'k'>,
+  ): Promise<ModelMetrics> {
+    const measured = measureOptions.strip().parse(options);
+    try {
+      const held = await holdOut(measured, settings.signal);
+      const cut = held.cut === undefined ? undefined : new Date(held.cut).toISOString();
+      const { progress, signal } = settings;
+      const { metrics } = await measureFit(held, fit, { k: measured.k, progress, signal });
+      return { measured, cut, quality: metrics };
+    } catch (error) {
+      if (!(error instanceof StageError && ['DATA_INVALID', 'MEMORY_BUDGET'].includes(error.code)))
+        throw error;
+      return { measured, problem: error.message };
+    }
+  }
+
+  /** Searches for better options than `present` on a holdout of the state; `base` gives those that are not searched. */
+  async function tune(
+    fits: { readonly present: FitOptions; readonly base: FitOptions },
+    options: TuneOptions,
+    { progress, signal }: Pick<HoldoutSettings, 'progress' | 'signal'> = {},
+  ): Promise<TuneResult & { readonly cut: number | undefined }> {
+    const held = await holdOut(options, signal);
+    const found = await tuneHoldout({ train: held.train, test: held.test, scale }, fits, options, {
+      directory: join(directory, 'models'),
+      memoryBytes: fitMemoryBytes,
+      threadsOf: fit => threadsOf(held, fit),
+      progress,
+      signal,
+    });
+    return { ...found, cut: held.cut };
+  }
+
+  return { holdOut, measureFit, measureModel, tune };
+}

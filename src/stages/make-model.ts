@@ -1,0 +1,72 @@
+import { createHash } from 'node:crypto';
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileChecksum, type Manifest, newVersion } from '../contracts/manifest.js';
+import type { ModelMetrics } from '../evaluate/gate.js';
+import type { GramianInput } from '../fit/fit.js';
+import { syncDirectory } from '../matrix/safetensors-header.js';
+import type { FitOptions } from '../options.js';
+import { runOnce } from '../runtime/compute.js';
+import type { Progress } from './parts.js';
+
+/** What a model is made from, and what its manifest says of that. */
+export interface ModelInput extends Pick<Manifest, 'parent' | 'events' | 'users' | 'interactions'> {
+  readonly gramian: GramianInput;
+  /** Item of each row and column of G. */
+  readonly keys: readonly string[];
+  readonly options: FitOptions;
+  readonly threads: number;
+  readonly memoryBytes: number;
+}
+
+/** Fits a model in a thread of its own and writes `directory/<version>/`, which appears when it is whole. */
+export async function makeModel(
+  directory: string,
+  { gramian, keys, options, threads, memoryBytes, parent, events, users, interactions }: ModelInput,
+  settings: {
+    readonly progress?: Progress;
+    readonly signal?: AbortSignal;
+    /** Measures the options of the model, for its manifest. */
+    readonly measure?: (() => Promise<ModelMetrics>) | undefined;
+  } = {},
+): Promise<Manifest> {
+  const temporary = join(directory, `.fit-${process.pid}-${Date.now()}`);
+  mkdirSync(temporary, { recursive: true });
+  try {
+    const path = join(temporary, 'weights.safetensors');
+    const input = { gramian, options, path, threads, memoryBytes };
+    const { report, parameters } = await runOnce('fit', input, settings);
+    const metrics = await settings.measure?.();
+    const { checksum, bytes } = fileChecksum(path);
+    const createdAt = new Date();
+    const manifest: Manifest = {
+      format: 'sansa-stream/model@1',
+      version: newVersion(createdAt, checksum),
+      createdAt: createdAt.toISOString(),
+      parent,
+      solver: options.solver,
+      options,
+      items: { count: keys.length, checksum: createHash('sha256').update(keys.join('\n')).digest('hex') },
+      events,
+      users,
+      interactions,
+      parameters,
+      weightsChecksum: checksum,
+      weightsBytes: bytes,
+      gramian: gramian.mode,
+      fit: report,
+      metrics,
+    };
+    writeFileSync(join(temporary, 'items.json'), JSON.stringify(keys), { flush: true });
+    writeFileSync(join(temporary, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`, {
+      flush: true,
+    });
+    syncDirectory(temporary);
+    renameSync(temporary, join(directory, manifest.version));
+    syncDirectory(directory);
+    return manifest;
+  } catch (error) {
+    rmSync(temporary, { recursive: true, force: true });
+    throw error;
+  }
+}

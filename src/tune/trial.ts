@@ -1,0 +1,58 @@
+import { existsSync } from 'node:fs';
+import { evaluate } from '../evaluate/evaluate.js';
+import type { Holdout, MeasureSettings } from '../evaluate/measure.js';
+import { fit } from '../fit/fit.js';
+import { parameters } from '../model/model.js';
+import { loadModel, saveModel } from '../model/weights-file.js';
+import type { FitOptions } from '../options.js';
+import { type Address, Arena } from '../runtime/arena.js';
+import { type Engine, Threads } from '../runtime/threads.js';
+import type { Passes } from '../solvers/fsai/solve.js';
+import type { TrialFigures } from './tune.js';
+
+/** What a trial is told, as plain data. */
+export interface TrialInput {
+  readonly holdout: Holdout;
+  readonly options: FitOptions;
+  /** Where the model of the trial is kept from one rung to the next. */
+  readonly path: string;
+  readonly settings: MeasureSettings;
+}
+
+/** What the trials of a search share: kernel memory, threads, and passes over the Gramian. */
+export interface TrialSession {
+  readonly engine: Engine;
+  readonly passes: Passes;
+  /** Where the arena stood before. */
+  readonly bottom: Address;
+}
+
+/** Begins a session with memory and threads of its own, which last as long as the thread. */
+export function beginTrials(threads = 1, memoryBytes?: number): TrialSession {
+  const arena = new Arena(memoryBytes);
+  return { engine: { arena, threads: new Threads(arena, threads) }, passes: {}, bottom: arena.mark() };
+}
+
+/** Fits a trial, unless an earlier rung did, and measures it on the test rows. Blocks its thread. */
+export async function runTrial(
+  session: TrialSession,
+  { holdout, options, path, settings }: TrialInput,
+): Promise<TrialFigures> {
+  const { train, test, scale } = holdout;
+  const { engine, passes, bottom } = session;
+  const started = performance.now();
+  const known = existsSync(path);
+  const input = { mode: 'implicit', rows: train, scale } as const;
+  const fresh = () =>
+    fit(input, options, { engine, passes }).catch(error => {
+      passes.shared = undefined;
+      engine.arena.release(bottom);
+      throw error;
+    });
+  const model = known ? loadModel(path) : (await fresh()).model;
+  const fitSeconds = (performance.now() - started) / 1000;
+  if (!known) saveModel(path, model);
+  const metrics = await evaluate(model, train, test, settings.k, { engine });
+  engine.arena.release(passes.shared?.top ?? bottom);
+  return { metrics, parameters: parameters(model), fitSeconds };
+}

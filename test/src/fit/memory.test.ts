@@ -1,0 +1,105 @@
+/** The plan of a fit: an upper bound of what it really takes, fewer threads before refusing, and advice that works. */
+import { describe, expect, it } from 'vitest';
+import { fit } from '#src/fit/fit.js';
+import { assertWorkable, memoryOfFit, planFit } from '#src/fit/memory.js';
+import { fsaiOptions, icfOptions } from '#src/options.js';
+import { parseSize } from '#src/size.js';
+import { randomRows } from '../../support/rows.js';
+
+const size = {
+  users: 52_643,
+  items: 91_599,
+  interactions: 2_382_397,
+  valued: false,
+  mode: 'implicit',
+  options: icfOptions.parse({ density: 5e-5, serving: 0 }),
+} as const;
+
+describe('sizes', () => {
+  it.each([
+    ['4096', 4096],
+    ['256MiB', 2 ** 28],
+    ['1.5GB', 1.5e9],
+    ['2 gib', 2 ** 31],
+    ['10k', 10_000],
+  ])('%s', (text, bytes) => {
+    expect(parseSize(text, 'memory')).toBe(bytes);
+  });
+
+  it.each(['', 'much', '-1MB', '1TBs', '1e9'])('refuses %o', text => {
+    expect(() => parseSize(text, 'memory')).toThrow(
+      expect.objectContaining({
+        code: 'CONFIG_INVALID',
+        message: expect.stringContaining('memory: expected a size'),
+      }),
+    );
+  });
+});
+
+it.each([
+  [1, 1, 0],
+  [1, 3, 2],
+  [5, 2, 0],
+  [5, 1, 3],
+])(
+  'is not less than what the kernels take (values up to %i, %i threads, %i scans)',
+  async (most, threads, scans) => {
+    const rows = randomRows({ users: 3000, items: 1500, density: 0.01, seed: 3, most });
+    for (const options of [
+      icfOptions.parse({ density: 0.002, scans, tolerance: 0, l2: 2, serving: 0 }),
+      icfOptions.parse({ density: 0.05, scans, tolerance: 0, l2: 2, userWeighting: 0.5 }),
+      fsaiOptions.parse({ neighbours: 10 + 40 * scans, serving: 20 * scans }),
+    ]) {
+      const { report } = await fit({ mode: 'implicit', rows, scale: 1 }, options, { threads });
+      const planned = memoryOfFit(
+        {
+          users: rows.users.length,
+          items: rows.n,
+          interactions: rows.indices.length,
+          valued: rows.values !== undefined,
+          mode: 'implicit',
+          options,
+        },
+        threads,
+      );
+      expect(planned.kernels).toBeGreaterThanOrEqual(report.workingBytes);
+      expect(planned.kernels).toBeLessThan(2 * report.workingBytes + 2 ** 20);
+    }
+  },
+);
+
+it('gives up threads before it refuses', () => {
+  const one = memoryOfFit(size, 1).total;
+  const four = memoryOfFit(size, 4).total;
+  expect(four).toBeGreaterThan(one);
+  expect(planFit(size, four, 4).threads).toBe(4);
+  expect(planFit(size, four - 1, 4).threads).toBeLessThan(4);
+  expect(planFit(size, one, 4).threads).toBe(1);
+});
+
+it('refuses what does not fit with the numbers, and its advice works', () => {
+  const dense = { ...size, options: icfOptions.parse({ density: 5e-3, serving: 0 }) };
+  const refusal = (): string => {
+    try {
+      planFit(dense, 2 ** 27, 2);
+    } catch (error) {
+      return (error as Error).message;
+    }
+    return '';
+  };
+  const [, memory, density] = /memory: (\d+ MiB) would do, or density: (\S+)$/.exec(refusal())!;
+  expect(planFit(dense, parseSize(memory!.replace(' ', ''), 'memory'), 2).threads).toBe(1);
+  expect(
+    planFit({ ...dense, options: { ...dense.options, density: 0.95 * Number(density) } }, 2 ** 27, 2).threads,
+  ).toBeGreaterThan(0);
+  expect(() => planFit(size, 2 ** 24, 2)).toThrow(
+    expect.objectContaining({ code: 'MEMORY_BUDGET', exitCode: 2 }),
+  );
+  expect(() => assertWorkable(2 ** 23)).toThrow(expect.objectContaining({ code: 'MEMORY_BUDGET' }));
+});
+
+it('needs little for a stored Gramian, however many interactions there are', () => {
+  const many = { ...size, interactions: 500_000_000, users: 10_000_000 };
+  expect(memoryOfFit({ ...many, mode: 'stored', segments: 8 }, 1).total).toBeLessThan(2 ** 27);
+  expect(memoryOfFit(many, 1).total).toBeGreaterThan(2 ** 32);
+});
