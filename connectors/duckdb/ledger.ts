@@ -19,6 +19,7 @@ const asRun = (r: Row): RunRecord => ({
   finishedAt: r.finished === null ? undefined : Number(r.finished),
   detail: text(r.detail) ?? '',
   version: text(r.version),
+  code: text(r.code),
 });
 
 const signalColumns = 'id, status, version, message, epoch_ms(finished_at) AS finished';
@@ -54,7 +55,8 @@ export function openLedger(serial: SerialConnection): Ledger {
       serial.use(async c => {
         const rows = await all(
           c,
-          `SELECT ${runColumns} FROM runs WHERE job = ? AND trigger = ? AND status IN ('done', 'failed') ORDER BY runs.id`,
+          `SELECT ${runColumns}, code FROM runs LEFT JOIN failures ON run = runs.id
+           WHERE job = ? AND trigger = ? AND status IN ('done', 'failed') ORDER BY runs.id`,
           [job, trigger],
         );
         return rows.map(asRun)[0];
@@ -79,6 +81,7 @@ export function openLedger(serial: SerialConnection): Ledger {
             `UPDATE runs SET status = ?, finished_at = ${time}, detail = ?, version = ? WHERE id = ?`,
             [outcome.status, now(), outcome.detail, outcome.version ?? null, BigInt(id)],
           );
+          if (outcome.code) await c.run('INSERT INTO failures VALUES (?, ?)', [BigInt(id), outcome.code]);
         });
         if (model) failpoint('refit:committed');
       }),

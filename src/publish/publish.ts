@@ -159,7 +159,7 @@ export async function publish(options: PublishOptions): Promise<PublishSummary> 
   const seconds = (performance.now() - started) / 1000;
   await Promise.all(sinks.map(sink => pruneQuietly(sink, log)));
 
-  const summary: PublishSummary = {
+  return {
     version,
     model: manifest.version,
     alias,
@@ -173,8 +173,6 @@ export async function publish(options: PublishOptions): Promise<PublishSummary> 
       kept,
     })),
   };
-  log.info(summary, 'published');
-  return summary;
 }
 
 function requestOf(version: string, sinks: readonly Sink[]): ListRequest {
