@@ -3,6 +3,7 @@ import type { ParseArgsConfig } from 'node:util';
 import type { Logger } from '../src/contracts/index.js';
 import { StageError } from '../src/errors.js';
 import { assertWorkable } from '../src/fit/memory.js';
+import { stageOptions } from '../src/options.js';
 import { parseSize } from '../src/size.js';
 import type { LoadedConfig } from './config.js';
 import type { Pipeline } from './open.js';
@@ -56,19 +57,21 @@ export function wholeNumber(flag: string, value: NonNullable<Values[string]>): n
   throw new StageError('USAGE', `--${flag}: expected a whole number ≥ 1, found ${JSON.stringify(value)}`);
 }
 
+const { memory: defaultMemory } = stageOptions.parse({});
+
 /** The flags that `allowanceOf` reads, and what they do. */
 export const allowanceFlags = { threads: { type: 'string' }, memory: { type: 'string' } } as const;
 export const allowanceHelp = {
-  threads: 'threads to use (one a core)',
-  memory: 'what it may use beside the fixed base of the runtime (1GiB)',
+  threads: 'threads to use; default one a core',
+  memory: `what it may use beside the fixed base of the runtime; default ${defaultMemory}`,
 } as const;
 
-/** What `--memory` and `--threads` allow a command that works without a configuration: 1 GiB and one a core. */
+/** Memory and threads of a command that works without a configuration: those of the flags, else the defaults of one. */
 export function allowanceOf({ memory, threads }: Values): {
   readonly memoryBytes: number;
   readonly threads: number;
 } {
-  const memoryBytes = parseSize(typeof memory === 'string' ? memory : '1GiB', '--memory');
+  const memoryBytes = parseSize(typeof memory === 'string' ? memory : defaultMemory, '--memory');
   assertWorkable(memoryBytes);
   return {
     memoryBytes,

@@ -135,19 +135,21 @@ export async function main(argv: readonly string[]): Promise<number> {
     return outcome.exitCode ?? 0;
   } catch (error) {
     progress.clear();
-    const failure = stop.signal.aborted
-      ? new StageError('INTERRUPTED', `${name} was stopped`)
-      : toStageError(error);
-    const { code, message, remedy } = failure;
-    if (asJson) process.stdout.write(`${JSON.stringify({ error: { code, message, remedy } })}\n`);
-    for (const line of message.split('\n')) process.stderr.write(`${code}: ${line}\n`);
-    process.stderr.write(`  → ${remedy}\n`);
-    if (code === 'INTERNAL' && process.env.SANSA_STREAM_DEBUG)
-      process.stderr.write(`${String((error as Error).stack)}\n`);
-    return failure.exitCode;
+    return report(stop.signal.aborted ? new StageError('INTERRUPTED', `${name} was stopped`) : error, asJson);
   } finally {
     await pipeline?.close().catch(() => undefined);
   }
+}
+
+/** Prints a failure, also as JSON if asked for; returns the exit code. */
+function report(error: unknown, asJson: boolean): number {
+  const { code, message, remedy, exitCode } = toStageError(error);
+  if (asJson) process.stdout.write(`${JSON.stringify({ error: { code, message, remedy } })}\n`);
+  for (const line of message.split('\n')) process.stderr.write(`${code}: ${line}\n`);
+  process.stderr.write(`  → ${remedy}\n`);
+  if (code === 'INTERNAL' && process.env.SANSA_STREAM_DEBUG)
+    process.stderr.write(`${String((error as Error).stack)}\n`);
+  return exitCode;
 }
 
 function parse(command: Command, name: string, args: readonly string[]) {

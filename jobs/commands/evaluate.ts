@@ -155,7 +155,7 @@ export const evaluate: Command = {
     train: 'Parquet or CSV with columns user, item[, weight]',
     test: 'the same, held out',
     ...helpOf(holdoutOptions),
-    k: 'cut-off of the metrics (20)',
+    k: 'cut-off of the metrics; default 20',
     bootstrap: 'draw the users again so often for 95% intervals',
     ...allowanceHelp,
     ...fitHelp,

@@ -115,7 +115,7 @@ export const fit: Command = {
     memory: 'in place of the configured memory',
     threads: 'in place of the configured threads',
     state: 'directory of a shard that no process has open; once for each shard',
-    out: 'where the model of the shards is written (models)',
+    out: 'where the model of the shards is written; default models',
   },
   async run(context) {
     const { pipeline, values, progress, signal } = context;

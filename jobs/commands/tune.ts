@@ -175,6 +175,7 @@ export const tune: Command = {
     ...fitFlags,
   },
   help: {
+    ...fitHelp,
     train: 'Parquet or CSV with columns user, item[, weight]; a share of it is held out',
     test: 'the same, on which the winner is measured at the end',
     ...helpOf(tuneOptions),
@@ -182,7 +183,6 @@ export const tune: Command = {
     apply: 'let refits of the state use the best options, if they are better than the present ones',
     reset: 'let refits of the state use the configured options again',
     ...allowanceHelp,
-    ...fitHelp,
   },
   async run(context) {
     const { train, test, config, apply, output } = context.values;
