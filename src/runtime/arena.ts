@@ -14,6 +14,12 @@ const MAX_PAGES = 65536;
 /** Every allocation starts a cache line, so that threads never share one by accident. */
 const ALIGN = 64;
 
+/** Bytes that an allocation takes: `bytes`, rounded up to whole cache lines. */
+export const aligned = (bytes: number): number => Math.ceil(bytes / ALIGN) * ALIGN;
+
+/** Whether a sum of this magnitude fits int32. */
+export const fitsInt32 = (magnitude: number): boolean => magnitude <= 0x7fffffff;
+
 let compiled: WebAssembly.Module | undefined;
 
 /** The compiled kernels; reading and compiling happens once a thread. */
@@ -53,14 +59,14 @@ export class Arena {
     this.module = kernelModule();
     this.memory = new WebAssembly.Memory({ initial: 1, maximum: MAX_PAGES, shared: true });
     this.kernels = instantiate(this.module, this.memory);
-    this.#top = up(this.kernels.heapBase!());
+    this.#top = aligned(this.kernels.heapBase!());
     this.limit = Math.min(MAX_PAGES * PAGE, this.#top + memoryBytes);
     this.peak = 0;
   }
 
   /** Bytes in use. */
   get used(): number {
-    return this.#top - up(this.kernels.heapBase!());
+    return this.#top - aligned(this.kernels.heapBase!());
   }
 
   mark(): Address {
@@ -75,7 +81,7 @@ export class Arena {
   /** `bytes` of uninitialized memory for `what`, on a cache line of its own. */
   bytes(bytes: number, what: string): Address {
     const at = this.#top;
-    const end = up(at + bytes);
+    const end = aligned(at + bytes);
     if (end > this.limit) {
       throw new StageError(
         'MEMORY_BUDGET',
@@ -151,8 +157,4 @@ export class Arena {
     this.#buffers.add(buffer);
     return buffer;
   }
-}
-
-function up(address: number): Address {
-  return Math.ceil(address / ALIGN) * ALIGN;
 }
