@@ -164,13 +164,13 @@ export function encodeLists(
   const places = arena.i32(arena.bytes(4 * (m + 1), 'encoded lists'), m + 1);
   const ends = arena.i32(arena.bytes(4 * m, 'encoded lists'), m);
   const offsets = arena.i32(arena.bytes(4 * (m + 1), 'encoded lists'), m + 1);
-  arena.kernels.encodePlaces!(m, lists, form, places.byteOffset);
+  arena.kernels.encodePlaces(m, lists, form, places.byteOffset);
   const out = place(places[m]!);
-  const args = [m, listsATask, lists, form, places.byteOffset, out, ends.byteOffset];
+  const args = [m, listsATask, lists, form, places.byteOffset, out, ends.byteOffset] as const;
   threads.run({ kernel: 'encode', tasks: Math.ceil(m / listsATask), args });
   const r = ends.indexOf(-1);
   if (r >= 0) throw infinite(scores.subarray(r * k, r * k + lengths[r]!));
-  arena.kernels.encodePack!(m, places.byteOffset, ends.byteOffset, out, offsets.byteOffset);
+  arena.kernels.encodePack(m, places.byteOffset, ends.byteOffset, out, offsets.byteOffset);
   return { bytes: arena.u8(out, offsets[m]!), offsets: Uint32Array.from(offsets) };
 }
 

@@ -1,12 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { StageError } from '../errors.js';
+import type { Kernels } from '../kernels.js';
 
 /** A byte address in the kernels' memory. */
 export type Address = number;
-
-/** The kernels by name: numbers in (addresses, counts), a number or nothing out. */
-export type KernelExports = Readonly<Record<string, (...args: number[]) => number>>;
 
 const PAGE = 65536;
 /** wasm32 ends here. */
@@ -34,8 +32,8 @@ export function kernelModule(): WebAssembly.Module {
 }
 
 /** Instantiates the kernels over a shared memory. */
-export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): KernelExports {
-  return new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as KernelExports;
+export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): Kernels {
+  return new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as Kernels;
 }
 
 /**
@@ -47,7 +45,7 @@ export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memo
 export class Arena {
   readonly memory: WebAssembly.Memory;
   readonly module: WebAssembly.Module;
-  readonly kernels: KernelExports;
+  readonly kernels: Kernels;
   readonly limit: number;
   /** Most bytes in use so far. */
   peak: number;
@@ -59,14 +57,14 @@ export class Arena {
     this.module = kernelModule();
     this.memory = new WebAssembly.Memory({ initial: 1, maximum: MAX_PAGES, shared: true });
     this.kernels = instantiate(this.module, this.memory);
-    this.#top = aligned(this.kernels.heapBase!());
+    this.#top = aligned(this.kernels.heapBase());
     this.limit = Math.min(MAX_PAGES * PAGE, this.#top + memoryBytes);
     this.peak = 0;
   }
 
   /** Bytes in use. */
   get used(): number {
-    return this.#top - aligned(this.kernels.heapBase!());
+    return this.#top - aligned(this.kernels.heapBase());
   }
 
   mark(): Address {
