@@ -11,19 +11,46 @@ import { createPublisher } from './publisher.js';
  * beside any other.
  */
 export function joinPipeline(parts: PipelineParts) {
-  const { input, modeFor, removeOrphans: removeSegments, ...gramian } = createGramianKeeper(parts);
-  const { removeOrphans: removeModels, ...models } = createModelLibrary(parts, { input, modeFor });
+  const ingest = createIngest(parts);
+  const gramian = createGramianKeeper(parts);
+  const models = createModelLibrary(parts, gramian);
+  const holdouts = createHoldouts(parts);
+  const publisher = createPublisher(parts, models);
   return {
     parts,
-    ...createIngest(parts),
-    ...gramian,
-    ...models,
-    ...createHoldouts(parts),
-    ...createPublisher(parts, models),
+
+    ingest: ingest.ingest,
+    drain: ingest.drain,
+    assertTolerance: ingest.assertTolerance,
+
+    fold: gramian.fold,
+    compact: gramian.compact,
+    forget: gramian.forget,
+    verify: gramian.verify,
+
+    fit: models.fit,
+    manifestOf: models.manifestOf,
+    weightsPath: models.weightsPath,
+    recommend: models.recommend,
+    similar: models.similar,
+    evaluate: models.evaluate,
+    pruneModels: models.pruneModels,
+
+    holdOut: holdouts.holdOut,
+    measureFit: holdouts.measureFit,
+    measureModel: holdouts.measureModel,
+    tune: holdouts.tune,
+
+    publish: publisher.publish,
+    publishFresh: publisher.publishFresh,
+    lagging: publisher.lagging,
+    rollback: publisher.rollback,
+    withSinks: publisher.withSinks,
+
     /** Removes files that a crash left unregistered. Called once, before anything else. */
     async removeOrphans(): Promise<void> {
-      await removeSegments();
-      await removeModels();
+      await gramian.removeOrphans();
+      await models.removeOrphans();
     },
   };
 }
