@@ -13,7 +13,7 @@ export interface PipelineParts {
   readonly fitMemoryBytes: number;
   readonly sources: readonly Source[];
   readonly sinks: readonly Sink[];
-  /** Attributes of items that the rules of publishing name, read anew for each publication. */
+  /** Reads the attributes of items that the rules of publishing name; called for each publication. */
   readonly itemAttributes?: (() => Promise<ItemAttributes>) | undefined;
   readonly options: StageOptions;
   readonly log: Logger;

@@ -6,9 +6,8 @@ import type { PipelineParts } from './parts.js';
 import { createPublisher } from './publisher.js';
 
 /**
- * Joins the stages over a state: ingest, fold, fit, publish, and the reads. Each step leaves the state whole
- * if the process dies in it. Steps of one pipeline are called one at a time, except `ingest`, which may run
- * beside any other.
+ * Joins the stages over a state: ingest, fold, fit, publish, and the reads. If the process dies inside one of these, the
+ * state stays consistent. Call one of them at a time; only `ingest` may run beside another.
  */
 export function joinPipeline(parts: PipelineParts) {
   const ingest = createIngest(parts);

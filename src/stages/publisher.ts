@@ -3,7 +3,7 @@ import { champion, type Sink } from '../contracts/sink.js';
 import { StageError } from '../errors.js';
 import { type FreshSummary, refresh } from '../publish/fresh.js';
 import { checkAlias } from '../publish/layout.js';
-import type { ListModel, ListWeights } from '../publish/list-maker.js';
+import type { ListModel, ModelSource } from '../publish/list-maker.js';
 import { type ListThread, listsOf, startListThread } from '../publish/lists.js';
 import { contentOf } from '../publish/plan.js';
 import { type PublishOptions, type PublishSummary, publish } from '../publish/publish.js';
@@ -36,16 +36,16 @@ export function createPublisher(parts: PipelineParts, models: Models) {
   const withSinks = <T>(body: (sinks: readonly Sink[]) => Promise<T>): Promise<T> =>
     withConnected(parts, body);
 
-  /** Scores every list with a model and pushes it to every sink; pointers move last. */
+  /** Makes all lists with a model and writes them to every sink. Pointers move last. */
   const publishModel = (settings: PublishSettings = {}): Promise<PublishSummary> =>
     publishVersion(parts, models, settings);
 
-  /** Whether some history changed since the last time this was asked and lists were made fresh. */
+  /** Whether a history has changed since this pipeline last refreshed the lists. */
   async function lagging(): Promise<boolean> {
     return (await store.newestChange()) > fresh;
   }
 
-  /** Re-scores the users whose histories changed since the lists in the sinks were made, and rewrites only theirs. */
+  /** Scores the users again whose histories changed since the lists in the sinks were made, and rewrites their lists. */
   const publishFresh = (signal?: AbortSignal): Promise<FreshSummary> =>
     withSinks(async sinks => {
       const change = await store.newestChange();
@@ -56,7 +56,7 @@ export function createPublisher(parts: PipelineParts, models: Models) {
       return summary;
     });
 
-  /** Switches an alias in every sink back to the version before the one it names, or to `to`. */
+  /** Switches an alias in every sink to the version before the present one, or to `to`. */
   const rollback = (
     settings: { readonly alias?: string | undefined; readonly to?: string | undefined } = {},
   ): Promise<RollbackSummary> =>
@@ -85,7 +85,7 @@ async function withConnected<T>(
   }
 }
 
-/** The model of a manifest as lists are made with it, under the rules, attributes and popularity of now. */
+/** A model as lists are made with it, with the present attributes and popularity of its items. */
 async function listModel(parts: PipelineParts, models: Models, manifest: Manifest): Promise<ListModel> {
   const { store, options, itemAttributes } = parts;
   const { rules: settings, k } = options.publish;
@@ -93,10 +93,10 @@ async function listModel(parts: PipelineParts, models: Models, manifest: Manifes
   const popular = settings.fallback ? await store.popularItems(Math.max(1000, 4 * k)) : undefined;
   const known = popular?.filter(item => item < keys.length);
   const rules = rulesOf(settings, keys, await itemAttributes?.(), known);
-  return { ...weightsOf(parts, models, manifest), keys, k, rules };
+  return { ...sourceOf(parts, models, manifest), keys, k, rules };
 }
 
-const weightsOf = ({ options }: PipelineParts, models: Models, { version }: Manifest): ListWeights => ({
+const sourceOf = ({ options }: PipelineParts, models: Models, { version }: Manifest): ModelSource => ({
   path: models.weightsPath(version),
   threads: options.threads,
 });
@@ -111,7 +111,7 @@ async function publishVersion(
   const thread = startListThread(signal);
   try {
     const manifest = await models.manifestOf(version);
-    thread.load(weightsOf(parts, models, manifest));
+    thread.load(sourceOf(parts, models, manifest));
     return await withConnected(parts, async () => {
       const change = await parts.store.newestChange();
       const model = await listModel(parts, models, manifest);
