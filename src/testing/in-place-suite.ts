@@ -1,18 +1,12 @@
 import type { RankedList, Sink } from '../contracts/sink.js';
-import { fixtures, publicationOf, ranked, type TestRunner } from './sink-fixture.js';
+import { type Fixture, fixtures, publicationOf, ranked, type TestRunner } from './sink-fixture.js';
 
 /** The behaviour of every sink that overwrites its lists in place. */
 export function inPlaceSuite(runner: TestRunner, name: string, makeSink: (store: string) => Sink): void {
   const { describe, it, expect } = runner;
   describe(`${name} sink, in place`, () => {
     const on = fixtures(runner, makeSink, {});
-    async function publish(version: string, lists: readonly RankedList[]): Promise<number> {
-      await on.sink.begin(publicationOf(version));
-      const stored = await on.sink.write('users', lists);
-      await on.sink.finish();
-      await on.sink.point(version);
-      return stored;
-    }
+    const publish = publisherOf(on);
 
     it('stores only lists that changed', async () => {
       expect(await publish('v1', [ranked('x', ['a', 'b']), ranked('y', ['c'])])).toBe(2);
@@ -64,4 +58,15 @@ export function inPlaceSuite(runner: TestRunner, name: string, makeSink: (store:
       expect(await publish('v2', [ranked('x', ['b'])])).toBe(0);
     });
   });
+}
+
+/** Returns a function that publishes lists of users and tells how many were stored. */
+function publisherOf(on: Fixture) {
+  return async (version: string, lists: readonly RankedList[]): Promise<number> => {
+    await on.sink.begin(publicationOf(version));
+    const stored = await on.sink.write('users', lists);
+    await on.sink.finish();
+    await on.sink.point(version);
+    return stored;
+  };
 }
