@@ -19,6 +19,7 @@ const asRun = (r: Row): RunRecord => ({
   finishedAt: r.finished === null ? undefined : Number(r.finished),
   detail: text(r.detail) ?? '',
   version: text(r.version),
+  code: text(r.code),
 });
 
 const signalColumns = 'id, status, version, message, epoch_ms(finished_at) AS finished';
@@ -56,7 +57,8 @@ function openRuns(
       serial.use(async c => {
         const rows = await all(
           c,
-          `SELECT ${runColumns} FROM runs WHERE job = ? AND trigger = ? AND status IN ('done', 'failed') ORDER BY runs.id`,
+          `SELECT ${runColumns}, code FROM runs LEFT JOIN failures ON run = runs.id
+           WHERE job = ? AND trigger = ? AND status IN ('done', 'failed') ORDER BY runs.id`,
           [job, trigger],
         );
         return rows.map(asRun)[0];
@@ -81,6 +83,7 @@ function openRuns(
             `UPDATE runs SET status = ?, finished_at = ${time}, detail = ?, version = ? WHERE id = ?`,
             [outcome.status, now(), outcome.detail, outcome.version ?? null, BigInt(id)],
           );
+          if (outcome.code) await c.run('INSERT INTO failures VALUES (?, ?)', [BigInt(id), outcome.code]);
         });
         if (model) failpoint('refit:committed');
       }),
