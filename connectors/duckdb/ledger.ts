@@ -76,7 +76,10 @@ function openRuns(
           if (model) {
             const created = BigInt(Date.parse(model.createdAt));
             const row = [model.version, created, model.parent ?? null, JSON.stringify(model)];
-            await c.run(`INSERT INTO models VALUES (?, ${time}, ?, ?, false)`, row);
+            await c.run(
+              `INSERT INTO models SELECT ?, ${time}, ?, ?, false, coalesce(max(ordinal) + 1, 1) FROM models`,
+              row,
+            );
             failpoint('refit:registered');
           }
           await c.run(
@@ -105,7 +108,7 @@ function openModels(
       serial.use(async c => {
         const rows = await all(
           c,
-          'SELECT version, epoch_ms(created_at) AS created, manifest, published FROM models ORDER BY created_at, version',
+          'SELECT version, epoch_ms(created_at) AS created, manifest, published FROM models ORDER BY ordinal',
         );
         return rows.map(
           (r): ModelRecord => ({
@@ -135,7 +138,10 @@ function openModels(
 
     forgetModel: version =>
       serial.use(async c => {
-        await c.run('DELETE FROM models WHERE version = ?', [version]);
+        await transaction(c, async () => {
+          await c.run('INSERT INTO retired VALUES (?)', [version]);
+          await c.run('DELETE FROM models WHERE version = ?', [version]);
+        });
       }),
   };
 }

@@ -28,6 +28,8 @@ export type BuildSegment = (changes: RowChanges) => Promise<SegmentFile | undefi
 export interface StateCounts {
   readonly inbox: number;
   readonly deadLetters: number;
+  /** Events that were dropped because their stream had brought their id before. */
+  readonly repeated: number;
   readonly users: number;
   readonly items: number;
   /** Nonzeros of X. */
@@ -178,6 +180,10 @@ export interface StateStore extends Ledger {
   segments(): Promise<readonly SegmentFile[]>;
   /** Replaces `old` segments by `segment`, which is their sum (all of G, when it is rebuilt). */
   replaceSegments(old: readonly SegmentFile[], segment: SegmentFile | undefined): Promise<void>;
+  /** Names of segment files and models that were registered once and are not any more: their files may be removed. */
+  retired(): Promise<readonly string[]>;
+  /** Forgets these names, once the files are gone. */
+  clearRetired(): Promise<void>;
   /** How the Gramian is kept: stored segments sum to XᵀWX, no fold has been made without them. */
   gramian(): Promise<GramianState | undefined>;
   setGramian(state: GramianState): Promise<void>;
