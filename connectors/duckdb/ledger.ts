@@ -40,8 +40,10 @@ export async function markInterrupted(connection: DuckDBConnection): Promise<voi
   );
 }
 
-/** Runs, models, schedules and signals of an open state. */
-export function openLedger(serial: SerialConnection): Ledger {
+/** What was run. */
+function openRuns(
+  serial: SerialConnection,
+): Pick<Ledger, 'startRun' | 'endedRun' | 'madeBy' | 'endRun' | 'runs'> {
   return {
     startRun: (job, trigger) =>
       serial.use(async c => {
@@ -74,7 +76,10 @@ export function openLedger(serial: SerialConnection): Ledger {
           if (model) {
             const created = BigInt(Date.parse(model.createdAt));
             const row = [model.version, created, model.parent ?? null, JSON.stringify(model)];
-            await c.run(`INSERT INTO models VALUES (?, ${time}, ?, ?, false)`, row);
+            await c.run(
+              `INSERT INTO models SELECT ?, ${time}, ?, ?, false, coalesce(max(ordinal) + 1, 1) FROM models`,
+              row,
+            );
             failpoint('refit:registered');
           }
           await c.run(
@@ -91,12 +96,19 @@ export function openLedger(serial: SerialConnection): Ledger {
         const rows = await all(c, `SELECT ${runColumns} FROM runs ORDER BY runs.id DESC LIMIT ${limit}`);
         return rows.map(asRun);
       }),
+  };
+}
 
+/** What was made and published. */
+function openModels(
+  serial: SerialConnection,
+): Pick<Ledger, 'models' | 'markPublished' | 'publications' | 'recordPublication' | 'forgetModel'> {
+  return {
     models: () =>
       serial.use(async c => {
         const rows = await all(
           c,
-          'SELECT version, epoch_ms(created_at) AS created, manifest, published FROM models ORDER BY created_at, version',
+          'SELECT version, epoch_ms(created_at) AS created, manifest, published FROM models ORDER BY ordinal',
         );
         return rows.map(
           (r): ModelRecord => ({
@@ -126,9 +138,17 @@ export function openLedger(serial: SerialConnection): Ledger {
 
     forgetModel: version =>
       serial.use(async c => {
-        await c.run('DELETE FROM models WHERE version = ?', [version]);
+        await transaction(c, async () => {
+          await c.run('INSERT INTO retired VALUES (?)', [version]);
+          await c.run('DELETE FROM models WHERE version = ?', [version]);
+        });
       }),
+  };
+}
 
+/** When jobs are due. */
+function openSchedules(serial: SerialConnection): Pick<Ledger, 'due' | 'setDue'> {
+  return {
     due: (job, expression) =>
       serial.use(async c => {
         const due = await scalar(c, 'SELECT epoch_ms(due) FROM schedules WHERE job = ? AND expression = ?', [
@@ -145,7 +165,14 @@ export function openLedger(serial: SerialConnection): Ledger {
           await c.run(`INSERT INTO schedules VALUES (?, ?, ${time})`, [job, expression, BigInt(due)]);
         }),
       ),
+  };
+}
 
+/** What was asked for. */
+function openSignals(
+  serial: SerialConnection,
+): Pick<Ledger, 'claimSignal' | 'finishSignal' | 'unreported' | 'markReported'> {
+  return {
     claimSignal: (source, signal) =>
       serial.use(c =>
         transaction(c, async () => {
@@ -183,3 +210,11 @@ export function openLedger(serial: SerialConnection): Ledger {
       }),
   };
 }
+
+/** Runs, models, schedules and signals of an open state. */
+export const openLedger = (serial: SerialConnection): Ledger => ({
+  ...openRuns(serial),
+  ...openModels(serial),
+  ...openSchedules(serial),
+  ...openSignals(serial),
+});
