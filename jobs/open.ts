@@ -28,7 +28,7 @@ export async function openPipeline(
     ? parseSize(memoryLimit, 'database.memoryLimit')
     : databaseShare(memoryBytes);
   const limits = { ...config.database, memoryLimit: `${Math.floor(databaseBytes / 1024)}KiB` };
-  // Their packages load while the state is opened.
+  // The packages of the connectors load while the state is opened.
   const connectors = Promise.all([
     Promise.all(config.sources.map(o => createSource(o, baseDirectory))),
     Promise.all(config.sinks.map(o => createSink(o, baseDirectory))),

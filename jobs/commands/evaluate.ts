@@ -12,8 +12,8 @@ import {
   allowanceOf,
   type Command,
   type CommandContext,
+  type CommandResult,
   count,
-  type Outcome,
   type Values,
   wholeNumber,
 } from '../command.js';
@@ -39,7 +39,7 @@ async function onFiles(
   { values, progress }: CommandContext,
   trainPath: string,
   testPath: string,
-): Promise<Outcome> {
+): Promise<CommandResult> {
   const unused = ['holdout', 'share', 'cut'].find(name => values[name] !== undefined);
   if (unused)
     throw new StageError(
@@ -70,7 +70,7 @@ async function onFiles(
 }
 
 /** Holds out a part of the state's interactions, fits on the rest and measures. */
-async function onState({ values, progress, pipeline, signal }: CommandContext): Promise<Outcome> {
+async function onState({ values, progress, pipeline, signal }: CommandContext): Promise<CommandResult> {
   const options = optionsOf(holdoutOptions, values);
   const measures = measuresOf(values, options.seed);
   const p = await pipeline();
@@ -94,7 +94,7 @@ async function onState({ values, progress, pipeline, signal }: CommandContext): 
   });
 }
 
-/** What the lists of the serving matrix are like, and the share of the layers' NDCG that is lost, < 0 where it gains. */
+/** Metrics of the serving matrix, and the share of the layers' NDCG that it loses; < 0 if it gains. */
 function servingJson({ metrics, layered, report, scoreSeconds }: Measured, k: number) {
   if (!layered) return undefined;
   const { ndcg } = layered.metrics;
@@ -108,7 +108,12 @@ function servingJson({ metrics, layered, report, scoreSeconds }: Measured, k: nu
 }
 
 /** The figures of the model, which is both its layers, and beside them those of its serving matrix. */
-function outcome(found: Measured, k: number, options: FitOptions, sizes: Record<string, unknown>): Outcome {
+function outcome(
+  found: Measured,
+  k: number,
+  options: FitOptions,
+  sizes: Record<string, unknown>,
+): CommandResult {
   const { report, parameters, fitSeconds } = found;
   const { metrics, scoreSeconds } = found.layered ?? found;
   const serving = servingJson(found, k);

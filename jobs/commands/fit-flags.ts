@@ -40,7 +40,7 @@ export const fitFlags: NonNullable<ParseArgsConfig['options']> = Object.fromEntr
   names.map(name => [kebab(name), { type: 'string' as const }]),
 );
 
-/** What each flag does. */
+/** Help of each flag. */
 export const fitHelp: Readonly<Record<string, string>> = Object.fromEntries(
   names.map(name => [kebab(name), meanings.get(name)!]),
 );

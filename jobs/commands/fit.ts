@@ -8,7 +8,7 @@ import { mergeItems, renameItems } from '../../src/gramian/merge.js';
 import { fitOptions } from '../../src/options.js';
 import { makeModel } from '../../src/stages/make-model.js';
 import { checked } from '../checked.js';
-import { allowanceOf, type Command, type CommandContext, count, type Outcome } from '../command.js';
+import { allowanceOf, type Command, type CommandContext, type CommandResult, count } from '../command.js';
 import { contextOf, runJob } from '../job.js';
 import { refit } from '../kinds/refit.js';
 import { resultOf } from '../outcome.js';
@@ -20,12 +20,12 @@ type Settings = Pick<CommandContext, 'signal'> & { readonly progress: (stage: st
 const outcome = (
   manifest: { version: string; parameters: number; interactions: number },
   path: string,
-): Outcome => ({
+): CommandResult => ({
   json: manifest,
   text: `model ${manifest.version}: ${count(manifest.parameters)} parameters from ${count(manifest.interactions)} interactions\n${path}`,
 });
 
-/** What shards must have in common, by the setting that decides it. */
+/** Properties that all shards must share, with the setting that decides each. */
 const shared = {
   scale: 'semantics.weightScale',
   interactions: 'semantics.interactions',
@@ -46,7 +46,7 @@ function assertAlike([first, ...others]: readonly Shard[]): void {
 }
 
 /** Fits the sum of the states' Gramians: their users are disjoint, their items are brought into one numbering. */
-async function fitShards({ values }: CommandContext, settings: Settings): Promise<Outcome> {
+async function fitShards({ values }: CommandContext, settings: Settings): Promise<CommandResult> {
   const directories = [...new Set((values.state as string[]).map(s => resolve(s)))];
   const { memoryBytes, threads: requested } = allowanceOf(values);
   const shards: Shard[] = [];

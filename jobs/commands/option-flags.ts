@@ -15,7 +15,7 @@ export function defaultOf(option: z.core.$ZodType): string | undefined {
   return value === undefined ? undefined : String(value);
 }
 
-/** What each flag does, with its default. */
+/** Help of each flag, with its default. */
 export const helpOf = ({ shape }: z.ZodObject): Readonly<Record<string, string>> =>
   Object.fromEntries(
     Object.entries(shape).map(([name, option]) => {
