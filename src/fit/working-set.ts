@@ -1,9 +1,9 @@
-import { SLOT_ENTRIES, selectBytes, slotsOf, WIDTH } from '../gramian/implicit.js';
+import { SLOT_ENTRIES, slotsOf, sweepBytes, WIDTH } from '../gramian/implicit.js';
 import { capacity } from '../matrix/lower.js';
 import { distilBytes } from '../model/serving.js';
 import type { FitOptions, FsaiOptions, IcfOptions } from '../options.js';
 import { defaultServing, entryBudget, neighboursOf } from '../solvers/defaults.js';
-import { blockBytes, solveBytes } from '../solvers/fsai/rows.js';
+import { bestBytes, blockBytes, solveBytes } from '../solvers/fsai/rows.js';
 
 /** What decides how much memory a fit from X takes. */
 export interface FitSize {
@@ -68,7 +68,7 @@ function fsaiPhases(size: FitSize, options: FsaiOptions) {
   const x = interactions(size);
   const patterns = 28 * n + 12 * n * m + SLACK;
   const wide = valued || options.userWeighting > 0;
-  const summing = threads * selectBytes(n, m, wide ? 8 : 4);
+  const summing = threads * sweepBytes(n, wide ? 8 : 4, bestBytes(m));
   // of the two widths the entries may have, whichever takes more
   const blocksOf = (w: boolean): number => {
     const perRow = Math.max(1, blockBytes(m, w));

@@ -1,9 +1,7 @@
 import type { Rows } from '../matrix/rows.js';
 import type { Address, Arena } from '../runtime/arena.js';
 import type { Threads } from '../runtime/threads.js';
-import type { Fsai } from '../solvers/fsai/rows.js';
-import { type IcfResult, icfEnd, type Workspace } from '../solvers/icf/factor.js';
-import type { Gramian } from './columns.js';
+import type { Gramian, Report, StreamTaker, SweepVisitor } from './columns.js';
 import { type Interactions, loadInteractions } from './interactions.js';
 import { pairsBelow, squaredNorms, strideOf } from './norms.js';
 import { diagonalOf, octaveWeights } from './weights.js';
@@ -29,81 +27,74 @@ export function implicitGramian(arena: Arena, threads: Threads, rows: Rows, user
     arrange(positions) {
       const x = loadInteractions(arena, rows, positions, weights);
       const pairs = pairsBelow(arena, x);
-      const pass = passes(arena, threads, x, pairs);
       return {
         diagonal: x.diagonal,
         squaredNorms: () => squaredNorms(arena, threads, x, pairs),
-        eliminate: (w, report) => eliminate(arena, threads, x, pairs, w, report),
-        select: (f, report) => pass('fsaiSelect', f, [], report),
-        gather: (f, blocks, report) => pass('fsaiGather', f, [blocks.address], report),
+        stream: (to, report) => stream(arena, threads, x, pairs, to, report),
+        sweep: (to, report) => sweep(arena, threads, x, pairs, to, report),
       };
     },
     close() {},
   };
 }
 
-/** What X is, for the kernels. */
+/** The kind of X, for the kernels: flags that are constants of their inner loops. */
 const kindOf = ({ weighted, valued }: Interactions): number => (weighted ? 1 : 0) + (valued ? 2 : 0);
 
 /** Sums below this are summed up in 32 bits: a base above them can be raised often before it overflows. */
 const NARROW = 2 ** 26;
 
-/** Bytes of what a thread needs to sum up a column and to select m of its entries. */
-export function selectBytes(n: number, m: number, sumBytes: number): number {
-  return Math.ceil((64 + (sumBytes + 4) * n + 64 + 64 + 16 + 12 * m) / 64) * 64;
+/** Scratch of a thread in a sweep: the kernels' base, n sums, a list of rows, and the visitor's `tailBytes`. */
+export function sweepBytes(n: number, sumBytes: number, tailBytes: number): number {
+  return Math.ceil((64 + (sumBytes + 4) * n + 64 + 64 + tailBytes) / 64) * 64;
 }
 
-/** Passes over all columns in any order, for the kernels `fsai`. */
-function passes(arena: Arena, threads: Threads, x: Interactions, pairs: Address) {
-  return (
-    kernel: string,
-    f: Fsai,
-    args: readonly number[],
-    report: (fraction: number) => void = () => {},
-  ) => {
-    const n = x.items;
-    const mark = arena.mark();
-    const stride = strideOf(x);
-    const wide = stride > NARROW;
-    const sumBytes = wide ? 8 : 4;
-    const kind = kindOf(x) + (wide ? 4 : 0);
-    const bounds = arena.bytes(4 * (n + 1), 'blocks');
-    const work = arena.f64(pairs, n).reduce((a, b) => a + b, 0);
-    const tasks = arena.kernels.blocks!(
-      n,
-      pairs,
-      1,
-      (work + n) / (BLOCKS_A_THREAD * threads.size),
-      n,
-      bounds,
-    );
-    const scratchBytes = selectBytes(n, f.m, sumBytes);
-    const scratch = arena.zeros(scratchBytes * threads.size, 'sums of a thread');
-    report(0);
-    const all = [f.address, ...args, x.address, bounds, stride, kind];
-    threads.run({ kernel, tasks, args: all, scratch, scratchBytes });
-    report(1);
-    arena.release(mark);
-  };
+/** See `ArrangedGramian.sweep`. */
+function sweep(
+  arena: Arena,
+  threads: Threads,
+  x: Interactions,
+  pairs: Address,
+  { take, wants = 0, state, listed, tailBytes }: SweepVisitor,
+  report: Report = () => {},
+): void {
+  const n = x.items;
+  const mark = arena.mark();
+  const stride = strideOf(x);
+  const wide = stride > NARROW;
+  const kind = kindOf(x) + (wide ? 4 : 0);
+  const bounds = arena.bytes(4 * (n + 1), 'blocks');
+  const work = arena.f64(pairs, n).reduce((a, b) => a + b, 0);
+  const share = (work + n) / (BLOCKS_A_THREAD * threads.size);
+  const tasks = arena.kernels.blocks!(n, pairs, 1, share, n, bounds);
+  const scratchBytes = sweepBytes(n, wide ? 8 : 4, tailBytes);
+  const scratch = arena.zeros(scratchBytes * threads.size, 'sums of a thread');
+  const visitor = arena.record([wants, wide ? take.i64 : take.i32, state], 'visitor');
+  report(0);
+  const kernel = listed ? 'sweepColumns' : 'sweepSums';
+  const args = [visitor, x.address, bounds, stride, kind];
+  threads.run({ kernel, tasks, args, scratch, scratchBytes });
+  report(1);
+  arena.release(mark);
 }
 
-/** Slots of the ring: one to eliminate from, one in reserve, and two for each producer. */
+/** Slots of the ring: one to take from, one in reserve, and two for each producer. */
 export function slotsOf(threads: number): number {
   return threads === 1 ? 1 : 2 + 2 * threads;
 }
 
 /**
- * L Lᵀ ≈ T G T + diagonal shift, streaming the columns of G from X: the other threads sum up blocks of columns ahead
- * of the calling one, which eliminates them (see the kernels `pipeline` and `icf`).
+ * See `ArrangedGramian.stream`. The other threads sum up blocks of columns ahead of the calling one, which hands them
+ * over (see the kernels `pipeline`).
  */
-function eliminate(
+function stream(
   arena: Arena,
   threads: Threads,
   x: Interactions,
   pairs: Address,
-  w: Workspace,
-  report: (fraction: number) => void = () => {},
-): IcfResult {
+  { take, state }: StreamTaker,
+  report: Report = () => {},
+): boolean {
   const n = x.items;
   const mark = arena.mark();
   const kind = kindOf(x);
@@ -164,11 +155,10 @@ function eliminate(
   for (let done = 0; ok && done < blocks; done += REPORT_EVERY) {
     report(done / blocks);
     const until = Math.min(blocks, done + REPORT_EVERY);
-    ok = arena.kernels.consume!(scratch, w.f, ring, x.address, until) !== 0;
+    ok = arena.kernels.consume!(scratch, take, state, ring, x.address, until) !== 0;
   }
   arena.kernels.stop!(ring);
   threads.finish();
-  const result = icfEnd(arena, w, ok);
   arena.release(mark);
-  return result;
+  return ok;
 }

@@ -1,4 +1,4 @@
-import type { ArrangedGramian } from '../../gramian/columns.js';
+import type { ArrangedGramian, Report, SweepVisitor } from '../../gramian/columns.js';
 import type { Lower } from '../../matrix/lower.js';
 import type { Address, Arena } from '../../runtime/arena.js';
 import type { Threads } from '../../runtime/threads.js';
@@ -76,15 +76,31 @@ export function factorizeInverse(
 ): void {
   const { n, m } = f;
   const { lambda, report = () => {} } = settings;
-  arranged.select(f, part => report(part / 2));
+  select(arena, arranged, f, part => report(part / 2));
   const perRow = Math.max(1, blockBytes(m, isWide(arranged.diagonal)));
   const rows = Math.max(1, Math.min(n, Math.floor(settings.blockBytes / perRow)));
   const blocks = openBlocks(arena, f, arranged.diagonal, rows);
   for (let lo = 0; lo < n; lo += rows) {
     const hi = Math.min(n, lo + rows);
-    collect(arena, arranged, f, blocks, lo, hi, part => report((1 + (lo + part * (hi - lo)) / n) / 2));
+    collect(arena, arranged, blocks, lo, hi, part => report((1 + (lo + part * (hi - lo)) / n) / 2));
     solveRows(arena, threads, f, blocks, lambda);
   }
+}
+
+/** A function of the kernels for each width of sums. */
+const byWidth = (indexOf: (width: number) => number): SweepVisitor['take'] => ({
+  i32: indexOf(0),
+  i64: indexOf(1),
+  f64: indexOf(2),
+});
+
+/** Bytes of the kernels' `Best` of m. */
+export const bestBytes = (m: number): number => 16 + 12 * m;
+
+/** Finds the patterns of `f` and their entries of G in one pass. */
+export function select(arena: Arena, arranged: ArrangedGramian, f: Fsai, report?: Report): void {
+  const take = byWidth(arena.kernels.fsaiSelect!);
+  arranged.sweep({ take, state: f.address, listed: true, tailBytes: bestBytes(f.m) }, report);
 }
 
 /** Whether entries of G may pass 32 bits: |G_ik| ≤ max G_jj. */
@@ -97,34 +113,37 @@ export function openBlocks(arena: Arena, f: Fsai, diagonal: Float64Array, rows: 
   const entries = arena.bytes(Math.max(1, blockBytes(f.m, wide)) * rows, 'blocks of rows');
   const starts = arena.bytes(4 * (f.n + 2), 'blocks of rows');
   const places = arena.bytes(4 * f.m * rows, 'blocks of rows');
-  return { address: arena.record([0, 0, wide ? 1 : 0, entries, starts, places], 'blocks of rows') };
+  return {
+    address: arena.record([f.address, 0, 0, wide ? 1 : 0, entries, starts, places], 'blocks of rows'),
+  };
 }
 
 /** Fills the blocks of the rows lo … hi in one pass over G. */
 export function collect(
   arena: Arena,
   arranged: ArrangedGramian,
-  f: Fsai,
   blocks: Blocks,
   lo: number,
   hi: number,
-  report?: (fraction: number) => void,
+  report?: Report,
 ): void {
-  arena.i32(blocks.address, 2).set([lo, hi]);
-  arena.kernels.fsaiPlaces!(f.address, blocks.address);
-  arranged.gather(f, blocks, report);
+  arena.i32(blocks.address, 3).set([lo, hi], 1);
+  arena.kernels.fsaiPlaces!(blocks.address);
+  const { fsaiGather, fsaiGathers } = arena.kernels;
+  const take = byWidth(fsaiGather!);
+  arranged.sweep({ take, wants: fsaiGathers!(), state: blocks.address, listed: false, tailBytes: 0 }, report);
 }
 
 /** Solves the rows whose blocks were collected: K̂ comes in the place of the entries of G. */
 export function solveRows(arena: Arena, threads: Threads, f: Fsai, blocks: Blocks, lambda: number): void {
   const mark = arena.mark();
-  const [lo, hi] = arena.i32(blocks.address, 2) as unknown as [number, number];
+  const [, lo, hi] = arena.i32(blocks.address, 3) as unknown as [number, number, number];
   const scratchBytes = solveBytes(f.m);
   const scratch = arena.bytes(scratchBytes * threads.size, 'block of a thread');
   const tasks = BLOCKS_A_THREAD * threads.size;
   const bounds = arena.i32(arena.bytes(4 * (tasks + 1), 'blocks of rows'), tasks + 1);
   for (let t = 0; t <= tasks; t++) bounds[t] = Math.floor(((hi - lo) * t) / tasks);
-  const args = [f.address, blocks.address, bounds.byteOffset, lambda];
+  const args = [blocks.address, bounds.byteOffset, lambda];
   threads.run({ kernel: 'fsaiSolve', tasks, args, scratch, scratchBytes });
   arena.release(mark);
 }

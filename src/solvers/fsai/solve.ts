@@ -14,6 +14,7 @@ import {
   fsaiWorkspace,
   isWide,
   openBlocks,
+  select,
   solveRows,
 } from './rows.js';
 
@@ -86,9 +87,9 @@ function sharedPasses(
   const edges = arena.bytes(8 * f.n * f.m, 'patterns');
   const top = arena.mark();
   const arranged = stage('scale', () => gramian.arrange(positions));
-  arranged.select(f);
+  select(arena, arranged, f);
   arena.u8(edges, 8 * f.n * f.m).set(arena.u8(f.values, 8 * f.n * f.m));
-  collect(arena, arranged, f, blocks, 0, f.n);
+  collect(arena, arranged, blocks, 0, f.n);
   arena.release(top);
   const shared = { key, f, blocks, edges, bottom, top };
   passes.shared = shared;

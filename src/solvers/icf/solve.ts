@@ -5,7 +5,7 @@ import type { Model } from '../../model/model.js';
 import type { IcfOptions } from '../../options.js';
 import { defaultL2, entryBudget, scaledL2 } from '../defaults.js';
 import { buildModel, undoScaling } from '../layers.js';
-import { icfBegin, icfWorkspace } from './factor.js';
+import { icfBegin, icfEnd, icfWorkspace } from './factor.js';
 import { invert, record } from './inverse.js';
 
 /** SANSA by incomplete Cholesky: scale, factorize, invert, weights (Spišák et al. 2023, Algorithm 1). */
@@ -41,7 +41,8 @@ export function fitIcf(
         scaled.map(a => a + shift),
         t,
       );
-      const result = arranged.eliminate(workspace, report);
+      const ok = arranged.stream({ take: arena.kernels.icfTake!(), state: workspace.f }, report);
+      const result = icfEnd(arena, workspace, ok);
       if (result.ok) return result.factor;
       if (attempt === options.maxShifts) {
         const at = `pivot ${result.pivot} in column ${result.column} of ${n}`;
