@@ -8,8 +8,8 @@ import { semanticsOptions } from '../connectors/duckdb/schema.js';
 import { signalOptions, sinkOptions, sourceOptions } from '../connectors/registry.js';
 import { StageError } from '../src/errors.js';
 import { gateOptions } from '../src/evaluate/gate.js';
-import { stageOptions } from '../src/options.js';
 import { required } from '../src/runtime/require.js';
+import { stageOptions } from '../src/stages/options.js';
 import { tuneOptions } from '../src/tune/tune.js';
 import { withoutSecrets } from './secrets.js';
 

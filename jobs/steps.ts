@@ -1,8 +1,8 @@
 import { champion } from '../src/contracts/sink.js';
-import { type FitOptions, fitOptions, overrideFit } from '../src/options.js';
 import type { FreshSummary } from '../src/publish/fresh.js';
 import type { PublishSummary } from '../src/publish/publish.js';
 import type { RollbackSummary } from '../src/publish/rollback.js';
+import { type FitOptions, fitOptions, overrideFit } from '../src/solvers/index.js';
 import { checked } from './config.js';
 import type { Pipeline } from './open.js';
 import { earlier, recorded, type StepSettings } from './record.js';

@@ -4,7 +4,7 @@ import { type Measured, measure } from '../../src/evaluate/measure.js';
 import { holdoutOptions } from '../../src/evaluate/options.js';
 import { sampleUsers } from '../../src/evaluate/split.js';
 import { databaseShare, planFit } from '../../src/fit/memory.js';
-import { type FitOptions, fitOptions, overrideFit } from '../../src/options.js';
+import { type FitOptions, fitOptions, overrideFit } from '../../src/solvers/index.js';
 import {
   allowanceFlags,
   allowanceHelp,

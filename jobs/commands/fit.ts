@@ -5,7 +5,7 @@ import { openShard, type Shard } from '../../connectors/duckdb/shard.js';
 import { StageError } from '../../src/errors.js';
 import { planFit } from '../../src/fit/memory.js';
 import { mergeItems, renameItems } from '../../src/gramian/merge.js';
-import { fitOptions } from '../../src/options.js';
+import { fitOptions } from '../../src/solvers/index.js';
 import { makeModel } from '../../src/stages/make-model.js';
 import { allowanceOf, type Command, type CommandContext, count, type Outcome } from '../command.js';
 import { checked } from '../config.js';

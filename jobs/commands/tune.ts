@@ -6,7 +6,7 @@ import { StageError } from '../../src/errors.js';
 import { type Measured, measure } from '../../src/evaluate/measure.js';
 import { split } from '../../src/evaluate/split.js';
 import { databaseShare, planFit } from '../../src/fit/memory.js';
-import { type FitOptions, fitOptions } from '../../src/options.js';
+import { type FitOptions, fitOptions } from '../../src/solvers/index.js';
 import { optionOf, searched } from '../../src/tune/space.js';
 import { type Trial, type TuneOptions, type TuneResult, tuneOptions } from '../../src/tune/tune.js';
 import { tuneHoldout } from '../../src/tune/tuner.js';

@@ -1,4 +1,3 @@
-import type { Histories } from '../contracts/index.js';
 import type { Rows } from '../matrix/rows.js';
 import type { Catalogue } from './metrics.js';
 
@@ -8,13 +7,19 @@ export interface HeldOut {
   readonly item: string;
 }
 
+/** Some users' histories: row r is that of the user with the key `keys[r]`. */
+export interface KeyedRows {
+  readonly keys: readonly string[];
+  readonly rows: Rows;
+}
+
 /**
  * Finds the histories of the users of `heldOut`, with their values, and numbers both alike: users of the state first,
  * then those it does not know, who get no train row. `ids` numbers the n items of a model; other items get ids ≥ n.
  */
 export async function matchHeldOut(
   heldOut: Iterable<HeldOut>,
-  histories: AsyncIterable<Histories>,
+  histories: AsyncIterable<KeyedRows>,
   ids: ReadonlyMap<string, number>,
 ): Promise<{ readonly train: Rows; readonly test: Rows; readonly catalogue: Catalogue }> {
   const n = ids.size;

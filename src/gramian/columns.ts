@@ -49,3 +49,27 @@ export interface SweepVisitor {
   /** Scratch that `take` needs for itself on each thread. */
   readonly tailBytes: number;
 }
+
+/** What decides how much memory a Gramian takes. */
+export interface GramianSize {
+  readonly users: number;
+  readonly items: number;
+  /** Nonzeros of X that lie in the arena. */
+  readonly entries: number;
+  readonly weighted: boolean;
+  readonly valued: boolean;
+  readonly threads: number;
+}
+
+/** Bytes that a Gramian takes: upper bounds, stated beside its allocations. */
+export interface GramianRoom {
+  /** Stays in the arena from `arrange` on. */
+  readonly arranged: number;
+  /** On top of that while it is arranged, and while it is read. */
+  readonly arranging: number;
+  readonly squaredNorms: number;
+  readonly stream: number;
+  readonly sweep: (tailBytes: number) => number;
+  /** Outside the arena, at any time. */
+  readonly outside: number;
+}

@@ -1,14 +1,15 @@
 import { StageError } from '../errors.js';
 import type { Arena } from '../runtime/arena.js';
+import { record, write } from '../runtime/records.js';
 import type { Threads } from '../runtime/threads.js';
-import type { Gramian, Report, StreamTaker, SweepVisitor } from './columns.js';
-import { sweepBytes } from './implicit.js';
+import type { Gramian, GramianRoom, GramianSize, Report, StreamTaker, SweepVisitor } from './columns.js';
+import { implicitRoom, sweepBytes } from './implicit.js';
 import { openSegment, type Segment } from './segment.js';
 import { sumColumns } from './sum.js';
 import type { ColumnBlock } from './update.js';
 
-/** Entries, over all segments, that a block of columns is allowed to hold in memory. */
-export const BLOCK_ENTRIES = 1 << 18;
+/** Entries of a block of columns at most, over all segments, unless a single column has more. */
+const BLOCK_ENTRIES = 1 << 18;
 /** Entries that a stream hands over at a time, unless a single column has more. */
 const SLOT_ENTRIES = 1 << 15;
 /** Columns that a stream hands over at a time. */
@@ -72,7 +73,17 @@ function scan(arena: Arena, segments: readonly Segment[], n: number) {
   return { diagonal, norms };
 }
 
-/** Parts that the threads get of a block of columns. */
+/** Bytes of an entry of a block, with its row. */
+const ENTRY_BYTES = 12;
+
+/** Bytes that a stored Gramian of this size takes; upper bounds. Its blocks and indices lie outside the arena. */
+export function storedRoom(size: GramianSize, segments: number): GramianRoom {
+  const blocks = 4 * ENTRY_BYTES * BLOCK_ENTRIES; // before and after they are summed
+  const indices = 16 * size.items * (segments + 2);
+  return { ...implicitRoom({ ...size, entries: 0 }), outside: blocks + indices };
+}
+
+/** Parts of a block of columns per thread. */
 const PARTS_A_THREAD = 4;
 
 /** See `ArrangedGramian.sweep`: the columns of Σ S_s, by item and block by block. */
@@ -90,19 +101,21 @@ function sweep(
   const starts = arena.i32(arena.bytes(4 * (n + 1), 'columns of G'), n + 1);
   const tasks = PARTS_A_THREAD * threads.size;
   const bounds = arena.i32(arena.bytes(4 * (tasks + 1), 'columns of G'), tasks + 1);
-  const columns = arena.record([0, 0, place, starts.byteOffset, 0, 0], 'columns of G');
+  const none = { first: 0, wide: 0, indices: 0, values: 0 };
+  const fields = { ...none, positions: place, starts: starts.byteOffset };
+  const columns = record(arena, 'StoredColumns', fields, 'columns of G');
   starts[0] = 0;
   bounds[0] = 0;
   const scratchBytes = sweepBytes(n, 8, tailBytes);
   const scratch = arena.zeros(scratchBytes * threads.size, 'sums of a thread');
-  const visitor = arena.record([wants, take.f64, state], 'visitor');
-  const args = [visitor, columns, n, bounds.byteOffset];
+  const visitor = record(arena, 'Visitor', { wants, take: take.f64, state }, 'visitor');
+  const args = [visitor, columns, n, bounds.byteOffset] as const;
   // a block lies on top of the arena until the next one is asked for
   for (const { first, lengths, indices, values } of sumSegments(arena, segments, n)) {
     for (let c = 0; c < lengths.length; c++) starts[c + 1] = starts[c]! + lengths[c]!;
     const wide = values instanceof Float64Array ? 1 : 0;
-    const fields = [first, wide, place, starts.byteOffset, indices.byteOffset, values.byteOffset];
-    arena.i32(columns, fields.length).set(fields.map(field => field | 0));
+    const arrays = { indices: indices.byteOffset, values: values.byteOffset };
+    write(arena, 'StoredColumns', columns, { first, wide, ...arrays });
     for (let t = 1, c = 0; t <= tasks; t++) {
       const end = (starts[lengths.length]! * t) / tasks;
       while (c < lengths.length && (t === tasks || starts[c]! < end)) c++;
@@ -145,8 +158,8 @@ function stream(
       }
     }
     starts[hi - lo] = count;
-    const buffers = [starts.byteOffset, indices.byteOffset, values.byteOffset];
-    ok = arena.kernels.hand!(take, state, lo, hi, ...buffers, 0) !== 0;
+    const buffers = [starts.byteOffset, indices.byteOffset, values.byteOffset] as const;
+    ok = arena.kernels.hand(take, state, lo, hi, ...buffers, 0) !== 0;
     lo = hi;
     report(lo / n);
   }

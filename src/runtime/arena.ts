@@ -1,18 +1,22 @@
 import { readFileSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { StageError } from '../errors.js';
+import type { Kernels } from '../kernels.js';
 
 /** A byte address in the kernels' memory. */
 export type Address = number;
-
-/** The kernels by name: numbers in (addresses, counts), a number or nothing out. */
-export type KernelExports = Readonly<Record<string, (...args: number[]) => number>>;
 
 const PAGE = 65536;
 /** wasm32 ends here. */
 const MAX_PAGES = 65536;
 /** Every allocation starts a cache line, so that threads never share one by accident. */
 const ALIGN = 64;
+
+/** Bytes that an allocation takes: `bytes`, rounded up to whole cache lines. */
+export const aligned = (bytes: number): number => Math.ceil(bytes / ALIGN) * ALIGN;
+
+/** Whether a sum of this magnitude fits int32. */
+export const fitsInt32 = (magnitude: number): boolean => magnitude <= 0x7fffffff;
 
 let compiled: WebAssembly.Module | undefined;
 
@@ -28,8 +32,8 @@ export function kernelModule(): WebAssembly.Module {
 }
 
 /** Instantiates the kernels over a shared memory. */
-export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): KernelExports {
-  return new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as KernelExports;
+export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): Kernels {
+  return new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as Kernels;
 }
 
 /**
@@ -41,7 +45,7 @@ export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memo
 export class Arena {
   readonly memory: WebAssembly.Memory;
   readonly module: WebAssembly.Module;
-  readonly kernels: KernelExports;
+  readonly kernels: Kernels;
   readonly limit: number;
   /** Most bytes in use so far. */
   peak: number;
@@ -53,14 +57,14 @@ export class Arena {
     this.module = kernelModule();
     this.memory = new WebAssembly.Memory({ initial: 1, maximum: MAX_PAGES, shared: true });
     this.kernels = instantiate(this.module, this.memory);
-    this.#top = up(this.kernels.heapBase!());
+    this.#top = aligned(this.kernels.heapBase());
     this.limit = Math.min(MAX_PAGES * PAGE, this.#top + memoryBytes);
     this.peak = 0;
   }
 
   /** Bytes in use. */
   get used(): number {
-    return this.#top - up(this.kernels.heapBase!());
+    return this.#top - aligned(this.kernels.heapBase());
   }
 
   mark(): Address {
@@ -75,7 +79,7 @@ export class Arena {
   /** `bytes` of uninitialized memory for `what`, on a cache line of its own. */
   bytes(bytes: number, what: string): Address {
     const at = this.#top;
-    const end = up(at + bytes);
+    const end = aligned(at + bytes);
     if (end > this.limit) {
       throw new StageError(
         'MEMORY_BUDGET',
@@ -151,8 +155,4 @@ export class Arena {
     this.#buffers.add(buffer);
     return buffer;
   }
-}
-
-function up(address: number): Address {
-  return Math.ceil(address / ALIGN) * ALIGN;
 }

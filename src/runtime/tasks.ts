@@ -5,9 +5,9 @@ import type { SplitRows, TimedRows } from '../evaluate/split.js';
 import type { FitReport, GramianInput } from '../fit/fit.js';
 import type { SegmentFile } from '../gramian/segment.js';
 import type { RowChanges, Rows } from '../matrix/rows.js';
-import type { FitOptions } from '../options.js';
 import type { ListMaker, ListModel, ListWeights, LoadedWeights, MadeLists } from '../publish/list-maker.js';
 import type { ListRequest } from '../publish/publish.js';
+import type { FitOptions } from '../solvers/index.js';
 import type { TrialInput, TrialSession } from '../tune/trial.js';
 import type { TrialFigures } from '../tune/tune.js';
 

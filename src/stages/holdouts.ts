@@ -6,8 +6,8 @@ import type { Holdout, Measured, MeasureSettings } from '../evaluate/measure.js'
 import type { HoldoutOptions } from '../evaluate/options.js';
 import type { SplitRows } from '../evaluate/split.js';
 import { mebibytes, planFit } from '../fit/memory.js';
-import type { FitOptions } from '../options.js';
 import { runOnce } from '../runtime/compute.js';
+import type { FitOptions } from '../solvers/index.js';
 import type { TuneOptions, TuneResult } from '../tune/tune.js';
 import { tuneHoldout } from '../tune/tuner.js';
 import type { PipelineParts, Progress } from './parts.js';

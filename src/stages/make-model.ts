@@ -5,8 +5,8 @@ import { fileChecksum, type Manifest, newVersion } from '../contracts/manifest.j
 import type { ModelMetrics } from '../evaluate/gate.js';
 import type { GramianInput } from '../fit/fit.js';
 import { syncDirectory } from '../matrix/safetensors-header.js';
-import type { FitOptions } from '../options.js';
 import { runOnce } from '../runtime/compute.js';
+import type { FitOptions } from '../solvers/index.js';
 import type { Progress } from './parts.js';
 
 /** What a model is made from, and what its manifest says of that. */

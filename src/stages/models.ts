@@ -13,8 +13,8 @@ import type { GramianMode } from '../gramian/plan.js';
 import type { Model } from '../model/model.js';
 import { createScorer, type Scorer } from '../model/score.js';
 import { loadModel } from '../model/weights-file.js';
-import type { FitOptions } from '../options.js';
 import { failpoint } from '../runtime/failpoint.js';
+import type { FitOptions } from '../solvers/index.js';
 import { makeModel } from './make-model.js';
 import type { PipelineParts, Progress } from './parts.js';
 

@@ -2,8 +2,9 @@
 import { describe, expect, it } from 'vitest';
 import { fit } from '#src/fit/fit.js';
 import { assertWorkable, memoryOfFit, planFit } from '#src/fit/memory.js';
-import { fsaiOptions, icfOptions } from '#src/options.js';
 import { parseSize } from '#src/size.js';
+import { fsaiOptions } from '#src/solvers/fsai/options.js';
+import { icfOptions } from '#src/solvers/icf/options.js';
 import { randomRows } from '../../support/rows.js';
 
 const size = {
