@@ -1,4 +1,4 @@
-import { type Address, type Arena, aligned } from './arena.js';
+import type { Address, Arena } from './arena.js';
 
 /** Bytes of allocations that are made together, by name. Stated once, they are allocated and counted from the same value. */
 export type Parts = Readonly<Record<string, number>>;
@@ -13,6 +13,5 @@ export const allocate = <P extends Parts>(
     readonly [K in keyof P]: Address;
   };
 
-/** Bytes that the parts take in the arena. */
-export const bytesOf = (parts: Parts): number =>
-  Object.values(parts).reduce((sum, bytes) => sum + aligned(bytes), 0);
+/** Bytes of all parts, before each is rounded up to whole cache lines. */
+export const bytesOf = (parts: Parts): number => Object.values(parts).reduce((sum, bytes) => sum + bytes, 0);
