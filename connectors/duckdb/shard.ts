@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { StageError } from '../../src/errors.js';
 import type { ShardState } from '../../src/stages/shards.js';
 import { all, openDatabase, releaseResults, scalar } from './database.js';
-import { readSegments } from './state.js';
+import { readSegments } from './state/segments.js';
 
 /** A state that is open for a fit over several. It is not changed, and stays locked until `close`. */
 export interface Shard extends ShardState {

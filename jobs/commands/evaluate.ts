@@ -6,6 +6,7 @@ import { sampleUsers } from '../../src/evaluate/split.js';
 import { databaseShare } from '../../src/fit/memory.js';
 import { type FitOptions, fitOptions, overrideFit } from '../../src/solvers/index.js';
 import { threadsOnSplit } from '../../src/stages/holdouts.js';
+import { checked } from '../checked.js';
 import {
   allowanceFlags,
   allowanceHelp,
@@ -17,7 +18,6 @@ import {
   type Values,
   wholeNumber,
 } from '../command.js';
-import { checked } from '../config.js';
 import { presentFit } from '../tuned.js';
 import { fitFlags, fitHelp, optionsOfFit } from './fit-flags.js';
 import { metricsJson, metricsText } from './metrics.js';

@@ -2,9 +2,12 @@ import { join, resolve } from 'node:path';
 import { openShard, type Shard } from '../../connectors/duckdb/shard.js';
 import { fitOptions } from '../../src/solvers/index.js';
 import { assertAlike, fitShards } from '../../src/stages/shards.js';
+import { checked } from '../checked.js';
 import { allowanceOf, type Command, type CommandContext, count, type Outcome } from '../command.js';
-import { checked } from '../config.js';
-import { refitStep } from '../steps.js';
+import { contextOf, runJob } from '../job.js';
+import { refit } from '../kinds/refit.js';
+import { resultOf } from '../outcome.js';
+import { cli } from '../trigger.js';
 import { fitFlags, fitHelp, optionsOfFit } from './fit-flags.js';
 
 type Settings = Pick<CommandContext, 'signal'> & { readonly progress: (stage: string, part: number) => void };
@@ -64,7 +67,7 @@ export const fit: Command = {
     };
     if (values.state !== undefined) return fitStates(context, settings);
     const p = await pipeline();
-    const version = await refitStep(p, { trigger: 'cli', ...settings }, optionsOfFit(values));
-    return outcome(await p.manifestOf(version), p.weightsPath(version));
+    const manifest = resultOf(await runJob(contextOf(p, settings), refit, cli, optionsOfFit(values)))!;
+    return outcome(manifest, p.weightsPath(manifest.version));
   },
 };

@@ -30,8 +30,8 @@ export interface ModelMetrics {
   readonly problem?: string | undefined;
 }
 
-/** A model as far as the gate compares it. */
-export interface MeasuredModel {
+/** A model as the gate sees it. */
+export interface GatedModel {
   readonly version: string;
   readonly metrics?: ModelMetrics | undefined;
 }
@@ -49,8 +49,8 @@ export interface Verdict {
  */
 export function verdict(
   gate: GateOptions,
-  candidate: MeasuredModel,
-  published: MeasuredModel | undefined,
+  candidate: GatedModel,
+  published: GatedModel | undefined,
 ): Verdict {
   const { metric, k, minimum } = gate;
   const { version, metrics } = candidate;

@@ -1,4 +1,4 @@
-import type { Rows } from '../matrix/rows.js';
+import type { Histories, Rows } from '../matrix/rows.js';
 import type { Catalogue } from './metrics.js';
 
 /** An interaction that a model did not see, by keys. */
@@ -7,19 +7,13 @@ export interface HeldOut {
   readonly item: string;
 }
 
-/** Some users' histories: row r is that of the user with the key `keys[r]`. */
-export interface KeyedRows {
-  readonly keys: readonly string[];
-  readonly rows: Rows;
-}
-
 /**
  * Finds the histories of the users of `heldOut`, with their values, and numbers both alike: users of the state first,
  * then those it does not know, who get no train row. `ids` numbers the n items of a model; other items get ids ≥ n.
  */
 export async function matchHeldOut(
   heldOut: Iterable<HeldOut>,
-  histories: AsyncIterable<KeyedRows>,
+  histories: AsyncIterable<Histories>,
   ids: ReadonlyMap<string, number>,
 ): Promise<{ readonly train: Rows; readonly test: Rows; readonly catalogue: Catalogue }> {
   const n = ids.size;

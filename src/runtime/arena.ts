@@ -7,7 +7,7 @@ import type { Kernels } from '../kernels.js';
 export type Address = number;
 
 const PAGE = 65536;
-/** wasm32 ends here. */
+/** Pages that 32-bit addresses reach. */
 const MAX_PAGES = 65536;
 /** Every allocation starts a cache line, so that threads never share one by accident. */
 const ALIGN = 64;
@@ -23,8 +23,8 @@ let compiled: WebAssembly.Module | undefined;
 /** The compiled kernels; reading and compiling happens once a thread. */
 export function kernelModule(): WebAssembly.Module {
   if (compiled) return compiled;
-  // A kernel is often called just once and stays for its whole run in the code it began in: no baseline code. It is
-  // compiled when it is first called, so that nobody waits for what is not used.
+  // V8 cannot replace Liftoff code inside a running call, and many kernels are called once: compile with TurboFan from
+  // the start, each function when it is first called.
   setFlagsFromString('--no-liftoff');
   setFlagsFromString('--wasm-lazy-compilation');
   compiled = new WebAssembly.Module(readFileSync(new URL('../kernels.wasm', import.meta.url)));
@@ -71,7 +71,7 @@ export class Arena {
     return this.#top;
   }
 
-  /** Frees whatever was allocated since `mark`. */
+  /** Frees everything that was allocated since `mark`. */
   release(mark: Address): void {
     this.#top = mark;
   }
@@ -100,7 +100,7 @@ export class Arena {
     return at;
   }
 
-  /** A copy of `array`, or address 0 for none. What lies in this memory already stays where it is. */
+  /** A copy of `array`, or address 0 for none. An array that lies in this memory already is not copied. */
   copy(array: Int32Array | Float32Array | Float64Array | undefined, what: string): Address {
     if (array === undefined) return 0;
     if (this.#buffers.has(array.buffer)) return array.byteOffset;
@@ -120,7 +120,7 @@ export class Arena {
     return at;
   }
 
-  /** Frees whatever was allocated since `mark` but these arrays, which move down to it in their order. */
+  /** Frees everything that was allocated since `mark` except these arrays, which move down to `mark` in this order. */
   keep<T extends readonly (Int32Array | Float32Array)[]>(mark: Address, arrays: T, what: string): T {
     this.release(mark);
     return arrays.map(array => {

@@ -6,9 +6,9 @@ import { StageError } from '../errors.js';
 import { planFit } from '../fit/memory.js';
 import { mergeItems, renameItems } from '../gramian/merge.js';
 import type { SegmentFile } from '../gramian/segment.js';
+import type { Progress } from '../runtime/task.js';
 import type { FitOptions } from '../solvers/index.js';
 import { makeModel } from './make-model.js';
-import type { Progress } from './parts.js';
 
 /** A state with a stored Gramian, one of several whose users are disjoint. */
 export interface ShardState {
