@@ -1,14 +1,14 @@
 import type { ParseArgsConfig } from 'node:util';
 import { StageError } from '../../src/errors.js';
-import { solvers } from '../../src/options.js';
+import { solverNames, solvers } from '../../src/solvers/index.js';
 import type { Values } from '../command.js';
 
 const kebab = (name: string): string => name.replace(/[A-Z]/g, c => `-${c.toLowerCase()}`);
-/** What each option is, and for which solver if not for both. */
-const meanings = new Map<string, string>([['solver', 'icf or fsai']]);
-for (const [solver, { shape }] of Object.entries(solvers)) {
-  for (const [name, schema] of Object.entries(shape)) {
-    const alone = Object.values(solvers).some(other => !(name in other.shape));
+/** Each option's meaning, with its solver if not every solver has it. */
+const meanings = new Map<string, string>([['solver', solverNames.join(' or ')]]);
+for (const [solver, { options }] of Object.entries(solvers)) {
+  for (const [name, schema] of Object.entries(options.shape)) {
+    const alone = Object.values(solvers).some(other => !(name in other.options.shape));
     if (!meanings.has(name)) meanings.set(name, `${schema.description ?? ''}${alone ? ` (${solver})` : ''}`);
   }
 }
@@ -19,7 +19,7 @@ export const fitFlags: NonNullable<ParseArgsConfig['options']> = Object.fromEntr
   names.map(name => [kebab(name), { type: 'string' as const }]),
 );
 
-/** What each flag does. */
+/** Help of each flag. */
 export const fitHelp: Readonly<Record<string, string>> = Object.fromEntries(
   names.map(name => [kebab(name), meanings.get(name)!]),
 );

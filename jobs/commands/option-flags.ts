@@ -9,7 +9,7 @@ const textOptions = ['holdout', 'cut', 'metric'];
 export const flagsOf = (schema: z.ZodObject) =>
   Object.fromEntries(Object.keys(schema.shape).map(name => [name, { type: 'string' as const }]));
 
-/** What each flag does. */
+/** Help of each flag. */
 export const helpOf = ({ shape }: z.ZodObject): Readonly<Record<string, string>> =>
   Object.fromEntries(Object.entries(shape).map(([name, option]) => [name, option.description ?? '']));
 
