@@ -1,5 +1,6 @@
 import type { Logger } from '../src/contracts/index.js';
 import { toStageError } from '../src/errors.js';
+import { SerialQueue } from '../src/runtime/serial.js';
 
 /** Jobs that run one at a time, in the order asked for. */
 export interface JobQueue {
@@ -15,7 +16,7 @@ export interface JobQueue {
 /** Makes a queue that begins no job after `signal` aborts. A failure is logged and ends only its own job. */
 export function createJobQueue(signal: AbortSignal, log: Logger): JobQueue {
   const waiting = new Map<string, Promise<boolean>>();
-  let tail: Promise<unknown> = Promise.resolve();
+  const queue = new SerialQueue();
 
   async function run(key: string, body: () => Promise<unknown>): Promise<boolean> {
     waiting.delete(key);
@@ -35,11 +36,10 @@ export function createJobQueue(signal: AbortSignal, log: Logger): JobQueue {
     add(key, body) {
       const known = waiting.get(key);
       if (known) return known;
-      const queued = tail.then(() => run(key, body));
+      const queued = queue.add(() => run(key, body));
       waiting.set(key, queued);
-      tail = queued;
       return queued;
     },
-    drained: async () => void (await tail),
+    drained: () => queue.drained(),
   };
 }

@@ -1,4 +1,4 @@
-import { type FitOptions, fitOptions, overrideFit } from '../src/options.js';
+import { type FitOptions, fitOptions, overrideFit } from '../src/solvers/index.js';
 import type { Trial, TunedOptions, TuneOptions, TuneResult } from '../src/tune/tune.js';
 import { checked } from './checked.js';
 import type { JobPipeline } from './job.js';

@@ -3,8 +3,9 @@ import { StageError } from '../../src/errors.js';
 import { type Measured, measure } from '../../src/evaluate/measure.js';
 import { holdoutOptions } from '../../src/evaluate/options.js';
 import { sampleUsers } from '../../src/evaluate/split.js';
-import { databaseShare, planFit } from '../../src/fit/memory.js';
-import { type FitOptions, fitOptions, overrideFit } from '../../src/options.js';
+import { databaseShare } from '../../src/fit/memory.js';
+import { type FitOptions, fitOptions, overrideFit } from '../../src/solvers/index.js';
+import { threadsOnSplit } from '../../src/stages/holdouts.js';
 import { checked } from '../checked.js';
 import {
   allowanceFlags,
@@ -49,12 +50,12 @@ async function onFiles(
   const { seed, sample } = optionsOf(holdoutOptions, values);
   const { k, bootstrap } = measuresOf(values, seed);
   const options = checked(fitOptions, optionsOfFit(values), 'options');
-  const { memoryBytes, threads: requested } = allowanceOf(values);
+  const allowance = allowanceOf(values);
+  const { memoryBytes } = allowance;
   progress('reading');
-  let threads = requested;
-  const loaded = await loadSplit(trainPath, testPath, databaseShare(memoryBytes), counts => {
-    const size = { ...counts, mode: 'implicit', options } as const;
-    ({ threads } = planFit(size, memoryBytes - 4 * counts.testInteractions, requested));
+  let { threads } = allowance;
+  const loaded = await loadSplit(trainPath, testPath, databaseShare(memoryBytes), size => {
+    threads = threadsOnSplit(size, options, allowance);
   });
   const holdout = { ...loaded, test: sampleUsers(loaded.test, sample, seed) };
   const report = shown(progress);

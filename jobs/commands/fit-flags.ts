@@ -1,7 +1,7 @@
 import type { ParseArgsConfig } from 'node:util';
 import type { z } from 'zod';
 import { StageError } from '../../src/errors.js';
-import { fitOptions, solvers } from '../../src/options.js';
+import { fitOptions, solverNames, solvers } from '../../src/solvers/index.js';
 import type { Values } from '../command.js';
 import { defaultOf } from './option-flags.js';
 
@@ -9,11 +9,11 @@ const kebab = (name: string): string => name.replace(/[A-Z]/g, c => `-${c.toLowe
 const fallbackSolver = fitOptions.parse({}).solver;
 /** Each option with its default, and its solver if not every solver has it. */
 const meanings = new Map<string, string>([
-  ['solver', `${Object.keys(solvers).join(' or ')}; default ${fallbackSolver}`],
+  ['solver', `${solverNames.join(' or ')}; default ${fallbackSolver}`],
 ]);
-for (const [solver, { shape }] of Object.entries(solvers)) {
-  for (const [name, schema] of Object.entries(shape)) {
-    const alone = Object.values(solvers).some(other => !(name in other.shape));
+for (const [solver, { options }] of Object.entries(solvers)) {
+  for (const [name, schema] of Object.entries(options.shape)) {
+    const alone = Object.values(solvers).some(other => !(name in other.options.shape));
     const meaning = `${schema.description ?? ''}${alone ? ` (${solver})` : ''}`;
     if (!meanings.has(name)) meanings.set(name, `${meaning}${defaultsText(name)}`);
   }
@@ -21,8 +21,8 @@ for (const [solver, { shape }] of Object.entries(solvers)) {
 
 /** The default of an option, by solver where solvers differ in it. */
 function defaultsText(name: string): string {
-  const found = Object.entries(solvers).flatMap(([solver, { shape }]) => {
-    const option = (shape as Readonly<Record<string, z.ZodType>>)[name];
+  const found = Object.entries(solvers).flatMap(([solver, { options }]) => {
+    const option = (options.shape as Readonly<Record<string, z.ZodType>>)[name];
     const fallback = option && defaultOf(option);
     return fallback === undefined ? [] : [{ solver, fallback }];
   });

@@ -5,8 +5,9 @@ import { loadSplit } from '../../connectors/duckdb/split.js';
 import { StageError } from '../../src/errors.js';
 import { type Measured, measure } from '../../src/evaluate/measure.js';
 import { split } from '../../src/evaluate/split.js';
-import { databaseShare, planFit } from '../../src/fit/memory.js';
-import { type FitOptions, fitOptions } from '../../src/options.js';
+import { databaseShare } from '../../src/fit/memory.js';
+import { type FitOptions, fitOptions } from '../../src/solvers/index.js';
+import { threadsOnSplit } from '../../src/stages/holdouts.js';
 import { optionOf, searched } from '../../src/tune/space.js';
 import { type Trial, type TuneOptions, type TuneResult, tuneOptions } from '../../src/tune/tune.js';
 import { tuneHoldout } from '../../src/tune/tuner.js';
@@ -46,14 +47,12 @@ async function onFiles(
   if (options.holdout !== 'random' || options.cut !== undefined)
     throw new StageError('USAGE', 'tune: expected --holdout random of files, which have no times');
   const present = checked(fitOptions, { ...optionsOfFit(values), solver: options.solver }, 'options');
-  const { memoryBytes, threads: requested } = allowanceOf(values);
+  const allowance = allowanceOf(values);
+  const { memoryBytes } = allowance;
   progress('reading');
-  let threadsOf = (_: FitOptions): number => requested;
-  const files = await loadSplit(trainPath, testPath, databaseShare(memoryBytes), counts => {
-    // The files stay beside what is held out.
-    const kept = counts.interactions * (counts.valued ? 8 : 4) + 4 * counts.testInteractions;
-    threadsOf = fit =>
-      planFit({ ...counts, mode: 'implicit', options: fit }, memoryBytes - kept, requested).threads;
+  let threadsOf = (_: FitOptions): number => allowance.threads;
+  const files = await loadSplit(trainPath, testPath, databaseShare(memoryBytes), size => {
+    threadsOf = fit => threadsOnSplit(size, fit, allowance, true);
     threadsOf(present);
   });
   const { scale } = files;

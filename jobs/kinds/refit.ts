@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Manifest } from '../../src/contracts/manifest.js';
-import { type FitOptions, fitOptions, overrideFit } from '../../src/options.js';
+import { type FitOptions, fitOptions, overrideFit } from '../../src/solvers/index.js';
 import { checked } from '../checked.js';
 import { cronExpression } from '../cron.js';
 import { following, type Job, type JobPipeline, publishes, scheduleOf } from '../job.js';
