@@ -21,6 +21,8 @@ export interface CommandContext {
   config(): LoadedConfig;
   /** Opens the pipeline named by `-c`; it is closed when the command ends. `patient` waits while another process has it. */
   pipeline(patient?: boolean): Promise<Pipeline>;
+  /** Opens the pipeline named by `-c` for reading only: its state is neither made nor changed. */
+  reader(): Promise<Pipeline>;
   /** Aborts on SIGINT and SIGTERM. */
   readonly signal: AbortSignal;
 }

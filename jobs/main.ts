@@ -127,6 +127,7 @@ export async function main(argv: readonly string[]): Promise<number> {
         const open = () => openPipeline(config(), log);
         return (pipeline ??= await (patient ? whenFree(log, stop.signal, open) : open()));
       },
+      reader: async () => (pipeline ??= await openPipeline(config(), log, 'read')),
       signal: stop.signal,
     });
     progress.clear();

@@ -20,10 +20,11 @@ export interface Pipeline extends Stage {
   close(): Promise<void>;
 }
 
-/** Opens the state and the connectors of a loaded configuration. */
+/** Opens the state and the connectors of a loaded configuration; for reading, no state is made or changed. */
 export async function openPipeline(
   { config, baseDirectory }: LoadedConfig,
   log: Logger = silent,
+  access: 'read' | 'write' = 'write',
 ): Promise<Pipeline> {
   const directory = resolve(baseDirectory, config.state);
   const memoryBytes = parseSize(config.memory, 'memory');
@@ -40,7 +41,7 @@ export async function openPipeline(
     config.signals && createSignals(config.signals, baseDirectory),
   ]);
   connectors.catch(() => undefined); // thrown where it is awaited
-  const store = await openState(directory, config.semantics, limits);
+  const store = await openState(directory, config.semantics, limits, access);
   try {
     const [sources, sinks, signals] = await connectors;
     const { attributes } = config.publish.rules;
@@ -57,7 +58,7 @@ export async function openPipeline(
       options: config,
       log,
     });
-    await stage.removeOrphans();
+    if (access === 'write') await stage.removeOrphans();
     return {
       ...stage,
       config,

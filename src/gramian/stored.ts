@@ -6,7 +6,7 @@ import type { Blocks, Fsai } from '../solvers/fsai/rows.js';
 import { icfEnd } from '../solvers/icf/factor.js';
 import type { Gramian } from './columns.js';
 import { selectBytes } from './implicit.js';
-import { openSegment, type Segment } from './segment.js';
+import { openIntactSegments, type Segment } from './segment.js';
 import { sumColumns } from './sum.js';
 import type { ColumnBlock } from './update.js';
 
@@ -129,7 +129,7 @@ export function storedGramian(
   n: number,
   userWeighting = 0,
 ): Gramian {
-  const segments = paths.map(openSegment);
+  const segments = openIntactSegments(arena, paths);
   const other = segments.find(s => s.userWeighting !== userWeighting);
   if (other) {
     for (const s of segments) s.close();
