@@ -127,6 +127,7 @@ export async function main(argv: readonly string[]): Promise<number> {
         const open = () => openPipeline(config(), log);
         return (pipeline ??= await (settings?.standBy ? whenFree(log, stop.signal, open) : open()));
       },
+      reader: async () => (pipeline ??= await openPipeline(config(), log, 'read')),
       signal: stop.signal,
     });
     progress.clear();
