@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { weightRules } from '../connectors/duckdb/schema.js';
 import { openState } from '../connectors/duckdb/state.js';
 import { createAttributes, createSignals, createSink, createSource } from '../connectors/registry.js';
 import { type Logger, type SignalSource, silent } from '../src/contracts/index.js';
@@ -44,12 +45,13 @@ export async function openPipeline(
   try {
     const [sources, sinks, signals] = await connectors;
     const { attributes } = config.publish.rules;
-    const scale = config.semantics.weightScale;
+    const weights = weightRules(config.semantics);
     const fitMemoryBytes = memoryBytes - databaseBytes;
     const stage = joinPipeline({
       directory,
       store,
-      scale,
+      scale: weights.scale,
+      weights,
       fitMemoryBytes,
       sources,
       sinks,

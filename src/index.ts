@@ -54,7 +54,9 @@ export {
 export { publish } from './publish/publish.js';
 export { Arena } from './runtime/arena.js';
 export { Threads } from './runtime/threads.js';
-export { decodeEvents, maxFixedPoint, maxIdBytes, type Operation, operations } from './stages/events.js';
+export { maxFixedPoint, type WeightRules } from './stages/event-weight.js';
+export { decodeEvents, type Operation, operations } from './stages/events.js';
+export { maxIdBytes } from './stages/identifier.js';
 export { joinPipeline, type Stage } from './stages/pipeline.js';
 export {
   type Trial,

@@ -2,6 +2,7 @@ import { accessSync, constants, existsSync, statfsSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { examineSignals, examineSink, examineSource } from '../../connectors/doctor.js';
+import { weightRules } from '../../connectors/duckdb/schema.js';
 import { examine, type Finding } from '../../src/contracts/finding.js';
 import { StageError } from '../../src/errors.js';
 import { assertWorkable, mebibytes } from '../../src/fit/memory.js';
@@ -51,7 +52,7 @@ export const doctor: Command = {
       await examine('memory', () => enough(settings.memory)),
     ];
     for (const options of sources)
-      findings.push(...(await examineSource(options, baseDirectory, settings.semantics.weightScale)));
+      findings.push(...(await examineSource(options, baseDirectory, weightRules(settings.semantics))));
     for (const options of sinks) findings.push(...(await examineSink(options, baseDirectory)));
     if (signals) findings.push(...(await examineSignals(signals, baseDirectory)));
     const failed = findings.filter(f => !f.ok).length;

@@ -17,12 +17,12 @@ export interface BatchSummary extends IngestSummary {
 }
 
 /** Moves records from the sources into the inbox. */
-export function createIngest({ store, scale, sources, options, log }: PipelineParts) {
+export function createIngest({ store, weights, sources, options, log }: PipelineParts) {
   /** Takes one read into the inbox: decode, append with the positions, acknowledge. */
   async function takeIn(source: Source, read: Read): Promise<BatchSummary> {
     failpoint('ingest:read');
     const decoded = read.batches.map(({ records, position }) => ({
-      ...decodeEvents(records, scale),
+      ...decodeEvents(records, weights),
       position,
     }));
     const dead = decoded.flatMap(d => d.dead);

@@ -1,6 +1,7 @@
 import type { Logger, Sink, Source, StateStore } from '../contracts/index.js';
 import type { StageOptions } from '../options.js';
 import type { ItemAttributes } from '../publish/rules.js';
+import type { WeightRules } from './event-weight.js';
 
 /** What a pipeline is joined from. */
 export interface PipelineParts {
@@ -9,6 +10,8 @@ export interface PipelineParts {
   readonly store: StateStore;
   /** Fixed-point scale of the interactions. */
   readonly scale: number;
+  /** What the weights of events mean. */
+  readonly weights: WeightRules;
   /** What a fit may use: the declared budget less DuckDB's share. */
   readonly fitMemoryBytes: number;
   readonly sources: readonly Source[];
