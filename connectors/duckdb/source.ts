@@ -2,10 +2,22 @@ import { resolve } from 'node:path';
 import { z } from 'zod';
 import type { Position, Read, RecordBatch, Source } from '../../src/contracts/index.js';
 import { StageError } from '../../src/errors.js';
+import { timeOptions } from '../../src/stages/event-time.js';
 import { type DuckDBConnection, DuckDBInstance } from './client.js';
 import { advance, fingerprint, type Token } from './cursor.js';
 import { all, literal, type RowChunk, reason, streamRows } from './database.js';
-import { type Field, fields, nested, original, project, quoted, subquery } from './project.js';
+import {
+  type Field,
+  fields,
+  moment,
+  nested,
+  original,
+  project,
+  quoted,
+  reader,
+  subquery,
+  unmappedDelete,
+} from './project.js';
 import { attachWarehouse } from './warehouse.js';
 
 /** A query over a DuckDB file, or over Parquet and CSV files, whose rows are events. */
@@ -28,6 +40,7 @@ export const duckdbSourceOptions = z.strictObject({
     .describe(
       'column that grows from row to row; without it, the query must give its rows in a stable order',
     ),
+  ...timeOptions,
   batchSize: z.int().min(1).max(1_000_000).default(50_000).describe('rows of one transaction'),
   checkMs: z
     .int()
@@ -51,6 +64,8 @@ export function createDuckdbSource(options: DuckdbSourceOptions, baseDirectory =
   let connection: DuckDBConnection | undefined;
   let result: AsyncGenerator<RowChunk> | undefined;
   let columns: readonly Field[] = [];
+  let readers: readonly ReturnType<typeof reader>[] = [];
+  let unit = options.timeUnit;
   let cursor: { readonly name: string; readonly type: string } | undefined;
   let chunk: RowChunk | undefined;
   let chunkRow = 0;
@@ -102,10 +117,13 @@ export function createDuckdbSource(options: DuckdbSourceOptions, baseDirectory =
         `${where}: expected the query to give a ${what}, found ${[...types.keys()].join(', ')}`,
       );
     const expressions = new Map<Field, string>();
+    const found = new Map<Field, ReturnType<typeof reader>>();
     for (const field of fields) {
       const column = find(field);
       if (column === undefined) {
         if (field === 'user' || field === 'item') throw missing(`column ${field}`);
+        const deleted = field === 'op' ? find('__deleted') : undefined;
+        if (deleted !== undefined) expressions.set(field, unmappedDelete(deleted));
         continue;
       }
       const type = types.get(column)!;
@@ -116,9 +134,12 @@ export function createDuckdbSource(options: DuckdbSourceOptions, baseDirectory =
         );
       }
       expressions.set(field, project(field, column, type));
+      found.set(field, reader(field, type));
+      if (field === 'ts') unit = moment.test(type) ? 'ms' : options.timeUnit;
     }
     const at = options.cursor === undefined ? undefined : find(options.cursor);
     if (options.cursor !== undefined && at === undefined) throw missing(`cursor column ${options.cursor}`);
+    readers = [...expressions.keys()].map(field => found.get(field));
     cursor = at === undefined ? undefined : { name: at, type: types.get(at)! };
     return { expressions, names: [...types.keys()] };
   }
@@ -244,7 +265,8 @@ export function createDuckdbSource(options: DuckdbSourceOptions, baseDirectory =
               if (skipped(fingerprint(JSON.stringify(vectors.map(v => v.getItem(r)))))) continue;
             }
             vectors.forEach((vector, c) => {
-              lists[c]!.push(vector.getItem(r));
+              const x = vector.getItem(r);
+              lists[c]!.push(readers[c] ? readers[c](x) : x);
             });
             if (at !== undefined) cursors.push(at);
             count++;
@@ -275,6 +297,7 @@ export function createDuckdbSource(options: DuckdbSourceOptions, baseDirectory =
         op: values.get('op'),
         ts: values.get('ts'),
         id: values.get('id'),
+        times: { unit, maxAheadMs: options.maxAheadMs },
         raw: k => original(columns, row(k), column, cursors[k]),
       };
       const position = { partition: 'rows', sequence, token: token && JSON.stringify(token) };

@@ -27,12 +27,35 @@ export interface Rules {
 /** Lists this much longer are made where rules drop items behind the scoring. */
 const longer = 4;
 
-/** Turns the rules into numbers of the items `keys`. `CONFIG_INVALID` for an attribute that the query does not give. */
+/** Texts that databases and files have for true and false. */
+const truths = new Set(['true', 't', 'yes', 'y', 'on', '1']);
+const falsehoods = new Set(['false', 'f', 'no', 'n', 'off', '0', '']);
+
+/** A truth value as databases have it: BOOLEAN, a number, BIT or a word; `undefined` for anything else. */
+function truth(x: unknown): boolean | undefined {
+  if (x === null || x === undefined) return false;
+  if (typeof x === 'boolean') return x;
+  if (typeof x === 'number' || typeof x === 'bigint') return Number(x) !== 0;
+  if (x instanceof Uint8Array) return x.some(byte => byte !== 0);
+  const text = String(x)
+    .trim()
+    .replace(/^"(.*)"$/, '$1')
+    .toLowerCase();
+  if (text === 'null' || falsehoods.has(text)) return false;
+  if (truths.has(text)) return true;
+  return /^[01]+$/.test(text) ? text.includes('1') : undefined;
+}
+
+/**
+ * Turns the rules into numbers of the items `keys`. `CONFIG_INVALID` for an attribute that the query does not give, or
+ * one that holds no truth values where a rule wants them. `warn` hears of rules that have no effect.
+ */
 export function rulesOf(
   options: RuleOptions,
   keys: readonly string[],
   attributes: ItemAttributes | undefined,
   popular: Int32Array | undefined,
+  warn: (message: string) => void = () => {},
 ): Rules {
   const column = (name: string, rule: string): readonly unknown[] => {
     const found = attributes?.columns[name];
@@ -51,22 +74,35 @@ export function rulesOf(
       if (item !== undefined) visit(item, row);
     }
   };
-  let allowed: Uint8Array | undefined;
-  if (options.allow !== undefined) {
-    const values = column(options.allow, 'allow');
-    const only = new Uint8Array(keys.length);
+  const marked = (name: string, rule: string): Uint8Array => {
+    const values = column(name, rule);
+    const found = new Uint8Array(keys.length);
     each((item, row) => {
-      if (values[row] === true) only[item] = 1;
+      const is = truth(values[row]);
+      if (is === undefined)
+        throw new StageError(
+          'CONFIG_INVALID',
+          `publish.rules.${rule}: expected truth values (true, 1, yes, Y, …) in ${name}, found ${JSON.stringify(String(values[row]).slice(0, 40))} of item ${JSON.stringify(keys[item])}`,
+        );
+      if (is) found[item] = 1;
     });
-    allowed = only;
+    if (!found.includes(1)) warn(`publish.rules.${rule}: ${name} is true of no item of the model`);
+    return found;
+  };
+  if (attributes && keys.length > 0) {
+    let matched = 0;
+    each(() => matched++);
+    const some = attributes.items[0];
+    if (matched === 0)
+      warn(
+        `publish.rules.attributes: none of the ${attributes.items.length} items of the query is in the model${some === undefined ? '' : `, which has ${JSON.stringify(keys[0])}, the query ${JSON.stringify(some)}`}`,
+      );
   }
+  let allowed = options.allow === undefined ? undefined : marked(options.allow, 'allow');
   if (options.deny !== undefined) {
-    const values = column(options.deny, 'deny');
-    const rest = allowed ?? new Uint8Array(keys.length).fill(1);
-    each((item, row) => {
-      if (values[row] === true) rest[item] = 0;
-    });
-    allowed = rest;
+    const denied = marked(options.deny, 'deny');
+    allowed ??= new Uint8Array(keys.length).fill(1);
+    for (let i = 0; i < denied.length; i++) if (denied[i] === 1) allowed[i] = 0;
   }
   return {
     keepOwn: !options.excludeSeen,

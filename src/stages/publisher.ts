@@ -50,7 +50,7 @@ export function createPublisher(
       ? await store.popularItems(Math.max(1000, 4 * options.publish.k))
       : undefined;
     const known = popular?.filter(item => item < keys.length);
-    return rulesOf(settings, keys, await itemAttributes?.(), known);
+    return rulesOf(settings, keys, await itemAttributes?.(), known, message => log.warn({}, message));
   }
 
   const weightsOf = ({ version }: Manifest): ListWeights => ({
