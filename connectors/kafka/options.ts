@@ -157,12 +157,12 @@ export const kafkaSourceOptions = z
       });
     const paths = Object.entries(fieldPaths(o));
     paths.forEach(([name, path], k) => {
-      const other = paths.slice(0, k).find(([, p]) => p === path)?.[0];
+      const other = path === 'none' ? undefined : paths.slice(0, k).find(([, p]) => p === path)?.[0];
       if (other !== undefined)
         context.addIssue({
           code: 'custom',
           path: ['fields', name],
-          message: `expected a path of its own, found ${JSON.stringify(path)}, as of ${other}; events without ${/^[aeiou]/.test(name) ? 'an' : 'a'} ${name} have a path that is never there, such as none`,
+          message: `expected a path of its own, found ${JSON.stringify(path)}, as of ${other}; events without ${/^[aeiou]/.test(name) ? 'an' : 'a'} ${name} have the path none`,
         });
     });
   });
