@@ -6,13 +6,8 @@ import { type Logger, type SignalSource, silent } from '../src/contracts/index.j
 import { assertWorkable, databaseShare } from '../src/fit/memory.js';
 import { parseSize } from '../src/size.js';
 import { joinPipeline, type Stage } from '../src/stages/pipeline.js';
-import {
-  checked,
-  type LoadedConfig,
-  type PipelineConfig,
-  type PipelineOptions,
-  pipelineOptions,
-} from './config.js';
+import { checked } from './checked.js';
+import { type LoadedConfig, type PipelineConfig, type PipelineOptions, pipelineOptions } from './config.js';
 
 /** A pipeline with its state and connectors open. Close it to let another process have the state. */
 export interface Pipeline extends Stage {

@@ -102,6 +102,9 @@ const table = {
 /** A key of the error table. */
 export type ErrorCode = keyof typeof table;
 
+/** Whether a text is a key of the error table. */
+export const isErrorCode = (text: string): text is ErrorCode => Object.hasOwn(table, text);
+
 /** An error whose message says what was expected, what was found and where; `remedy` says what to do. */
 export class StageError extends Error {
   readonly code: ErrorCode;

@@ -10,7 +10,7 @@ const units: Readonly<Record<string, number>> = {
   GI: 2 ** 30,
 };
 
-/** What a size looks like, such as 256MiB or 1.5GB. */
+/** The pattern of a size, such as 256MiB or 1.5GB. */
 export const sizePattern = /^(\d+(?:\.\d+)?)\s*([KMG]I?)?B?$/i;
 
 /** Bytes of a size such as `256MiB`, `1.5GB` or `4096`. `CONFIG_INVALID` for anything else. */

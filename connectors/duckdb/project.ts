@@ -61,8 +61,7 @@ export function original(
   cursor: string | undefined,
   at: unknown,
 ): string {
-  const named = (x: unknown) =>
-    typeof x === 'bigint' || (typeof x === 'number' && !Number.isFinite(x)) ? String(x) : x;
+  const named = (x: unknown) => (typeof x === 'number' && !Number.isFinite(x) ? String(x) : x);
   const entries: [string, unknown][] = columns.map((f, c) => [f, named(row[c])]);
   if (cursor !== undefined && !columns.some(f => f === cursor.toLowerCase())) entries.push([cursor, at]);
   return JSON.stringify(Object.fromEntries(entries));

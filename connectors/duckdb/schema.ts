@@ -3,7 +3,8 @@ import { z } from 'zod';
 import { StageError } from '../../src/errors.js';
 import { maxFixedPoint, type WeightRules } from '../../src/stages/event-weight.js';
 import type { DuckDBConnection } from './client.js';
-import { all } from './database.js';
+import { all, transaction } from './database.js';
+import { format, type Migration, migrate, migrations, stepsFrom } from './migrations.js';
 
 /** What an event means for the interaction of its user and item; fixed when a state is made. */
 export const semanticsOptions = z
@@ -46,15 +47,18 @@ CREATE TABLE IF NOT EXISTS items (id INTEGER, key VARCHAR);
 CREATE TABLE IF NOT EXISTS interactions ("user" INTEGER, item INTEGER, reset BOOLEAN, value BIGINT, ts BIGINT,
   channel INTEGER, sequence BIGINT);
 CREATE TABLE IF NOT EXISTS changes (change BIGINT, key VARCHAR);
-CREATE TABLE IF NOT EXISTS event_ids (id VARCHAR);
-CREATE TABLE IF NOT EXISTS folded (events BIGINT);
+CREATE TABLE IF NOT EXISTS marks (channel INTEGER, mark UBIGINT);
+CREATE TABLE IF NOT EXISTS event_ids (id VARCHAR, source VARCHAR, stream VARCHAR);
+CREATE TABLE IF NOT EXISTS folded (events BIGINT, repeated BIGINT);
 CREATE TABLE IF NOT EXISTS segments (ordinal BIGINT, id VARCHAR, file VARCHAR, n INTEGER, nnz BIGINT, bytes BIGINT,
   created_at TIMESTAMP);
 CREATE TABLE IF NOT EXISTS models (version VARCHAR, created_at TIMESTAMP, parent VARCHAR, manifest VARCHAR,
-  published BOOLEAN);
+  published BOOLEAN, ordinal BIGINT);
+CREATE TABLE IF NOT EXISTS retired (file VARCHAR);
 CREATE TABLE IF NOT EXISTS publications (version VARCHAR, content VARCHAR);
 CREATE TABLE IF NOT EXISTS runs (id BIGINT, job VARCHAR, trigger VARCHAR, status VARCHAR, started_at TIMESTAMP,
   finished_at TIMESTAMP, detail VARCHAR, version VARCHAR);
+CREATE TABLE IF NOT EXISTS failures (run BIGINT, code VARCHAR);
 CREATE TABLE IF NOT EXISTS schedules (job VARCHAR, expression VARCHAR, due TIMESTAMP);
 CREATE TABLE IF NOT EXISTS signals (source VARCHAR, id VARCHAR, type VARCHAR, options VARCHAR, requested_at TIMESTAMP,
   status VARCHAR, version VARCHAR, message VARCHAR, finished_at TIMESTAMP, reported BOOLEAN);
@@ -75,29 +79,57 @@ function matrixView({ interactions, weightScale, maxWeight }: Semantics): string
     GROUP BY "user", item HAVING sum(value) > 0`;
 }
 
-/**
- * Creates the tables of a new state, or checks that an existing one was made with the same semantics. Returns the
- * id of the state.
- */
-export async function ensureSchema(connection: DuckDBConnection, semantics: Semantics): Promise<string> {
-  await connection.run(tables);
-  await connection.run(`CREATE OR REPLACE VIEW matrix AS ${matrixView(semantics)}`);
-  const wanted = { format: '1', ...semantics };
+/** The semantics as settings: what a state is made with, and refuses to be opened without. */
+const settingsOf = ({ interactions, weightScale, maxWeight }: Semantics) =>
+  ({ interactions, weightScale: String(weightScale), maxWeight: String(maxWeight ?? '') }) as const;
+
+async function storedSettings(connection: DuckDBConnection): Promise<ReadonlyMap<string, string>> {
+  const [table] = await all(connection, "SELECT 1 FROM duckdb_tables() WHERE table_name = 'settings'");
+  if (!table) return new Map();
   const rows = await all<{ key: string; value: string }>(connection, 'SELECT key, value FROM settings');
-  const stored = new Map(rows.map(r => [r.key, r.value]));
-  for (const key of ['format', 'interactions', 'weightScale', 'maxWeight'] as const) {
-    const value = String(wanted[key] ?? '');
-    if (stored.size === 0) {
-      await connection.run('INSERT INTO settings VALUES (?, ?)', [key, value]);
-    } else if ((stored.get(key) ?? '') !== value) {
-      const found = stored.get(key) || 'none';
-      throw new StageError(
-        'STATE_MISMATCH',
-        `semantics.${key}: this state was made with ${found}, the configuration says ${value || 'none'}`,
-      );
-    }
+  return new Map(rows.map(r => [r.key, r.value]));
+}
+
+/** Refuses other semantics than those that the state was made with. */
+function assertSameSemantics(stored: ReadonlyMap<string, string>, semantics: Semantics): void {
+  for (const [key, value] of Object.entries(settingsOf(semantics))) {
+    if ((stored.get(key) ?? '') === value) continue;
+    throw new StageError(
+      'STATE_MISMATCH',
+      `semantics.${key}: this state was made with ${stored.get(key) || 'none'}, the configuration says ${value || 'none'}`,
+    );
   }
-  const id = stored.get('id') ?? randomUUID();
-  if (!stored.has('id')) await connection.run("INSERT INTO settings VALUES ('id', ?)", [id]);
+}
+
+/** Makes tables, view and settings, all or nothing. Returns the id of the new state. */
+async function createSchema(connection: DuckDBConnection, semantics: Semantics): Promise<string> {
+  const id = randomUUID();
+  await transaction(connection, async () => {
+    await connection.run(tables);
+    await connection.run(`CREATE OR REPLACE VIEW matrix AS ${matrixView(semantics)}`);
+    for (const [key, value] of Object.entries({ format: String(format), ...settingsOf(semantics), id }))
+      await connection.run('INSERT INTO settings VALUES (?, ?)', [key, value]);
+  });
+  return id;
+}
+
+/**
+ * Makes the schema of a new state, or checks that an existing one was made with the same semantics and brings it to the
+ * newest format. A state that is refused is not changed. Returns the id of the state; `path` is its file.
+ *
+ * @throws StageError `STATE_MISMATCH` for other semantics, and for the format of a newer program.
+ */
+export async function ensureSchema(
+  connection: DuckDBConnection,
+  path: string,
+  semantics: Semantics,
+  steps: readonly Migration[] = migrations,
+): Promise<string> {
+  const stored = await storedSettings(connection);
+  if (stored.size === 0) return createSchema(connection, semantics);
+  const [from, id] = [stored.get('format') ?? 'none', stored.get('id')!];
+  const wanted = stepsFrom(from, steps);
+  assertSameSemantics(stored, semantics);
+  await migrate(connection, path, from, wanted);
   return id;
 }

@@ -5,6 +5,7 @@ import { holdoutOptions } from '../../src/evaluate/options.js';
 import { sampleUsers } from '../../src/evaluate/split.js';
 import { databaseShare, planFit } from '../../src/fit/memory.js';
 import { type FitOptions, fitOptions, overrideFit } from '../../src/options.js';
+import { checked } from '../checked.js';
 import {
   allowanceFlags,
   allowanceHelp,
@@ -16,7 +17,6 @@ import {
   type Values,
   wholeNumber,
 } from '../command.js';
-import { checked } from '../config.js';
 import { presentFit } from '../tuned.js';
 import { fitFlags, fitHelp, optionsOfFit } from './fit-flags.js';
 import { metricsJson, metricsText } from './metrics.js';

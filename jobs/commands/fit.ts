@@ -7,9 +7,12 @@ import { planFit } from '../../src/fit/memory.js';
 import { mergeItems, renameItems } from '../../src/gramian/merge.js';
 import { fitOptions } from '../../src/options.js';
 import { makeModel } from '../../src/stages/make-model.js';
+import { checked } from '../checked.js';
 import { allowanceOf, type Command, type CommandContext, count, type Outcome } from '../command.js';
-import { checked } from '../config.js';
-import { refitStep } from '../steps.js';
+import { contextOf, runJob } from '../job.js';
+import { refit } from '../kinds/refit.js';
+import { resultOf } from '../outcome.js';
+import { cli } from '../trigger.js';
 import { fitFlags, fitHelp, optionsOfFit } from './fit-flags.js';
 
 type Settings = Pick<CommandContext, 'signal'> & { readonly progress: (stage: string, part: number) => void };
@@ -122,7 +125,7 @@ export const fit: Command = {
     };
     if (values.state !== undefined) return fitShards(context, settings);
     const p = await pipeline();
-    const version = await refitStep(p, { trigger: 'cli', ...settings }, optionsOfFit(values));
-    return outcome(await p.manifestOf(version), p.weightsPath(version));
+    const manifest = resultOf(await runJob(contextOf(p, settings), refit, cli, optionsOfFit(values)))!;
+    return outcome(manifest, p.weightsPath(manifest.version));
   },
 };

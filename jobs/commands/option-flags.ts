@@ -1,6 +1,6 @@
 import type { z } from 'zod';
+import { checked } from '../checked.js';
 import type { Values } from '../command.js';
-import { checked } from '../config.js';
 
 /** Options whose values are text, whatever they look like. */
 const textOptions = ['holdout', 'cut', 'metric'];

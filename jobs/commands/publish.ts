@@ -1,5 +1,10 @@
 import { type Command, count } from '../command.js';
-import { freshStep, publishStep, rollbackStep } from '../steps.js';
+import { contextOf, runJob } from '../job.js';
+import { fresh as freshJob } from '../kinds/fresh.js';
+import { publish as publishJob } from '../kinds/publish.js';
+import { rollback as rollbackJob } from '../kinds/rollback.js';
+import { resultOf } from '../outcome.js';
+import { cli } from '../trigger.js';
 
 const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 
@@ -15,18 +20,17 @@ export const publish: Command = {
   async run({ pipeline, values, progress, signal }) {
     const p = await pipeline();
     if (values.fresh) {
-      const fresh = await freshStep(p, { trigger: 'cli', signal });
-      const { rewritten, deleted, seconds } = fresh!;
+      const fresh = resultOf(await runJob(contextOf(p, { signal }), freshJob, cli, {}))!;
+      const { rewritten, deleted, seconds } = fresh;
       const text = `${count(rewritten)} lists rewritten, ${count(deleted)} deleted in ${seconds.toFixed(1)} s`;
-      return { json: fresh!, text };
+      return { json: fresh, text };
     }
     const settings = {
-      trigger: 'cli',
       signal,
       progress: (_: string, part: number) => progress(`publish: ${Math.floor(part * 100)}%`),
     };
     const { version, alias } = values as { version?: string; alias?: string };
-    const summary = (await publishStep(p, settings, { version, alias }))!;
+    const summary = resultOf(await runJob(contextOf(p, settings), publishJob, cli, { version, alias }))!;
     const { users, items, listsPerSecond } = summary;
     const lines = summary.sinks.map(s => {
       const share = s.written + s.kept > 0 ? s.kept / (s.written + s.kept) : 0;
@@ -46,7 +50,8 @@ export const rollback: Command = {
   help: { alias: 'pointer to switch (champion)', to: 'a version in the sinks' },
   async run({ pipeline, values, signal }) {
     const { alias, to } = values as { alias?: string; to?: string };
-    const summary = await rollbackStep(await pipeline(), { trigger: 'cli', signal }, { alias, to });
-    return { json: summary!, text: `${summary!.alias}: ${summary!.from} → ${summary!.version}` };
+    const context = contextOf(await pipeline(), { signal });
+    const summary = resultOf(await runJob(context, rollbackJob, cli, { alias, to }))!;
+    return { json: summary, text: `${summary.alias}: ${summary.from} → ${summary.version}` };
   },
 };

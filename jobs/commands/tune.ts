@@ -10,6 +10,7 @@ import { type FitOptions, fitOptions } from '../../src/options.js';
 import { optionOf, searched } from '../../src/tune/space.js';
 import { type Trial, type TuneOptions, type TuneResult, tuneOptions } from '../../src/tune/tune.js';
 import { tuneHoldout } from '../../src/tune/tuner.js';
+import { checked } from '../checked.js';
 import {
   allowanceFlags,
   allowanceHelp,
@@ -19,8 +20,11 @@ import {
   count,
   type Outcome,
 } from '../command.js';
-import { checked } from '../config.js';
-import { aroundPresent, tuneStep } from '../tuned.js';
+import { contextOf, runJob } from '../job.js';
+import { tune as tuneJob } from '../kinds/tune.js';
+import { resultOf } from '../outcome.js';
+import { cli } from '../trigger.js';
+import { aroundPresent } from '../tuned.js';
 import { fitFlags, fitHelp, optionsOfFit } from './fit-flags.js';
 import { metricsJson } from './metrics.js';
 import { flagsOf, helpOf, optionsOf } from './option-flags.js';
@@ -73,7 +77,10 @@ async function onState(context: CommandContext): Promise<readonly [Found, TuneOp
   const fixed = optionsOfFit(values);
   const show = (stage: string, part: number) => progress(`${Math.floor(part * 100)}%: ${stage}`);
   const steps = { progress: show, signal };
-  if (values.apply) return [(await tuneStep(p, { trigger: 'cli', ...steps }, options, fixed))!, options];
+  if (values.apply) {
+    const found = await runJob(contextOf(p, steps), tuneJob, cli, { ...options, fixed });
+    return [resultOf(found)!, options];
+  }
   return [await p.tune(await aroundPresent(p, options, fixed), options, steps), options];
 }
 

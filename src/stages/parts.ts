@@ -3,7 +3,7 @@ import type { StageOptions } from '../options.js';
 import type { ItemAttributes } from '../publish/rules.js';
 import type { WeightRules } from './event-weight.js';
 
-/** What a pipeline is joined from. */
+/** The parts that a pipeline is joined from. */
 export interface PipelineParts {
   /** State directory: `gramian/` and `models/` lie in it. */
   readonly directory: string;
@@ -12,15 +12,14 @@ export interface PipelineParts {
   readonly scale: number;
   /** What the weights of events mean. */
   readonly weights: WeightRules;
-  /** What a fit may use: the declared budget less DuckDB's share. */
+  /** Memory for fits: the declared budget less DuckDB's share. */
   readonly fitMemoryBytes: number;
   readonly sources: readonly Source[];
   readonly sinks: readonly Sink[];
-  /** Attributes of items that the rules of publishing name, read anew for each publication. */
+  /** Reads the attributes of items that the rules of publishing name; called for each publication. */
   readonly itemAttributes?: (() => Promise<ItemAttributes>) | undefined;
   readonly options: StageOptions;
   readonly log: Logger;
 }
 
-/** Progress of a long step: a name and the part done, 0 … 1. */
-export type Progress = (stage: string, part: number) => void;
+export type { Progress } from '../runtime/task.js';
