@@ -8,6 +8,7 @@ import { parseSize } from '../src/size.js';
 import { joinPipeline, type Stage } from '../src/stages/pipeline.js';
 import { checked } from './checked.js';
 import { type LoadedConfig, type PipelineConfig, type PipelineOptions, pipelineOptions } from './config.js';
+import { rememberSecrets } from './secrets.js';
 
 /** A pipeline with its state and connectors open. Close it to let another process have the state. */
 export interface Pipeline extends Stage {
@@ -80,6 +81,7 @@ export async function createPipeline(
   options: PipelineOptions,
   settings: { readonly log?: Logger; readonly baseDirectory?: string } = {},
 ): Promise<Pipeline> {
+  rememberSecrets(options);
   const config = checked(pipelineOptions, options, 'options');
   return openPipeline({ config, baseDirectory: settings.baseDirectory ?? process.cwd() }, settings.log);
 }

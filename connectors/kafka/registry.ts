@@ -41,18 +41,28 @@ function jsonObject(text: string): Record<string, unknown> | undefined {
   }
 }
 
+/**
+ * Where a registry is, without a slash at the end, and the headers of a request. A login in its URL becomes a header: a
+ * request refuses such a URL, and messages name it.
+ */
+export function addressOf(options: NonNullable<KafkaSourceOptions['registry']>) {
+  const url = new URL(options.url);
+  const { username = decodeURIComponent(url.username), password = decodeURIComponent(url.password) } =
+    options;
+  [url.username, url.password] = ['', ''];
+  const login = Buffer.from(`${username}:${password}`).toString('base64');
+  const headers: Readonly<Record<string, string>> = {
+    accept: 'application/vnd.schemaregistry.v1+json, application/json',
+    ...(username === '' ? {} : { authorization: `Basic ${login}` }),
+  };
+  return { base: url.href.replace(/\/+$/, ''), headers };
+}
+
 /** A registry over HTTP. Each schema is fetched and compiled once. */
 export function openRegistry(options: NonNullable<KafkaSourceOptions['registry']>): SchemaRegistry {
-  const base = options.url.replace(/\/+$/, '');
+  const { base, headers } = addressOf(options);
   const readers = new Map<number, ReadPayload | { readonly reason: string; readonly until: number }>();
   const symbols = new Map<string, string | undefined>();
-  const headers: Record<string, string> = {
-    accept: 'application/vnd.schemaregistry.v1+json, application/json',
-  };
-  if (options.username !== undefined) {
-    const login = Buffer.from(`${options.username}:${options.password ?? ''}`).toString('base64');
-    headers.authorization = `Basic ${login}`;
-  }
 
   /**
    * The schema at a path; `undefined` for one that the registry says it does not know. Any other answer, such as the

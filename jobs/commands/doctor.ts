@@ -8,6 +8,7 @@ import { StageError } from '../../src/errors.js';
 import { assertWorkable, mebibytes } from '../../src/fit/memory.js';
 import { parseSize } from '../../src/size.js';
 import type { Command } from '../command.js';
+import { redacted } from '../secrets.js';
 
 /** The directory, or the nearest one above it that is there, can be written to. */
 function writable(directory: string): string {
@@ -55,11 +56,12 @@ export const doctor: Command = {
       findings.push(...(await examineSource(options, baseDirectory, weightRules(settings.semantics))));
     for (const options of sinks) findings.push(...(await examineSink(options, baseDirectory)));
     if (signals) findings.push(...(await examineSignals(signals, baseDirectory)));
+    const said = findings.map(f => ({ ...f, found: redacted(f.found) }));
     const failed = findings.filter(f => !f.ok).length;
     const verdict = failed === 0 ? 'all is well' : `${failed} of ${findings.length} need attention`;
     return {
-      json: { ok: failed === 0, findings },
-      text: [...findings.map(line), verdict].join('\n'),
+      json: { ok: failed === 0, findings: said },
+      text: [...said.map(line), verdict].join('\n'),
       exitCode: failed === 0 ? 0 : 1,
     };
   },
