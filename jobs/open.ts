@@ -16,10 +16,11 @@ export interface Pipeline extends Stage {
   close(): Promise<void>;
 }
 
-/** Opens the state and the connectors of a loaded configuration. */
+/** Opens the state and the connectors of a loaded configuration; for reading, no state is made or changed. */
 export async function openPipeline(
   { config, baseDirectory }: LoadedConfig,
   log: Logger = silent,
+  access: 'read' | 'write' = 'write',
 ): Promise<Pipeline> {
   const directory = resolve(baseDirectory, config.state);
   const memoryBytes = parseSize(config.memory, 'memory');
@@ -29,7 +30,7 @@ export async function openPipeline(
     ? parseSize(memoryLimit, 'database.memoryLimit')
     : databaseShare(memoryBytes);
   const limits = { ...config.database, memoryLimit: `${Math.floor(databaseBytes / 1024)}KiB` };
-  // Their packages load while the state is opened.
+  // The packages of the connectors load while the state is opened.
   const connectors = observed(
     Promise.all([
       Promise.all(config.sources.map(o => createSource(o, baseDirectory))),
@@ -37,7 +38,7 @@ export async function openPipeline(
       config.signals && createSignals(config.signals, baseDirectory),
     ]),
   );
-  const store = await openState(directory, config.semantics, limits);
+  const store = await openState(directory, config.semantics, limits, access);
   try {
     const [sources, sinks, signals] = await connectors;
     const { attributes } = config.publish.rules;
@@ -54,7 +55,7 @@ export async function openPipeline(
       options: config,
       log,
     });
-    await stage.removeOrphans();
+    if (access === 'write') await stage.removeOrphans();
     return {
       ...stage,
       config,

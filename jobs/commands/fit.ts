@@ -3,7 +3,7 @@ import { openShard, type Shard } from '../../connectors/duckdb/shard.js';
 import { fitOptions } from '../../src/solvers/index.js';
 import { assertAlike, fitShards } from '../../src/stages/shards.js';
 import { checked } from '../checked.js';
-import { allowanceOf, type Command, type CommandContext, count, type Outcome } from '../command.js';
+import { allowanceOf, type Command, type CommandContext, type CommandResult, count } from '../command.js';
 import { contextOf, runJob } from '../job.js';
 import { refit } from '../kinds/refit.js';
 import { resultOf } from '../outcome.js';
@@ -15,13 +15,13 @@ type Settings = Pick<CommandContext, 'signal'> & { readonly progress: (stage: st
 const outcome = (
   manifest: { version: string; parameters: number; interactions: number },
   path: string,
-): Outcome => ({
+): CommandResult => ({
   json: manifest,
   text: `model ${manifest.version}: ${count(manifest.parameters)} parameters from ${count(manifest.interactions)} interactions\n${path}`,
 });
 
 /** Fits the sum of the states' Gramians. */
-async function fitStates({ values }: CommandContext, settings: Settings): Promise<Outcome> {
+async function fitStates({ values }: CommandContext, settings: Settings): Promise<CommandResult> {
   const directories = [...new Set((values.state as string[]).map(s => resolve(s)))];
   const allowance = allowanceOf(values);
   const shards: Shard[] = [];
@@ -57,7 +57,7 @@ export const fit: Command = {
     memory: 'in place of the configured memory',
     threads: 'in place of the configured threads',
     state: 'directory of a shard that no process has open; once for each shard',
-    out: 'where the model of the shards is written (models)',
+    out: 'where the model of the shards is written; default models',
   },
   async run(context) {
     const { pipeline, values, progress, signal } = context;

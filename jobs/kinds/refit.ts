@@ -19,7 +19,7 @@ const schedule = z
       .int()
       .min(1)
       .optional()
-      .describe('refit when so many events were folded since the newest model'),
+      .describe('refit when this number of events was folded since the newest model'),
     publish: z.boolean().default(true).describe('publish each new model to the sinks'),
   })
   .prefault({});
