@@ -115,11 +115,12 @@ export async function serve(pipeline: Pipeline, log: Logger, signal: AbortSignal
 
   async function follow(source: Source): Promise<void> {
     let [dead, read] = [0, 0];
-    const takeIn = (): Promise<void> =>
+    const takeIn = (well: () => void): Promise<void> =>
       pipeline.drain(
         source,
         stop,
         async batch => {
+          well();
           looked.add(source);
           dead += batch.deadLetters;
           read += batch.read;
@@ -128,10 +129,13 @@ export async function serve(pipeline: Pipeline, log: Logger, signal: AbortSignal
           const enough = schedule.fresh.follow ? 1 : schedule.fold.events;
           if ((await store.pending()) >= enough) void fold(`events:${Date.now()}`);
         },
-        () => looked.add(source),
+        () => {
+          well();
+          looked.add(source);
+        },
       );
     const trying = { what: `source ${source.name}`, firstPauseMs: schedule.pollMs, signal: stop, log };
-    await keepGoing(schedule.pollMs, trying, () => takeIn().finally(() => looked.add(source)));
+    await keepGoing(schedule.pollMs, trying, well => takeIn(well).finally(() => looked.add(source)));
   }
 
   async function obeySignals(): Promise<void> {
