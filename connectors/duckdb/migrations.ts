@@ -16,7 +16,7 @@ export type Migration = readonly [
 /**
  * To 2: an event id belongs to a stream of a source; one of several streams, which is not known any more, belongs to all
  * (NULL). Repeated events are counted, models have an order of their own, removed files are noted, and rows at a border
- * have marks.
+ * have marks. A failed run keeps its error code.
  */
 async function toFormat2(connection: DuckDBConnection): Promise<void> {
   const streams = `SELECT DISTINCT source, ${streamOf('part')} AS stream FROM positions`;
@@ -32,9 +32,9 @@ async function toFormat2(connection: DuckDBConnection): Promise<void> {
     'CREATE TABLE numbered AS SELECT *, row_number() OVER (ORDER BY created_at, version) AS ordinal FROM models',
     'DROP TABLE models',
     'ALTER TABLE numbered RENAME TO models',
-    'CREATE TABLE failures (run BIGINT, code VARCHAR)',
     'CREATE TABLE retired (file VARCHAR)',
     'CREATE TABLE marks (channel INTEGER, mark UBIGINT)',
+    'ALTER TABLE runs ADD COLUMN code VARCHAR',
   ])
     await connection.run(sql);
 }

@@ -46,8 +46,7 @@ CREATE TABLE IF NOT EXISTS models (version VARCHAR, created_at TIMESTAMP, parent
 CREATE TABLE IF NOT EXISTS retired (file VARCHAR);
 CREATE TABLE IF NOT EXISTS publications (version VARCHAR, content VARCHAR);
 CREATE TABLE IF NOT EXISTS runs (id BIGINT, job VARCHAR, trigger VARCHAR, status VARCHAR, started_at TIMESTAMP,
-  finished_at TIMESTAMP, detail VARCHAR, version VARCHAR);
-CREATE TABLE IF NOT EXISTS failures (run BIGINT, code VARCHAR);
+  finished_at TIMESTAMP, detail VARCHAR, version VARCHAR, code VARCHAR);
 CREATE TABLE IF NOT EXISTS schedules (job VARCHAR, expression VARCHAR, due TIMESTAMP);
 CREATE TABLE IF NOT EXISTS signals (source VARCHAR, id VARCHAR, type VARCHAR, options VARCHAR, requested_at TIMESTAMP,
   status VARCHAR, version VARCHAR, message VARCHAR, finished_at TIMESTAMP, reported BOOLEAN);

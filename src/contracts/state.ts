@@ -55,6 +55,8 @@ export interface RunOutcome {
   readonly detail: string;
   /** Model version that was made or published. */
   readonly version?: string | undefined;
+  /** Error code of a failure. */
+  readonly code?: string | undefined;
 }
 
 /** One execution of a job. */
@@ -62,8 +64,9 @@ export interface RunRecord {
   readonly id: number;
   readonly job: string;
   /**
-   * What started it: `cli`, `cron:<due>`, `events:<time or count>`, `signal:<source>:<id>`, and for the
-   * publication that follows a refit `refit:<version>`.
+   * What started it: `cli`, `cron:<due>`, `events:<time or count>`, `signal:<source>:<id>`; for the publication that
+   * follows a refit `refit:<version>`, for the fresh lists that follow a fold `follow:<its trigger>:<events folded>`;
+   * or a name that the caller gave.
    */
   readonly trigger: string;
   readonly status: 'running' | RunOutcome['status'];
@@ -72,6 +75,8 @@ export interface RunRecord {
   readonly finishedAt: number | undefined;
   readonly detail: string;
   readonly version: string | undefined;
+  /** Error code of a failure; `endedRun` gives it, if the ledger has it. */
+  readonly code?: string | undefined;
 }
 
 /** Users whose history changed: those that have one, and the keys of those that have none any more. */

@@ -146,6 +146,9 @@ it('opens a state of format 1: all that was in it, and a copy beside it', async 
       ['bbbb', false],
     ]);
     expect(await state.folded()).toBe(4);
+    const { id } = await state.startRun('refit', 'nightly');
+    await state.endRun(id, { status: 'failed', detail: 'nothing to fit on', code: 'STATE_EMPTY' });
+    expect(await state.endedRun('refit', 'nightly')).toMatchObject({ id, code: 'STATE_EMPTY' });
     // The ids of before belong to the stream they came from.
     const again = { events: columnsOf([{ user: 'z', item: 'A', id: '1' }], 9), dead: [] };
     const positions = (source: string, partition: string) =>
