@@ -22,7 +22,7 @@ export interface CommandContext {
   config(): LoadedConfig;
   /** Opens the pipeline of `-c`, which is closed when the command ends. With `standBy`, waits while another process has it. */
   pipeline(settings?: { readonly standBy: boolean }): Promise<Pipeline>;
-  /** Opens the pipeline named by `-c` for reading only: its state is neither made nor changed. */
+  /** As `pipeline`, for reading only: the state is neither made nor changed. */
   reader(): Promise<Pipeline>;
   /** Aborts on SIGINT and SIGTERM. */
   readonly signal: AbortSignal;

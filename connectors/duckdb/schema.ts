@@ -25,30 +25,30 @@ export const semanticsOptions = z
 export type Semantics = z.output<typeof semanticsOptions>;
 
 const tables = `
-CREATE TABLE IF NOT EXISTS settings (key VARCHAR, value VARCHAR);
-CREATE TABLE IF NOT EXISTS positions (channel INTEGER, source VARCHAR, part VARCHAR, sequence BIGINT, token VARCHAR);
-CREATE TABLE IF NOT EXISTS inbox (seq BIGINT, channel INTEGER, sequence BIGINT, "user" VARCHAR, item VARCHAR,
+CREATE TABLE settings (key VARCHAR, value VARCHAR);
+CREATE TABLE positions (channel INTEGER, source VARCHAR, part VARCHAR, sequence BIGINT, token VARCHAR);
+CREATE TABLE inbox (seq BIGINT, channel INTEGER, sequence BIGINT, "user" VARCHAR, item VARCHAR,
   weight INTEGER, op UTINYINT, ts BIGINT, id VARCHAR);
-CREATE TABLE IF NOT EXISTS dead_letters (source VARCHAR, part VARCHAR, sequence BIGINT, code VARCHAR, reason VARCHAR,
+CREATE TABLE dead_letters (source VARCHAR, part VARCHAR, sequence BIGINT, code VARCHAR, reason VARCHAR,
   "user" VARCHAR, raw VARCHAR, rejected_at TIMESTAMP);
-CREATE TABLE IF NOT EXISTS users (id INTEGER, key VARCHAR);
-CREATE TABLE IF NOT EXISTS items (id INTEGER, key VARCHAR);
-CREATE TABLE IF NOT EXISTS interactions ("user" INTEGER, item INTEGER, reset BOOLEAN, value BIGINT, ts BIGINT,
+CREATE TABLE users (id INTEGER, key VARCHAR);
+CREATE TABLE items (id INTEGER, key VARCHAR);
+CREATE TABLE interactions ("user" INTEGER, item INTEGER, reset BOOLEAN, value BIGINT, ts BIGINT,
   channel INTEGER, sequence BIGINT);
-CREATE TABLE IF NOT EXISTS changes (change BIGINT, key VARCHAR);
-CREATE TABLE IF NOT EXISTS marks (channel INTEGER, mark UBIGINT);
-CREATE TABLE IF NOT EXISTS event_ids (id VARCHAR, source VARCHAR, stream VARCHAR);
-CREATE TABLE IF NOT EXISTS folded (events BIGINT, repeated BIGINT);
-CREATE TABLE IF NOT EXISTS segments (ordinal BIGINT, id VARCHAR, file VARCHAR, n INTEGER, nnz BIGINT, bytes BIGINT,
+CREATE TABLE changes (change BIGINT, key VARCHAR);
+CREATE TABLE marks (channel INTEGER, mark UBIGINT);
+CREATE TABLE event_ids (id VARCHAR, source VARCHAR, stream VARCHAR);
+CREATE TABLE folded (events BIGINT, repeated BIGINT);
+CREATE TABLE segments (ordinal BIGINT, id VARCHAR, file VARCHAR, n INTEGER, nnz BIGINT, bytes BIGINT,
   created_at TIMESTAMP);
-CREATE TABLE IF NOT EXISTS models (version VARCHAR, created_at TIMESTAMP, parent VARCHAR, manifest VARCHAR,
+CREATE TABLE models (version VARCHAR, created_at TIMESTAMP, parent VARCHAR, manifest VARCHAR,
   published BOOLEAN, ordinal BIGINT);
-CREATE TABLE IF NOT EXISTS retired (file VARCHAR);
-CREATE TABLE IF NOT EXISTS publications (version VARCHAR, content VARCHAR);
-CREATE TABLE IF NOT EXISTS runs (id BIGINT, job VARCHAR, trigger VARCHAR, status VARCHAR, started_at TIMESTAMP,
+CREATE TABLE retired (file VARCHAR);
+CREATE TABLE publications (version VARCHAR, content VARCHAR);
+CREATE TABLE runs (id BIGINT, job VARCHAR, trigger VARCHAR, status VARCHAR, started_at TIMESTAMP,
   finished_at TIMESTAMP, detail VARCHAR, version VARCHAR, code VARCHAR);
-CREATE TABLE IF NOT EXISTS schedules (job VARCHAR, expression VARCHAR, due TIMESTAMP);
-CREATE TABLE IF NOT EXISTS signals (source VARCHAR, id VARCHAR, type VARCHAR, options VARCHAR, requested_at TIMESTAMP,
+CREATE TABLE schedules (job VARCHAR, expression VARCHAR, due TIMESTAMP);
+CREATE TABLE signals (source VARCHAR, id VARCHAR, type VARCHAR, options VARCHAR, requested_at TIMESTAMP,
   status VARCHAR, version VARCHAR, message VARCHAR, finished_at TIMESTAMP, reported BOOLEAN);
 `;
 
@@ -92,7 +92,7 @@ function assertSameSemantics(stored: ReadonlyMap<string, string>, semantics: Sem
 
 /** Drops the tables of a state that was never finished; refuses a database of somebody else. */
 async function dropUnfinished(connection: DuckDBConnection): Promise<void> {
-  const ours = new Set([...tables.matchAll(/EXISTS (\w+) /g)].map(m => m[1]));
+  const ours = new Set([...tables.matchAll(/TABLE (\w+) /g)].map(m => m[1]));
   const found = await all(connection, 'SELECT table_name AS name FROM duckdb_tables()');
   const foreign = found.map(r => String(r.name)).filter(name => !ours.has(name));
   if (foreign.length > 0) {
