@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { kafkaChaos } from '../bench/kafka-chaos.js';
 import { seeded } from '../support/random.js';
+import { chaosCrash } from './crash/crash.js';
 import { chaosPublish } from './publish.js';
 
 /** What a trial is told on its command line. */
@@ -19,6 +20,8 @@ const { values, positionals } = parseArgs({
     events: { type: 'string' },
     seconds: { type: 'string' },
     kills: { type: 'string' },
+    only: { type: 'string' },
+    at: { type: 'string' },
   },
 });
 
@@ -41,6 +44,17 @@ const trials: Readonly<Record<string, () => Promise<{ readonly result: object; r
     const result = await chaosPublish({ rounds, seed: Number(values.seed ?? 1), log });
     return { result, ok: result.failures.length === 0 };
   },
+  async crash() {
+    const { only, at } = values;
+    const result = await chaosCrash({
+      kills: Number(values.kills ?? 300),
+      seed: Number(values.seed ?? 1),
+      only,
+      at,
+      log,
+    });
+    return { result, ok: result.violations === 0 };
+  },
 };
 
 function log(line: string): void {
@@ -53,6 +67,9 @@ if (!trial) {
     'usage: npm run -s chaos -- kafka [--rounds N] [--events N] [--seconds N] [--kills N] [--seed N] [--json]',
   );
   log('       npm run -s chaos -- publish [--rounds N] [--seed N] [--json]');
+  log(
+    '       npm run -s chaos -- crash [--kills N] [--seed N] [--only TRIAL|SCENARIO [--at BLOWS]] [--json]',
+  );
   process.exit(2);
 }
 const { result, ok } = await trial();
