@@ -22,6 +22,10 @@ export interface Row {
   readonly id: string;
 }
 
+/** Rows that are published, folded behind that, waiting in the inbox, and still in the source. */
+export const batches = [320, 110, 110, 130];
+export const total = batches.reduce((sum, n) => sum + n, 0);
+
 const users = 40;
 const items = 24;
 /** Users 0 … 3 may be forgotten; their events have no ids, so none stays behind. */

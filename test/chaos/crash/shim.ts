@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { root } from '../../bench/environment.js';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
 
 /** Where a process dies: at the `at`-th operation; `torn` writes half of the bytes first. */
 export interface Strike {
@@ -12,7 +12,8 @@ export interface Strike {
 /** Compiles the library that is preloaded into the processes; throws one line where that cannot be done. */
 export function compileShim(directory: string): string {
   const library = join(directory, 'shim.so');
-  const source = join(root, 'test/chaos/crash/shim.c');
+  const manifest = createRequire(import.meta.url).resolve('sansa-stream/package.json');
+  const source = join(dirname(manifest), 'test/chaos/crash/shim.c');
   try {
     execFileSync('cc', ['-shared', '-fPIC', '-O2', '-o', library, source, '-ldl'], { stdio: 'pipe' });
   } catch (error) {

@@ -1,12 +1,12 @@
-import { cpSync, mkdirSync, rmSync } from 'node:fs';
+import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createPipeline, publishStep, refitStep } from '../../../jobs/index.js';
 import { seeded } from '../../support/random.js';
-import { betweenFaults, finalFaults, journalOf, sinkFaults, stateFaults } from './checks.js';
+import { betweenFaults, sinkFaults, stateFaults } from './checks.js';
 import { type Feeds, readFeeds } from './feeds.js';
+import { finish } from './finish.js';
 import { type Meaning, meanings } from './journal.js';
-import { fingerprint, lookAt } from './look.js';
+import { fingerprint, type Look, lookAt } from './look.js';
 import {
   type Blow,
   blowText,
@@ -17,7 +17,7 @@ import {
   type Usual,
 } from './scenarios.js';
 import { type Ended, lastWords, runVictim } from './victim.js';
-import { copyWorld, makeWorld, optionsOf, total, type World } from './world.js';
+import { copyWorld, makeWorld, optionsOf, type World } from './world.js';
 
 /** Commands that only read. */
 const readers = [['status'], ['models', 'list'], ['verify'], ['recommend', 'u5']];
@@ -90,182 +90,143 @@ export function createTrials(place: Place) {
     const drawn = [drawBlow(random, scenario, expected), drawBlow(random, scenario, expected)];
     const blows = at?.map(parseBlow) ?? (twice ? drawn : drawn.slice(0, 1));
     const reader = random() < 0.35 ? readers[Math.floor(random() * readers.length)] : undefined;
-    const one = openTrial(place, world, scenario, reader);
-    try {
-      await one.run(blows);
-    } finally {
-      rmSync(one.directory, { recursive: true, force: true });
-    }
-    return { scenario: scenario.name, meaning, blows: blows.map(blowText), ...one.result() };
+    const one = new Trial(place, world, scenario, reader);
+    await one.run(blows);
+    const { kills, checks, deaths, faults } = one;
+    return { scenario: scenario.name, meaning, blows: blows.map(blowText), kills, checks, deaths, faults };
   };
 }
 
 /** One trial: deaths, then the same command in peace, then everything to its end. */
-function openTrial(place: Place, world: World, scenario: Scenario, reader: readonly string[] | undefined) {
-  const { redis } = place;
-  const bare = scenario.bare === true;
-  const directory = join(place.root, 'trial');
-  const options = optionsOf(world.meaning, redis);
-  const before: Feeds = bare ? new Map() : world.feeds;
-  const deaths: string[] = [];
-  const faults: string[] = [];
-  const dead: Feeds[] = [];
-  let [kills, checks, endedInPeace] = [0, 0, false];
+class Trial {
+  kills = 0;
+  checks = 0;
+  readonly deaths: string[] = [];
+  readonly faults: string[] = [];
+  readonly #place: Place;
+  readonly #world: World;
+  readonly #scenario: Scenario;
+  readonly #reader: readonly string[] | undefined;
+  readonly #directory: string;
+  readonly #before: Feeds;
+  /** The sinks after each death. */
+  readonly #left: Feeds[] = [];
+  /** Whether the command has come to its end. */
+  #done = false;
 
-  const found = (when: string, what: readonly string[]): void => {
-    for (const fault of what) faults.push(`${when}: ${fault}`);
-  };
+  constructor(place: Place, world: World, scenario: Scenario, reader: readonly string[] | undefined) {
+    this.#place = place;
+    this.#world = world;
+    this.#scenario = scenario;
+    this.#reader = reader;
+    this.#directory = join(place.root, 'trial');
+    this.#before = scenario.bare ? new Map() : world.feeds;
+  }
+
+  async run(blows: readonly Blow[]): Promise<void> {
+    const { redis } = this.#place;
+    await copyWorld(this.#world, this.#directory, redis, this.#scenario.bare === true);
+    for (const blow of blows) await this.#strike(blow);
+    await this.#recover();
+    await this.#check('once it went on', () => this.#recovered());
+    await this.#check('in the end', () => finish(this.#directory, this.#world, this.#scenario, redis));
+  }
+
+  #found(when: string, what: readonly string[]): void {
+    for (const fault of what) this.faults.push(`${when}: ${fault}`);
+  }
 
   /** Runs one check; that it can be made at all is part of it. */
-  async function check(when: string, body: () => Promise<readonly string[]>): Promise<void> {
-    checks++;
+  async #check(when: string, body: () => Promise<readonly string[]>): Promise<void> {
+    this.checks++;
     try {
-      found(when, await body());
+      this.#found(when, await body());
     } catch (error) {
-      found(when, [`expected a state and sinks that can be opened, found ${(error as Error).message}`]);
+      const { message } = error as Error;
+      this.#found(when, [`expected a state and sinks that can be opened, found ${message}`]);
     }
   }
 
-  /** Looks at a copy, so that who goes on meets what the dead one left. */
-  async function autopsy(when: string): Promise<void> {
-    const probe = join(place.root, 'probe');
+  #runs(command: readonly string[], stopMs: number, blow?: Blow): Promise<Ended> {
+    const { library } = this.#place;
+    const stop = this.#scenario.endless ? { stopMs } : {};
+    return runVictim({ library, directory: this.#directory, command, blow, ...stop });
+  }
+
+  async #strike(blow: Blow): Promise<void> {
+    const ended = await this.#runs(this.#scenario.command, 5000, blow);
+    const where = `${blowText(blow)}${ended.died ? ` (${ended.died})` : ''}`;
+    if (ended.killed) {
+      this.kills++;
+      this.deaths.push(where);
+    } else if (ended.code === 0) this.#done = true;
+    else this.#found(`before ${where}`, [`expected exit code 0 or death, found ${lastWords(ended)}`]);
+    await this.#autopsy(ended.killed ? `after the death at ${where}` : `after it survived ${where}`);
+  }
+
+  /** Looks at a copy, so that whoever goes on meets what the dead one left. */
+  async #autopsy(when: string): Promise<void> {
+    const { root, redis } = this.#place;
+    const probe = join(root, 'probe');
     rmSync(probe, { recursive: true, force: true });
-    cpSync(directory, probe, { recursive: true });
-    if (reader) await check(`${when}, ${reader.join(' ')}`, () => readsOnly(place, probe, reader));
-    await check(when, async () => {
+    cpSync(this.#directory, probe, { recursive: true });
+    const reader = this.#reader;
+    if (reader)
+      await this.#check(`${when}, ${reader.join(' ')}`, () => readsOnly(this.#place, probe, reader));
+    await this.#check(when, async () => {
       const feeds = await readFeeds(probe, redis);
-      dead.push(feeds);
-      const look = await lookAt(probe, options);
-      return [
-        ...stateFaults(look, world, scenario, endedInPeace),
-        ...sinkFaults(feeds, look, bare ? undefined : world),
-      ];
+      this.#left.push(feeds);
+      return this.#faultsIn(probe, feeds, this.#done);
     });
   }
 
-  async function strike(blow: Blow): Promise<void> {
-    const stopMs = scenario.endless ? 5000 : undefined;
-    const ended = await runVictim({ ...place, directory, command: scenario.command, blow, stopMs });
-    const where = `${blowText(blow)}${ended.died ? ` (${ended.died})` : ''}`;
-    if (ended.killed) {
-      kills++;
-      deaths.push(where);
-    } else if (ended.code === 0) endedInPeace = true;
-    else found(`before ${where}`, [`expected exit code 0 or death, found ${lastWords(ended)}`]);
-    await autopsy(ended.killed ? `after the death at ${where}` : 'after it survived');
+  async #faultsIn(directory: string, feeds: Feeds, done: boolean, seen?: Look): Promise<string[]> {
+    const world = this.#world;
+    const look = seen ?? (await lookAt(directory, optionsOf(world.meaning, this.#place.redis)));
+    const state = stateFaults(look, world, this.#scenario, done);
+    return [...state, ...sinkFaults(feeds, look, this.#scenario.bare ? undefined : world)];
   }
 
   /** The same command in peace must go on by itself, at the latest when the lease of the dead one has run out. */
-  async function recover(): Promise<void> {
-    const command = scenario.again ?? scenario.command;
-    const stopMs = scenario.endless ? 3500 : undefined;
-    let ended: Ended;
-    for (let tries = 0; ; tries++) {
-      ended = await runVictim({ ...place, directory, command, stopMs });
-      if (ended.code === 0 || tries >= 40 || !/\blease\b/.test(ended.errors)) break;
+  async #recover(): Promise<void> {
+    const command = this.#scenario.again ?? this.#scenario.command;
+    let ended = await this.#runs(command, 3500);
+    for (let tries = 0; tries < 40 && ended.code !== 0 && /\blease\b/.test(ended.errors); tries++) {
       await sleep(1000);
+      ended = await this.#runs(command, 3500);
     }
     if (ended.code !== 0)
-      found(`${command.join(' ')} again`, [`expected exit code 0, found ${lastWords(ended)}`]);
+      this.#found(`${command.join(' ')} again`, [`expected exit code 0, found ${lastWords(ended)}`]);
   }
 
-  /** Checks what the command ought to have reached. */
-  async function recovered(): Promise<void> {
-    await check('once it went on', async () => {
-      const feeds = await readFeeds(directory, redis);
-      const look = await lookAt(directory, options);
-      const wrong = [
-        ...stateFaults(look, world, scenario, true),
-        ...sinkFaults(feeds, look, bare ? undefined : world),
-      ];
-      if (!scenario.endless) for (const each of dead) wrong.push(...betweenFaults(before, each, feeds));
-      const { name, forgets } = scenario;
-      if (/ingest|first/.test(name) && look.position !== total - 1)
-        wrong.push(`expected position ${total - 1}, found ${look.position}`);
-      if (name === 'fold' && look.inbox > 0)
-        wrong.push(`expected an empty inbox, found ${look.inbox} events`);
-      if (name === 'compact' && look.segments > 1) wrong.push(`expected one segment, found ${look.segments}`);
-      if (name === 'fit' && look.models <= world.models)
-        wrong.push(`expected a new model, found ${look.models}`);
-      if (name === 'publish')
-        for (const [sink, { champion }] of feeds)
-          if (champion === before.get(sink)?.champion)
-            wrong.push(`${sink}: expected a new champion, found ${champion}`);
-      // Files are read whole and take no single lists: they lose a user with the next publication.
-      if (forgets)
-        for (const [sink, { versions }] of feeds)
-          if (sink !== 'files' && [...versions.values()].some(lists => lists.users.has(forgets)))
-            wrong.push(`${sink}: expected no list of ${forgets}, found one`);
-      return wrong;
-    });
+  /** What the command has not reached, and what was neither old nor new on the way. */
+  async #recovered(): Promise<string[]> {
+    const { redis } = this.#place;
+    const feeds = await readFeeds(this.#directory, redis);
+    const look = await lookAt(this.#directory, optionsOf(this.#world.meaning, redis));
+    const { endless } = this.#scenario;
+    return [
+      ...(await this.#faultsIn(this.#directory, feeds, true, look)),
+      ...(endless ? [] : this.#left.flatMap(left => betweenFaults(this.#before, left, feeds))),
+      ...(this.#scenario.unreached?.(look, this.#world, feeds) ?? []),
+    ];
   }
-
-  return {
-    directory,
-    result: () => ({ kills, checks, deaths, faults }),
-    async run(blows: readonly Blow[]): Promise<void> {
-      mkdirSync(place.root, { recursive: true });
-      await copyWorld(world, directory, redis, bare);
-      for (const blow of blows) await strike(blow);
-      await recover();
-      await recovered();
-      await check('in the end', () => finish(directory, world, scenario, redis));
-    },
-  };
 }
 
 /** Runs a command that only reads; returns what it changed. */
-async function readsOnly(place: Place, directory: string, command: readonly string[]): Promise<string[]> {
-  const before = await fingerprint(directory);
-  await runVictim({ ...place, directory, command });
-  const after = await fingerprint(directory);
-  return [...new Set([...before.keys(), ...after.keys()])]
-    .filter(name => before.get(name) !== after.get(name))
-    .map(
-      name =>
-        `expected a reader to leave ${name} at ${before.get(name) ?? 'nothing'}, found ${after.get(name) ?? 'nothing'}`,
-    );
-}
-
-/** Takes in the rest, fits and publishes, and compares everything with the rows. */
-async function finish(
+async function readsOnly(
+  { library }: Place,
   directory: string,
-  world: World,
-  scenario: Scenario,
-  redis: string | undefined,
-): Promise<readonly string[]> {
-  const options = optionsOf(world.meaning, redis);
-  const pipeline = await createPipeline(options, { baseDirectory: directory });
-  const wrong: string[] = [];
-  let version: string;
-  let items: readonly string[];
-  const recommended = new Map<string, string>();
-  try {
-    await pipeline.ingest();
-    await refitStep(pipeline, { trigger: 'end' });
-    ({ version } = (await publishStep(pipeline, { trigger: 'end' }))!);
-    items = await pipeline.parts.store.itemKeys();
-    for (const user of ['u5', 'u6', 'u7'])
-      recommended.set(user, (await pipeline.recommend(user, 5)).items.join(' '));
-    const running = (await pipeline.parts.store.runs(1000)).filter(r => r.status === 'running');
-    if (running.length > 0) wrong.push(`expected that no run goes on, found ${running.length}`);
-  } finally {
-    await pipeline.close();
-  }
-  const look = await lookAt(directory, options);
-  const journal = journalOf(world, total - 1, scenario.bare, scenario.forgets);
-  if (look.folded !== journal.length)
-    wrong.push(`expected ${journal.length} folded events, found ${look.folded}`);
-  const users = new Set([...look.matrix.keys()].map(key => key.split(' ')[0]!));
-  const feeds = await readFeeds(directory, redis);
-  for (const [user, list] of recommended) {
-    const listed = feeds.get('files')!.versions.get(version)?.users.get(user) ?? '';
-    if (listed !== list) wrong.push(`expected the list ${list} for ${user}, found ${listed}`);
-  }
-  return [
-    ...wrong,
-    ...stateFaults(look, world, scenario, true),
-    ...sinkFaults(feeds, look, undefined),
-    ...finalFaults(feeds, version, { users, items: new Set(items) }),
-  ];
+  command: readonly string[],
+): Promise<string[]> {
+  const before = await fingerprint(directory);
+  await runVictim({ library, directory, command });
+  const after = await fingerprint(directory);
+  const changed = [...new Set([...before.keys(), ...after.keys()])].filter(
+    n => before.get(n) !== after.get(n),
+  );
+  if (changed.length === 0) return [];
+  const was = changed.map(name => `${name} at ${before.get(name) ?? 'nothing'}`);
+  const is = changed.map(name => after.get(name) ?? 'nothing');
+  return [`expected a reader to leave ${was.join(' and ')}, found ${is.join(' and ')}`];
 }

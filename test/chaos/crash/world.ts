@@ -10,11 +10,7 @@ import {
 } from '../../../jobs/index.js';
 import { seeded } from '../../support/random.js';
 import { type Feeds, readFeeds } from './feeds.js';
-import { csv, type Meaning, makeRows, meanings, type Row, semantics } from './journal.js';
-
-/** Rows that are published, folded behind that, waiting in the inbox, and still in the source. */
-const batches = [320, 110, 110, 130];
-export const total = batches.reduce((sum, n) => sum + n, 0);
+import { batches, csv, type Meaning, makeRows, meanings, type Row, semantics, total } from './journal.js';
 
 /** A state and its sinks as they were before anything died; each trial gets a copy. */
 export interface World {
