@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { StageError } from '../../src/errors.js';
 import { kafkaChaos } from '../bench/kafka-chaos.js';
 import { seeded } from '../support/random.js';
 import { chaosCrash } from './crash/crash.js';
@@ -72,6 +73,12 @@ if (!trial) {
   );
   process.exit(2);
 }
-const { result, ok } = await trial();
-process.stdout.write(`${JSON.stringify(result, null, values.json ? undefined : 2)}\n`);
-process.exitCode = ok ? 0 : 1;
+try {
+  const { result, ok } = await trial();
+  process.stdout.write(`${JSON.stringify(result, null, values.json ? undefined : 2)}\n`);
+  process.exitCode = ok ? 0 : 1;
+} catch (error) {
+  if (!(error instanceof StageError)) throw error;
+  log(`${error.code}: ${error.message}`);
+  process.exitCode = error.exitCode;
+}

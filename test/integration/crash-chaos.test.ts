@@ -39,6 +39,7 @@ describe.skipIf(!compiler)('processes that die', () => {
   it.each([
     ['before', 2, 0],
     ['torn', 2, 500],
+    ['torn', 1, 500],
     ['after', 2, 1000],
   ] as const)('%s operation %i, %i bytes are there', (how, at, bytes) => {
     const directory = temporaryDirectory();
@@ -58,13 +59,13 @@ describe.skipIf(!compiler)('processes that die', () => {
     expect(existsSync(join(after, 'c'))).toBe(false);
   });
 
-  it('a short round finds nothing', { timeout: 300_000 }, async () => {
-    const args = ['dist/test/chaos/chaos.js', 'crash', '--kills', '8', '--seed', '1', '--json'];
+  it('a short round finds nothing', { timeout: 600_000 }, async () => {
+    const args = ['dist/test/chaos/chaos.js', 'crash', '--kills', '7', '--seed', '44', '--json'];
     const { stdout } = await promisify(execFile)(process.execPath, args).catch(error => error);
     const result = JSON.parse(stdout);
     expect(result.found).toEqual([]);
     expect(result).toMatchObject({ violations: 0 });
-    expect(result.kills).toBeGreaterThanOrEqual(8);
+    expect(result.kills).toBeGreaterThanOrEqual(7);
     expect(result.checks).toBeGreaterThan(result.kills);
   });
 });

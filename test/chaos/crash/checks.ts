@@ -85,6 +85,8 @@ export function sinkFaults(feeds: Feeds, { says }: Look, world: World | undefine
   return faults;
 }
 
+const none = { users: new Map<string, string>(), items: new Map<string, string>() };
+
 /** Lists under one version that are neither those of before nor those of after. */
 export function betweenFaults(before: Feeds, found: Feeds, after: Feeds): string[] {
   const faults: string[] = [];
@@ -92,17 +94,17 @@ export function betweenFaults(before: Feeds, found: Feeds, after: Feeds): string
     const version = feed.champion;
     if (version === undefined) continue;
     const lists = (feeds: Feeds) => feeds.get(name)?.versions.get(version);
-    const [old, now, next] = [lists(before), lists(found), lists(after)];
+    const [old, now, next] = [lists(before), lists(found) ?? none, lists(after)];
     for (const kind of ['users', 'items'] as const) {
-      const first: Lists = old?.[kind] ?? next?.[kind] ?? now![kind];
+      const first: Lists = old?.[kind] ?? next?.[kind] ?? now[kind];
       const last: Lists = next?.[kind] ?? first;
-      const wrong = [...new Set([...first.keys(), ...last.keys(), ...now![kind].keys()])].filter(id => {
-        const value = now![kind].get(id);
+      const wrong = [...new Set([...first.keys(), ...last.keys(), ...now[kind].keys()])].filter(id => {
+        const value = now[kind].get(id);
         return value !== first.get(id) && value !== last.get(id);
       });
       if (wrong.length > 0)
         faults.push(
-          `${name}: expected in ${version} the lists of before or after, found ${wrong.length} others of ${kind}, such as ${wrong[0]}: ${now![kind].get(wrong[0]!) ?? 'nothing'}`,
+          `${name}: expected in ${version} the lists of before or after, found ${wrong.length} others of ${kind}, such as ${wrong[0]}: ${now[kind].get(wrong[0]!) ?? 'nothing'}`,
         );
     }
   }

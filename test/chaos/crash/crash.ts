@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { StageError } from '../../../src/errors.js';
 import { root as repository } from '../../bench/environment.js';
 import { startRedis } from '../../bench/redis-server.js';
 import { scenarios } from './scenarios.js';
@@ -27,10 +28,19 @@ type Answer = { readonly result: TrialResult } | { readonly error: string };
 /**
  * Kills processes of the command line again and again — at named points, at random times, at a file operation, in the
  * middle of one — and looks after each death whether state and sinks are what they must be; then lets the same command
- * go on. Redis takes part where there is a `redis-server`.
+ * go on. Redis takes part where there is a `redis-server`. SIGINT and SIGTERM end it behind the present trial.
  */
-export async function chaosCrash({ kills, seed, only, at, log }: CrashOptions) {
+export async function chaosCrash(options: CrashOptions) {
+  assertKnown(options.only);
   const root = mkdtempSync(join(tmpdir(), 'sansa-stream-crash-'));
+  try {
+    return await killIn(root, options);
+  } finally {
+    rmSync(root, { recursive: true, force: true });
+  }
+}
+
+async function killIn(root: string, { kills, seed, only, at, log }: CrashOptions) {
   const library = compileShim(root);
   const redis = hasRedis() ? await startRedis(root) : undefined;
   const trials = startWorker([root, library, redis?.url ?? '']);
@@ -38,11 +48,15 @@ export async function chaosCrash({ kills, seed, only, at, log }: CrashOptions) {
   const by: Record<string, number> = {};
   const violations: string[] = [];
   const started = performance.now();
+  let stopped = false;
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => (stopped = true));
   try {
     for (const index of indices(only)) {
       const order = { seed, index, at: at?.split(',') };
       const answer = await trials.ask(order);
-      violations.push(...lines(order, answer).map(observed(log)));
+      const told = lines(order, answer);
+      for (const line of told) log(line);
+      violations.push(...told);
       totals.trials++;
       if ('result' in answer) {
         const { result } = answer;
@@ -54,22 +68,14 @@ export async function chaosCrash({ kills, seed, only, at, log }: CrashOptions) {
           `trial ${index}: ${result.scenario} under ${result.meaning}, ${result.deaths.join('; ') || 'survived'}`,
         );
       }
-      if (totals.kills >= kills || totals.trials >= 3 * kills) break;
+      if (stopped || totals.kills >= kills || totals.trials >= 3 * kills) break;
     }
   } finally {
     await trials.stop();
     await redis?.stop();
-    rmSync(root, { recursive: true, force: true });
   }
   const seconds = Math.round((performance.now() - started) / 1000);
   return { ...totals, by, seconds, violations: violations.length, found: violations };
-}
-
-function observed<T>(see: (value: T) => void): (value: T) => T {
-  return value => {
-    see(value);
-    return value;
-  };
 }
 
 /** Only a server of our own takes part, since its keys are deleted; `REDIS_URL` names somebody else's. */
@@ -83,21 +89,24 @@ function hasRedis(): boolean {
   }
 }
 
+const names = scenarios.map(s => s.name);
+
+function assertKnown(only: string | undefined): void {
+  if (only === undefined || /^\d+$/.test(only) || names.includes(only)) return;
+  throw new StageError('USAGE', `--only takes the number of a trial or one of ${names.join(', ')}`);
+}
+
 function* indices(only: string | undefined): Generator<number> {
-  if (only !== undefined && /^\d+$/.test(only)) {
-    yield Number(only);
-    return;
-  }
-  const names = scenarios.map(s => s.name);
-  if (only !== undefined && !names.includes(only))
-    throw new Error(`--only takes the number of a trial or one of ${names.join(', ')}`);
-  for (let index = 0; ; index++) if (only === undefined || names[index % names.length] === only) yield index;
+  if (only !== undefined && !names.includes(only)) yield Number(only);
+  else
+    for (let index = 0; ; index++)
+      if (only === undefined || names[index % names.length] === only) yield index;
 }
 
 /** A violation in one line each. */
 function lines({ seed, index }: TrialOrder, answer: Answer): string[] {
   const again = `npm run -s chaos -- crash --seed ${seed} --only ${index}`;
-  const scenario = scenarios[index % scenarios.length]!.name;
+  const scenario = names[index % names.length];
   if ('error' in answer)
     return [
       `seed ${seed}, trial ${index}, ${scenario}: ${answer.error.split('\n', 2).join(' ')}; again: ${again}`,

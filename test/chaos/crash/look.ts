@@ -125,7 +125,7 @@ async function tablePrints(database: string): Promise<[string, string][]> {
     const prints: [string, string][] = [];
     for (const [table] of await rows('SELECT table_name FROM duckdb_tables() WHERE NOT internal')) {
       const [print] = await rows(
-        `SELECT count(*) || ' rows, ' || coalesce(sum(hash(t)::HUGEINT), 0) FROM "${table}" t`,
+        `SELECT count(*) || ' rows ' || md5(coalesce(sum(hash(t)::HUGEINT), 0)::VARCHAR)[:6] FROM "${table}" t`,
       );
       prints.push([`table ${table}`, String(print![0])]);
     }

@@ -1,7 +1,7 @@
 /*
  * Preloaded into a process: counts its file operations below CRASH_PREFIX and dies by SIGKILL at operation CRASH_AT.
  *
- * CRASH_HOW=before|after|torn   where it dies; `torn` writes half of the bytes first, where the operation has bytes
+ * CRASH_HOW=before|after|torn   where it dies; `torn`: in the middle of the first write from CRASH_AT on
  * CRASH_REPORT=file             512 bytes: int64 count of operations, then the operation at which the process died
  * CRASH_SOCKETS=1               writes to TCP sockets count as operations too
  *
@@ -55,7 +55,10 @@ __attribute__((constructor)) static void begin(void) {
 
 /* Whether the operation on `path` is the one to die at. */
 static int strikes(const char *operation, const char *path, size_t bytes) {
-  if (__atomic_add_fetch(&report->operations, 1, __ATOMIC_SEQ_CST) != at) return 0;
+  static int struck;
+  long n = __atomic_add_fetch(&report->operations, 1, __ATOMIC_SEQ_CST);
+  if (how == TORN ? at == 0 || n < at || bytes < 2 || __atomic_exchange_n(&struck, 1, __ATOMIC_SEQ_CST) : n != at)
+    return 0;
   snprintf(report->died, sizeof report->died, "%s of %zu bytes, %s", operation, bytes, path);
   return 1;
 }
@@ -106,7 +109,7 @@ static void die(void) {
   ssize_t name parameters {                                                            \
     REAL(name);                                                                        \
     OPERATION(ssize_t, into(#name, fd, n), real(fd, bytes, n __VA_ARGS__),             \
-              if (n > 1 && real(fd, bytes, n / 2 __VA_ARGS__) < 0) die());             \
+              if (real(fd, bytes, n / 2 __VA_ARGS__) < 0) die());                      \
   }
 WRITE(write, (int fd, const void *bytes, size_t n))
 WRITE(pwrite, (int fd, const void *bytes, size_t n, off_t offset), , offset)

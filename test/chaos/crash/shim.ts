@@ -2,14 +2,15 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { StageError } from '../../../src/errors.js';
 
-/** Where a process dies: at the `at`-th operation; `torn` writes half of the bytes first. */
+/** Where a process dies: at the `at`-th operation; `torn`, after half of the first write from there on. */
 export interface Strike {
   readonly how: 'before' | 'after' | 'torn';
   readonly at: number;
 }
 
-/** Compiles the library that is preloaded into the processes; throws one line where that cannot be done. */
+/** Compiles the library that is preloaded into the processes; throws `USAGE` where that cannot be done. */
 export function compileShim(directory: string): string {
   const library = join(directory, 'shim.so');
   const manifest = createRequire(import.meta.url).resolve('sansa-stream/package.json');
@@ -19,7 +20,7 @@ export function compileShim(directory: string): string {
   } catch (error) {
     const { code, stderr } = error as { code?: string; stderr?: Buffer };
     const why = code === 'ENOENT' ? 'there is no `cc`' : String(stderr).split('\n', 1)[0];
-    throw new Error(`crash needs a C compiler on Linux: ${why}`);
+    throw new StageError('USAGE', `crash compiles shim.c, so it needs Linux and a C compiler: ${why}`);
   }
   return library;
 }

@@ -42,10 +42,10 @@ export function optionsOf(meaning: Meaning, redis: string | undefined): Pipeline
       },
     ],
     sinks: [
-      { type: 'lmdb', path: 'out/feeds.lmdb', keep: 0, leaseMs: 1000 },
+      { type: 'lmdb', path: 'out/feeds.lmdb', keep: 0, leaseMs: 10_000 },
       { type: 'duckdb', database: 'out/feeds.duckdb', keep: 0 },
       { type: 'files', path: 'out/feeds', keep: 0 },
-      ...(redis ? [{ type: 'redis' as const, url: redis, keep: 0, graceMs: 0, leaseMs: 1000 }] : []),
+      ...(redis ? [{ type: 'redis' as const, url: redis, keep: 0, graceMs: 0, leaseMs: 10_000 }] : []),
     ],
     gramian: { mode: 'stored' },
     fold: { maxEvents: 60 },
