@@ -40,7 +40,7 @@ export const scenarios: readonly Scenario[] = [
     points: ['fold:'],
     unreached: ({ inbox }) => (inbox > 0 ? [`expected an empty inbox, found ${inbox} events`] : []),
   },
-  { name: 'first', command: ['status'], points: [], bare: true, again: ['ingest'], unreached: upTo },
+  { name: 'first', command: ['fold'], points: [], bare: true, again: ['ingest'], unreached: upTo },
   {
     name: 'publish',
     command: ['publish'],
