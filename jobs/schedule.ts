@@ -45,6 +45,7 @@ export async function startSchedules(
 
       function beat(): void {
         next = Math.min(next, following());
+        next = Math.min(next, following());
         if (next <= Date.now()) {
           const time = next;
           next = following();

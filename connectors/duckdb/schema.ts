@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { StageError } from '../../src/errors.js';
-import { maxFixedPoint } from '../../src/stages/events.js';
+import { maxFixedPoint, type WeightRules } from '../../src/stages/event-weight.js';
 import type { DuckDBConnection } from './client.js';
 import { all, transaction } from './database.js';
 import { format, type Migration, migrate, migrations, stepsFrom } from './migrations.js';
@@ -19,10 +19,21 @@ export const semanticsOptions = z
       .max(65536)
       .optional()
       .describe('fixed-point units in a weight of 1; default 1 for binary, 100 otherwise'),
-    maxWeight: z.number().positive().optional().describe('sums are clamped to this weight (sum only)'),
+    maxWeight: z
+      .number()
+      .positive()
+      .optional()
+      .describe('interactions are clamped to this weight (last and sum)'),
   })
   .transform(o => ({ ...o, weightScale: o.weightScale ?? (o.interactions === 'binary' ? 1 : 100) }));
 export type Semantics = z.output<typeof semanticsOptions>;
+
+/** What the semantics say of the weight of one event. */
+export const weightRules = ({ interactions, weightScale: scale, maxWeight }: Semantics): WeightRules => ({
+  interactions,
+  scale,
+  maxWeight,
+});
 
 const tables = `
 CREATE TABLE settings (key VARCHAR, value VARCHAR);

@@ -2,7 +2,7 @@ import type { Kafka } from 'kafkajs';
 import { StageError } from '../../src/errors.js';
 import { type Consumer, kafkaError } from './client.js';
 import { createCommits, type NextOffset } from './commits.js';
-import type { Decoder } from './decode.js';
+import type { Decoder } from './decoder.js';
 import type { Intake, Slot } from './intake.js';
 import type { KafkaSourceOptions } from './options.js';
 import { decodeMembers, type Member, ownerOf, shardAssigner } from './shards.js';

@@ -1,4 +1,4 @@
-import type { PartitionBatch } from '../../src/contracts/index.js';
+import type { PartitionBatch, TimeRules } from '../../src/contracts/index.js';
 import type { Owned } from './partitions.js';
 import { Records } from './records.js';
 
@@ -32,6 +32,7 @@ export class Intake {
       readonly bytes: number;
       readonly waitMs: number;
     },
+    private readonly times?: TimeRules,
   ) {}
 
   reset(owned: readonly Owned[]): void {
@@ -92,7 +93,7 @@ export class Intake {
       if (!slot.moved) continue;
       const { name, token } = slot.owned;
       batches.push({
-        records: slot.records.batch(name),
+        records: slot.records.batch(name, this.times),
         position: { partition: name, sequence: slot.next - 1, token },
       });
       slot.records = new Records();

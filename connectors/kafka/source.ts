@@ -3,7 +3,7 @@ import type { Read, Source } from '../../src/contracts/index.js';
 import { StageError } from '../../src/errors.js';
 import { kafkaError, openKafka, patiently } from './client.js';
 import { openDeadLetterTopic } from './dead-letters.js';
-import { createDecoder } from './decode.js';
+import { createDecoder } from './decoder.js';
 import { createMembership, type Membership } from './group.js';
 import { Intake, type Slot } from './intake.js';
 import { KeyCheck } from './key-check.js';
@@ -25,7 +25,7 @@ export function createKafkaSource(configured: KafkaSourceOptions, baseDirectory 
   const where = `source ${name}`;
   const kafka = openKafka(options, baseDirectory);
   const decoder = createDecoder(options);
-  const intake = new Intake(options.batch);
+  const intake = new Intake(options.batch, { unit: options.timeUnit, maxAheadMs: options.maxAheadMs });
   const keys = new KeyCheck();
   const deadLetters = options.deadLetterTopic
     ? openDeadLetterTopic(kafka, options.deadLetterTopic)
