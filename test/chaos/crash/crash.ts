@@ -54,6 +54,8 @@ async function killIn(root: string, { kills, seed, only, at, log }: CrashOptions
     for (const index of indices(only)) {
       const order = { seed, index, at: at?.split(',') };
       const answer = await trials.ask(order);
+      // A signal to the whole group ends the worker and Redis too.
+      if (stopped && 'error' in answer) break;
       const told = lines(order, answer);
       for (const line of told) log(line);
       violations.push(...told);
