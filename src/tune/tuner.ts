@@ -10,7 +10,7 @@ import { type TuneOptions, type TuneResult, tune } from './tune.js';
 
 const trialTask = tasksOf<typeof import('./trial.js')>(new URL('./trial.js', import.meta.url));
 
-/** What a search on a holdout may use. */
+/** Resources of a search on a holdout. */
 export interface TuneResources {
   /** Where models lie meanwhile. */
   readonly directory: string;

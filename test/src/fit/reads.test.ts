@@ -20,7 +20,13 @@ const trial: Solver = {
     const items = rows!.indices.slice(0, rows!.indptr[1]!);
     const each = Int32Array.from({ length: n + 1 }, (_, i) => i);
     // n × 1 and 1 × n
-    const encoder = { rows: n, columns: 1, indptr: i32(each), indices: i32(new Int32Array(n)), data: ones(n) };
+    const encoder = {
+      rows: n,
+      columns: 1,
+      indptr: i32(each),
+      indices: i32(new Int32Array(n)),
+      data: ones(n),
+    };
     const indptr = i32(Int32Array.of(0, items.length));
     const decoder = { rows: 1, columns: n, indptr, indices: i32(items), data: ones(items.length) };
     return { layers: { n, encoder, decoder }, l2: 1, details: { factorEntries: 0 } };
