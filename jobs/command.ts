@@ -3,8 +3,8 @@ import type { ParseArgsConfig } from 'node:util';
 import type { Logger } from '../src/contracts/index.js';
 import { StageError } from '../src/errors.js';
 import { assertWorkable } from '../src/fit/memory.js';
-import { stageOptions } from '../src/options.js';
 import { parseSize } from '../src/size.js';
+import { stageOptions } from '../src/stages/options.js';
 import type { LoadedConfig } from './config.js';
 import type { Pipeline } from './open.js';
 

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { weightRules } from '../connectors/duckdb/schema.js';
 import { openState } from '../connectors/duckdb/state.js';
 import { createAttributes, createSignals, createSink, createSource } from '../connectors/registry.js';
 import { type Logger, type SignalSource, silent } from '../src/contracts/index.js';
@@ -8,6 +9,7 @@ import { parseSize } from '../src/size.js';
 import { joinPipeline, type Stage } from '../src/stages/pipeline.js';
 import { checked } from './checked.js';
 import { type LoadedConfig, type PipelineConfig, type PipelineOptions, pipelineOptions } from './config.js';
+import { rememberSecrets } from './secrets.js';
 
 /** A pipeline with its state and connectors open. Close it to let another process have the state. */
 export interface Pipeline extends Stage {
@@ -42,12 +44,13 @@ export async function openPipeline(
   try {
     const [sources, sinks, signals] = await connectors;
     const { attributes } = config.publish.rules;
-    const scale = config.semantics.weightScale;
+    const weights = weightRules(config.semantics);
     const fitMemoryBytes = memoryBytes - databaseBytes;
     const stage = joinPipeline({
       directory,
       store,
-      scale,
+      scale: weights.scale,
+      weights,
       fitMemoryBytes,
       sources,
       sinks,
@@ -81,6 +84,7 @@ export async function createPipeline(
   options: PipelineOptions,
   settings: { readonly log?: Logger; readonly baseDirectory?: string } = {},
 ): Promise<Pipeline> {
+  rememberSecrets(options);
   const config = checked(pipelineOptions, options, 'options');
   return openPipeline({ config, baseDirectory: settings.baseDirectory ?? process.cwd() }, settings.log);
 }

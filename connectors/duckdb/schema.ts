@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { StageError } from '../../src/errors.js';
-import { maxFixedPoint } from '../../src/stages/events.js';
+import { maxFixedPoint, type WeightRules } from '../../src/stages/event-weight.js';
 import type { DuckDBConnection } from './client.js';
 import { all, transaction } from './database.js';
 import { format, type Migration, migrate, migrations, stepsFrom } from './migrations.js';
@@ -19,10 +19,21 @@ export const semanticsOptions = z
       .max(65536)
       .optional()
       .describe('fixed-point units in a weight of 1; default 1 for binary, 100 otherwise'),
-    maxWeight: z.number().positive().optional().describe('sums are clamped to this weight (sum only)'),
+    maxWeight: z
+      .number()
+      .positive()
+      .optional()
+      .describe('interactions are clamped to this weight (last and sum)'),
   })
   .transform(o => ({ ...o, weightScale: o.weightScale ?? (o.interactions === 'binary' ? 1 : 100) }));
 export type Semantics = z.output<typeof semanticsOptions>;
+
+/** What the semantics say of the weight of one event. */
+export const weightRules = ({ interactions, weightScale: scale, maxWeight }: Semantics): WeightRules => ({
+  interactions,
+  scale,
+  maxWeight,
+});
 
 const tables = `
 CREATE TABLE settings (key VARCHAR, value VARCHAR);
@@ -92,7 +103,7 @@ function assertSameSemantics(stored: ReadonlyMap<string, string>, semantics: Sem
 
 /** Drops the tables of a state that was never finished; refuses a database of somebody else. */
 async function dropUnfinished(connection: DuckDBConnection): Promise<void> {
-  const ours = new Set([...tables.matchAll(/EXISTS (\w+) /g)].map(m => m[1]));
+  const ours = new Set([...tables.matchAll(/TABLE (\w+) /g)].map(m => m[1]));
   const found = await all(connection, 'SELECT table_name AS name FROM duckdb_tables()');
   const foreign = found.map(r => String(r.name)).filter(name => !ours.has(name));
   if (foreign.length > 0) {

@@ -1,4 +1,4 @@
-import { Arena } from '../runtime/arena.js';
+import { Arena, fitsInt32 } from '../runtime/arena.js';
 import { openIntactSegments, openSegmentWriter, type SegmentFile } from './segment.js';
 
 /** Entries that are renamed at a time, unless a single column has more. */
@@ -59,10 +59,9 @@ export function renameItems(path: string, ids: Int32Array, n: number, directory:
         first,
         lengths,
         indices: arena.i32(place(indices), entries),
-        values:
-          segment.largest > 0x7fffffff
-            ? arena.f64(place(values), entries)
-            : arena.i32(place(Int32Array.from(values)), entries),
+        values: fitsInt32(segment.largest)
+          ? arena.i32(place(Int32Array.from(values)), entries)
+          : arena.f64(place(values), entries),
       });
       arena.release(mark);
       first = last;
