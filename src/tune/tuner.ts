@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Holdout } from '../evaluate/measure.js';
 import { sampleUsers } from '../evaluate/split.js';
@@ -31,6 +31,7 @@ export async function tuneHoldout(
   options: TuneOptions,
   { directory, memoryBytes, threadsOf, progress, signal }: TuneResources,
 ): Promise<TuneResult> {
+  mkdirSync(directory, { recursive: true });
   const models = mkdtempSync(join(directory, '.tune-'));
   const pathOf = (id: number): string => join(models, `${id}.safetensors`);
   const around = surroundingsOf(holdout.train, holdout.scale);
