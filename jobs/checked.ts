@@ -14,8 +14,8 @@ function reread(text: string, expected: string): number | boolean | undefined {
 }
 
 /**
- * A variable's text becomes a number or a boolean where the schema expects one, and stays text where it does
- * not (a directory may be called 2024). Changes `input`; returns whether there was such a place.
+ * Turns the text of a variable into a number or a boolean where the schema expects one. It stays text elsewhere: a
+ * directory may be called 2024. Changes `input`; returns true if anything was changed.
  */
 function rereadVariables(input: unknown, issues: readonly z.core.$ZodIssue[], replaced: ReadonlySet<string>) {
   let changed = false;
@@ -95,7 +95,7 @@ function describeIssue(issue: z.core.$ZodIssue, schema: z.ZodType, input: unknow
   }
 }
 
-/** What people call the types of a schema. */
+/** Plain names of the types of a schema. */
 const kinds: Readonly<Record<string, string>> = {
   object: 'settings (key: value)',
   array: 'a list',

@@ -22,7 +22,7 @@ const timezone = z.string().refine(
 );
 
 type Jobs = typeof jobs;
-/** The schema of each job's settings, of those that have some. */
+/** The schemas of the jobs that have settings. */
 type Schedules = {
   readonly [N in keyof Jobs as z.ZodType extends NonNullable<Jobs[N]['schedule']> ? never : N]: NonNullable<
     Jobs[N]['schedule']

@@ -13,13 +13,13 @@ export interface JobPipeline extends Stage {
   readonly config: Settings & { readonly schedule: Readonly<Record<string, unknown>> };
 }
 
-/** What a job works with. */
+/** Everything that a job gets besides its trigger and options. */
 export interface JobContext {
   readonly pipeline: JobPipeline;
-  /** What the stages are told: when to stop, and whom to tell how far they are. */
+  /** Settings of the stages that do the work. */
   readonly settings: { readonly signal?: AbortSignal; readonly progress?: Progress };
   readonly observer: Required<Observer>;
-  /** Does `body`, which may fail for a while; the service tries it again within the same run. */
+  /** Runs `body`; the service retries it within the same run while its failures are `retryable`. */
   attempt<T>(what: string, body: () => Promise<T>): Promise<T>;
 }
 
@@ -41,7 +41,7 @@ export interface Follower {
   readonly options: object;
 }
 
-/** A job that has ended, and those that followed it. */
+/** A job that has ended, with the jobs that followed it. */
 export interface Chain<R = unknown> {
   readonly job: Job;
   readonly outcome: Outcome<R>;
@@ -58,18 +58,18 @@ export interface Job<O extends object = object, R = unknown, S extends z.ZodType
   readonly options?: z.ZodType<O>;
   /** Its settings in the configuration, as `schedule.<name>`. */
   readonly schedule?: S;
-  /** It leaves no run in the ledger, so it is done whenever it is asked for. */
+  /** The ledger gets no run of it, so it is done each time. */
   readonly unrecorded?: true;
   clock?(settings: z.output<S>, pipeline: JobPipeline): Clock<O> | undefined;
-  /** Refuses wrong options and tells when there is nothing to do, before the run is recorded. */
+  /** Called before the run is recorded: throws for wrong options, and returns `idle` if there is nothing to do. */
   prepare?(context: JobContext, options: O): Promise<Outcome<R> | undefined>;
   run(context: RunContext, trigger: Trigger, options: O): Promise<Exclude<Outcome<R>, { kind: 'idle' }>>;
-  /** Jobs that follow, also behind a run that was made earlier. Each has ended before the next is asked for. */
+  /** The jobs that follow, also after a run of an earlier process. Each ends before the next one is asked for. */
   followers?(
     context: JobContext,
     ended: { readonly trigger: Trigger; readonly options: O; readonly outcome: Outcome<R> },
   ): AsyncIterable<Follower>;
-  /** The message that a signal gets as its result; without it no signal starts the job. */
+  /** The message of a signal's result. A job without it cannot be started by a signal. */
   answer?(chain: Chain<R>): string;
 }
 
@@ -93,7 +93,7 @@ export const clocksOf = (pipeline: JobPipeline, jobs: readonly Job[]) =>
     return clock ? [{ job, expression: clock.cron, options: clock.options }] : [];
   });
 
-/** Whether there are sinks to publish to. */
+/** True if the pipeline has sinks to publish to. */
 export const publishes = ({ parts }: Pick<JobPipeline, 'parts'>): boolean => parts.sinks.length > 0;
 
 /** The context of a job that is tried once and observed by the pipeline's log, unless `others` say otherwise. */
@@ -110,8 +110,8 @@ export const contextOf = (
 });
 
 /**
- * Runs a job once for its trigger: returns how it ended if the ledger has that already, else records the run and how
- * it ends, and tells the observer. Throws a failure, now or of the earlier run.
+ * Runs a job once for its trigger. If the ledger has an ended run for it, returns that run's outcome; else runs the job,
+ * records how it ends and tells the observer. Throws the failure of this run or of the earlier one.
  */
 export async function runJob<O extends object, R>(
   context: JobContext,

@@ -8,7 +8,7 @@ import { keepGoing, retried } from './retry.js';
 /** Tries of one publication (about 45 s with the pauses); while it lasts, the other jobs wait. */
 const publishTries = 8;
 
-/** What the loops of `run` share. */
+/** Shared by the loops of `run`. */
 export interface Service {
   readonly pipeline: Pipeline;
   readonly context: JobContext;
@@ -18,7 +18,7 @@ export interface Service {
   readonly stop: AbortSignal;
   /** Sources that have been read to their present end, or could not be read, since the start. */
   readonly looked: Set<Source>;
-  /** Stops the service; `rethrow` throws the first such error. */
+  /** Stops the service because of an error, which `rethrow` throws at the end. */
   fail(error: unknown): void;
   rethrow(): void;
   /** Repeats `body` until the stop, `restMs` apart; see `keepGoing`. */
@@ -27,7 +27,7 @@ export interface Service {
   untilStopped(loops: readonly Promise<void>[]): Promise<void>;
 }
 
-/** Sets up what the loops share. Stops with `signal`. */
+/** Sets up what the loops share, for a run that ends when `signal` aborts. */
 export function openService(pipeline: Pipeline, log: Logger, signal: AbortSignal): Service {
   const { pollMs } = pipeline.config.schedule;
   const failed = new AbortController();

@@ -9,7 +9,7 @@ export interface Done<R> {
   readonly detail: string;
   /** Model version that was made or published. */
   readonly version?: string | undefined;
-  /** What the job gives to its caller; absent when the work was done earlier. */
+  /** Absent when the work was done earlier. */
   readonly result?: R;
   /** Figures of the run for the log and other observers. */
   readonly facts?: object;
@@ -41,7 +41,7 @@ export type Outcome<R = unknown> = Done<R> | Idle<R> | Held;
 /** How a run that began ended. */
 export type RunEnd<R = unknown> = Done<R> | Held | Failed;
 
-/** What a job gives to its caller, unless the work was done earlier. */
+/** The result of a job, unless the work was done earlier. */
 export const resultOf = <R>(outcome: Outcome<R>): R | undefined =>
   outcome.kind === 'held' ? undefined : outcome.result;
 

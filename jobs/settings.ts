@@ -3,7 +3,7 @@ import { databaseOptions } from '../connectors/duckdb/database.js';
 import { semanticsOptions } from '../connectors/duckdb/schema.js';
 import { signalOptions, sinkOptions, sourceOptions } from '../connectors/registry.js';
 import { gateOptions } from '../src/evaluate/gate.js';
-import { stageOptions } from '../src/options.js';
+import { stageOptions } from '../src/stages/options.js';
 
 /** Settings of a pipeline that its jobs know. */
 export const settings = stageOptions.extend({

@@ -5,8 +5,8 @@ import { fresh } from './kinds/fresh.js';
 import type { Service } from './open-service.js';
 
 /**
- * Takes in what a source has, until the stop. `enough` is called after a batch when as many events wait as a fold is
- * made for. Throws what no retry can mend, such as too many dead letters since the start.
+ * Ingests from a source until the stop. Calls `enough` after a batch if enough events wait for a fold. Throws errors
+ * that no retry can mend, such as too many dead letters since the start.
  */
 export async function followSource(
   { pipeline, context, looked, stop, repeat }: Service,

@@ -14,9 +14,9 @@ import { type Tuned, tune } from './kinds/tune.js';
 import { type Outcome, resultOf } from './outcome.js';
 import { parseTrigger } from './trigger.js';
 
-/** What a step is told besides its options. */
+/** Settings of a step besides its options. */
 export interface StepSettings {
-  /** What started it; a step that has ended for this trigger is not done again (except `cli`). */
+  /** The text of a trigger. A step that has ended for it is not done again, except for `cli`. */
   readonly trigger: string;
   readonly signal?: AbortSignal;
   readonly progress?: Progress;

@@ -1,6 +1,6 @@
 /**
- * What started a run. The ledger keeps its text, and a job that has ended for a text is not done again for it: so a
- * process that starts after a crash knows what is left to do.
+ * The cause of a run. The ledger keeps its text, and a job that has ended for a trigger is not done again for it: that
+ * is how a process that starts after a crash knows what is left to do.
  */
 export type Trigger =
   /** A person at the command line: the one trigger for which a job is done each time. */

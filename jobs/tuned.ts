@@ -1,9 +1,9 @@
-import { type FitOptions, fitOptions, overrideFit } from '../src/options.js';
+import { type FitOptions, fitOptions, overrideFit } from '../src/solvers/index.js';
 import type { Trial, TunedOptions, TuneOptions, TuneResult } from '../src/tune/tune.js';
 import { checked } from './checked.js';
 import type { JobPipeline } from './job.js';
 
-/** Tuned options, and whether they still stand for the configured ones. */
+/** Tuned options. They are in use unless the configured options changed after the search. */
 export interface TunedState extends TunedOptions {
   readonly inUse: boolean;
 }
@@ -16,13 +16,13 @@ export async function tunedOf({ config, parts }: JobPipeline): Promise<TunedStat
   return { ...tuned, inUse: JSON.stringify(base) === JSON.stringify(config.fit) };
 }
 
-/** The options that a refit uses: the tuned ones, unless the configured ones have changed since. */
+/** The options of a refit: the tuned ones if they are in use, else the configured ones. */
 export async function presentFit(pipeline: JobPipeline): Promise<FitOptions> {
   const tuned = await tunedOf(pipeline);
   return tuned?.inUse ? fitOptions.parse(tuned.fit) : pipeline.config.fit;
 }
 
-/** The present options, and what a search of another solver, or with other fixed options, starts from. */
+/** The present options, and the options that a search with its own solver and fixed options starts from. */
 export async function aroundPresent(
   pipeline: JobPipeline,
   { solver }: TuneOptions,
@@ -33,7 +33,7 @@ export async function aroundPresent(
   return { present, base };
 }
 
-/** Whether the winner of a search shall replace the present options: it is better, by the gate's measure too. */
+/** True if the winner of a search replaces the present options: it is better, and at least `minimum` times as good. */
 export function wins({ best, present }: TuneResult, metric: TuneOptions['metric'], minimum = 1): boolean {
   const value = ({ metrics }: Trial): number => metrics![metric];
   return value(best) > value(present) && value(best) >= minimum * value(present);

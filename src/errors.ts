@@ -74,6 +74,11 @@ const table = {
     remedy:
       'raise `memory` (and `database.memoryLimit`, if it is set), or lower `density` or the number of threads',
   },
+  INTERACTIONS_NEEDED: {
+    exit: 2,
+    retryable: false,
+    remedy: 'fit on one state instead of several, or choose another `solver`',
+  },
   NOT_POSITIVE_DEFINITE: {
     exit: 1,
     retryable: false,

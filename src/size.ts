@@ -24,3 +24,6 @@ export function parseSize(text: string, where: string): number {
   }
   return Math.floor(Number(digits) * units[unit.toUpperCase()]!);
 }
+
+/** A number of bytes in MiB, rounded to a tenth. */
+export const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;

@@ -49,7 +49,7 @@ function openRuns(
       serial.use(async c => {
         const id = Number(await scalar(c, 'SELECT coalesce(max(id) + 1, 1) FROM runs'));
         const values = [BigInt(id), job, trigger, now()];
-        await c.run(`INSERT INTO runs VALUES (?, ?, ?, 'running', ${time}, NULL, '', NULL)`, values);
+        await c.run(`INSERT INTO runs VALUES (?, ?, ?, 'running', ${time}, NULL, '', NULL, NULL)`, values);
         return { id };
       }),
 
@@ -57,8 +57,7 @@ function openRuns(
       serial.use(async c => {
         const rows = await all(
           c,
-          `SELECT ${runColumns}, code FROM runs LEFT JOIN failures ON run = runs.id
-           WHERE job = ? AND trigger = ? AND status IN ('done', 'failed') ORDER BY runs.id`,
+          `SELECT ${runColumns}, code FROM runs WHERE job = ? AND trigger = ? AND status IN ('done', 'failed') ORDER BY runs.id`,
           [job, trigger],
         );
         return rows.map(asRun)[0];
@@ -83,10 +82,16 @@ function openRuns(
             failpoint('refit:registered');
           }
           await c.run(
-            `UPDATE runs SET status = ?, finished_at = ${time}, detail = ?, version = ? WHERE id = ?`,
-            [outcome.status, now(), outcome.detail, outcome.version ?? null, BigInt(id)],
+            `UPDATE runs SET status = ?, finished_at = ${time}, detail = ?, version = ?, code = ? WHERE id = ?`,
+            [
+              outcome.status,
+              now(),
+              outcome.detail,
+              outcome.version ?? null,
+              outcome.code ?? null,
+              BigInt(id),
+            ],
           );
-          if (outcome.code) await c.run('INSERT INTO failures VALUES (?, ?)', [BigInt(id), outcome.code]);
         });
         if (model) failpoint('refit:committed');
       }),

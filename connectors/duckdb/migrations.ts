@@ -16,7 +16,7 @@ export type Migration = readonly [
 /**
  * To 2: an event id belongs to a stream of a source; one of several streams, which is not known any more, belongs to all
  * (NULL). Repeated events are counted, models have an order of their own, removed files are noted, and rows at a border
- * have marks.
+ * have marks. A failed run keeps its error code.
  */
 async function toFormat2(connection: DuckDBConnection): Promise<void> {
   const streams = `SELECT DISTINCT source, ${streamOf('part')} AS stream FROM positions`;
@@ -34,6 +34,7 @@ async function toFormat2(connection: DuckDBConnection): Promise<void> {
     'ALTER TABLE numbered RENAME TO models',
     'CREATE TABLE retired (file VARCHAR)',
     'CREATE TABLE marks (channel INTEGER, mark UBIGINT)',
+    'ALTER TABLE runs ADD COLUMN code VARCHAR',
   ])
     await connection.run(sql);
 }
@@ -77,12 +78,21 @@ export function stepsFrom(stored: string, steps = migrations): readonly Migratio
  */
 export async function migrate(
   connection: DuckDBConnection,
-  path: string,
+  path: string | undefined,
   stored: string,
   steps: readonly Migration[],
 ): Promise<void> {
   const last = steps.at(-1);
   if (!last) return;
+  if (path !== undefined) await copyDatabase(connection, path, stored);
+  await transaction(connection, async () => {
+    for (const [, , run] of steps) await run(connection);
+    await connection.run("UPDATE settings SET value = ? WHERE key = 'format'", [String(last[1])]);
+  });
+}
+
+/** Copies the database to `<path>.format-<stored>`, which appears when it is whole. */
+async function copyDatabase(connection: DuckDBConnection, path: string, stored: string): Promise<void> {
   const copy = `${path}.format-${stored}`;
   const unfinished = `${copy}.tmp`;
   rmSync(unfinished, { force: true });
@@ -94,8 +104,4 @@ export async function migrate(
     await connection.run('DETACH copied');
   }
   renameSync(unfinished, copy);
-  await transaction(connection, async () => {
-    for (const [, , run] of steps) await run(connection);
-    await connection.run("UPDATE settings SET value = ? WHERE key = 'format'", [String(last[1])]);
-  });
 }

@@ -1,3 +1,4 @@
+import { mebibytes } from '../../src/size.js';
 import { type Command, count } from '../command.js';
 import { contextOf, runJob } from '../job.js';
 import { fresh as freshJob } from '../kinds/fresh.js';
@@ -6,15 +7,13 @@ import { rollback as rollbackJob } from '../kinds/rollback.js';
 import { resultOf } from '../outcome.js';
 import { cli } from '../trigger.js';
 
-const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
-
 export const publish: Command = {
   summary: 'push the lists of a model (the newest without --version) to the sinks',
   usage: '-c pipeline.yaml [--version V] [--alias A | --fresh]',
   options: { version: { type: 'string' }, alias: { type: 'string' }, fresh: { type: 'boolean' } },
   help: {
     version: 'model version',
-    alias: 'pointer to switch (champion, which readers follow unless told otherwise)',
+    alias: 'pointer to switch; default champion, which readers follow unless told otherwise',
     fresh: 'only rewrite the lists of users whose histories changed',
   },
   async run({ pipeline, values, progress, signal }) {
@@ -47,7 +46,7 @@ export const rollback: Command = {
   summary: 'switch the feed back to the version before, or to --to, without writing a list',
   usage: '-c pipeline.yaml [--alias A] [--to V]',
   options: { alias: { type: 'string' }, to: { type: 'string' } },
-  help: { alias: 'pointer to switch (champion)', to: 'a version in the sinks' },
+  help: { alias: 'pointer to switch; default champion', to: 'a version in the sinks' },
   async run({ pipeline, values, signal }) {
     const { alias, to } = values as { alias?: string; to?: string };
     const context = contextOf(await pipeline(), { signal });

@@ -15,7 +15,7 @@ export interface Folded {
 const schedule = z
   .strictObject({
     cron: cronExpression.default('* * * * *'),
-    events: z.int().min(1).default(100_000).describe('fold when so many events wait'),
+    events: z.int().min(1).default(100_000).describe('fold when this number of events waits'),
   })
   .prefault({});
 

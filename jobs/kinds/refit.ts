@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Manifest } from '../../src/contracts/manifest.js';
-import { type FitOptions, fitOptions, overrideFit } from '../../src/options.js';
+import { type FitOptions, fitOptions, overrideFit } from '../../src/solvers/index.js';
 import { checked } from '../checked.js';
 import { cronExpression } from '../cron.js';
 import { following, type Job, type JobPipeline, publishes, scheduleOf } from '../job.js';
@@ -19,7 +19,7 @@ const schedule = z
       .int()
       .min(1)
       .optional()
-      .describe('refit when so many events were folded since the newest model'),
+      .describe('refit when this number of events was folded since the newest model'),
     publish: z.boolean().default(true).describe('publish each new model to the sinks'),
   })
   .prefault({});

@@ -8,7 +8,7 @@ export interface TuneJobOptions extends TuneOptions {
   readonly fixed?: Readonly<Record<string, unknown>>;
 }
 
-/** What a search found, and whether refits use it from now on. */
+/** The result of a search; an adopted winner is used by the refits that follow. */
 export interface Tuned extends TuneResult {
   readonly adopted: boolean;
 }

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Manifest } from '../contracts/manifest.js';
 import { live, type Publication, type Sink, type SinkVersion } from '../contracts/sink.js';
 import { StageError } from '../errors.js';
+import { mebibytes } from '../size.js';
 import type { Rules } from './rules.js';
 
 /** A hash of everything that determines the lists of a publication: equal hashes mean equal lists. */
@@ -72,5 +73,3 @@ export function assertRoom(sinks: readonly Sink[], bytes: readonly number[], lis
   );
   if (over.length > 0) throw new StageError('SINK_TOO_SMALL', over.join('\n'));
 }
-
-const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;

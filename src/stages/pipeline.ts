@@ -1,7 +1,9 @@
+import { join } from 'node:path';
 import { createGramianKeeper } from './gramian.js';
 import { createHoldouts } from './holdouts.js';
 import { createIngest } from './ingest.js';
 import { createModelLibrary } from './models.js';
+import { tidy } from './orphans.js';
 import type { PipelineParts } from './parts.js';
 import { createPublisher } from './publisher.js';
 
@@ -14,7 +16,7 @@ export function joinPipeline(parts: PipelineParts) {
   const gramian = createGramianKeeper(parts);
   const models = createModelLibrary(parts, gramian);
   const holdouts = createHoldouts(parts);
-  const publisher = createPublisher(parts, models);
+  const publisher = createPublisher(parts, { ...models, manifestOf: models.intact });
   return {
     parts,
 
@@ -46,10 +48,23 @@ export function joinPipeline(parts: PipelineParts) {
     rollback: publisher.rollback,
     withSinks: publisher.withSinks,
 
-    /** Removes files that a crash left unregistered. Called once, before anything else. */
+    /**
+     * Removes what was being written when a process died, and sets files aside that the state does not know. Called once,
+     * before anything else.
+     */
     async removeOrphans(): Promise<void> {
-      await gramian.removeOrphans();
-      await models.removeOrphans();
+      const { directory, store, log } = parts;
+      const retired = new Set(await store.retired());
+      const aside = join(directory, 'aside');
+      const files = [await gramian.register(retired), await models.register(retired)].flatMap(r =>
+        tidy(r, aside),
+      );
+      if (retired.size > 0) await store.clearRetired();
+      if (files.length > 0)
+        log.warn(
+          { files, directory: aside },
+          'files that the state does not know were set aside: a crash left them, or the state is older than they are',
+        );
     },
   };
 }

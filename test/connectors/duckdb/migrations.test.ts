@@ -146,6 +146,9 @@ it('opens a state of format 1: all that was in it, and a copy beside it', async 
       ['bbbb', false],
     ]);
     expect(await state.folded()).toBe(4);
+    const { id } = await state.startRun('refit', 'nightly');
+    await state.endRun(id, { status: 'failed', detail: 'nothing to fit on', code: 'STATE_EMPTY' });
+    expect(await state.endedRun('refit', 'nightly')).toMatchObject({ id, code: 'STATE_EMPTY' });
     // The ids of before belong to the stream they came from.
     const again = { events: columnsOf([{ user: 'z', item: 'A', id: '1' }], 9), dead: [] };
     const positions = (source: string, partition: string) =>
@@ -165,4 +168,15 @@ it('refuses other semantics for a state of format 1 and leaves it at that format
   const before = await everything(directory);
   await expect(openState(directory, semantics({}))).rejects.toMatchObject({ code: 'STATE_MISMATCH' });
   expect(await everything(directory)).toEqual(before);
+});
+
+it('reads a state of format 1 and leaves it at that format', async () => {
+  const directory = await ofFormat1();
+  const before = await everything(directory);
+  const state = await openState(directory, unweighted, {}, 'read');
+  expect((await state.models()).map(m => m.version.slice(-4))).toEqual(['aaaa', 'bbbb']);
+  expect(await state.counts()).toMatchObject({ inbox: 1, users: 3, repeated: 0 });
+  await state.close();
+  expect(await everything(directory)).toEqual(before);
+  expect(readdirSync(directory)).toEqual(['state.duckdb']);
 });
