@@ -22,7 +22,8 @@ it.each<[string, unknown]>([
 it('reads anything else as JSON.parse does, mistakes too', () => {
   fc.assert(
     fc.property(fc.json(), text => {
-      expect(parseExactJson(text)).toEqual(JSON.parse(text));
+      const asNumber = (_: string, x: unknown) => (typeof x === 'bigint' ? Number(x) : x);
+      expect(JSON.stringify(parseExactJson(text), asNumber)).toBe(JSON.stringify(JSON.parse(text)));
     }),
   );
   const broken = '{"a":1795292668348461057,';
