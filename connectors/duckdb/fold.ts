@@ -3,19 +3,35 @@ import type { SegmentFile } from '../../src/gramian/segment.js';
 import { failpoint } from '../../src/runtime/failpoint.js';
 import type { DuckDBConnection } from './client.js';
 import { all, scalar, transaction } from './database.js';
+import type { Lookups } from './lookups.js';
+import { mergeInto, mergeIsDue, mergeRecent } from './merge.js';
 import { streamOf } from './migrations.js';
 import { setAsideOverflow } from './overflow.js';
 import { readRows } from './rows.js';
-import type { Semantics } from './schema.js';
+import { matrixOf, type Semantics } from './schema.js';
 import { insertSegment } from './state/segments.js';
 
 const newest = '(ts, channel, sequence)';
 
-/** Ids for keys that the dictionary does not have, in the order of their first event. */
-const extend = (dictionary: 'users' | 'items', field: '"user"' | 'item'): string => `
-  INSERT INTO ${dictionary}
-  SELECT (SELECT coalesce(max(id) + 1, 0) FROM ${dictionary}) + row_number() OVER (ORDER BY first) - 1, key
-  FROM (SELECT ${field} AS key, min(seq) AS first FROM batch GROUP BY ${field}) ANTI JOIN ${dictionary} USING (key)`;
+/**
+ * Makes the temporary table `batch_<dictionary>` (key, id) of the keys of the batch. Those that the dictionary does not
+ * have get ids in the order of their first event.
+ */
+async function extend(
+  connection: DuckDBConnection,
+  lookups: Lookups,
+  dictionary: 'users' | 'items',
+  field: '"user"' | 'item',
+): Promise<void> {
+  await lookups.findIds(connection, dictionary, `SELECT DISTINCT ${field} AS key FROM batch`);
+  await connection.run(`CREATE OR REPLACE TEMP TABLE fresh AS
+    SELECT (SELECT coalesce(max(id) + 1, 0) FROM ${dictionary}) + row_number() OVER (ORDER BY first) - 1 AS id, key
+    FROM (SELECT ${field} AS key, min(seq) AS first FROM batch GROUP BY ${field}) ANTI JOIN found USING (key)`);
+  await connection.run(`INSERT INTO ${dictionary} SELECT id, key FROM fresh`);
+  await connection.run(`CREATE OR REPLACE TEMP TABLE batch_${dictionary} AS
+    SELECT key, id::INTEGER AS id FROM found UNION ALL SELECT key, id::INTEGER FROM fresh`);
+  for (const t of ['found', 'fresh']) await connection.run(`DROP TABLE ${t}`);
+}
 
 /** binary and last: the newest event of each pair replaces what is known of the pair, if it is newer. */
 function replaceByNewest(semantics: Semantics): readonly string[] {
@@ -25,21 +41,21 @@ function replaceByNewest(semantics: Semantics): readonly string[] {
      SELECT "user", item, false AS reset, (CASE op WHEN 1 THEN 0 ELSE ${value} END)::BIGINT AS value, ts, channel, sequence
      FROM coded
      QUALIFY row_number() OVER (PARTITION BY "user", item ORDER BY ts DESC, channel DESC, sequence DESC) = 1`,
-    `DELETE FROM winners w USING interactions x
+    `DELETE FROM winners w USING recent x
      WHERE w."user" = x."user" AND w.item = x.item
        AND (x.ts, x.channel, x.sequence) >= (w.ts, w.channel, w.sequence)`,
-    `DELETE FROM interactions x USING winners w WHERE w."user" = x."user" AND w.item = x.item`,
-    'INSERT INTO interactions SELECT * FROM winners',
+    `DELETE FROM recent x USING winners w WHERE w."user" = x."user" AND w.item = x.item`,
+    'INSERT INTO recent SELECT * FROM winners',
     'DROP TABLE winners',
   ];
 }
 
 /** sum: every event is kept, except those that a newer `set` of the pair has made irrelevant. */
 const addUp: readonly string[] = [
-  `INSERT INTO interactions
+  `INSERT INTO recent
    SELECT "user", item, op = 2, (CASE op WHEN 1 THEN -weight ELSE weight END)::BIGINT, ts, channel, sequence FROM coded`,
-  `DELETE FROM interactions x USING (
-     SELECT "user", item, max(${newest}) AS newest FROM interactions SEMI JOIN coded USING ("user", item)
+  `DELETE FROM recent x USING (
+     SELECT "user", item, max(${newest}) AS newest FROM recent SEMI JOIN coded USING ("user", item)
      WHERE reset GROUP BY "user", item) s
    WHERE x."user" = s."user" AND x.item = s.item AND (x.ts, x.channel, x.sequence) < s.newest`,
 ];
@@ -47,13 +63,14 @@ const addUp: readonly string[] = [
 /** Reads the rows of `touched` users around `apply`, has the segment of the change built and registers it. */
 async function changeRows(
   connection: DuckDBConnection,
+  semantics: Semantics,
   touched: Int32Array,
   build: BuildSegment,
   apply: () => Promise<void>,
 ): Promise<SegmentFile | undefined> {
   const n = Number(await scalar(connection, 'SELECT count(*) FROM items'));
-  const rows =
-    'SELECT "user", item, value FROM matrix SEMI JOIN touched USING ("user") ORDER BY "user", item';
+  const rows = `SELECT "user", item, value FROM (${matrixOf(semantics, '(SELECT * FROM known SEMI JOIN touched USING ("user"))', 'SELECT * FROM recent SEMI JOIN touched USING ("user")')})
+    ORDER BY "user", item`;
   const before = await readRows(connection, rows, n, { users: touched });
   await apply();
   failpoint('fold:applied');
@@ -64,13 +81,16 @@ async function changeRows(
   return segment;
 }
 
-/** Notes that the histories of the `touched` users changed; a user has one such note, the newest. */
-async function noteChange(connection: DuckDBConnection): Promise<void> {
-  const change = Number(await scalar(connection, 'SELECT coalesce(max(change) + 1, 1) FROM changes'));
-  const keys = 'SELECT key FROM users JOIN touched ON touched."user" = users.id';
-  await connection.run(`DELETE FROM changes WHERE key IN (${keys})`);
-  await connection.run(`INSERT INTO changes SELECT ${change}, key FROM (${keys})`);
-}
+/** Notes that the histories of the `touched` users changed; the newest note of a user counts. */
+const noteChange = (connection: DuckDBConnection) =>
+  connection.run(
+    'INSERT INTO changes SELECT (SELECT coalesce(max(change) + 1, 1) FROM changes), key FROM touched',
+  );
+
+/** The users of `coded`, with their keys. */
+const touch = (connection: DuckDBConnection) =>
+  connection.run(`CREATE OR REPLACE TEMP TABLE touched AS
+    SELECT id AS "user", key FROM batch_users WHERE id IN (SELECT "user" FROM coded)`);
 
 async function touchedUsers(connection: DuckDBConnection): Promise<Int32Array> {
   const { users } = await readRows(
@@ -88,18 +108,21 @@ async function touchedUsers(connection: DuckDBConnection): Promise<Int32Array> {
 async function dropRepeated(connection: DuckDBConnection): Promise<number> {
   await connection.run(`CREATE OR REPLACE TEMP TABLE identified AS
     SELECT seq, id, source, ${streamOf('part')} AS stream FROM batch JOIN positions USING (channel) WHERE id IS NOT NULL`);
+  await connection.run(
+    'CREATE OR REPLACE TEMP TABLE known_ids AS SELECT * FROM event_ids SEMI JOIN identified USING (id)',
+  );
   const dropped = await all(
     connection,
     `DELETE FROM batch WHERE seq IN (
-       SELECT i.seq FROM identified i JOIN event_ids e ON e.id = i.id AND e.source = i.source AND e.stream = i.stream
-       UNION SELECT i.seq FROM identified i JOIN event_ids e ON e.id = i.id AND e.source IS NULL
+       SELECT i.seq FROM identified i JOIN known_ids e ON e.id = i.id AND e.source = i.source AND e.stream = i.stream
+       UNION SELECT i.seq FROM identified i JOIN known_ids e ON e.id = i.id AND e.source IS NULL
        UNION SELECT seq FROM identified
          QUALIFY row_number() OVER (PARTITION BY id, source, stream ORDER BY seq) > 1) RETURNING seq`,
   );
   await connection.run(
     'INSERT INTO event_ids SELECT id, source, stream FROM identified SEMI JOIN batch USING (seq)',
   );
-  await connection.run('DROP TABLE identified');
+  for (const t of ['identified', 'known_ids']) await connection.run(`DROP TABLE ${t}`);
   return dropped.length;
 }
 
@@ -111,6 +134,7 @@ async function dropRepeated(connection: DuckDBConnection): Promise<number> {
 export async function foldInbox(
   connection: DuckDBConnection,
   semantics: Semantics,
+  lookups: Lookups,
   limit: number,
   build: BuildSegment,
 ): Promise<FoldSummary> {
@@ -133,42 +157,55 @@ export async function foldInbox(
       Number(before?.repeated ?? 0) + repeated,
     ];
     await run(`INSERT INTO folded VALUES (${counts.join()})`);
-    await run(extend('users', '"user"'));
-    await run(extend('items', 'item'));
+    await extend(connection, lookups, 'users', '"user"');
+    await extend(connection, lookups, 'items', 'item');
     await run(`CREATE OR REPLACE TEMP TABLE coded AS
       SELECT u.id AS "user", i.id AS item, weight, op, ts, channel, sequence
-      FROM batch JOIN users u ON u.key = batch."user" JOIN items i ON i.key = batch.item`);
-    await setAsideOverflow(connection, semantics);
-    await run('CREATE OR REPLACE TEMP TABLE touched AS SELECT DISTINCT "user" FROM coded');
+      FROM batch JOIN batch_users u ON u.key = batch."user" JOIN batch_items i ON i.key = batch.item`);
+    await touch(connection);
+    await lookups.findRows(connection, await touchedUsers(connection));
+    // From here on, `recent` has all rows of the pairs in `coded`.
+    await run(
+      `INSERT INTO recent SELECT * FROM known SEMI JOIN coded USING ("user", item) ANTI JOIN recent USING ("user", item)`,
+    );
+    if ((await setAsideOverflow(connection, semantics)) > 0) await touch(connection);
     failpoint('fold:encoded');
     const users = await touchedUsers(connection);
     const statements = semantics.interactions === 'sum' ? addUp : replaceByNewest(semantics);
-    const segment = await changeRows(connection, users, build, async () => {
+    const segment = await changeRows(connection, semantics, users, build, async () => {
       for (const sql of statements) await run(sql);
     });
     await noteChange(connection);
     await run(`DELETE FROM inbox WHERE seq <= ${cut}`);
-    for (const t of ['batch', 'coded', 'touched']) await run(`DROP TABLE ${t}`);
+    for (const t of ['batch', 'batch_users', 'batch_items', 'coded', 'touched', 'known'])
+      await run(`DROP TABLE ${t}`);
     failpoint('fold:registered');
     return { events: Number(sizes!.events), users: users.length, segment };
   });
   failpoint('fold:committed');
+  if (await mergeIsDue(connection, lookups, summary.events)) await mergeRecent(connection, lookups);
   return summary;
 }
 
 /** Erases what the state knows of a user; events that arrive later begin a new history. */
 export async function forgetUser(
   connection: DuckDBConnection,
+  semantics: Semantics,
+  lookups: Lookups,
   user: string,
   build: BuildSegment,
 ): Promise<FoldSummary> {
-  return transaction(connection, async () => {
+  const summary = await transaction(connection, async () => {
+    await mergeInto(connection);
     await connection.run(
-      'CREATE OR REPLACE TEMP TABLE touched AS SELECT id AS "user" FROM users WHERE key = ?',
+      'CREATE OR REPLACE TEMP TABLE touched AS SELECT id AS "user", key FROM users WHERE key = ?',
       [user],
     );
+    await connection.run(
+      'CREATE OR REPLACE TEMP VIEW known AS SELECT * FROM interactions SEMI JOIN touched USING ("user")',
+    );
     const users = await touchedUsers(connection);
-    const segment = await changeRows(connection, users, build, async () => {
+    const segment = await changeRows(connection, semantics, users, build, async () => {
       await connection.run('DELETE FROM interactions WHERE "user" IN (SELECT "user" FROM touched)');
     });
     await noteChange(connection);
@@ -176,7 +213,10 @@ export async function forgetUser(
     await connection.run('DELETE FROM inbox WHERE "user" = ?', [user]);
     await connection.run('DELETE FROM dead_letters WHERE "user" = ?', [user]);
     await connection.run('DELETE FROM users WHERE key = ?', [user]);
+    await connection.run('DROP VIEW known');
     await connection.run('DROP TABLE touched');
     return { events, users: users.length, segment };
   });
+  await lookups.tidy(connection);
+  return summary;
 }

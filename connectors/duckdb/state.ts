@@ -5,6 +5,7 @@ import { type DatabaseOptions, releaseResults, SerialConnection } from './databa
 import { foldInbox, forgetUser } from './fold.js';
 import { Inbox } from './inbox.js';
 import { markInterrupted, openLedger } from './ledger.js';
+import { Lookups } from './lookups.js';
 import { ensureSchema, type Semantics } from './schema.js';
 import { openCounts } from './state/counts.js';
 import { openChanges, openInteractions } from './state/interactions.js';
@@ -58,7 +59,11 @@ export async function openState(
     // Rows of the inbox are deleted soon: with a large WAL most of them are never written to the file.
     await queries.connection.run("SET wal_autocheckpoint = '128MB'");
     const id = await ensureSchema(queries.connection, writes ? stateFile(directory) : undefined, semantics);
-    if (writes) await markInterrupted(queries.connection);
+    const lookups = new Lookups(join(directory, 'lookups'));
+    if (writes) {
+      await markInterrupted(queries.connection);
+      await lookups.tidy(queries.connection);
+    }
     const inbox = await Inbox.open(ingest.connection);
     return {
       id,
@@ -70,8 +75,9 @@ export async function openState(
       ...openCounts(queries),
       positions: source => ingest.use(() => inbox.positions(source)),
       append: (source, batches) => ingest.use(() => inbox.append(source, batches)),
-      fold: (limit, build) => folds.use(c => foldInbox(c, semantics, limit, build)),
-      forget: (user, build) => ingest.use(() => folds.use(c => forgetUser(c, user, build))),
+      fold: (limit, build) => folds.use(c => foldInbox(c, semantics, lookups, limit, build)),
+      forget: (user, build) =>
+        ingest.use(() => folds.use(c => forgetUser(c, semantics, lookups, user, build))),
       close,
     };
   } catch (error) {

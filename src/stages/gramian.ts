@@ -77,18 +77,28 @@ export function createGramianKeeper(parts: PipelineParts) {
     for (const s of old) rmSync(join(directory, s.file), { force: true });
   }
 
+  /** Folded events when the mode was planned last. */
+  let plannedAt = Number.NEGATIVE_INFINITY;
+
+  /** The mode that fits X; the present one until there are a sixteenth more events, for counting reads all of X. */
+  async function plannedMode(current: GramianMode | undefined): Promise<GramianMode> {
+    const folded = await store.folded();
+    if (current && 16 * (folded - plannedAt) < plannedAt) return current;
+    const counts = await store.counts();
+    plannedAt = folded;
+    const implicit = memoryOfFit({ ...counts, mode: 'implicit', options: options.fit }, 1, fitMemoryBytes);
+    return implicit.total <= fitMemoryBytes ? planGramian(counts.items, counts.pairs, current) : 'stored';
+  }
+
   /** Moves the state to the mode that is pinned or planned: stored, where X itself passes the memory budget. */
   async function settleGramian(): Promise<void> {
     const current = await store.gramian();
     const { userWeighting } = options.fit;
-    const counts = await store.counts();
-    const { items, pairs } = counts;
-    const implicit = memoryOfFit({ ...counts, mode: 'implicit', options: options.fit }, 1, fitMemoryBytes);
-    const planned = implicit.total <= fitMemoryBytes ? planGramian(items, pairs, current?.mode) : 'stored';
-    const wanted = options.gramian.mode === 'auto' ? planned : options.gramian.mode;
+    const { mode } = options.gramian;
+    const wanted = mode === 'auto' ? await plannedMode(current?.mode) : mode;
     const fits = wanted === 'implicit' || current?.userWeighting === userWeighting;
     if (wanted === current?.mode && fits) return;
-    log.info({ from: current ?? 'none', to: wanted, userWeighting, items, pairs }, 'Gramian mode changes');
+    log.info({ from: current ?? 'none', to: wanted, userWeighting }, 'Gramian mode changes');
     if (wanted === 'stored') return rebuildGramian();
     await store.setGramian({ mode: 'implicit', userWeighting });
     await replace(await store.segments(), undefined);

@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { benchDefaults } from './defaults.js';
 import { type BenchOptions, environment, root, writeResult } from './environment.js';
 import { benchFit } from './fit.js';
+import { benchFold } from './fold.js';
 import { benchFsai } from './fsai.js';
 import { benchIngest } from './ingest.js';
 import { benchKafka } from './kafka.js';
@@ -20,6 +21,7 @@ const benches: Readonly<Record<string, (options: BenchOptions) => Promise<object
   defaults: benchDefaults,
   scale: benchScale,
   ingest: benchIngest,
+  fold: benchFold,
   kafka: benchKafka,
   memory: benchMemory,
   publish: benchPublish,
@@ -44,6 +46,7 @@ const { values, positionals } = parseArgs({
     runs: { type: 'string' },
     sink: { type: 'string' },
     users: { type: 'string' },
+    rows: { type: 'string' },
     k: { type: 'string' },
   },
 });
@@ -60,6 +63,7 @@ const measured = await bench({
   log: line => process.stderr.write(`${line}\n`),
   sink: values.sink,
   users: values.users === undefined ? undefined : Number(values.users),
+  rows: values.rows?.split(',').map(Number),
   k: values.k === undefined ? undefined : Number(values.k),
 });
 const result = { bench: positionals[0], environment: environment(), ...measured };

@@ -4,7 +4,8 @@ import { all, releaseResults, type SerialConnection, scalar } from '../database.
 import { readChanged, readHistories } from '../histories.js';
 import { readKeys, readRows, readTimedRows } from '../rows.js';
 
-const erased = 'changes ANTI JOIN users USING (key) WHERE key IS NOT NULL';
+const erased =
+  '(SELECT key, max(change) AS change FROM changes GROUP BY key) ANTI JOIN users USING (key) WHERE key IS NOT NULL';
 const allRows = 'SELECT "user", item, value FROM matrix ORDER BY "user", item';
 
 /** The reads of X. Long ones run on the connection of the folds, so that X does not change meanwhile. */
