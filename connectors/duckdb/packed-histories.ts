@@ -59,7 +59,7 @@ export async function unpackHistories(
   const columns: number[][] = [[], [], [], [], [], []];
   blocks.forEach((block, k) => {
     const d = block.length / rowBytes;
-    const own = block.slice();
+    const own = new Uint8Array(block); // aligned, which a part of a buffer need not be
     const doubles = new Float64Array(own.buffer, 0, 3 * d);
     const ints = new Int32Array(own.buffer, 24 * d, 2 * d);
     for (let r = 0; r < d; r++) {
