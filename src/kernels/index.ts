@@ -16,6 +16,10 @@ export {
 export { encode, encodePack, encodePlaces } from './encode';
 export { score } from './score';
 export { distil } from './serving';
+export { factorDiagonalF32, factorDiagonalF64, factorTileF32, factorTileF64 } from './dense-cholesky';
+export {
+  gramTileF32, gramTileF64, invertTileF32, invertTileF64, transposeDiagonalF32, transposeDiagonalF64,
+} from './dense-inverse';
 export { fletcher, largestF64, largestI32 } from './checksum';
 
 /** First byte that is not the module's own. */
