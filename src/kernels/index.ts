@@ -20,6 +20,12 @@ export { factorDiagonalF32, factorDiagonalF64, factorTileF32, factorTileF64 } fr
 export {
   gramTileF32, gramTileF64, invertTileF32, invertTileF64, transposeDiagonalF32, transposeDiagonalF64,
 } from './dense-inverse';
+export { gather } from './dense-gather';
+export { multiply } from './dense-multiply';
+export { gram, mirror } from './dense-gram';
+export { elsaUsers } from './elsa';
+export { adam } from './adam';
+export { normalizeRows, prune } from './prune';
 export { fletcher, largestF64, largestI32 } from './checksum';
 
 /** First byte that is not the module's own. */

@@ -1,4 +1,4 @@
-import type { Address, Arena } from '../../runtime/arena.js';
+import type { Address, Arena } from '../runtime/arena.js';
 
 /** Side of a tile, as in the kernels. */
 export const SIDE = 64;

@@ -3,13 +3,13 @@
  * number of threads does not show, and the condition up to which float32 suffices.
  */
 import { afterAll, describe, expect, it } from 'vitest';
+import { factorize } from '#src/matrix/cholesky.js';
+import { invertLower, multiplyInverse } from '#src/matrix/inverse.js';
+import { entriesOf, indexOf, type Precision, type Tiles, zeroTiles } from '#src/matrix/tiles.js';
 import { Arena } from '#src/runtime/arena.js';
 import { Threads } from '#src/runtime/threads.js';
-import { factorize } from '#src/solvers/exact/cholesky.js';
-import { invertFactor } from '#src/solvers/exact/inverse.js';
-import { entriesOf, indexOf, type Precision, type Tiles, zeroTiles } from '#src/solvers/exact/tiles.js';
-import { build, cholesky, type Dense, distance, gramOf, inverse } from '../../../support/dense.js';
-import { randomX, seeded } from '../../../support/random.js';
+import { build, cholesky, type Dense, distance, gramOf, inverse } from '../../support/dense.js';
+import { randomX, seeded } from '../../support/random.js';
 
 const arena = new Arena(64 << 20);
 const one = new Threads(arena, 1);
@@ -46,7 +46,10 @@ function invert(A: Dense, precision: Precision, threads = one): Dense | undefine
   const mark = arena.mark();
   const tiles = fill(A, precision);
   const factor = factorize(arena, threads, tiles);
-  if (factor.ok) invertFactor(arena, threads, tiles, factor.inverses);
+  if (factor.ok) {
+    invertLower(arena, threads, tiles, factor.inverses);
+    multiplyInverse(arena, threads, tiles);
+  }
   const result = factor.ok ? read(tiles, true) : undefined;
   arena.release(mark);
   return result;

@@ -1,5 +1,5 @@
-import type { Address, Arena } from '../../runtime/arena.js';
-import type { Threads } from '../../runtime/threads.js';
+import type { Address, Arena } from '../runtime/arena.js';
+import type { Threads } from '../runtime/threads.js';
 import { type Tiles, tileBytes } from './tiles.js';
 
 /** The inverses of the factor's diagonal tiles, or the column with its pivot ≤ 0 where the matrix is not positive definite. */
