@@ -5,6 +5,7 @@ import type { DuckDBConnection } from './client.js';
 import { all, scalar, transaction } from './database.js';
 import { readRows } from './rows.js';
 import type { Semantics } from './schema.js';
+import { insertSegment } from './state/segments.js';
 
 const newest = '(ts, channel, sequence)';
 
@@ -40,14 +41,6 @@ const addUp: readonly string[] = [
      WHERE reset GROUP BY "user", item) s
    WHERE x."user" = s."user" AND x.item = s.item AND (x.ts, x.channel, x.sequence) < s.newest`,
 ];
-
-/** Registers a segment behind all others; part of the caller's transaction. */
-export async function insertSegment(connection: DuckDBConnection, s: SegmentFile): Promise<void> {
-  await connection.run(
-    `INSERT INTO segments SELECT coalesce(max(ordinal) + 1, 0), ?, ?, ?, ?, ?, make_timestamp(epoch_us(now())) FROM segments`,
-    [s.id, s.file, s.n, BigInt(s.nnz), BigInt(s.bytes)],
-  );
-}
 
 /** Reads the rows of `touched` users around `apply`, has the segment of the change built and registers it. */
 async function changeRows(

@@ -39,8 +39,10 @@ export async function markInterrupted(connection: DuckDBConnection): Promise<voi
   );
 }
 
-/** Runs, models, schedules and signals of an open state. */
-export function openLedger(serial: SerialConnection): Ledger {
+/** What was run. */
+function openRuns(
+  serial: SerialConnection,
+): Pick<Ledger, 'startRun' | 'endedRun' | 'madeBy' | 'endRun' | 'runs'> {
   return {
     startRun: (job, trigger) =>
       serial.use(async c => {
@@ -88,7 +90,14 @@ export function openLedger(serial: SerialConnection): Ledger {
         const rows = await all(c, `SELECT ${runColumns} FROM runs ORDER BY runs.id DESC LIMIT ${limit}`);
         return rows.map(asRun);
       }),
+  };
+}
 
+/** What was made and published. */
+function openModels(
+  serial: SerialConnection,
+): Pick<Ledger, 'models' | 'markPublished' | 'publications' | 'recordPublication' | 'forgetModel'> {
+  return {
     models: () =>
       serial.use(async c => {
         const rows = await all(
@@ -125,7 +134,12 @@ export function openLedger(serial: SerialConnection): Ledger {
       serial.use(async c => {
         await c.run('DELETE FROM models WHERE version = ?', [version]);
       }),
+  };
+}
 
+/** When jobs are due. */
+function openSchedules(serial: SerialConnection): Pick<Ledger, 'due' | 'setDue'> {
+  return {
     due: (job, expression) =>
       serial.use(async c => {
         const due = await scalar(c, 'SELECT epoch_ms(due) FROM schedules WHERE job = ? AND expression = ?', [
@@ -142,7 +156,14 @@ export function openLedger(serial: SerialConnection): Ledger {
           await c.run(`INSERT INTO schedules VALUES (?, ?, ${time})`, [job, expression, BigInt(due)]);
         }),
       ),
+  };
+}
 
+/** What was asked for. */
+function openSignals(
+  serial: SerialConnection,
+): Pick<Ledger, 'claimSignal' | 'finishSignal' | 'unreported' | 'markReported'> {
+  return {
     claimSignal: (source, signal) =>
       serial.use(c =>
         transaction(c, async () => {
@@ -180,3 +201,11 @@ export function openLedger(serial: SerialConnection): Ledger {
       }),
   };
 }
+
+/** Runs, models, schedules and signals of an open state. */
+export const openLedger = (serial: SerialConnection): Ledger => ({
+  ...openRuns(serial),
+  ...openModels(serial),
+  ...openSchedules(serial),
+  ...openSignals(serial),
+});

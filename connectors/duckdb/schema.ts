@@ -3,7 +3,8 @@ import { z } from 'zod';
 import { StageError } from '../../src/errors.js';
 import { maxFixedPoint } from '../../src/stages/events.js';
 import type { DuckDBConnection } from './client.js';
-import { all } from './database.js';
+import { all, transaction } from './database.js';
+import { format, type Migration, migrate, migrations, stepsFrom } from './migrations.js';
 
 /** What an event means for the interaction of its user and item; fixed when a state is made. */
 export const semanticsOptions = z
@@ -64,29 +65,57 @@ function matrixView({ interactions, weightScale, maxWeight }: Semantics): string
     GROUP BY "user", item HAVING sum(value) > 0`;
 }
 
-/**
- * Creates the tables of a new state, or checks that an existing one was made with the same semantics. Returns the
- * id of the state.
- */
-export async function ensureSchema(connection: DuckDBConnection, semantics: Semantics): Promise<string> {
-  await connection.run(tables);
-  await connection.run(`CREATE OR REPLACE VIEW matrix AS ${matrixView(semantics)}`);
-  const wanted = { format: '1', ...semantics };
+/** The semantics as settings: what a state is made with, and refuses to be opened without. */
+const settingsOf = ({ interactions, weightScale, maxWeight }: Semantics) =>
+  ({ interactions, weightScale: String(weightScale), maxWeight: String(maxWeight ?? '') }) as const;
+
+async function storedSettings(connection: DuckDBConnection): Promise<ReadonlyMap<string, string>> {
+  const [table] = await all(connection, "SELECT 1 FROM duckdb_tables() WHERE table_name = 'settings'");
+  if (!table) return new Map();
   const rows = await all<{ key: string; value: string }>(connection, 'SELECT key, value FROM settings');
-  const stored = new Map(rows.map(r => [r.key, r.value]));
-  for (const key of ['format', 'interactions', 'weightScale', 'maxWeight'] as const) {
-    const value = String(wanted[key] ?? '');
-    if (stored.size === 0) {
-      await connection.run('INSERT INTO settings VALUES (?, ?)', [key, value]);
-    } else if ((stored.get(key) ?? '') !== value) {
-      const found = stored.get(key) || 'none';
-      throw new StageError(
-        'STATE_MISMATCH',
-        `semantics.${key}: this state was made with ${found}, the configuration says ${value || 'none'}`,
-      );
-    }
+  return new Map(rows.map(r => [r.key, r.value]));
+}
+
+/** Refuses other semantics than those that the state was made with. */
+function assertSameSemantics(stored: ReadonlyMap<string, string>, semantics: Semantics): void {
+  for (const [key, value] of Object.entries(settingsOf(semantics))) {
+    if ((stored.get(key) ?? '') === value) continue;
+    throw new StageError(
+      'STATE_MISMATCH',
+      `semantics.${key}: this state was made with ${stored.get(key) || 'none'}, the configuration says ${value || 'none'}`,
+    );
   }
-  const id = stored.get('id') ?? randomUUID();
-  if (!stored.has('id')) await connection.run("INSERT INTO settings VALUES ('id', ?)", [id]);
+}
+
+/** Makes tables, view and settings, all or nothing. Returns the id of the new state. */
+async function createSchema(connection: DuckDBConnection, semantics: Semantics): Promise<string> {
+  const id = randomUUID();
+  await transaction(connection, async () => {
+    await connection.run(tables);
+    await connection.run(`CREATE OR REPLACE VIEW matrix AS ${matrixView(semantics)}`);
+    for (const [key, value] of Object.entries({ format: String(format), ...settingsOf(semantics), id }))
+      await connection.run('INSERT INTO settings VALUES (?, ?)', [key, value]);
+  });
+  return id;
+}
+
+/**
+ * Makes the schema of a new state, or checks that an existing one was made with the same semantics and brings it to the
+ * newest format. A state that is refused is not changed. Returns the id of the state; `path` is its file.
+ *
+ * @throws StageError `STATE_MISMATCH` for other semantics, and for the format of a newer program.
+ */
+export async function ensureSchema(
+  connection: DuckDBConnection,
+  path: string,
+  semantics: Semantics,
+  steps: readonly Migration[] = migrations,
+): Promise<string> {
+  const stored = await storedSettings(connection);
+  if (stored.size === 0) return createSchema(connection, semantics);
+  const [from, id] = [stored.get('format') ?? 'none', stored.get('id')!];
+  const wanted = stepsFrom(from, steps);
+  assertSameSemantics(stored, semantics);
+  await migrate(connection, path, from, wanted);
   return id;
 }

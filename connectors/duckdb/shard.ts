@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { StageError } from '../../src/errors.js';
 import type { SegmentFile } from '../../src/gramian/segment.js';
 import { all, openDatabase, releaseResults, scalar } from './database.js';
-import { readSegments } from './state.js';
+import { readSegments } from './state/segments.js';
 
 /** What a fit over several states takes from one of them. The state is not changed, and stays locked until `close`. */
 export interface Shard {

@@ -3,10 +3,13 @@
 import type { TimedRows } from '../evaluate/split.js';
 import type { GramianState } from '../gramian/plan.js';
 import type { SegmentFile } from '../gramian/segment.js';
-import type { RowChanges, Rows } from '../matrix/rows.js';
+import type { Histories, RowChanges, Rows } from '../matrix/rows.js';
 import type { TunedOptions } from '../tune/tune.js';
-import type { DeadLetter, EventColumns, Position, Signal, SignalResult } from './index.js';
 import type { Manifest } from './manifest.js';
+import type { Signal, SignalResult } from './signal.js';
+import type { DeadLetter, Position } from './source.js';
+
+export type { Histories };
 
 /** What one fold did. */
 export interface FoldSummary {
@@ -69,12 +72,6 @@ export interface RunRecord {
   readonly version: string | undefined;
 }
 
-/** Histories of a few users, in the order of `keys`. */
-export interface Histories {
-  readonly keys: readonly string[];
-  readonly rows: Rows;
-}
-
 /** Users whose history changed: those that have one, and the keys of those that have none any more. */
 export interface ChangedUsers extends Histories {
   readonly gone: readonly string[];
@@ -107,6 +104,21 @@ export interface Ledger {
   /** Results that the signal's source has not confirmed. */
   unreported(source: string): Promise<readonly SignalResult[]>;
   markReported(source: string, id: string): Promise<void>;
+}
+
+/** One validated event, fixed-point weight, as columns `length` long. */
+export interface EventColumns {
+  readonly length: number;
+  readonly user: readonly string[];
+  readonly item: readonly string[];
+  /** Fixed-point weight, `round(weight × scale)` ≥ 0. */
+  readonly weight: Int32Array;
+  /** 0 add, 1 remove, 2 set. */
+  readonly op: Uint8Array;
+  /** Event time, epoch ms. */
+  readonly ts: Float64Array;
+  readonly id: readonly (string | null)[];
+  readonly sequence: Float64Array;
 }
 
 /** What became of the records of one partition, and where they end. */

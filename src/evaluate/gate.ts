@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import type { Manifest } from '../contracts/manifest.js';
 import type { Metrics } from './metrics.js';
 import { holdoutOptions } from './options.js';
 
@@ -31,6 +30,12 @@ export interface ModelMetrics {
   readonly problem?: string | undefined;
 }
 
+/** A model as the gate sees it. */
+export interface GatedModel {
+  readonly version: string;
+  readonly metrics?: ModelMetrics | undefined;
+}
+
 /** Whether a model may be published, and why. */
 export interface Verdict {
   readonly version: string;
@@ -42,7 +47,11 @@ export interface Verdict {
  * Compares what was measured of a model with what was measured of the published one. Without anything to compare with
  * the model passes; one that could not be measured does not.
  */
-export function verdict(gate: GateOptions, candidate: Manifest, published: Manifest | undefined): Verdict {
+export function verdict(
+  gate: GateOptions,
+  candidate: GatedModel,
+  published: GatedModel | undefined,
+): Verdict {
   const { metric, k, minimum } = gate;
   const { version, metrics } = candidate;
   const told = (passed: boolean, reason: string): Verdict => ({ version, passed, reason });

@@ -1,3 +1,4 @@
+import type { TaskArguments } from '../kernels.js';
 import type { Rows } from '../matrix/rows.js';
 import type { Address, Arena } from '../runtime/arena.js';
 import type { Threads } from '../runtime/threads.js';
@@ -56,9 +57,9 @@ export function selectBytes(n: number, m: number, sumBytes: number): number {
 /** Passes over all columns in any order, for the kernels `fsai`. */
 function passes(arena: Arena, threads: Threads, x: Interactions, pairs: Address) {
   return (
-    kernel: string,
+    kernel: 'fsaiSelect' | 'fsaiGather',
     f: Fsai,
-    args: readonly number[],
+    args: readonly Address[],
     report: (fraction: number) => void = () => {},
   ) => {
     const n = x.items;
@@ -69,18 +70,18 @@ function passes(arena: Arena, threads: Threads, x: Interactions, pairs: Address)
     const kind = kindOf(x) + (wide ? 4 : 0);
     const bounds = arena.bytes(4 * (n + 1), 'blocks');
     const work = arena.f64(pairs, n).reduce((a, b) => a + b, 0);
-    const tasks = arena.kernels.blocks!(
-      n,
-      pairs,
-      1,
-      (work + n) / (BLOCKS_A_THREAD * threads.size),
-      n,
-      bounds,
-    );
+    const tasks = arena.kernels.blocks(n, pairs, 1, (work + n) / (BLOCKS_A_THREAD * threads.size), n, bounds);
     const scratchBytes = selectBytes(n, f.m, sumBytes);
     const scratch = arena.zeros(scratchBytes * threads.size, 'sums of a thread');
     report(0);
-    const all = [f.address, ...args, x.address, bounds, stride, kind];
+    const all = [
+      f.address,
+      ...args,
+      x.address,
+      bounds,
+      stride,
+      kind,
+    ] as unknown as TaskArguments[typeof kernel];
     threads.run({ kernel, tasks, args: all, scratch, scratchBytes });
     report(1);
     arena.release(mark);
@@ -118,7 +119,7 @@ function eliminate(
   }
   capacity += 16; // a list of touched rows is written one ahead
   const bounds = arena.bytes(4 * (n + 1), 'blocks');
-  const blocks = arena.kernels.blocks!(n, most.byteOffset, 0, SLOT_ENTRIES, WIDTH, bounds);
+  const blocks = arena.kernels.blocks(n, most.byteOffset, 0, SLOT_ENTRIES, WIDTH, bounds);
   const slots = slotsOf(threads.size);
   const ready = arena.zeros(4 * slots, 'ring');
   const starts = arena.bytes(4 * slots * (WIDTH + 1), 'ring');
@@ -164,9 +165,9 @@ function eliminate(
   for (let done = 0; ok && done < blocks; done += REPORT_EVERY) {
     report(done / blocks);
     const until = Math.min(blocks, done + REPORT_EVERY);
-    ok = arena.kernels.consume!(scratch, w.f, ring, x.address, until) !== 0;
+    ok = arena.kernels.consume(scratch, w.f, ring, x.address, until) !== 0;
   }
-  arena.kernels.stop!(ring);
+  arena.kernels.stop(ring);
   threads.finish();
   const result = icfEnd(arena, w, ok);
   arena.release(mark);

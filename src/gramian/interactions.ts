@@ -38,9 +38,9 @@ export function loadInteractions(
   const mark = arena.mark();
   const place = arena.copy(positions, 'positions');
   const cursor = arena.bytes(4 * Math.max(users, n), 'cursors');
-  arena.kernels.relabel!(address, place, cursor);
+  arena.kernels.relabel(address, place, cursor);
   const sums = arena.bytes(8 * n, 'diagonal');
-  arena.kernels.diagonal!(address, sums);
+  arena.kernels.diagonal(address, sums);
   const diagonal = arena.f64(sums, n).slice();
   arena.release(mark);
   return {

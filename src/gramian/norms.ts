@@ -11,7 +11,7 @@ const LANES = 8;
 /** Pairs that each column of the lower triangle sums up, by position (F64[items] in the arena). */
 export function pairsBelow(arena: Arena, x: Interactions): Address {
   const pairs = arena.bytes(8 * x.items, 'work of a column');
-  arena.kernels.pairsBelow!(x.address, pairs);
+  arena.kernels.pairsBelow(x.address, pairs);
   return pairs;
 }
 
@@ -32,7 +32,7 @@ export function squaredNorms(arena: Arena, threads: Threads, x: Interactions, pa
   const trace = x.diagonal.reduce((a, b) => a + b, 0);
   const bounds = arena.bytes(4 * (n + 1), 'blocks');
   const work = arena.f64(pairs, n).reduce((a, b) => a + b, 0);
-  const cut = (parts: number) => arena.kernels.blocks!(n, pairs, 1, (work + n) / parts, n, bounds);
+  const cut = (parts: number) => arena.kernels.blocks(n, pairs, 1, (work + n) / parts, n, bounds);
   const sums = new Float64Array(n);
   if (stride * trace < 2 ** 63) {
     // ‖G_j‖² ≤ G_jj · trace: integers throughout
@@ -59,7 +59,7 @@ export function squaredNorms(arena: Arena, threads: Threads, x: Interactions, pa
   return sums;
 }
 
-function kernelOf({ weighted, valued }: Interactions): string {
+function kernelOf({ weighted, valued }: Interactions) {
   if (weighted) return valued ? 'normsWeightedValued' : 'normsWeighted';
   return valued ? 'normsValued' : 'norms';
 }

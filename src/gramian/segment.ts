@@ -46,7 +46,7 @@ function addOutside(arena: Arena, state: Address, bytes: Uint8Array): void {
   for (let at = 0; at < bytes.length; at += copyBytes) {
     const part = bytes.subarray(at, at + copyBytes);
     arena.u8(buffer, part.length).set(part);
-    arena.kernels.fletcher!(buffer, part.length / 4, state);
+    arena.kernels.fletcher(buffer, part.length / 4, state);
   }
   arena.release(mark);
 }
@@ -137,10 +137,10 @@ export function openSegmentWriter(
         indptr[++column] = BigInt(end);
       }
       wide = values instanceof Float64Array;
-      const kernel = wide ? arena.kernels.largestF64! : arena.kernels.largestI32!;
+      const kernel = wide ? arena.kernels.largestF64 : arena.kernels.largestI32;
       largest = Math.max(largest, kernel(values.byteOffset, count));
-      arena.kernels.fletcher!(indices.byteOffset, count, states[1]);
-      arena.kernels.fletcher!(values.byteOffset, values.byteLength / 4, states[2]);
+      arena.kernels.fletcher(indices.byteOffset, count, states[1]);
+      arena.kernels.fletcher(values.byteOffset, values.byteLength / 4, states[2]);
       put(indices, indicesAt + 4 * nnz);
       put(values, dataAt + values.BYTES_PER_ELEMENT * nnz);
       nnz = end;

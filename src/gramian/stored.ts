@@ -1,4 +1,5 @@
 import { StageError } from '../errors.js';
+import type { TaskArguments } from '../kernels.js';
 import type { Arena } from '../runtime/arena.js';
 import type { Threads } from '../runtime/threads.js';
 import type { Blocks, Fsai } from '../solvers/fsai/rows.js';
@@ -83,7 +84,7 @@ function pass(
   threads: Threads,
   segments: readonly Segment[],
   positions: Int32Array,
-  kernel: string,
+  kernel: 'fsaiSelectStored' | 'fsaiGatherStored',
   f: Fsai,
   args: readonly number[],
   report: (fraction: number) => void = () => {},
@@ -99,7 +100,7 @@ function pass(
   bounds[0] = 0;
   const scratchBytes = selectBytes(n, f.m, 8);
   const scratch = arena.zeros(scratchBytes * threads.size, 'sums of a thread');
-  const all = [f.address, ...args, columns, bounds.byteOffset];
+  const all = [f.address, ...args, columns, bounds.byteOffset] as unknown as TaskArguments[typeof kernel];
   // a block lies on top of the arena until the next one is asked for
   for (const { first, lengths, indices, values } of sumSegments(arena, segments, n)) {
     for (let c = 0; c < lengths.length; c++) starts[c + 1] = starts[c]! + lengths[c]!;
@@ -178,8 +179,8 @@ export function storedGramian(
               }
             }
             starts[hi - lo] = count;
-            const buffers = [starts.byteOffset, indices.byteOffset, values.byteOffset];
-            ok = arena.kernels.icfF64!(w.f, lo, hi, ...buffers) !== 0;
+            const buffers = [starts.byteOffset, indices.byteOffset, values.byteOffset] as const;
+            ok = arena.kernels.icfF64(w.f, lo, hi, ...buffers) !== 0;
             lo = hi;
             report(lo / n);
           }

@@ -44,7 +44,7 @@ export function sumColumns(
   const kinds = parts.map(part => (part.values instanceof Float64Array ? 1 : 0));
   const wides = arena.copy(Int32Array.from(kinds), 'columns of a segment');
   const scratch = arena.zeros(scratchBytesOf(n, valueBytes), 'sums');
-  const kernel = wide ? arena.kernels.sumF64! : arena.kernels.sumI32!;
+  const kernel = wide ? arena.kernels.sumF64 : arena.kernels.sumI32;
   const count = kernel(scratch, n, width, parts.length, segments, wides, out);
   arena.release(mark);
   return {

@@ -66,7 +66,7 @@ export function rowUpdate(
     capacity += most[j]!;
   }
   const bounds = arena.bytes(4 * (n + 1), 'blocks');
-  const blocks = arena.kernels.blocks!(n, most.byteOffset, 0, BUFFER_ENTRIES, n, bounds);
+  const blocks = arena.kernels.blocks(n, most.byteOffset, 0, BUFFER_ENTRIES, n, bounds);
   const bound = arena.i32(bounds, n + 1);
   const buffers = Math.min(blocks, BUFFERS_A_THREAD * threads.size);
 
@@ -83,14 +83,14 @@ export function rowUpdate(
   const sets = [bufferSet(), ...(blocks > buffers ? [bufferSet()] : [])];
   const scratchBytes = scratchBytesOf(n, valueBytes);
   const scratch = arena.zeros(scratchBytes * threads.size, 'sums of a thread');
-  const kernel = useBase ? 'outerOnes' : wide ? 'outerF64' : 'outerI32';
 
   /** Lets the threads make the blocks from `first` on. */
   function begin(first: number): void {
     const { out } = sets[(first / buffers) % sets.length]!;
-    const args = [n, terms.left, terms.right, bounds, first, out];
-    if (useBase) args.push(terms.bound + 1);
-    threads.start({ kernel, tasks: Math.min(buffers, blocks - first), args, scratch, scratchBytes });
+    const args = [n, terms.left, terms.right, bounds, first, out] as const;
+    const job = { tasks: Math.min(buffers, blocks - first), scratch, scratchBytes };
+    if (useBase) threads.start({ ...job, kernel: 'outerOnes', args: [...args, terms.bound + 1] });
+    else threads.start({ ...job, kernel: wide ? 'outerF64' : 'outerI32', args });
   }
 
   function run(write: (block: ColumnBlock) => void): number {

@@ -101,8 +101,8 @@ export function rankRows(ranker: Ranker, rows: Rows, choice: Choice = {}): Ranke
   for (let r = 0; r < m; r++) work[r] = 1 + rows.indptr[r + 1]! - rows.indptr[r]!;
   const bounds = arena.bytes(4 * (m + 1), 'blocks');
   const share = (m + rows.indptr[m]!) / (BLOCKS_A_THREAD * threads.size);
-  const tasks = arena.kernels.blocks!(m, work.byteOffset, 0, share, m, bounds);
-  const args = [n, users, encoder, decoder, bounds, k, chosen, items, scores, lengths, fallbacks];
+  const tasks = arena.kernels.blocks(m, work.byteOffset, 0, share, m, bounds);
+  const args = [n, users, encoder, decoder, bounds, k, chosen, items, scores, lengths, fallbacks] as const;
   threads.run({ kernel: 'score', tasks, args, scratch, scratchBytes });
   arena.release(mark);
   return {

@@ -34,14 +34,23 @@ export function servingMatrix(arena: Arena, threads: Threads, model: Model, widt
   const total = work.reduce((a, b) => a + b, n);
   const bounds = arena.bytes(4 * (n + 1), 'blocks');
   const share = total / (BLOCKS_A_THREAD * threads.size);
-  const tasks = arena.kernels.blocks!(n, work.byteOffset, 1, share, n, bounds);
+  const tasks = arena.kernels.blocks(n, work.byteOffset, 1, share, n, bounds);
   const items = arena.i32(arena.bytes(4 * n * width, 'serving matrix'), n * width);
   const values = arena.f32(arena.bytes(4 * n * width, 'serving matrix'), n * width);
   const lengths = arena.i32(arena.bytes(4 * n, 'serving matrix'), n);
   const scratchBytes = distilBytes(n, width);
   const scratch = arena.bytes(scratchBytes * threads.size, 'scores of a thread');
   arena.u8(scratch, scratchBytes * threads.size).fill(0xff);
-  const args = [n, encoder, decoder, bounds, width, items.byteOffset, values.byteOffset, lengths.byteOffset];
+  const args = [
+    n,
+    encoder,
+    decoder,
+    bounds,
+    width,
+    items.byteOffset,
+    values.byteOffset,
+    lengths.byteOffset,
+  ] as const;
   threads.run({ kernel: 'distil', tasks, args, scratch, scratchBytes });
   const indptr = arena.i32(arena.bytes(4 * (n + 1), 'serving matrix'), n + 1);
   indptr[0] = 0;

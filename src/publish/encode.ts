@@ -1,6 +1,7 @@
 import type { EncodedLists, ListFormat, RankedList } from '../contracts/sink.js';
 import { StageError } from '../errors.js';
 import { type Address, Arena } from '../runtime/arena.js';
+import { record } from '../runtime/records.js';
 import { type Engine, Threads } from '../runtime/threads.js';
 
 /** Lists by item number: list r has `lengths[r]` items from r·k on, the last `fallbacks[r]` of them popular ones. */
@@ -117,18 +118,21 @@ export function createEncoder(
   arena.release(place);
   arena.bytes(end + 8, 'item keys');
   const { head, hashed, scores, fallback } = commonTexts(format, version);
-  const texts = [head, scores, fallback].map(text =>
-    arena.record([arena.copyBytes(text, 'item keys'), text.length], 'item keys'),
-  );
-  const form = arena.record(
-    [
-      encoding === 'msgpack' ? 1 : 0,
-      starts.byteOffset,
-      place,
-      ...texts,
-      stamped ? hashRange(format)[0] : 0,
+  const text = (bytes: Buffer) =>
+    record(arena, 'Text', { bytes: arena.copyBytes(bytes, 'item keys'), length: bytes.length }, 'item keys');
+  const form = record(
+    arena,
+    'Form',
+    {
+      msgpack: encoding === 'msgpack' ? 1 : 0,
+      starts: starts.byteOffset,
+      fragments: place,
+      head: text(head),
+      scores: text(scores),
+      fallback: text(fallback),
+      hash: stamped ? hashRange(format)[0] : 0,
       hashed,
-    ],
+    },
     'item keys',
   );
   return { engine, format, form };
@@ -145,18 +149,28 @@ export function encodeLists(
   place: (bytes: number) => Address,
 ): Omit<EncodedLists, 'ids'> {
   const m = lengths.length;
-  const arrays = [lengths, items, scores, fallbacks].map(array => arena.copy(array, 'lists'));
-  const lists = arena.record([k, ...arrays], 'lists');
+  const lists = record(
+    arena,
+    'Lists',
+    {
+      k,
+      lengths: arena.copy(lengths, 'lists'),
+      items: arena.copy(items, 'lists'),
+      scores: arena.copy(scores, 'lists'),
+      fallbacks: arena.copy(fallbacks, 'lists'),
+    },
+    'lists',
+  );
   const places = arena.i32(arena.bytes(4 * (m + 1), 'encoded lists'), m + 1);
   const ends = arena.i32(arena.bytes(4 * m, 'encoded lists'), m);
   const offsets = arena.i32(arena.bytes(4 * (m + 1), 'encoded lists'), m + 1);
-  arena.kernels.encodePlaces!(m, lists, form, places.byteOffset);
+  arena.kernels.encodePlaces(m, lists, form, places.byteOffset);
   const out = place(places[m]!);
-  const args = [m, listsATask, lists, form, places.byteOffset, out, ends.byteOffset];
+  const args = [m, listsATask, lists, form, places.byteOffset, out, ends.byteOffset] as const;
   threads.run({ kernel: 'encode', tasks: Math.ceil(m / listsATask), args });
   const r = ends.indexOf(-1);
   if (r >= 0) throw infinite(scores.subarray(r * k, r * k + lengths[r]!));
-  arena.kernels.encodePack!(m, places.byteOffset, ends.byteOffset, out, offsets.byteOffset);
+  arena.kernels.encodePack(m, places.byteOffset, ends.byteOffset, out, offsets.byteOffset);
   return { bytes: arena.u8(out, offsets[m]!), offsets: Uint32Array.from(offsets) };
 }
 

@@ -1,14 +1,15 @@
 import type { Logger, StateStore } from '../contracts/index.js';
 import type { Amendment, Sink, SinkVersion } from '../contracts/sink.js';
 import { live } from '../contracts/sink.js';
+import { inAll } from './all-sinks.js';
 import type { ListModel } from './list-maker.js';
+import type { ListRequest } from './list-source.js';
 import { type ListThread, startListThread } from './lists.js';
-import { inAll, type ListRequest } from './publish.js';
 
 /** Users looked at, scored and written at a time. */
 const batchSize = 2048;
 
-/** What a refresh did. */
+/** Outcome of a refresh. */
 export interface FreshSummary {
   /** Lists rewritten and deleted, counted once however many sinks and versions had them. */
   readonly rewritten: number;

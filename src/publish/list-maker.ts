@@ -7,7 +7,7 @@ import { Arena } from '../runtime/arena.js';
 import { type Engine, Threads } from '../runtime/threads.js';
 import { batchCollector } from './batch-collector.js';
 import { createEncoder, type Encoder, encodeLists, type NumberedLists } from './encode.js';
-import { formatName, type ListRequest } from './publish.js';
+import { formatName, type ListRequest } from './list-source.js';
 import { applyRules, filledByScoring, type Rules, scoredLength } from './rules.js';
 
 /** The weights of a model, and how many threads score with them. */

@@ -1,8 +1,8 @@
 import type { Sink, SinkVersion } from '../contracts/sink.js';
 import { StageError } from '../errors.js';
-import { inAll } from './publish.js';
+import { inAll } from './all-sinks.js';
 
-/** What a rollback did. */
+/** Outcome of a rollback. */
 export interface RollbackSummary {
   readonly alias: string;
   /** The version the alias named, and the one it names now. */

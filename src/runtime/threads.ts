@@ -1,7 +1,8 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { StageError } from '../errors.js';
-import { type Address, Arena, type KernelExports } from './arena.js';
+import type { Kernels, TaskArguments } from '../kernels.js';
+import { type Address, Arena } from './arena.js';
 
 /** Layout of the control block, in int32. The arguments follow as float64. */
 const GENERATION = 0; // counts the jobs; idle threads wait on it
@@ -26,11 +27,17 @@ export interface WorkerStart {
   readonly thread: number;
 }
 
+/** A kernel as threads call it, by its number. */
+type Kernel = (...args: readonly number[]) => unknown;
+
+/** A kernel that threads can run. */
+export type TaskKernel = keyof TaskArguments;
+
 /** One job: tasks 0 … `tasks` of a kernel, called as `kernel(task, scratch, …args)`. */
-export interface Job {
-  readonly kernel: string;
+export interface Job<K extends TaskKernel = TaskKernel> {
+  readonly kernel: K;
   readonly tasks: number;
-  readonly args: readonly number[];
+  readonly args: TaskArguments[K];
   /** Thread t has `scratchBytes` from `scratch + t · scratchBytes` for itself; a multiple of 64. */
   readonly scratch?: Address;
   readonly scratchBytes?: number;
@@ -68,13 +75,13 @@ export class Threads {
   }
 
   /** Runs every task of a job and returns when all are done. */
-  run(job: Job): void {
+  run<K extends TaskKernel>(job: Job<K>): void {
     this.start(job);
     this.join();
   }
 
   /** Lets the workers begin a job; the caller goes on with something else and then calls `finish`. */
-  start(job: Job): void {
+  start<K extends TaskKernel>(job: Job<K>): void {
     this.#control.open(job, Object.keys(this.#arena.kernels).indexOf(job.kernel));
   }
 
@@ -160,9 +167,9 @@ export class Control {
   }
 
   /** Takes tasks until none is left. */
-  work(kernels: KernelExports, thread: number): void {
+  work(kernels: Kernels, thread: number): void {
     const c = this.#i32;
-    const kernel = Object.values(kernels)[c[KERNEL]!]!;
+    const kernel = Object.values(kernels as unknown as Record<string, Kernel>)[c[KERNEL]!]!;
     const scratch = (c[SCRATCH]! >>> 0) + thread * c[STRIDE]! * 64;
     const args = Array.from(this.#f64.subarray(FIRST_ARGUMENT, FIRST_ARGUMENT + c[ARGUMENTS]!));
     const tasks = c[TASKS]!;
@@ -180,7 +187,7 @@ export class Control {
   }
 
   /** A worker's life: sleep until there is a job, join it if it still is open, and again. */
-  serve(kernels: KernelExports, thread: number): never {
+  serve(kernels: Kernels, thread: number): never {
     const c = this.#i32;
     for (let seen = 0; ; ) {
       Atomics.wait(c, GENERATION, seen);

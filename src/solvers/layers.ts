@@ -20,13 +20,10 @@ export function buildModel(arena: Arena, K: Lower, pivots: Address, positions: I
     data: arena.f32(arena.bytes(4 * K.entries, 'model'), K.entries),
   });
   const [encoder, decoder] = [layer(), layer()];
-  const addresses = ({ indptr, indices, data }: CsrMatrix) => [
-    indptr.byteOffset,
-    indices.byteOffset,
-    data.byteOffset,
-  ];
-  arena.kernels.encoder!(matrix, place, ...addresses(encoder));
-  arena.kernels.decoder!(matrix, pivots, place, ...addresses(decoder), next);
+  const addresses = ({ indptr, indices, data }: CsrMatrix) =>
+    [indptr.byteOffset, indices.byteOffset, data.byteOffset] as const;
+  arena.kernels.encoder(matrix, place, ...addresses(encoder));
+  arena.kernels.decoder(matrix, pivots, place, ...addresses(decoder), next);
   return { n, encoder, decoder };
 }
 

@@ -11,7 +11,18 @@ import { type Comparison, compareWithHistories } from '../gramian/verify.js';
 import { fromNothing, type RowChanges } from '../matrix/rows.js';
 import { runOnce } from '../runtime/compute.js';
 import { failpoint } from '../runtime/failpoint.js';
+import { tasksOf } from '../runtime/task.js';
 import type { PipelineParts } from './parts.js';
+
+const buildTask = tasksOf<typeof import('../gramian/build.js')>(
+  new URL('../gramian/build.js', import.meta.url),
+);
+const compactTask = tasksOf<typeof import('../gramian/compact.js')>(
+  new URL('../gramian/compact.js', import.meta.url),
+);
+const verifyTask = tasksOf<typeof import('../gramian/verify.js')>(
+  new URL('../gramian/verify.js', import.meta.url),
+);
 
 /** Segments with fewer entries in all are merged where they stand (a few milliseconds). */
 const smallEntries = 200_000;
@@ -31,7 +42,7 @@ export function createGramianKeeper(parts: PipelineParts) {
   const makeSegment = async (changes: RowChanges, userWeighting: number): Promise<SegmentFile | undefined> =>
     isSmall(changes)
       ? buildSegment(directory, scale, changes, 1, userWeighting)
-      : runOnce('segment', { directory, scale, changes, threads, userWeighting });
+      : runOnce(buildTask('buildSegment'), [directory, scale, changes, threads, userWeighting]);
 
   /** Removes files that no committed transaction names: what a crash left between a write and its commit. */
   async function removeOrphans(): Promise<void> {
@@ -109,7 +120,7 @@ export function createGramianKeeper(parts: PipelineParts) {
     const small = old.reduce((sum, s) => sum + s.nnz, 0) < smallEntries;
     const merged = small
       ? compactSegments(directory, old, n)
-      : await runOnce('compact', { directory, segments: old, n });
+      : await runOnce(compactTask('compactSegments'), [directory, old, n]);
     failpoint('compact:segment-written');
     await replace(old, merged);
     return old.length;
@@ -127,7 +138,13 @@ export function createGramianKeeper(parts: PipelineParts) {
     const [segments, rows] = [await store.segments(), await store.interactions()];
     const found = isSmall(fromNothing(rows))
       ? await compareWithHistories(directory, segments, rows, 1, userWeighting)
-      : await runOnce('verify', { directory, segments, rows, threads, userWeighting });
+      : await runOnce(verifyTask('compareWithHistories'), [
+          directory,
+          segments,
+          rows,
+          threads,
+          userWeighting,
+        ]);
     return { ...found, mode };
   }
 

@@ -8,9 +8,17 @@ import type { SplitRows } from '../evaluate/split.js';
 import { mebibytes, planFit } from '../fit/memory.js';
 import type { FitOptions } from '../options.js';
 import { runOnce } from '../runtime/compute.js';
+import { type Progress, tasksOf } from '../runtime/task.js';
 import type { TuneOptions, TuneResult } from '../tune/tune.js';
 import { tuneHoldout } from '../tune/tuner.js';
-import type { PipelineParts, Progress } from './parts.js';
+import type { PipelineParts } from './parts.js';
+
+const splitTask = tasksOf<typeof import('../evaluate/split.js')>(
+  new URL('../evaluate/split.js', import.meta.url),
+);
+const measureTask = tasksOf<typeof import('../evaluate/measure.js')>(
+  new URL('../evaluate/measure.js', import.meta.url),
+);
 
 /** A holdout of the state, and what is known of it without reading it. */
 export interface StateHoldout extends Holdout, SplitRows {
@@ -47,7 +55,7 @@ export function createHoldouts({ directory, store, scale, fitMemoryBytes, option
         `a holdout of ${counts.interactions} interactions takes ${mebibytes(need)}, found ${mebibytes(fitMemoryBytes)}`,
       );
     }
-    const parts = await store.withTimes(rows => runOnce('split', { rows, options }, { signal }));
+    const parts = await store.withTimes(rows => runOnce(splitTask('split'), [rows, options], { signal }));
     return { ...parts, scale, counts };
   }
 
@@ -66,12 +74,11 @@ export function createHoldouts({ directory, store, scale, fitMemoryBytes, option
     { k, bootstrap, layered, progress, signal }: HoldoutSettings,
   ): Promise<Measured> {
     const threads = threadsOf({ train, test, ...rest }, fit);
-    const input = { holdout: { train, test, scale }, options: fit };
-    return runOnce(
-      'measure',
-      { ...input, settings: { k, bootstrap, layered, threads, memoryBytes: fitMemoryBytes } },
-      { progress, signal },
-    );
+    const settings = { k, bootstrap, layered, threads, memoryBytes: fitMemoryBytes };
+    return runOnce(measureTask('measureReporting'), [{ train, test, scale }, fit, settings], {
+      progress,
+      signal,
+    });
   }
 
   /**

@@ -1,6 +1,7 @@
 import type { Read, Source } from '../contracts/index.js';
 import { StageError } from '../errors.js';
 import { failpoint } from '../runtime/failpoint.js';
+import { observed } from '../runtime/serial.js';
 import { decodeEvents } from './events.js';
 import type { PipelineParts } from './parts.js';
 
@@ -61,8 +62,7 @@ export function createIngest({ store, scale, sources, options, log }: PipelinePa
           idle();
           continue;
         }
-        ahead = source.readsAhead ? source.read(signal) : undefined;
-        ahead?.catch(() => undefined); // thrown where it is awaited
+        ahead = source.readsAhead ? observed(source.read(signal)) : undefined;
         await heard(await takeIn(source, read));
       }
     } finally {

@@ -2,14 +2,14 @@ import type { Logger, Sink, Source, StateStore } from '../contracts/index.js';
 import type { StageOptions } from '../options.js';
 import type { ItemAttributes } from '../publish/rules.js';
 
-/** What a pipeline is joined from. */
+/** The parts that a pipeline is joined from. */
 export interface PipelineParts {
   /** State directory: `gramian/` and `models/` lie in it. */
   readonly directory: string;
   readonly store: StateStore;
   /** Fixed-point scale of the interactions. */
   readonly scale: number;
-  /** What a fit may use: the declared budget less DuckDB's share. */
+  /** Memory for fits: the declared budget less DuckDB's share. */
   readonly fitMemoryBytes: number;
   readonly sources: readonly Source[];
   readonly sinks: readonly Sink[];
@@ -19,5 +19,4 @@ export interface PipelineParts {
   readonly log: Logger;
 }
 
-/** Progress of a long step: a name and the part done, 0 … 1. */
-export type Progress = (stage: string, part: number) => void;
+export type { Progress } from '../runtime/task.js';

@@ -86,7 +86,7 @@ async function prepare(train: string, test: string, file: string) {
       pairs,
       run: () => {
         arena.u8(tallies, 16 * n).fill(0);
-        kernels.norms!(0, tallies, x.address, whole, stride);
+        kernels.norms(0, tallies, x.address, whole, stride);
         return Number(arena.i64(tallies + 8 * n, n).reduce((a, b) => a + b, 0n));
       },
     },
@@ -95,7 +95,7 @@ async function prepare(train: string, test: string, file: string) {
       pairs,
       run: () => {
         arena.u8(sums, 64 + 4 * n).fill(0);
-        return kernels.sweep!(sums, ring, x.address);
+        return kernels.sweep(sums, ring, x.address);
       },
     },
     rowUpdate: {
@@ -105,7 +105,7 @@ async function prepare(train: string, test: string, file: string) {
         let sum = 0;
         const length = arena.i32(buffer[0]!, 1);
         for (let j = 0; j < n; j++) {
-          kernels.outerOnes!(j, scratch, n, lists, items, each, 0, out - 12 * j, stride);
+          kernels.outerOnes(j, scratch, n, lists, items, each, 0, out - 12 * j, stride);
           sum += length[0]!;
         }
         return sum;

@@ -111,7 +111,7 @@ export function collect(
   report?: (fraction: number) => void,
 ): void {
   arena.i32(blocks.address, 2).set([lo, hi]);
-  arena.kernels.fsaiPlaces!(f.address, blocks.address);
+  arena.kernels.fsaiPlaces(f.address, blocks.address);
   arranged.gather(f, blocks, report);
 }
 
@@ -124,7 +124,7 @@ export function solveRows(arena: Arena, threads: Threads, f: Fsai, blocks: Block
   const tasks = BLOCKS_A_THREAD * threads.size;
   const bounds = arena.i32(arena.bytes(4 * (tasks + 1), 'blocks of rows'), tasks + 1);
   for (let t = 0; t <= tasks; t++) bounds[t] = Math.floor(((hi - lo) * t) / tasks);
-  const args = [f.address, blocks.address, bounds.byteOffset, lambda];
+  const args = [f.address, blocks.address, bounds.byteOffset, lambda] as const;
   threads.run({ kernel: 'fsaiSolve', tasks, args, scratch, scratchBytes });
   arena.release(mark);
 }
@@ -137,7 +137,7 @@ export function columnsOf(arena: Arena, f: Fsai): Lower {
   const indices = arena.bytes(4 * entries, 'inverse');
   const data = arena.bytes(4 * entries, 'inverse');
   const mark = arena.mark();
-  arena.kernels.fsaiColumns!(f.address, indptr, indices, data, arena.bytes(4 * n, 'inverse'));
+  arena.kernels.fsaiColumns(f.address, indptr, indices, data, arena.bytes(4 * n, 'inverse'));
   arena.release(mark);
   return { n, entries, indptr, indices, data };
 }

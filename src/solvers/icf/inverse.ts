@@ -92,7 +92,7 @@ function cut(arena: Arena, threads: Threads, L: Lower, K: Lower): { bounds: Addr
     total += sum;
   }
   const share = total / (BLOCKS_A_THREAD * threads.size);
-  return { bounds, tasks: arena.kernels.blocks!(n, at, 0, share, n, bounds) };
+  return { bounds, tasks: arena.kernels.blocks(n, at, 0, share, n, bounds) };
 }
 
 /** The loss ‖I − LK‖²_F / n; the same for any number of threads. */
@@ -105,7 +105,7 @@ export function residualLoss(arena: Arena, threads: Threads, L: Lower, K: Lower)
   const scratchBytes = scatteredBytes(n);
   const scratch = arena.bytes(scratchBytes * threads.size, 'residuals of a thread');
   arena.u8(scratch, scratchBytes * threads.size).fill(0xff);
-  const args = [record(arena, L), record(arena, K), bounds, loss];
+  const args = [record(arena, L), record(arena, K), bounds, loss] as const;
   threads.run({ kernel: 'residualLoss', tasks, args, scratch, scratchBytes });
   const sum = arena.f64(loss, n).reduce((a, b) => a + b, 0);
   arena.release(mark);
@@ -128,7 +128,7 @@ export function umrScan(
   const { n } = L;
   const mark = arena.mark();
   const { bounds, tasks } = cut(arena, threads, L, K);
-  const matrices = [record(arena, L), record(arena, K)];
+  const matrices = [record(arena, L), record(arena, K)] as const;
   const alpha = arena.bytes(8 * n, 'steps');
   const scattered = scatteredBytes(n);
   const scratchBytes = 2 * scattered + 4 * BINS;
@@ -161,12 +161,12 @@ export function umrScan(
   const data = arena.bytes(4 * held, 'improved inverse');
   const cursor = arena.zeros(64, 'improved inverse');
   arena.u8(scratch, scratchBytes * threads.size).fill(0xff);
-  const improved = [starts, lengths, indices, data];
-  const args = [...matrices, bounds, alpha, least, ...improved, cursor];
+  const improved = [starts, lengths, indices, data] as const;
+  const args = [...matrices, bounds, alpha, least, ...improved, cursor] as const;
   threads.run({ kernel: 'umrEmit', tasks, args, scratch, scratchBytes });
   const keys = arena.bytes(4 * Math.max(1, boundary), 'improved inverse');
   arena.i32(into.indptr, 1)[0] = 0;
-  arena.kernels.umrGather!(...improved, least, keep, keys, record(arena, into));
+  arena.kernels.umrGather(...improved, least, keep, keys, record(arena, into));
   arena.release(mark);
   return { ...into, entries: arena.i32(into.indptr, n + 1)[n]! };
 }

@@ -50,7 +50,7 @@ export function fitIcf(
     }
   });
   arena.release(workspace.mark); // G is no longer needed
-  arena.kernels.unitLower!(record(arena, L), pivots);
+  arena.kernels.unitLower(record(arena, L), pivots);
   const inverse = stage('inverse', () => invert(arena, threads, L, { ...options, budget }));
   const layers = stage('weights', (): Model => {
     const model = buildModel(arena, inverse.lower, pivots, positions);
