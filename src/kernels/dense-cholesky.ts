@@ -6,7 +6,7 @@ import { F64s, from } from './views';
  * first column whose pivot is not positive, which then is `pivot`, or −1. Scratch: F64[64 · 64]. Sums are in f64.
  */
 @inline
-function factorDiagonal<T>(scratch: usize, tiles: usize, inverses: usize, J: i32, pivot: F64s): i32 {
+function diagonalTile<T>(scratch: usize, tiles: usize, inverses: usize, J: i32, pivot: F64s): i32 {
   const tile = tileAt<T>(tiles, J, J);
   const inverse = inverses + <usize>J * tileBytes<T>();
   const L = changetype<F64s>(scratch);
@@ -54,28 +54,23 @@ function factorDiagonal<T>(scratch: usize, tiles: usize, inverses: usize, J: i32
  * turn comes. Scratch: a tile.
  */
 @inline
-function factorTile<T>(task: i32, scratch: usize, tiles: usize, inverses: usize, J: i32): void {
+function tile<T>(task: i32, scratch: usize, tiles: usize, inverses: usize, J: i32): void {
   const I = J + 1 + task;
-  const tile = tileAt<T>(tiles, I, J);
-  for (let K = 0; K < J; K++) addProduct<T>(tileAt<T>(tiles, I, K), tileAt<T>(tiles, J, K), tile, true);
-  memory.copy(scratch, tile, tileBytes<T>());
-  memory.fill(tile, 0, tileBytes<T>());
-  addProduct<T>(scratch, inverses + <usize>J * tileBytes<T>(), tile, false);
-  addProduct<T>(tile, tile, tileAt<T>(tiles, I, I), true);
+  const to = tileAt<T>(tiles, I, J);
+  for (let K = 0; K < J; K++) addProduct<T>(tileAt<T>(tiles, I, K), tileAt<T>(tiles, J, K), to, true);
+  memory.copy(scratch, to, tileBytes<T>());
+  memory.fill(to, 0, tileBytes<T>());
+  addProduct<T>(scratch, inverses + <usize>J * tileBytes<T>(), to, false);
+  addProduct<T>(to, to, tileAt<T>(tiles, I, I), true);
 }
 
-export function factorDiagonalF64(scratch: usize, tiles: usize, inverses: usize, J: i32, pivot: F64s): i32 {
-  return factorDiagonal<f64>(scratch, tiles, inverses, J, pivot);
+export function factorDiagonal(scratch: usize, tiles: usize, inverses: usize, J: i32, pivot: F64s, single: bool): i32 {
+  return single
+    ? diagonalTile<f32>(scratch, tiles, inverses, J, pivot)
+    : diagonalTile<f64>(scratch, tiles, inverses, J, pivot);
 }
 
-export function factorTileF64(task: i32, scratch: usize, tiles: usize, inverses: usize, J: i32): void {
-  factorTile<f64>(task, scratch, tiles, inverses, J);
-}
-
-export function factorDiagonalF32(scratch: usize, tiles: usize, inverses: usize, J: i32, pivot: F64s): i32 {
-  return factorDiagonal<f32>(scratch, tiles, inverses, J, pivot);
-}
-
-export function factorTileF32(task: i32, scratch: usize, tiles: usize, inverses: usize, J: i32): void {
-  factorTile<f32>(task, scratch, tiles, inverses, J);
+export function factorTile(task: i32, scratch: usize, tiles: usize, inverses: usize, J: i32, single: bool): void {
+  if (single) tile<f32>(task, scratch, tiles, inverses, J);
+  else tile<f64>(task, scratch, tiles, inverses, J);
 }

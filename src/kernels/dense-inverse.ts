@@ -5,7 +5,7 @@ import { addProduct, entryAt, SIDE, tileAt, tileBytes } from './dense-tile';
  * (I, J). `row` holds a copy of L_I0 … L_I,I−1, because other tasks of the row read what this one writes over. Scratch: a tile.
  */
 @inline
-function invertTile<T>(task: i32, scratch: usize, tiles: usize, inverses: usize, row: usize, I: i32): void {
+function inverseTile<T>(task: i32, scratch: usize, tiles: usize, inverses: usize, row: usize, I: i32): void {
   const size = tileBytes<T>();
   const tile = tileAt<T>(tiles, I, task);
   memory.fill(scratch, 0, size);
@@ -16,7 +16,7 @@ function invertTile<T>(task: i32, scratch: usize, tiles: usize, inverses: usize,
 
 /** Tile (I, I) := (L_II⁻¹)ᵀ. */
 @inline
-function transposeDiagonal<T>(tiles: usize, inverses: usize, I: i32): void {
+function diagonalTile<T>(tiles: usize, inverses: usize, I: i32): void {
   const tile = tileAt<T>(tiles, I, I);
   const inverse = inverses + <usize>I * tileBytes<T>();
   for (let i = 0; i < SIDE; i++) {
@@ -38,26 +38,21 @@ function gramTile<T>(task: i32, scratch: usize, tiles: usize, diagonal: usize, I
   memory.copy(tile, scratch, size);
 }
 
-export function invertTileF64(task: i32, scratch: usize, tiles: usize, inverses: usize, row: usize, I: i32): void {
-  invertTile<f64>(task, scratch, tiles, inverses, row, I);
+export function invertTile(
+  task: i32, scratch: usize, tiles: usize, inverses: usize, row: usize, I: i32, single: bool,
+): void {
+  if (single) inverseTile<f32>(task, scratch, tiles, inverses, row, I);
+  else inverseTile<f64>(task, scratch, tiles, inverses, row, I);
 }
 
-export function transposeDiagonalF64(tiles: usize, inverses: usize, I: i32): void {
-  transposeDiagonal<f64>(tiles, inverses, I);
+export function transposeDiagonal(tiles: usize, inverses: usize, I: i32, single: bool): void {
+  if (single) diagonalTile<f32>(tiles, inverses, I);
+  else diagonalTile<f64>(tiles, inverses, I);
 }
 
-export function gramTileF64(task: i32, scratch: usize, tiles: usize, diagonal: usize, I: i32, count: i32): void {
-  gramTile<f64>(task, scratch, tiles, diagonal, I, count);
-}
-
-export function invertTileF32(task: i32, scratch: usize, tiles: usize, inverses: usize, row: usize, I: i32): void {
-  invertTile<f32>(task, scratch, tiles, inverses, row, I);
-}
-
-export function transposeDiagonalF32(tiles: usize, inverses: usize, I: i32): void {
-  transposeDiagonal<f32>(tiles, inverses, I);
-}
-
-export function gramTileF32(task: i32, scratch: usize, tiles: usize, diagonal: usize, I: i32, count: i32): void {
-  gramTile<f32>(task, scratch, tiles, diagonal, I, count);
+export function productTile(
+  task: i32, scratch: usize, tiles: usize, diagonal: usize, I: i32, count: i32, single: bool,
+): void {
+  if (single) gramTile<f32>(task, scratch, tiles, diagonal, I, count);
+  else gramTile<f64>(task, scratch, tiles, diagonal, I, count);
 }

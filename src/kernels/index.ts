@@ -16,15 +16,13 @@ export {
 export { encode, encodePack, encodePlaces } from './encode';
 export { score } from './score';
 export { distil } from './serving';
-export { factorDiagonalF32, factorDiagonalF64, factorTileF32, factorTileF64 } from './dense-cholesky';
-export {
-  gramTileF32, gramTileF64, invertTileF32, invertTileF64, transposeDiagonalF32, transposeDiagonalF64,
-} from './dense-inverse';
+export { factorDiagonal, factorTile } from './dense-cholesky';
+export { invertTile, productTile, transposeDiagonal } from './dense-inverse';
 export { gather } from './dense-gather';
 export { multiply } from './dense-multiply';
 export { gram, mirror } from './dense-gram';
 export { elsaUsers } from './elsa';
-export { adam } from './adam';
+export { adamMoments, adamStep } from './adam';
 export { normalizeRows, prune } from './prune';
 export { fletcher, largestF64, largestI32 } from './checksum';
 

@@ -1,6 +1,6 @@
 import type { Address, Arena } from '../runtime/arena.js';
 import type { Threads } from '../runtime/threads.js';
-import { type Tiles, tileBytes } from './tiles.js';
+import { isSingle, type Tiles, tileBytes } from './tiles.js';
 
 /** The inverses of the factor's diagonal tiles, or the column with its pivot ≤ 0 where the matrix is not positive definite. */
 export type CholeskyResult =
@@ -17,21 +17,20 @@ export function factorize(
   A: Tiles,
   report: (fraction: number) => void = () => {},
 ): CholeskyResult {
-  const suffix = A.precision === 'float32' ? 'F32' : 'F64';
+  const single = isSingle(A);
   const size = tileBytes(A.precision);
   const inverses = arena.bytes(A.rows * size, 'diagonal of the factor');
   const mark = arena.mark();
   const own = arena.bytes(8 * 64 * 64, 'diagonal tile');
   const pivot = arena.bytes(8, 'pivot');
   const scratch = arena.bytes(threads.size * size, 'tile of a thread');
-  const factorDiagonal = arena.kernels[`factorDiagonal${suffix}`]!;
   let done = 0;
   for (let J = 0; J < A.rows; J++) {
-    const column = factorDiagonal(own, A.address, inverses, J, pivot);
+    const column = arena.kernels.factorDiagonal(own, A.address, inverses, J, pivot, single);
     if (column >= 0) return { ok: false, column, pivot: arena.f64(pivot, 1)[0]! };
-    const args = [A.address, inverses, J];
+    const args = [A.address, inverses, J, single] as const;
     const tasks = A.rows - J - 1;
-    threads.run({ kernel: `factorTile${suffix}`, tasks, args, scratch, scratchBytes: size });
+    threads.run({ kernel: 'factorTile', tasks, args, scratch, scratchBytes: size });
     done += tasks * (J + 1);
     report((6 * done) / (A.rows ** 3 || 1));
   }

@@ -57,7 +57,8 @@ export function squareIndex(width: number, i: number, j: number): number {
   return tile * CHUNK * CHUNK + Math.floor(row / 8) * 8 * CHUNK + (j % CHUNK) * 8 + (row % 8);
 }
 
-const chunks = (rows: number): number => Math.ceil(rows / CHUNK);
+/** Tasks of a kernel that takes 64 rows at a time. */
+export const chunks = (rows: number): number => Math.ceil(rows / CHUNK);
 
 /**
  * Y += X A, where row j of X begins at `cursor[j]` (I32s in the arena, moved on) and ends before column `limit`; row 0 of A belongs to
@@ -71,13 +72,13 @@ export function gather(
   Y: Dense,
 ): void {
   const origin = (A.address - 4 * first * A.width) >>> 0;
-  const args = [X.rows, X.record, cursor, limit, origin, Y.address, Y.width];
+  const args = [X.rows, X.record, cursor, limit, origin, Y.address, Y.width] as const;
   threads.run({ kernel: 'gather', tasks: chunks(X.rows), args });
 }
 
 /** Z := Y Tᵀ */
 export function multiply(threads: Threads, Y: Dense, T: Square, Z: Dense): void {
-  const args = [Y.rows, Y.address, T.address, T.width / CHUNK, Z.address];
+  const args = [Y.rows, Y.address, T.address, T.width / CHUNK, Z.address] as const;
   threads.run({ kernel: 'multiply', tasks: chunks(Y.rows), args });
 }
 
@@ -86,7 +87,7 @@ export function addGram(arena: Arena, threads: Threads, Y: Dense, h: Address, C:
   const count = C.width / CHUNK;
   const mark = arena.mark();
   const scratch = arena.bytes(2 * TILE_BYTES * threads.size, 'tiles of a thread');
-  const args = [Y.rows, Y.address, h, C.address, count];
+  const args = [Y.rows, Y.address, h, C.address, count] as const;
   const tasks = (count * (count + 1)) / 2;
   threads.run({ kernel: 'gram', tasks, args, scratch, scratchBytes: 2 * TILE_BYTES });
   arena.release(mark);

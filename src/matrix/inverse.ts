@@ -1,9 +1,6 @@
 import type { Address, Arena } from '../runtime/arena.js';
 import type { Threads } from '../runtime/threads.js';
-import { type Tiles, tileBytes } from './tiles.js';
-
-/** The kernels' suffix for a precision. */
-const suffixOf = ({ precision }: Tiles): string => (precision === 'float32' ? 'F32' : 'F64');
+import { isSingle, type Tiles, tileBytes } from './tiles.js';
 
 const tileOf = (A: Tiles, I: number, J: number): Address =>
   A.address + ((I * (I + 1)) / 2 + J) * tileBytes(A.precision);
@@ -26,9 +23,9 @@ export function invertLower(
   for (let I = 0; I < L.rows; I++) {
     report((I / L.rows) ** 3);
     arena.u8(row, I * size).set(arena.u8(tileOf(L, I, 0), I * size));
-    const args = [L.address, inverses, row, I];
-    threads.run({ kernel: `invertTile${suffixOf(L)}`, tasks: I, args, scratch, scratchBytes: size });
-    arena.kernels[`transposeDiagonal${suffixOf(L)}`]!(L.address, inverses, I);
+    const args = [L.address, inverses, row, I, isSingle(L)] as const;
+    threads.run({ kernel: 'invertTile', tasks: I, args, scratch, scratchBytes: size });
+    arena.kernels.transposeDiagonal(L.address, inverses, I, isSingle(L));
   }
   arena.release(mark);
 }
@@ -47,8 +44,8 @@ export function multiplyInverse(
   for (let I = 0; I < W.rows; I++) {
     report(1 - (1 - I / W.rows) ** 2 * (1 + (2 * I) / W.rows));
     arena.u8(diagonal, size).set(arena.u8(tileOf(W, I, I), size));
-    const args = [W.address, diagonal, I, W.rows];
-    threads.run({ kernel: `gramTile${suffixOf(W)}`, tasks: I + 1, args, scratch, scratchBytes: size });
+    const args = [W.address, diagonal, I, W.rows, isSingle(W)] as const;
+    threads.run({ kernel: 'productTile', tasks: I + 1, args, scratch, scratchBytes: size });
   }
   arena.release(mark);
 }

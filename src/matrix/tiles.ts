@@ -17,6 +17,9 @@ export interface Tiles {
 
 const bytesOf = (precision: Precision): number => (precision === 'float32' ? 4 : 8);
 
+/** Whether the entries are float32, as the kernels want it. */
+export const isSingle = ({ precision }: Tiles): number => Number(precision === 'float32');
+
 /** Bytes of a tile. */
 export const tileBytes = (precision: Precision): number => SIDE * SIDE * bytesOf(precision);
 

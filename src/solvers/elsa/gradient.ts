@@ -1,7 +1,7 @@
 import type { Interactions } from '../../gramian/interactions.js';
 import {
   addGram,
-  CHUNK,
+  chunks,
   type Dense,
   denseBytes,
   gather,
@@ -15,6 +15,7 @@ import {
   zeroSquare,
 } from '../../matrix/dense.js';
 import type { Address, Arena } from '../../runtime/arena.js';
+import { read, record, write } from '../../runtime/records.js';
 import type { Threads } from '../../runtime/threads.js';
 
 /** Users, or items, whose dense rows are in memory at a time. */
@@ -57,11 +58,18 @@ export function passesBytes(users: number, items: number, entries: number, value
 /** The workspace of passes over X, for `width` latents. */
 export function openPasses(arena: Arena, x: Interactions, width: number): Passes {
   const { users, items, entries } = x;
-  const [, , Xp, Xi, Xv, , Cp, Cu, Cr] = Array.from(arena.i32(x.address, 9), a => a >>> 0) as number[];
+  const {
+    indptr: Xp,
+    positions: Xi,
+    values: Xv,
+    columns: Cp,
+    user: Cu,
+    rest: Cr,
+  } = read(arena, 'Interactions', x.address);
   const strip = Math.min(STRIP, Math.max(users, items));
   const squares = arena.f64(arena.bytes(8 * users, 'norms of the users'), users);
-  const [byRow, byColumn] = x.valued ? floatValues(arena, entries, Xv!, Cr!) : [0, 0];
-  const indptr = arena.i32(Xp!, users + 1);
+  const [byRow, byColumn] = x.valued ? floatValues(arena, entries, Xv, Cr) : [0, 0];
+  const indptr = arena.i32(Xp, users + 1);
   const values = x.valued ? arena.f32(byRow, entries) : undefined;
   for (let u = 0; u < users; u++) {
     let sum = 0;
@@ -71,12 +79,12 @@ export function openPasses(arena: Arena, x: Interactions, width: number): Passes
   return {
     users,
     items,
-    X: { rows: users, indptr: Xp!, indices: Xi!, values: byRow },
-    Xt: { rows: items, indptr: Cp!, indices: Cu!, values: byColumn },
+    X: { rows: users, indptr: Xp, indices: Xi, values: byRow },
+    Xt: { rows: items, indptr: Cp, indices: Cu, values: byColumn },
     squares: squares.byteOffset,
     cursor: arena.bytes(4 * Math.max(items, strip), 'cursors'),
     h: arena.bytes(4 * strip, 'terms of the users'),
-    cosines: arena.bytes(8 * Math.ceil(strip / CHUNK), 'terms of the users'),
+    cosines: arena.bytes(8 * chunks(strip), 'terms of the users'),
     Y: zeroDense(arena, strip, width, 'latents of users'),
     Z: zeroDense(arena, strip, width, 'latents of users'),
     S: zeroSquare(arena, width, 'latents × latents'),
@@ -100,6 +108,8 @@ export function strips(count: number, visit: (lo: number, hi: number) => void): 
   for (let lo = 0; lo < count; lo += STRIP) visit(lo, Math.min(count, lo + STRIP));
 }
 
+const linesOf = ({ indptr, indices, values }: Sparse) => ({ indptr, indices, values });
+
 /** Rows lo … hi of XB for each strip of users, then out += Xᵀ of whatever `visit` made of them. */
 export function throughUsers(
   arena: Arena,
@@ -110,7 +120,7 @@ export function throughUsers(
   visit: (lo: number, Y: Dense) => Dense,
 ): void {
   const mark = arena.mark();
-  const record = arena.bytes(12, 'X');
+  const lines = record(arena, 'Lines', linesOf(p.X), 'X');
   const cursors = arena.i32(arena.bytes(4 * p.items, 'cursors'), p.items);
   cursors.set(arena.i32(p.Xt.indptr, p.items));
   strips(p.users, (lo, hi) => {
@@ -118,12 +128,18 @@ export function throughUsers(
     arena.u8(Y.address, 4 * Y.rows * Y.width).fill(0);
     const indptr = p.X.indptr + 4 * lo;
     arena.i32(p.cursor, Y.rows).set(arena.i32(indptr, Y.rows));
-    arena.i32(record, 3).set([indptr, p.X.indices, p.X.values]);
+    write(arena, 'Lines', lines, { ...linesOf(p.X), indptr });
     const all = { cursor: p.cursor, first: 0, limit: p.items };
-    gather(threads, { ...p.X, rows: Y.rows, record }, all, B, Y);
+    gather(threads, { ...p.X, rows: Y.rows, record: lines }, all, B, Y);
     const back = visit(lo, Y);
-    arena.i32(record, 3).set([p.Xt.indptr, p.Xt.indices, p.Xt.values]);
-    gather(threads, { ...p.Xt, record }, { cursor: cursors.byteOffset, first: lo, limit: hi }, back, out);
+    write(arena, 'Lines', lines, linesOf(p.Xt));
+    gather(
+      threads,
+      { ...p.Xt, record: lines },
+      { cursor: cursors.byteOffset, first: lo, limit: hi },
+      back,
+      out,
+    );
   });
   arena.release(mark);
 }
@@ -146,8 +162,8 @@ export function lossAndGradient(arena: Arena, threads: Threads, p: Passes, A: De
   throughUsers(arena, threads, p, A, G, (lo, Y) => {
     const Z = rowsOf(p.Z, 0, Y.rows);
     multiply(threads, Y, p.S, Z);
-    const tasks = Math.ceil(Y.rows / CHUNK);
-    const args = [Y.rows, p.squares + 8 * lo, Y.address, Z.address, Y.width, p.h, p.cosines];
+    const tasks = chunks(Y.rows);
+    const args = [Y.rows, p.squares + 8 * lo, Y.address, Z.address, Y.width, p.h, p.cosines] as const;
     threads.run({ kernel: 'elsaUsers', tasks, args });
     for (const sum of arena.f64(p.cosines, tasks)) cosine += sum;
     addGram(arena, threads, Y, p.h, p.M);

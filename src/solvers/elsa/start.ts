@@ -1,6 +1,6 @@
 import { StageError } from '../../errors.js';
 import { factorize } from '../../matrix/cholesky.js';
-import { CHUNK, type Dense, multiply, squareIndex } from '../../matrix/dense.js';
+import { chunks, type Dense, multiply, squareIndex } from '../../matrix/dense.js';
 import { invertLower } from '../../matrix/inverse.js';
 import { entriesOf, indexOf, zeroTiles } from '../../matrix/tiles.js';
 import type { Arena } from '../../runtime/arena.js';
@@ -89,7 +89,7 @@ function orthonormalize(arena: Arena, threads: Threads, p: Passes, B: Dense, ran
 function normalizeRows(threads: Threads, A: Dense): void {
   threads.run({
     kernel: 'normalizeRows',
-    tasks: Math.ceil(A.rows / CHUNK),
+    tasks: chunks(A.rows),
     args: [A.rows, A.address, A.width],
   });
 }

@@ -1,4 +1,4 @@
-import { CHUNK, type Dense, multiply, rowsOf, zeroDense } from '../../matrix/dense.js';
+import { chunks, type Dense, multiply, rowsOf, zeroDense } from '../../matrix/dense.js';
 import type { Arena } from '../../runtime/arena.js';
 import type { Threads } from '../../runtime/threads.js';
 import { lossAndGradient, type Passes, strips } from './gradient.js';
@@ -19,14 +19,20 @@ export function prune(arena: Arena, threads: Threads, W: Dense, A: Dense, keep: 
   const mark = arena.mark();
   const scratchBytes = Math.ceil((16 + 12 * keep) / 64) * 64;
   const scratch = arena.bytes(scratchBytes * threads.size, 'best entries of a row');
-  const args = [W.rows, W.address, A.address, W.width, keep];
-  threads.run({ kernel: 'prune', tasks: Math.ceil(W.rows / CHUNK), args, scratch, scratchBytes });
+  const args = [W.rows, W.address, A.address, W.width, keep] as const;
+  threads.run({ kernel: 'prune', tasks: chunks(W.rows), args, scratch, scratchBytes });
   arena.release(mark);
 }
 
+/** Times that the last step is halved when the loss has risen. */
+const HALVINGS = 6;
+/** Steps that may raise the loss: the moments are still young. */
+const WARMUP = 3;
+
 /**
- * Full-gradient ELSA: `steps` steps of Adam on W from where it is, A being W or its pruned rows. Returns the loss before every
- * step, divided by the users.
+ * Full-gradient ELSA: `steps` steps of Adam on W from where it is, A being W or its pruned rows. A step after the first three
+ * that raises the loss is halved until it does not, or training ends before it. Returns the loss before every step, divided by
+ * the users.
  */
 export function train(
   arena: Arena,
@@ -38,25 +44,66 @@ export function train(
   report: (fraction: number) => void = () => {},
 ): number[] {
   const mark = arena.mark();
-  const [G, first, second] = ['gradient', 'first moment', 'second moment'].map(what =>
-    zeroDense(arena, W.rows, W.width, what),
-  ) as [Dense, Dense, Dense];
-  const losses: number[] = [];
-  for (let t = 1; t <= steps; t++) {
-    report((t - 1) / steps);
+  const adam = openAdam(arena, threads, p, W, A);
+  const lossOf = () => {
     if (keep !== undefined) prune(arena, threads, W, A, keep);
-    losses.push(lossAndGradient(arena, threads, p, A, G) / Math.max(1, p.users));
-    const now = (rate / 2) * (1 + Math.cos((Math.PI * (t - 1)) / steps));
-    strips(W.rows, (lo, hi) => {
-      const Z = rowsOf(p.Z, 0, hi - lo);
-      multiply(threads, rowsOf(A, lo, hi), p.M, Z);
-      const parts = [A, W, G].map(part => rowsOf(part, lo, hi).address);
-      const moments = [first, second].map(part => rowsOf(part, lo, hi).address);
-      const args = [hi - lo, ...parts, Z.address, ...moments, W.width, now, 1 - FIRST ** t, 1 - SECOND ** t];
-      threads.run({ kernel: 'adam', tasks: Math.ceil((hi - lo) / CHUNK), args });
-    });
+    arena.f32(adam.G.address, W.rows * W.width).fill(0);
+    return lossAndGradient(arena, threads, p, A, adam.G) / Math.max(1, p.users);
+  };
+  const losses: number[] = [];
+  let [scale, alpha] = [1, 0];
+  /** The loss after t steps, the last of them halved as often as it takes; nothing where that is too often. */
+  const settle = (t: number): number | undefined => {
+    let loss = lossOf();
+    for (let halvings = 0; t >= WARMUP && !(loss <= losses[t - 1]!); halvings++) {
+      if (halvings === HALVINGS) {
+        adam.step(t, -alpha, true);
+        return undefined;
+      }
+      alpha /= 2;
+      scale /= 2;
+      adam.step(t, -alpha, true);
+      loss = lossOf();
+    }
+    return loss;
+  };
+  for (let t = 0; t < steps; t++) {
+    report(t / steps);
+    const loss = settle(t);
+    if (loss === undefined) break;
+    losses.push(loss);
+    adam.moments();
+    alpha = (scale * rate * (1 + Math.cos((Math.PI * t) / steps))) / 2;
+    adam.step(t + 1, alpha, false);
   }
   if (keep !== undefined) prune(arena, threads, W, A, keep);
   arena.release(mark);
   return losses;
+}
+
+/** Adam's state for W. The gradient of the loss is by A. */
+function openAdam(arena: Arena, threads: Threads, p: Passes, W: Dense, A: Dense) {
+  const [G, first, second] = ['gradient', 'first moment', 'second moment'].map(what =>
+    zeroDense(arena, W.rows, W.width, what),
+  ) as [Dense, Dense, Dense];
+  const norms = W === A ? arena.bytes(8 * W.rows, 'norms of the rows') : 0;
+  return {
+    G,
+    /** Takes the gradient into the moments: G + 2 A M. */
+    moments() {
+      strips(W.rows, (lo, hi) => {
+        const at = (part: Dense) => rowsOf(part, lo, hi).address;
+        const Z = rowsOf(p.Z, 0, hi - lo);
+        multiply(threads, rowsOf(A, lo, hi), p.M, Z);
+        const args = [hi - lo, at(A), at(G), Z.address, at(first), at(second), W.width] as const;
+        threads.run({ kernel: 'adamMoments', tasks: chunks(hi - lo), args });
+      });
+    },
+    /** Moves W by −alpha, after `t` gradients; `again` from where the last step has taken it. */
+    step(t: number, alpha: number, again: boolean) {
+      const part = [W.rows, W.address, first.address, second.address, W.width] as const;
+      const args = [...part, alpha / (1 - FIRST ** t), 1 - SECOND ** t, norms, Number(again)] as const;
+      threads.run({ kernel: 'adamStep', tasks: chunks(W.rows), args });
+    },
+  };
 }
