@@ -3,15 +3,11 @@ import { openState } from '../connectors/duckdb/state.js';
 import { createAttributes, createSignals, createSink, createSource } from '../connectors/registry.js';
 import { type Logger, type SignalSource, silent } from '../src/contracts/index.js';
 import { assertWorkable, databaseShare } from '../src/fit/memory.js';
+import { observed } from '../src/runtime/serial.js';
 import { parseSize } from '../src/size.js';
 import { joinPipeline, type Stage } from '../src/stages/pipeline.js';
-import {
-  checked,
-  type LoadedConfig,
-  type PipelineConfig,
-  type PipelineOptions,
-  pipelineOptions,
-} from './config.js';
+import { checked } from './checked.js';
+import { type LoadedConfig, type PipelineConfig, type PipelineOptions, pipelineOptions } from './config.js';
 
 /** A pipeline with its state and connectors open. Close it to let another process have the state. */
 export interface Pipeline extends Stage {
@@ -33,13 +29,14 @@ export async function openPipeline(
     ? parseSize(memoryLimit, 'database.memoryLimit')
     : databaseShare(memoryBytes);
   const limits = { ...config.database, memoryLimit: `${Math.floor(databaseBytes / 1024)}KiB` };
-  // Their packages load while the state is opened.
-  const connectors = Promise.all([
-    Promise.all(config.sources.map(o => createSource(o, baseDirectory))),
-    Promise.all(config.sinks.map(o => createSink(o, baseDirectory))),
-    config.signals && createSignals(config.signals, baseDirectory),
-  ]);
-  connectors.catch(() => undefined); // thrown where it is awaited
+  // The packages of the connectors load while the state is opened.
+  const connectors = observed(
+    Promise.all([
+      Promise.all(config.sources.map(o => createSource(o, baseDirectory))),
+      Promise.all(config.sinks.map(o => createSink(o, baseDirectory))),
+      config.signals && createSignals(config.signals, baseDirectory),
+    ]),
+  );
   const store = await openState(directory, config.semantics, limits);
   try {
     const [sources, sinks, signals] = await connectors;

@@ -1,8 +1,8 @@
-/** Names of settings whose values nobody shall read. */
+/** Names of settings whose values are secret. */
 const secret = /password|passphrase|secret|^token$/i;
 const hidden = '(secret)';
 
-/** Settings to be shown: secrets are replaced, and so are passwords within URLs. */
+/** A copy of settings for people to read: secrets, and passwords in URLs, are replaced. */
 export function withoutSecrets(value: unknown, name = ''): unknown {
   if (secret.test(name) && value !== undefined) return hidden;
   if (typeof value === 'string') return value.replace(/(\/\/[^:@/]*):[^@/]*@/g, `$1:${hidden}@`);

@@ -74,6 +74,11 @@ const table = {
     remedy:
       'raise `memory` (and `database.memoryLimit`, if it is set), or lower `density` or the number of threads',
   },
+  INTERACTIONS_NEEDED: {
+    exit: 2,
+    retryable: false,
+    remedy: 'fit on one state instead of several, or choose another `solver`',
+  },
   NOT_POSITIVE_DEFINITE: {
     exit: 1,
     retryable: false,
@@ -101,6 +106,9 @@ const table = {
 
 /** A key of the error table. */
 export type ErrorCode = keyof typeof table;
+
+/** Whether a text is a key of the error table. */
+export const isErrorCode = (text: string): text is ErrorCode => Object.hasOwn(table, text);
 
 /** An error whose message says what was expected, what was found and where; `remedy` says what to do. */
 export class StageError extends Error {

@@ -17,5 +17,6 @@ export const {
   FLOAT,
   INTEGER,
   TIMESTAMP,
+  UBIGINT,
   VARCHAR,
 } = client;

@@ -1,12 +1,14 @@
 import type { DeadLetter, DecodedBatch, Position } from '../../src/contracts/index.js';
 import { failpoint } from '../../src/runtime/failpoint.js';
-import { appendDeadLetters, appendEvents, type Placed } from './append.js';
+import { appendDeadLetters, appendEvents, appendMarks, type Placed } from './append.js';
 import type { DuckDBConnection } from './client.js';
 import { all, scalar, transaction } from './database.js';
 
 interface Channel {
   readonly id: number;
-  sequence: number;
+  readonly sequence: number;
+  /** Whether there are marks beside the position. */
+  readonly marked: boolean;
 }
 
 /** A position that a read has moved, by the name and number of its channel. */
@@ -27,6 +29,22 @@ async function movePositions(connection: DuckDBConnection, moved: readonly Moved
   );
 }
 
+/** Adds the new ones of the marks beside a position, or removes those there are. */
+async function keepMarks(
+  connection: DuckDBConnection,
+  channel: number,
+  taken: Position['taken'],
+  marked: boolean,
+): Promise<void> {
+  if (marked && !taken?.stored) await connection.run('DELETE FROM marks WHERE channel = ?', [channel]);
+  if (taken) await appendMarks(connection, channel, taken.marks.subarray(taken.stored));
+}
+
+async function readMarks(connection: DuckDBConnection, channel: number): Promise<BigUint64Array> {
+  const reader = await connection.runAndReadAll('SELECT mark FROM marks WHERE channel = ?', [channel]);
+  return BigUint64Array.from((reader.getColumnsJS()[0] ?? []) as bigint[]);
+}
+
 const channelName = (source: string, part: string): string => JSON.stringify([source, part]);
 
 /**
@@ -45,10 +63,11 @@ export class Inbox {
   }
 
   static async open(connection: DuckDBConnection): Promise<Inbox> {
-    const rows = await all(connection, 'SELECT channel, source, part, sequence FROM positions');
+    const marked = 'channel IN (SELECT channel FROM marks) AS marked';
+    const rows = await all(connection, `SELECT channel, source, part, sequence, ${marked} FROM positions`);
     const channels = rows.map((r): [string, Channel] => [
       channelName(String(r.source), String(r.part)),
-      { id: Number(r.channel), sequence: Number(r.sequence) },
+      { id: Number(r.channel), sequence: Number(r.sequence), marked: r.marked === true },
     ]);
     const seq = Number(await scalar(connection, 'SELECT coalesce(max(seq), 0) FROM inbox'));
     return new Inbox(connection, new Map(channels), seq);
@@ -58,11 +77,15 @@ export class Inbox {
   async positions(source: string): Promise<readonly Position[]> {
     const sql = 'SELECT part, sequence, token FROM positions WHERE source = ?';
     const rows = await all(this.#connection, sql, [source]);
-    return rows.map(r => ({
-      partition: String(r.part),
-      sequence: Number(r.sequence),
-      token: r.token === null ? undefined : String(r.token),
-    }));
+    return Promise.all(
+      rows.map(async r => {
+        const partition = String(r.part);
+        const { id, marked } = this.#channels.get(channelName(source, partition))!;
+        const taken = marked ? { marks: await readMarks(this.#connection, id), stored: 0 } : undefined;
+        const token = r.token === null ? undefined : String(r.token);
+        return { partition, sequence: Number(r.sequence), token, taken };
+      }),
+    );
   }
 
   /** Appends what lies behind the stored positions and moves them, in one transaction; returns how many events it added. */
@@ -83,10 +106,13 @@ export class Inbox {
         const row = [id, source, position.partition, BigInt(position.sequence), position.token ?? null];
         await this.#connection.run('INSERT INTO positions VALUES (?, ?, ?, ?, ?)', row);
       }
+      for (const { position, name, id } of moved)
+        await keepMarks(this.#connection, id, position.taken, this.#channels.get(name)?.marked ?? false);
     });
     failpoint('ingest:committed');
     this.#seq += fresh;
-    for (const { position, name, id } of moved) this.#channels.set(name, { id, sequence: position.sequence });
+    for (const { position, name, id } of moved)
+      this.#channels.set(name, { id, sequence: position.sequence, marked: position.taken !== undefined });
     return fresh;
   }
 

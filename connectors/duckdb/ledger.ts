@@ -19,6 +19,7 @@ const asRun = (r: Row): RunRecord => ({
   finishedAt: r.finished === null ? undefined : Number(r.finished),
   detail: text(r.detail) ?? '',
   version: text(r.version),
+  code: text(r.code),
 });
 
 const signalColumns = 'id, status, version, message, epoch_ms(finished_at) AS finished';
@@ -48,7 +49,7 @@ function openRuns(
       serial.use(async c => {
         const id = Number(await scalar(c, 'SELECT coalesce(max(id) + 1, 1) FROM runs'));
         const values = [BigInt(id), job, trigger, now()];
-        await c.run(`INSERT INTO runs VALUES (?, ?, ?, 'running', ${time}, NULL, '', NULL)`, values);
+        await c.run(`INSERT INTO runs VALUES (?, ?, ?, 'running', ${time}, NULL, '', NULL, NULL)`, values);
         return { id };
       }),
 
@@ -56,7 +57,7 @@ function openRuns(
       serial.use(async c => {
         const rows = await all(
           c,
-          `SELECT ${runColumns} FROM runs WHERE job = ? AND trigger = ? AND status IN ('done', 'failed') ORDER BY runs.id`,
+          `SELECT ${runColumns}, code FROM runs WHERE job = ? AND trigger = ? AND status IN ('done', 'failed') ORDER BY runs.id`,
           [job, trigger],
         );
         return rows.map(asRun)[0];
@@ -74,12 +75,22 @@ function openRuns(
           if (model) {
             const created = BigInt(Date.parse(model.createdAt));
             const row = [model.version, created, model.parent ?? null, JSON.stringify(model)];
-            await c.run(`INSERT INTO models VALUES (?, ${time}, ?, ?, false)`, row);
+            await c.run(
+              `INSERT INTO models SELECT ?, ${time}, ?, ?, false, coalesce(max(ordinal) + 1, 1) FROM models`,
+              row,
+            );
             failpoint('refit:registered');
           }
           await c.run(
-            `UPDATE runs SET status = ?, finished_at = ${time}, detail = ?, version = ? WHERE id = ?`,
-            [outcome.status, now(), outcome.detail, outcome.version ?? null, BigInt(id)],
+            `UPDATE runs SET status = ?, finished_at = ${time}, detail = ?, version = ?, code = ? WHERE id = ?`,
+            [
+              outcome.status,
+              now(),
+              outcome.detail,
+              outcome.version ?? null,
+              outcome.code ?? null,
+              BigInt(id),
+            ],
           );
         });
         if (model) failpoint('refit:committed');
@@ -102,7 +113,7 @@ function openModels(
       serial.use(async c => {
         const rows = await all(
           c,
-          'SELECT version, epoch_ms(created_at) AS created, manifest, published FROM models ORDER BY created_at, version',
+          'SELECT version, epoch_ms(created_at) AS created, manifest, published FROM models ORDER BY ordinal',
         );
         return rows.map(
           (r): ModelRecord => ({
@@ -132,7 +143,10 @@ function openModels(
 
     forgetModel: version =>
       serial.use(async c => {
-        await c.run('DELETE FROM models WHERE version = ?', [version]);
+        await transaction(c, async () => {
+          await c.run('INSERT INTO retired VALUES (?)', [version]);
+          await c.run('DELETE FROM models WHERE version = ?', [version]);
+        });
       }),
   };
 }

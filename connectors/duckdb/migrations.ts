@@ -3,6 +3,9 @@ import { StageError } from '../../src/errors.js';
 import type { DuckDBConnection } from './client.js';
 import { literal, scalar, transaction } from './database.js';
 
+/** The stream that a partition belongs to: its name without the number behind the last slash. */
+export const streamOf = (part: string): string => `regexp_replace(${part}, '/[0-9]+$', '')`;
+
 /** A step from one format of the state's schema to a later one; part of the caller's transaction. */
 export type Migration = readonly [
   from: number,
@@ -10,8 +13,34 @@ export type Migration = readonly [
   run: (connection: DuckDBConnection) => Promise<void>,
 ];
 
+/**
+ * To 2: an event id belongs to a stream of a source; one of several streams, which is not known any more, belongs to all
+ * (NULL). Repeated events are counted, models have an order of their own, removed files are noted, and rows at a border
+ * have marks. A failed run keeps its error code.
+ */
+async function toFormat2(connection: DuckDBConnection): Promise<void> {
+  const streams = `SELECT DISTINCT source, ${streamOf('part')} AS stream FROM positions`;
+  const only = `SELECT * FROM (${streams}) QUALIFY count(*) OVER () = 1`;
+  for (const sql of [
+    `CREATE TABLE ids AS SELECT id, source, stream FROM event_ids
+       LEFT JOIN (${only}) ON true`,
+    'DROP TABLE event_ids',
+    'ALTER TABLE ids RENAME TO event_ids',
+    'CREATE TABLE counted AS SELECT events, 0::BIGINT AS repeated FROM folded',
+    'DROP TABLE folded',
+    'ALTER TABLE counted RENAME TO folded',
+    'CREATE TABLE numbered AS SELECT *, row_number() OVER (ORDER BY created_at, version) AS ordinal FROM models',
+    'DROP TABLE models',
+    'ALTER TABLE numbered RENAME TO models',
+    'CREATE TABLE retired (file VARCHAR)',
+    'CREATE TABLE marks (channel INTEGER, mark UBIGINT)',
+    'ALTER TABLE runs ADD COLUMN code VARCHAR',
+  ])
+    await connection.run(sql);
+}
+
 /** Steps by ascending format. A format is never changed once it was released: a change is a new step. */
-export const migrations: readonly Migration[] = [];
+export const migrations: readonly Migration[] = [[1, 2, toFormat2]];
 
 /** The format of the schema that this program writes. */
 export const format = migrations.at(-1)?.[1] ?? 1;

@@ -36,15 +36,17 @@ CREATE TABLE IF NOT EXISTS items (id INTEGER, key VARCHAR);
 CREATE TABLE IF NOT EXISTS interactions ("user" INTEGER, item INTEGER, reset BOOLEAN, value BIGINT, ts BIGINT,
   channel INTEGER, sequence BIGINT);
 CREATE TABLE IF NOT EXISTS changes (change BIGINT, key VARCHAR);
-CREATE TABLE IF NOT EXISTS event_ids (id VARCHAR);
-CREATE TABLE IF NOT EXISTS folded (events BIGINT);
+CREATE TABLE IF NOT EXISTS marks (channel INTEGER, mark UBIGINT);
+CREATE TABLE IF NOT EXISTS event_ids (id VARCHAR, source VARCHAR, stream VARCHAR);
+CREATE TABLE IF NOT EXISTS folded (events BIGINT, repeated BIGINT);
 CREATE TABLE IF NOT EXISTS segments (ordinal BIGINT, id VARCHAR, file VARCHAR, n INTEGER, nnz BIGINT, bytes BIGINT,
   created_at TIMESTAMP);
 CREATE TABLE IF NOT EXISTS models (version VARCHAR, created_at TIMESTAMP, parent VARCHAR, manifest VARCHAR,
-  published BOOLEAN);
+  published BOOLEAN, ordinal BIGINT);
+CREATE TABLE IF NOT EXISTS retired (file VARCHAR);
 CREATE TABLE IF NOT EXISTS publications (version VARCHAR, content VARCHAR);
 CREATE TABLE IF NOT EXISTS runs (id BIGINT, job VARCHAR, trigger VARCHAR, status VARCHAR, started_at TIMESTAMP,
-  finished_at TIMESTAMP, detail VARCHAR, version VARCHAR);
+  finished_at TIMESTAMP, detail VARCHAR, version VARCHAR, code VARCHAR);
 CREATE TABLE IF NOT EXISTS schedules (job VARCHAR, expression VARCHAR, due TIMESTAMP);
 CREATE TABLE IF NOT EXISTS signals (source VARCHAR, id VARCHAR, type VARCHAR, options VARCHAR, requested_at TIMESTAMP,
   status VARCHAR, version VARCHAR, message VARCHAR, finished_at TIMESTAMP, reported BOOLEAN);

@@ -1,16 +1,17 @@
 import { z } from 'zod';
-import { sinkSettings } from '../../src/publish/sink-options.js';
+import { leaseSetting, sinkSettings } from '../../src/publish/sink-options.js';
 
 const identifier = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'expected a table name');
 
 /** Settings of the DuckDB sink. */
 export const duckdbSinkOptions = z.strictObject({
   type: z.literal('duckdb'),
-  /** DuckDB file of the tables; made when missing. */
-  database: z.string().min(1),
-  /** Table of the lists; `<table>_versions` and `<table>_pointers` stand beside it. */
-  table: identifier.default('lists'),
+  database: z.string().min(1).describe('DuckDB file of the tables; made when missing'),
+  table: identifier
+    .default('lists')
+    .describe('table of the lists; `<table>_versions` and `<table>_pointers` stand beside it'),
   ...sinkSettings,
+  ...leaseSetting(),
 });
 
 /** Settings of the DuckDB sink, defaults filled in. */

@@ -1,23 +1,21 @@
-import { randomUUID } from 'node:crypto';
 import { existsSync, rmSync } from 'node:fs';
-import {
-  champion,
-  type ListKind,
-  type Publication,
-  type Sink,
-  type SinkVersion,
+import type {
+  Amendment,
+  ListKind,
+  Publication,
+  RankedList,
+  Sink,
+  SinkVersion,
 } from '../../src/contracts/sink.js';
-import { StageError } from '../../src/errors.js';
-import { checkAlias, checkVersion } from '../../src/publish/layout.js';
-import { superseded } from '../../src/publish/retention.js';
+import type { Draft, ListStore } from '../../src/publish/list-store.js';
 import {
   assertExpected,
-  limitsOf,
-  refused,
+  leaseLost,
+  notComplete,
   type StoredPublication,
-  sinkSteps,
   sinkVersion,
 } from '../../src/publish/sink-steps.js';
+import { createVersionedSink, rankedForm } from '../../src/publish/versioned-sink.js';
 import { type DuckDBConnection, DuckDBInstance } from './client.js';
 import { all, literal, openDatabase, scalar, transaction } from './database.js';
 import { appendLists, listColumns } from './list-rows.js';
@@ -26,225 +24,179 @@ import { attachWarehouse } from './warehouse.js';
 
 export { type DuckdbSinkOptions, duckdbSinkOptions };
 
-/** How long a publisher that fell silent keeps others out, in milliseconds. */
-const leaseMs = 30_000;
-
-/** A version being written: its rows wait in a file of their own, so that the database is free meanwhile. */
-interface Attempt {
-  readonly publication: Publication;
-  readonly scratch: string;
-  readonly instance: DuckDBInstance;
-  readonly connection: DuckDBConnection;
-  readonly lists: Record<ListKind, number>;
-  renewedAt: number;
-}
-
 /**
  * Lists as rows of a DuckDB table `lists(kind, id, rank, item, score, version)`, rank from 1; an empty list has no row.
  * `lists_pointers(alias, version)` names the versions to read. The database is opened for each step and let go of.
  */
 export function createDuckdbSink(options: DuckdbSinkOptions): Sink {
-  const { database, table } = options;
-  const where = `DuckDB ${database}, table ${table}`;
-  const step = sinkSteps(where);
-  const [versionsTable, pointersTable, leaseTable] = [
-    `${table}_versions`,
-    `${table}_pointers`,
-    `${table}_lease`,
-  ];
-  let owner: string | undefined;
-  let attempt: Attempt | undefined;
+  const where = `DuckDB ${options.database}, table ${options.table}`;
+  return createVersionedSink({ name: 'duckdb', where, options, form: rankedForm }, new TableLists(options));
+}
 
-  /** Runs `body` in one transaction on the database, open for that long. */
-  async function on<T>(body: (connection: DuckDBConnection) => Promise<T>): Promise<T> {
-    if (owner === undefined) throw new Error('a sink that is not connected');
-    const { connection, release } = await attachWarehouse(database, 'write');
+/** The versions in one table. */
+class TableLists implements ListStore<readonly RankedList[]> {
+  readonly #database: string;
+  readonly #leaseMs: number;
+  readonly #lists: string;
+  readonly #versions: string;
+  readonly #pointers: string;
+  readonly #lease: string;
+
+  constructor({ database, table, leaseMs }: DuckdbSinkOptions) {
+    this.#database = database;
+    this.#leaseMs = leaseMs;
+    this.#lists = table;
+    this.#versions = `${table}_versions`;
+    this.#pointers = `${table}_pointers`;
+    this.#lease = `${table}_lease`;
+  }
+
+  /** Runs `body` in one transaction on the database, open for that long. `scratch` is attached beside it. */
+  async #on<T>(body: (c: DuckDBConnection) => Promise<T>, scratch?: string): Promise<T> {
+    const { connection, release } = await attachWarehouse(this.#database, 'write');
     try {
-      return await transaction(connection, () => body(connection));
+      if (scratch !== undefined) await connection.run(`ATTACH ${literal(scratch)} AS scratch (READ_ONLY)`);
+      const result = await transaction(connection, () => body(connection));
+      if (scratch !== undefined) await connection.run('DETACH scratch');
+      return result;
     } finally {
       await release();
     }
   }
 
-  function begun(): Attempt {
-    if (attempt === undefined) throw new Error('no version begun');
-    return attempt;
+  async open(): Promise<void> {
+    if (!existsSync(this.#database)) (await openDatabase(this.#database)).closeSync();
+    await this.#on(c =>
+      c.run(`CREATE TABLE IF NOT EXISTS ${this.#lists} (${listColumns}, version VARCHAR);
+        CREATE TABLE IF NOT EXISTS ${this.#versions} (version VARCHAR, manifest VARCHAR);
+        CREATE TABLE IF NOT EXISTS ${this.#pointers} (alias VARCHAR, version VARCHAR);
+        CREATE TABLE IF NOT EXISTS ${this.#lease} (owner VARCHAR, until BIGINT);`),
+    );
   }
 
-  async function takeLease(c: DuckDBConnection): Promise<void> {
-    const [found] = await all(c, `SELECT owner, until FROM ${leaseTable}`);
-    if (found && found.owner !== owner && Number(found.until) > Date.now())
-      throw refused(String(found.owner));
-    await c.run(`DELETE FROM ${leaseTable}`);
-    await c.run(`INSERT INTO ${leaseTable} VALUES (?, ?)`, [owner!, BigInt(Date.now() + leaseMs)]);
+  close = async () => undefined;
+
+  takeLease(owner: string): Promise<string | undefined> {
+    return this.#on(async c => {
+      const [found] = await all(c, `SELECT owner, until FROM ${this.#lease}`);
+      if (found && found.owner !== owner && Number(found.until) > Date.now()) return String(found.owner);
+      await c.run(`DELETE FROM ${this.#lease}`);
+      await c.run(`INSERT INTO ${this.#lease} VALUES (?, ?)`, [owner, this.#until()]);
+      return undefined;
+    });
   }
 
-  function abandon(): void {
-    const last = attempt;
-    attempt = undefined;
-    last?.connection.closeSync();
-    last?.instance.closeSync();
-    if (last) for (const suffix of ['', '.wal']) rmSync(last.scratch + suffix, { force: true });
+  renewLease = (owner: string) => this.#on(c => this.#renew(c, owner));
+
+  async #renew(c: DuckDBConnection, owner: string): Promise<boolean> {
+    if ((await scalar(c, `SELECT owner FROM ${this.#lease}`)) !== owner) return false;
+    await c.run(`UPDATE ${this.#lease} SET until = ?`, [this.#until()]);
+    return true;
   }
 
-  async function held(c: DuckDBConnection): Promise<SinkVersion[]> {
-    const rows = await all(c, `SELECT manifest FROM ${versionsTable} ORDER BY version`);
+  #until(): bigint {
+    return BigInt(Date.now() + this.#leaseMs);
+  }
+
+  async releaseLease(owner: string): Promise<void> {
+    await this.#on(c => c.run(`DELETE FROM ${this.#lease} WHERE owner = ?`, [owner]));
+  }
+
+  /** The rows wait in a file of their own, so that the database is free meanwhile. */
+  async begin(version: string, _: Publication, owner: string): Promise<Draft<readonly RankedList[]>> {
+    const scratch = `${this.#database}.writing`;
+    const remove = () => {
+      for (const suffix of ['', '.wal']) rmSync(scratch + suffix, { force: true });
+    };
+    remove();
+    const instance = await DuckDBInstance.create(scratch, { memory_limit: '128MiB', threads: '1' });
+    const connection = await instance.connect();
+    let open = true;
+    const close = () => {
+      if (!open) return;
+      open = false;
+      connection.closeSync();
+      instance.closeSync();
+    };
+    await connection.run(`CREATE TABLE lists (${listColumns})`);
+    return {
+      lists: { users: 0, items: 0 },
+      async put(kind, lists) {
+        await appendLists(connection, 'lists', kind, lists);
+        return lists.length;
+      },
+      complete: async manifest => {
+        close();
+        await this.#on(async c => {
+          if (!(await this.#renew(c, owner))) throw leaseLost();
+          await c.run(`INSERT INTO ${this.#lists} SELECT *, ${literal(version)} FROM scratch.lists`);
+          await c.run(`INSERT INTO ${this.#versions} VALUES (?, ?)`, [version, JSON.stringify(manifest)]);
+        }, scratch);
+        remove();
+      },
+      async abandon() {
+        close();
+        remove();
+      },
+    };
+  }
+
+  versions = () => this.#on(c => this.#held(c));
+  pointers = () => this.#on(c => this.#named(c));
+  current = async (alias: string) => (await this.pointers()).get(alias);
+
+  async #held(c: DuckDBConnection): Promise<SinkVersion[]> {
+    const rows = await all(c, `SELECT manifest FROM ${this.#versions} ORDER BY version`);
     return rows.map(r => sinkVersion(JSON.parse(String(r.manifest)) as StoredPublication));
   }
 
-  const pointers = async (c: DuckDBConnection): Promise<Map<string, string>> =>
-    new Map(
-      (await all(c, `SELECT alias, version FROM ${pointersTable} ORDER BY alias`)).map(r => [
-        String(r.alias),
-        String(r.version),
-      ]),
-    );
+  async #named(c: DuckDBConnection): Promise<Map<string, string>> {
+    const rows = await all(c, `SELECT alias, version FROM ${this.#pointers} ORDER BY alias`);
+    return new Map(rows.map(r => [String(r.alias), String(r.version)]));
+  }
 
-  return {
-    name: 'duckdb',
-    ...limitsOf(options),
+  /** The manifest of a complete version. */
+  async #manifest(c: DuckDBConnection, version: string): Promise<StoredPublication> {
+    const text = await scalar(c, `SELECT manifest FROM ${this.#versions} WHERE version = ?`, [version]);
+    if (text === undefined) throw notComplete(version);
+    return JSON.parse(String(text)) as StoredPublication;
+  }
 
-    connect: (named = randomUUID()) =>
-      step('to open the database', async () => {
-        if (!existsSync(database)) (await openDatabase(database)).closeSync();
-        owner = named;
-        await on(c =>
-          c.run(`CREATE TABLE IF NOT EXISTS ${table} (${listColumns}, version VARCHAR);
-            CREATE TABLE IF NOT EXISTS ${versionsTable} (version VARCHAR, manifest VARCHAR);
-            CREATE TABLE IF NOT EXISTS ${pointersTable} (alias VARCHAR, version VARCHAR);
-            CREATE TABLE IF NOT EXISTS ${leaseTable} (owner VARCHAR, until BIGINT);`),
-        );
-      }),
+  async point(alias: string, version: string, expected: string | null | undefined): Promise<void> {
+    await this.#on(async c => {
+      await this.#manifest(c, version);
+      assertExpected(alias, (await this.#named(c)).get(alias), version, expected);
+      await c.run(`DELETE FROM ${this.#pointers} WHERE alias = ?`, [alias]);
+      await c.run(`INSERT INTO ${this.#pointers} VALUES (?, ?)`, [alias, version]);
+    });
+  }
 
-    begin: publication =>
-      step(`to begin version ${publication.version}`, async () => {
-        const { version } = publication;
-        checkVersion(version, where);
-        abandon();
-        await on(async c => {
-          if ((await held(c)).some(v => v.version === version))
-            throw new Error('that it is complete already');
-          await takeLease(c);
-        });
-        const scratch = `${database}.writing`;
-        for (const suffix of ['', '.wal']) rmSync(scratch + suffix, { force: true });
-        const instance = await DuckDBInstance.create(scratch, { memory_limit: '128MiB', threads: '1' });
-        const connection = await instance.connect();
-        await connection.run(`CREATE TABLE lists (${listColumns})`);
-        attempt = {
-          publication,
-          scratch,
-          instance,
-          connection,
-          lists: { users: 0, items: 0 },
-          renewedAt: Date.now(),
-        };
-        return { users: 0, items: 0 };
-      }),
+  async amend(version: string, kind: ListKind, { lists, gone, change }: Amendment): Promise<void> {
+    const these = `version = ${literal(version)} AND kind = ${literal(kind)}`;
+    await this.#on(async c => {
+      const manifest = await this.#manifest(c, version);
+      const ids = [...gone, ...lists.map(list => list.id)].map(literal).join();
+      if (ids) await c.run(`DELETE FROM ${this.#lists} WHERE ${these} AND id IN (${ids})`);
+      await c.run(`CREATE OR REPLACE TEMP TABLE fresh (${listColumns})`);
+      await appendLists(c, 'fresh', kind, lists);
+      await c.run(`INSERT INTO ${this.#lists} SELECT *, ${literal(version)} FROM fresh`);
+      const count = await scalar(c, `SELECT count(DISTINCT id) FROM ${this.#lists} WHERE ${these}`);
+      const counts = { ...manifest.lists, [kind]: Number(count) };
+      const amended = { ...manifest, lists: counts, ...(change === undefined ? {} : { change }) };
+      await c.run(`UPDATE ${this.#versions} SET manifest = ? WHERE version = ?`, [
+        JSON.stringify(amended),
+        version,
+      ]);
+    });
+  }
 
-    write: (kind, lists) =>
-      step(`to write lists of ${kind}`, async () => {
-        const current = begun();
-        await appendLists(current.connection, 'lists', kind, lists);
-        current.lists[kind] += lists.length;
-        if (Date.now() - current.renewedAt > leaseMs / 3) {
-          await on(takeLease);
-          current.renewedAt = Date.now();
-        }
-        return lists.length;
-      }),
-
-    finish: () =>
-      step('to finish the version', async () => {
-        const { publication, scratch, connection, instance, lists } = begun();
-        const { version } = publication;
-        connection.closeSync();
-        instance.closeSync();
-        attempt = undefined;
-        const { connection: c, release } = await attachWarehouse(database, 'write');
-        try {
-          await c.run(`ATTACH ${literal(scratch)} AS scratch (READ_ONLY)`);
-          await transaction(c, async () => {
-            await takeLease(c);
-            await c.run(`INSERT INTO ${table} SELECT *, ${literal(version)} FROM scratch.lists`);
-            await c.run(`INSERT INTO ${versionsTable} VALUES (?, ?)`, [
-              version,
-              JSON.stringify({ ...publication, lists }),
-            ]);
-          });
-          await c.run('DETACH scratch');
-        } finally {
-          await release();
-          for (const suffix of ['', '.wal']) rmSync(scratch + suffix, { force: true });
-        }
-      }),
-
-    point: (version, alias = champion, expected) =>
-      step(`to point ${alias} at version ${version}`, async () => {
-        checkVersion(version, where);
-        checkAlias(alias);
-        await on(async c => {
-          if (!(await held(c)).some(v => v.version === version))
-            throw new Error('no such version or an unfinished one');
-          assertExpected(alias, (await pointers(c)).get(alias), version, expected);
-          await c.run(`DELETE FROM ${pointersTable} WHERE alias = ?`, [alias]);
-          await c.run(`INSERT INTO ${pointersTable} VALUES (?, ?)`, [alias, version]);
-        });
-      }),
-
-    current: (alias = champion) => step('to read the pointer', async () => (await on(pointers)).get(alias)),
-    pointers: () => step('to read the pointers', () => on(pointers)),
-    versions: () => step('to read the versions', () => on(held)),
-
-    amend: (version, kind, { lists, gone, change }) =>
-      step(`to amend version ${version}`, () =>
-        on(async c => {
-          const found = (
-            await all(c, `SELECT manifest FROM ${versionsTable} WHERE version = ?`, [version])
-          )[0];
-          if (!found) throw new StageError('SINK_FAILED', `${where}: no version ${version}`);
-          const ids = [...gone, ...lists.map(list => list.id)].map(literal).join();
-          if (ids) {
-            const these = `version = ${literal(version)} AND kind = ${literal(kind)}`;
-            await c.run(`DELETE FROM ${table} WHERE ${these} AND id IN (${ids})`);
-          }
-          await c.run(`CREATE OR REPLACE TEMP TABLE fresh (${listColumns})`);
-          await appendLists(c, 'fresh', kind, lists);
-          await c.run(`INSERT INTO ${table} SELECT *, ${literal(version)} FROM fresh`);
-          const manifest = JSON.parse(String(found.manifest)) as StoredPublication;
-          const count = await scalar(
-            c,
-            `SELECT count(DISTINCT id) FROM ${table} WHERE version = ? AND kind = ?`,
-            [version, kind],
-          );
-          const amended = {
-            ...manifest,
-            lists: { ...manifest.lists, [kind]: Number(count) },
-            ...(change === undefined ? {} : { change }),
-          };
-          await c.run(`UPDATE ${versionsTable} SET manifest = ? WHERE version = ?`, [
-            JSON.stringify(amended),
-            version,
-          ]);
-        }),
-      ),
-
-    prune: keep =>
-      step('to delete superseded versions', () =>
-        on(async c => {
-          for (const version of superseded(await held(c), (await pointers(c)).values(), keep)) {
-            await c.run(`DELETE FROM ${table} WHERE version = ?`, [version]);
-            await c.run(`DELETE FROM ${versionsTable} WHERE version = ?`, [version]);
-          }
-        }),
-      ),
-
-    async close() {
-      abandon();
-      const last = owner;
-      if (last !== undefined)
-        await on(c => c.run(`DELETE FROM ${leaseTable} WHERE owner = ?`, [last])).catch(() => undefined);
-      owner = undefined;
-    },
-  };
+  async remove(versions: readonly string[]): Promise<void> {
+    await this.#on(async c => {
+      const named = new Set((await this.#named(c)).values());
+      for (const version of versions.filter(v => !named.has(v))) {
+        await c.run(`DELETE FROM ${this.#lists} WHERE version = ?`, [version]);
+        await c.run(`DELETE FROM ${this.#versions} WHERE version = ?`, [version]);
+      }
+    });
+  }
 }

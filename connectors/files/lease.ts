@@ -1,15 +1,11 @@
 import { mkdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** How long a publisher that fell silent keeps others out, in milliseconds. */
-const leaseMs = 30_000;
-
 /** The right to write below a directory: a directory with the owner's name in it, renewed by its time. */
-export function fileLease(root: string) {
+export function fileLease(root: string, leaseMs: number) {
   const path = join(root, '.lease');
   const ownerFile = join(path, 'owner');
   const ownerOf = (): Promise<string | undefined> => readFile(ownerFile, 'utf8').catch(() => undefined);
-  let beat: NodeJS.Timeout | undefined;
 
   return {
     /** Takes the lease; returns the owner that has it, if that is another. */
@@ -30,17 +26,18 @@ export function fileLease(root: string) {
         await rm(stale, { recursive: true, force: true });
       }
       await writeFile(ownerFile, owner);
-      const renew = () => void utimes(path, new Date(), new Date()).catch(() => undefined);
-      clearInterval(beat);
-      beat = setInterval(renew, leaseMs / 3).unref();
       return undefined;
     },
 
-    holds: async (owner: string): Promise<boolean> => (await ownerOf()) === owner,
+    /** Makes the lease last longer; false when somebody else has it. */
+    async renew(owner: string): Promise<boolean> {
+      if ((await ownerOf()) !== owner) return false;
+      await utimes(path, new Date(), new Date());
+      return true;
+    },
 
-    /** Lets go of the lease, also of one that a process of this owner left when it died. */
+    /** Gives up the lease, if `owner` has it. */
     async release(owner: string): Promise<void> {
-      clearInterval(beat);
       if ((await ownerOf()) === owner) await rm(path, { recursive: true, force: true });
     },
   };

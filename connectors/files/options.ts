@@ -1,13 +1,13 @@
 import { z } from 'zod';
-import { sinkSettings } from '../../src/publish/sink-options.js';
+import { leaseSetting, sinkSettings } from '../../src/publish/sink-options.js';
 
 /** Settings of the file sink. */
 export const filesOptions = z.strictObject({
   type: z.literal('files'),
-  /** Directory of the versions and of the pointer; made when missing. One publisher owns it. */
-  path: z.string().min(1),
-  format: z.enum(['ndjson', 'parquet']).default('ndjson'),
+  path: z.string().min(1).describe('directory of the versions and of the pointers; made when missing'),
+  format: z.enum(['ndjson', 'parquet']).default('ndjson').describe('format of the lists'),
   ...sinkSettings,
+  ...leaseSetting(),
 });
 
 /** Settings of the file sink, defaults filled in. */

@@ -1,6 +1,6 @@
 import type { ListKind } from '../../src/contracts/sink.js';
-import type { Attempt, Place } from './attempt.js';
 import type { VersionRecord } from './models-topic.js';
+import type { OpenPublication, Place } from './publication.js';
 import { openTail } from './tail.js';
 
 /** Records that are sent on together. */
@@ -10,7 +10,7 @@ const batch = 5000;
 export async function restore(
   place: Place,
   record: VersionRecord,
-  attempt: Attempt,
+  attempt: OpenPublication,
 ): Promise<Readonly<Record<ListKind, number>>> {
   const counts = { users: 0, items: 0 };
   for (const kind of ['users', 'items'] as const) {

@@ -3,13 +3,20 @@ import type { Message } from 'kafkajs';
 import { champion, type ListFormat, type Publication, type Sink } from '../../src/contracts/sink.js';
 import { encodeRanked } from '../../src/publish/encode.js';
 import { checkAlias, checkVersion } from '../../src/publish/layout.js';
-import { limitsOf, sinkSteps } from '../../src/publish/sink-steps.js';
-import { type Attempt, beginAttempt, type Place } from './attempt.js';
+import {
+  completeAlready,
+  limitsOf,
+  notBegun,
+  notConnected,
+  Refusal,
+  sinkSteps,
+} from '../../src/publish/sink-steps.js';
 import { kafkaError } from './client.js';
 import { versionIn, versionMessage } from './models.js';
 import { isWhole, type Offsets, type VersionRecord } from './models-topic.js';
 import { topicsOf } from './names.js';
 import { type Opened, openSink } from './opened.js';
+import { beginPublication, type OpenPublication, type Place } from './publication.js';
 import { restore } from './restore.js';
 import type { KafkaSinkOptions } from './sink-options.js';
 import { chunksOf } from './weights.js';
@@ -19,7 +26,7 @@ const overheadBytes = 60;
 
 /** A publication being written. */
 interface Begun {
-  readonly attempt: Attempt;
+  readonly attempt: OpenPublication;
   readonly publication: Publication;
   readonly parts: string[];
 }
@@ -46,11 +53,11 @@ export function createKafkaSink(options: KafkaSinkOptions, baseDirectory = '.'):
   let begun: Begun | undefined;
 
   function connected(): Opened {
-    if (!opened) throw new Error('a sink that is not connected');
+    if (!opened) throw notConnected();
     return opened;
   }
   function writing(): Begun {
-    if (!begun) throw new Error('no version begun');
+    if (!begun) throw notBegun();
     return begun;
   }
   const place = ({ kafka, admin }: Opened): Place => ({
@@ -61,7 +68,7 @@ export function createKafkaSink(options: KafkaSinkOptions, baseDirectory = '.'):
     group: options.clientId,
     where,
   });
-  const summary = (attempt: Attempt, ends: Offsets) => ({
+  const summary = (attempt: OpenPublication, ends: Offsets) => ({
     complete: true as const,
     publication: attempt.stamp.publication,
     lists: { ...attempt.lists },
@@ -71,7 +78,7 @@ export function createKafkaSink(options: KafkaSinkOptions, baseDirectory = '.'):
     retainMs: connected().retainMs,
   });
   /** The version whose lists were the last until now says since when they are not. */
-  function overwritten({ beganAt }: Attempt, version: string): Message[] {
+  function overwritten({ beganAt }: OpenPublication, version: string): Message[] {
     const last = connected().models.state.newest;
     if (!last || last.version === version) return [];
     return [versionMessage({ ...last, overwrittenAt: last.overwrittenAt ?? beganAt })];
@@ -86,12 +93,12 @@ export function createKafkaSink(options: KafkaSinkOptions, baseDirectory = '.'):
   async function rewrite(record: VersionRecord): Promise<void> {
     const here = connected();
     if (!isWhole(record))
-      throw new Error(
-        `that the lists of ${record.version} were overwritten more than ${record.retainMs} ms ago: publish the model again`,
+      throw new Refusal(
+        `the lists of ${record.version} were overwritten more than ${record.retainMs} ms ago: publish the model again`,
       );
     await drop();
     const publication = await here.models.claim();
-    const attempt = await beginAttempt(place(here), { version: record.version, publication });
+    const attempt = await beginPublication(place(here), { version: record.version, publication });
     try {
       const count = await restore(place(here), record, attempt);
       await attempt.dropVanished(here.models.state.newest?.starts);
@@ -130,10 +137,11 @@ export function createKafkaSink(options: KafkaSinkOptions, baseDirectory = '.'):
         checkVersion(version, where);
         await drop();
         await here.models.refresh();
-        if (here.models.state.versions.has(version)) throw new Error('that it is complete already');
-        if (here.models.state.aliases.has(version)) throw new Error('that an alias has its name');
+        if (here.models.state.versions.has(version)) throw completeAlready(version);
+        if (here.models.state.aliases.has(version))
+          throw new Refusal(`an alias has the name of version ${version}`);
         const number = await here.models.claim();
-        const attempt = await beginAttempt(place(here), { version, publication: number });
+        const attempt = await beginPublication(place(here), { version, publication: number });
         begun = { attempt, publication, parts: [] };
         return { users: 0, items: 0 };
       }),
@@ -218,8 +226,8 @@ export function createKafkaSink(options: KafkaSinkOptions, baseDirectory = '.'):
         await here.models.claim();
         const record = versionIn(here.models.state, version);
         if (record.publication !== here.models.state.newest!.publication)
-          throw new Error('a version whose lists others have overwritten');
-        const attempt = await beginAttempt(place(here), record);
+          throw new Refusal(`other lists were written over those of version ${version}; publish it again`);
+        const attempt = await beginPublication(place(here), record);
         try {
           await attempt.write(kind, encodeRanked(lists, format, version));
           await attempt.send(

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import type { Message } from 'kafkajs';
 import type { ModelFiles } from '../../src/contracts/sink.js';
-import type { Stamp } from './attempt.js';
+import type { Stamp } from './publication.js';
 
 /** Chunks of the weights and of the item keys: key `version/part`, with `parts` and the checksum of all in the headers. */
 export async function* chunksOf(

@@ -1,7 +1,13 @@
 import { asBinary, open, type RootDatabase } from 'lmdb';
 import { champion, type EncodedLists, type ListKind } from '../../src/contracts/sink.js';
-import { decodeList, type StoredList } from '../../src/publish/decode.js';
-import type { StoredPublication } from '../../src/publish/sink-steps.js';
+import {
+  leaseLost,
+  notComplete,
+  Refusal,
+  type StoredPublication,
+  unexpected,
+} from '../../src/publish/sink-steps.js';
+import { observed } from '../../src/runtime/serial.js';
 import { Gathered } from './gathered.js';
 import { bytes, lmdbKeys } from './keys.js';
 import type { LmdbOptions } from './options.js';
@@ -27,7 +33,6 @@ export class LmdbStore {
   readonly #open: () => RootDatabase<Value, Uint8Array>;
   /** Since the environment was opened. */
   #putBytes = 0;
-  readonly #encoding: LmdbOptions['encoding'];
   readonly #keys;
   /** Lists that wait for more, and where the next ones go meanwhile. */
   #gathered = new Gathered();
@@ -39,15 +44,14 @@ export class LmdbStore {
     const settings = { encoding: options.encoding, keyEncoding: 'binary', useRecords: false } as const;
     this.#open = () => open<Value, Uint8Array>(options.path, settings);
     this.#db = this.#open();
-    this.#encoding = options.encoding;
     this.#keys = lmdbKeys(options.prefix);
   }
 
-  /** The version that an alias names; throws if its value is not text in the encoding of this store. */
+  /** The version that an alias names; throws if its value is not in the encoding of this store. */
   current(alias?: string): string | undefined {
     const value = this.#db.get(this.#keys.pointer(alias));
     if (value !== undefined && typeof value !== 'string')
-      throw new TypeError(`the pointer is a ${typeof value}`);
+      throw new Refusal('the pointer is no text: set `encoding` to what the lists were written in');
     return value;
   }
 
@@ -78,11 +82,6 @@ export class LmdbStore {
     return this.#db.getBinary(this.#keys.list(version, kind, id));
   }
 
-  list(version: string, kind: ListKind, id: string): StoredList | undefined {
-    const found = this.bytesOf(version, kind, id);
-    return found && decodeList(found, this.#encoding);
-  }
-
   /**
    * Stores the lists in the rows `rows`, and how far the version is then, in one transaction with others that come before
    * and after: small ones rewrite the same pages again and again. One transaction is committed while the next is gathered,
@@ -110,8 +109,7 @@ export class LmdbStore {
     if (this.#putBytes > mappedBytes) await this.#remap();
     const from = this.#gathered;
     [this.#gathered, this.#spare] = [this.#spare, from];
-    this.#committed = this.#write(from).finally(() => from.clear());
-    this.#committed.catch(() => undefined); // thrown where it is awaited
+    this.#committed = observed(this.#write(from).finally(() => from.clear()));
   }
 
   /** Waits for the transaction under way; what went wrong is thrown once. */
@@ -155,15 +153,15 @@ export class LmdbStore {
   }
 
   /** Marks `version` complete in one transaction, in which `owner` must have the lease; then durable. */
-  async complete(version: string, manifest: StoredPublication, owner: string): Promise<boolean> {
+  async complete(version: string, manifest: StoredPublication, owner: string): Promise<void> {
     const done = await this.#db.transaction(() => {
       if (this.#lease()?.owner !== owner) return false;
       this.#db.putSync(this.#keys.mark(version), manifest);
       this.#db.removeSync(this.#keys.progress(version));
       return true;
     });
+    if (!done) throw leaseLost();
     await this.#db.flushed;
-    return done;
   }
 
   async setMark(version: string, manifest: StoredPublication): Promise<void> {
@@ -171,33 +169,34 @@ export class LmdbStore {
     await this.#db.flushed;
   }
 
-  /**
-   * Switches a pointer in one transaction, then makes it durable. Returns `missing` when `version` has no mark, what
-   * the pointer names when that is not `expected`, else nothing.
-   */
-  async point(
-    alias: string,
-    version: string,
-    expected: string | null | undefined,
-  ): Promise<{ missing?: true; found?: string } | undefined> {
-    const outcome = await this.#db.transaction(() => {
-      if (!this.#db.doesExist(this.#keys.mark(version))) return { missing: true } as const;
-      const found = this.current(alias) ?? '';
-      if (expected !== undefined && found !== (expected ?? '') && found !== version) return { found };
-      this.#db.putSync(this.#keys.pointer(alias), version);
-      return undefined;
+  /** Switches a pointer to a version with a mark in one transaction, then makes it durable; see `Sink.point`. */
+  async point(alias: string, version: string, expected: string | null | undefined): Promise<void> {
+    const refusal = await this.#db.transaction(() => {
+      if (!this.#db.doesExist(this.#keys.mark(version))) return notComplete(version);
+      const refusal = unexpected(alias, this.current(alias), version, expected);
+      if (refusal === undefined) this.#db.putSync(this.#keys.pointer(alias), version);
+      return refusal;
     });
+    if (refusal) throw refusal;
     await this.#db.flushed;
-    return outcome;
   }
 
-  /** Takes or renews the lease; returns the owner that has it, if that is another. */
+  /** Takes the lease; returns the owner that has it, if that is another. */
   takeLease(owner: string, leaseMs: number): Promise<string | undefined> {
     return this.#db.transaction(() => {
       const lease = this.#lease();
       if (lease && lease.owner !== owner && lease.until > Date.now()) return lease.owner;
       this.#db.putSync(this.#keys.lease, { owner, until: Date.now() + leaseMs });
       return undefined;
+    });
+  }
+
+  /** Makes the lease last longer; false when somebody else has it. */
+  renewLease(owner: string, leaseMs: number): Promise<boolean> {
+    return this.#db.transaction(() => {
+      if (this.#lease()?.owner !== owner) return false;
+      this.#db.putSync(this.#keys.lease, { owner, until: Date.now() + leaseMs });
+      return true;
     });
   }
 

@@ -6,33 +6,36 @@ const url = z
   .regex(
     /^rediss?:\/\/[^\s,]+(,rediss?:\/\/[^\s,]+)*$/,
     'expected a URL such as redis://host:6379 or rediss://host:6379',
-  );
+  )
+  .describe('one server, or some nodes of a cluster, joined by commas; rediss:// is TLS');
 
 /** Settings of the Redis sink: Redis or Valkey, 7 or newer. */
 export const redisOptions = z.strictObject({
   type: z.literal('redis'),
-  /** One server, or some nodes of a cluster, joined by commas. rediss:// is TLS. */
   url,
-  /** Whether `url` names nodes of a cluster; more than one does. */
-  cluster: z.boolean().optional(),
-  username: z.string().optional(),
-  password: z.string().optional(),
-  /** PEM files for rediss:// beside what the system trusts. */
+  cluster: z.boolean().optional().describe('whether `url` names nodes of a cluster; more than one does'),
+  username: z.string().optional().describe('account, where Redis has access rules'),
+  password: z.string().optional().describe('password of the account, or of the server'),
   tls: z
     .strictObject({
-      ca: z.string().optional(),
-      cert: z.string().optional(),
-      key: z.string().optional(),
-      serverName: z.string().optional(),
+      ca: z.string().optional().describe('PEM file of an authority beside those that the system trusts'),
+      cert: z.string().optional().describe('PEM file of the client certificate'),
+      key: z.string().optional().describe('PEM file of its key'),
+      serverName: z.string().optional().describe("name in the server's certificate; default: the host"),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('for rediss://'),
   ...keyValueSettings,
-  /** How long the lists of a superseded version stay readable, in milliseconds. */
-  graceMs: z.int().min(0).default(60_000),
-  /** How long a connection, or the answer to a command, is waited for, in milliseconds. */
-  timeoutMs: z.int().min(100).default(10_000),
-  /** How long a publisher that fell silent keeps others out, in milliseconds. */
-  leaseMs: z.int().min(1000).default(30_000),
+  graceMs: z
+    .int()
+    .min(0)
+    .default(60_000)
+    .describe('how long the lists of a superseded version stay readable'),
+  timeoutMs: z
+    .int()
+    .min(100)
+    .default(10_000)
+    .describe('how long a connection, or the answer to a command, is waited for'),
 });
 
 /** Settings of the Redis sink, defaults filled in. */

@@ -1,12 +1,18 @@
-import { randomUUID } from 'node:crypto';
-import { champion, type ListFormat, type ListKind, live, type Sink } from '../../src/contracts/sink.js';
-import { decodeList } from '../../src/publish/decode.js';
+import type {
+  Amendment,
+  EncodedLists,
+  ListFormat,
+  ListKind,
+  Publication,
+  Sink,
+} from '../../src/contracts/sink.js';
 import { encodeRanked, storedValue } from '../../src/publish/encode.js';
-import { checkAlias, checkVersion, keyLayout } from '../../src/publish/layout.js';
-import { superseded } from '../../src/publish/retention.js';
-import { conflict, limitsOf, sinkSteps } from '../../src/publish/sink-steps.js';
-import { type Attempt, beginAttempt } from './attempt.js';
+import { type KeyLayout, keyLayout } from '../../src/publish/layout.js';
+import type { ListStore } from '../../src/publish/list-store.js';
+import { assertExpected, notComplete, Refusal } from '../../src/publish/sink-steps.js';
+import { createVersionedSink, encodedForm } from '../../src/publish/versioned-sink.js';
 import { connectRedis, type RedisConnection } from './connection.js';
+import { beginDraft, shortKey } from './draft.js';
 import { type RedisOptions, redisOptions } from './options.js';
 import { type Entry, type RedisStore, redisStore } from './store.js';
 
@@ -21,28 +27,107 @@ const overheadBytes = 96;
  * live. A connection that breaks is waited for; what a server that was restarted may have lost is written again.
  */
 export function createRedisSink(options: RedisOptions): Sink {
-  const layout = keyLayout(options.prefix);
-  const where = `Redis ${options.url.split(',').map(withoutPassword).join(', ')}, prefix ${options.prefix}`;
-  const step = sinkSteps(where);
   const inPlace = options.mode === 'inplace';
   const format: ListFormat = { encoding: options.encoding, stamped: inPlace };
-  let opened: { readonly redis: RedisConnection; readonly store: RedisStore } | undefined;
-  let attempt: Attempt | undefined;
-  let owner = '';
+  const where = `Redis ${options.url.split(',').map(withoutPassword).join(', ')}, prefix ${options.prefix}`;
+  const form = encodedForm(format);
+  return createVersionedSink(
+    { name: 'redis', where, options, form, inPlace, overheadBytes },
+    new RedisLists(options, format),
+  );
+}
 
-  function connected() {
-    if (opened === undefined) throw new Error('a sink that is not connected');
-    return opened;
+/** The lists of one prefix: the keys of `RedisStore`, as a store of versions. */
+class RedisLists implements ListStore<EncodedLists> {
+  readonly #options: RedisOptions;
+  readonly #format: ListFormat;
+  readonly #layout: KeyLayout;
+  #opened: { readonly redis: RedisConnection; readonly store: RedisStore } | undefined;
+
+  constructor(options: RedisOptions, format: ListFormat) {
+    this.#options = options;
+    this.#format = format;
+    this.#layout = keyLayout(options.prefix);
   }
 
-  function begun(): Attempt {
-    if (attempt === undefined) throw new Error('no version begun');
-    return attempt;
+  get #redis(): RedisConnection {
+    return this.#opened!.redis;
+  }
+
+  get #store(): RedisStore {
+    return this.#opened!.store;
+  }
+
+  async open(): Promise<void> {
+    const redis = await connectRedis(this.#options);
+    this.#opened = { redis, store: redisStore(redis, this.#layout, this.#options.leaseMs) };
+  }
+
+  close = () => this.#redis.close();
+  takeLease = (owner: string) => this.#store.takeLease(owner);
+  renewLease = (owner: string) => this.#store.renewLease(owner);
+  releaseLease = (owner: string) => this.#store.releaseLease(owner);
+
+  begin(target: string, publication: Publication, owner: string) {
+    const place = { ...this.#opened!, layout: this.#layout, format: this.#format };
+    return beginDraft(place, target, publication, owner);
+  }
+
+  versions = async () => (await this.#store.entries()).filter(e => !e.leaving);
+  pointers = () => this.#store.pointers();
+  current = (alias: string) => this.#store.get(this.#layout.pointer(alias));
+
+  async point(alias: string, version: string, expected: string | null | undefined): Promise<void> {
+    const store = this.#store;
+    if (!(await store.isComplete(version))) throw notComplete(version);
+    const found = await store.move(alias, version, expected);
+    if (found !== undefined) assertExpected(alias, found || undefined, version, expected);
+    if (await store.isComplete(version)) return;
+    // It was retired at the same moment.
+    if (expected) await store.move(alias, expected, version);
+    else await store.dropPointer(alias);
+    throw new Refusal(`version ${version} was just deleted; publish it again`);
+  }
+
+  read = (version: string, kind: ListKind, id: string) =>
+    this.#redis.getBytes(this.#layout.list(version, kind, id));
+
+  async amend(version: string, kind: ListKind, { lists, gone, change }: Amendment): Promise<void> {
+    const [redis, store] = [this.#redis, this.#store];
+    const entry = (await store.entries()).find(e => e.version === version && e.complete && !e.leaving);
+    if (!entry) throw notComplete(version);
+    const keyOf = (id: string) => this.#layout.list(version, kind, id);
+    const found = await redis.each(
+      lists.map(l => keyOf(l.id)),
+      key => ['EXISTS', key],
+    );
+    const added = lists.filter((_, r) => found[r] === 0);
+    // The index first: a key that is not in it would never be deleted.
+    let { chunks } = entry;
+    if (added.length > 0)
+      await store.index(
+        version,
+        chunks++,
+        added.map(l => shortKey(kind, l.id)),
+      );
+    const encoded = encodeRanked(lists, this.#format, entry.model ?? version);
+    await redis.setAll(encoded.ids.map(keyOf), r => storedValue(encoded, r));
+    await redis.deleteAll(gone.map(keyOf));
+    const counts = { ...entry.lists, [kind]: entry.lists[kind] + added.length };
+    await store.register({ ...entry, chunks, lists: counts, ...(change === undefined ? {} : { change }) });
+  }
+
+  /** Also goes on with deletions that were cut off. */
+  async remove(versions: readonly string[]): Promise<void> {
+    const old = new Set(versions);
+    for (const entry of await this.#store.entries())
+      if (entry.leaving || old.has(entry.version)) await this.#retire(entry);
   }
 
   /** Makes room for a new version by deleting the keys of one whose mark is gone, unless a pointer came to it. */
-  async function retire(store: RedisStore, entry: Entry): Promise<void> {
-    const manifest = await store.get(layout.mark(entry.version));
+  async #retire(entry: Entry): Promise<void> {
+    const store = this.#store;
+    const manifest = await store.get(this.#layout.mark(entry.version));
     await store.register({ ...entry, leaving: true });
     await store.unmark(entry.version);
     if (manifest !== undefined && [...(await store.pointers()).values()].includes(entry.version)) {
@@ -50,134 +135,9 @@ export function createRedisSink(options: RedisOptions): Sink {
       await store.register(entry);
       return;
     }
-    await store.discard(entry, options.graceMs);
+    await store.discard(entry, this.#options.graceMs);
   }
-
-  return {
-    name: 'redis',
-    ...limitsOf(options),
-    format,
-    inPlace,
-    overheadBytes,
-
-    connect: (named = randomUUID()) =>
-      step('to connect', async () => {
-        if (opened) return;
-        owner = named;
-        const redis = await connectRedis(options);
-        opened = { redis, store: redisStore(redis, layout, options.leaseMs) };
-      }),
-
-    begin: publication =>
-      step(`to begin version ${publication.version}`, async () => {
-        checkVersion(publication.version, where);
-        await attempt?.end();
-        attempt = undefined;
-        attempt = await beginAttempt(
-          { ...connected(), layout, format, leaseMs: options.leaseMs },
-          publication,
-          owner,
-        );
-        return attempt.written();
-      }),
-
-    write: (kind, lists) =>
-      step(`to write lists of ${kind}`, () => {
-        const { version, write } = begun();
-        return write(kind, encodeRanked(lists, format, version));
-      }),
-
-    writeEncoded: (kind, lists) => step(`to write lists of ${kind}`, () => begun().write(kind, lists)),
-
-    finish: () =>
-      step('to finish the version', async () => {
-        await begun().finish();
-      }),
-
-    point: (version, alias = champion, expected) =>
-      step(`to point ${alias} at version ${version}`, async () => {
-        const { store } = connected();
-        checkVersion(version, where);
-        checkAlias(alias);
-        const target = inPlace ? live : version;
-        if (!(await store.isComplete(target))) throw new Error('no such version or an unfinished one');
-        const found = await store.move(alias, target, expected);
-        if (found !== undefined) throw conflict(alias, found, expected ?? null);
-        if (await store.isComplete(target)) return;
-        // It was retired at the same moment.
-        if (expected) await store.move(alias, expected, target);
-        else await store.dropPointer(alias);
-        throw new Error('a version that was just deleted');
-      }),
-
-    current: alias => step('to read the pointer', () => connected().store.get(layout.pointer(alias))),
-    pointers: () => step('to read the pointers', () => connected().store.pointers()),
-    versions: () =>
-      step('to read the versions', async () => (await connected().store.entries()).filter(e => !e.leaving)),
-
-    get: (kind, id, alias) =>
-      step(`to read the list of ${id}`, async () => {
-        const { redis, store } = connected();
-        const version = await store.get(layout.pointer(alias));
-        const bytes = version && (await redis.getBytes(layout.list(version, kind, id)));
-        if (!bytes) return undefined;
-        const { items, scores, fallback } = decodeList(bytes, options.encoding);
-        return { id, items, scores, ...(fallback ? { fallback } : {}) };
-      }),
-
-    amend: (version, kind, { lists, gone, change }) =>
-      step(`to amend version ${version}`, async () => {
-        const { redis, store } = connected();
-        const entry = (await store.entries()).find(e => e.version === version && e.complete && !e.leaving);
-        if (!entry) throw new Error('no such version or an unfinished one');
-        const keyOf = (id: string) => layout.list(version, kind, id);
-        const found = await redis.each(
-          lists.map(l => keyOf(l.id)),
-          key => ['EXISTS', key],
-        );
-        const added = lists.filter((_, r) => found[r] === 0);
-        // The index first: a key that is not in it would never be deleted.
-        let { chunks } = entry;
-        if (added.length > 0)
-          await store.index(
-            version,
-            chunks++,
-            added.map(l => shortKey(kind, l.id)),
-          );
-        const encoded = encodeRanked(lists, format, entry.model ?? version);
-        await redis.setAll(encoded.ids.map(keyOf), r => storedValue(encoded, r));
-        await redis.deleteAll(gone.map(keyOf));
-        const counts = { ...entry.lists, [kind]: entry.lists[kind] + added.length };
-        await store.register({
-          ...entry,
-          chunks,
-          lists: counts,
-          ...(change === undefined ? {} : { change }),
-        });
-      }),
-
-    prune: keep =>
-      step('to delete superseded versions', async () => {
-        const { store } = connected();
-        const [entries, pointers] = [await store.entries(), await store.pointers()];
-        const old = new Set(superseded(entries, pointers.values(), keep));
-        for (const entry of entries) if (entry.leaving || old.has(entry.version)) await retire(store, entry);
-      }),
-
-    async close() {
-      const last = opened;
-      opened = undefined;
-      await attempt?.end().catch(() => undefined);
-      attempt = undefined;
-      // A process of this owner that died may have left it.
-      await last?.store.releaseLease(owner).catch(() => undefined);
-      await last?.redis.close();
-    },
-  };
 }
-
-/** The part of a list's key behind its version. */
-const shortKey = (kind: ListKind, id: string): string => `${kind === 'users' ? 'u' : 'i'}:${id}`;
 
 function withoutPassword(url: string): string {
   return url.replace(/\/\/[^@/]*@/, '//');

@@ -104,10 +104,10 @@ export function redisStore(redis: RedisConnection, layout: KeyLayout, leaseMs: n
       return ((await evaluate(take, leaseKey, owner, String(leaseMs))) as string | null) ?? undefined;
     },
 
-    holdsLease: async (owner: string): Promise<boolean> =>
+    renewLease: async (owner: string): Promise<boolean> =>
       (await evaluate(renew, leaseKey, owner, String(leaseMs))) === 1,
 
-    releaseLease: (owner: string) => evaluate(release, leaseKey, owner),
+    releaseLease: async (owner: string): Promise<void> => void (await evaluate(release, leaseKey, owner)),
 
     /** Which servers there are, as the ids of their processes: one that was restarted may have lost writes. */
     async servers(): Promise<string> {

@@ -13,7 +13,7 @@ function outcome({ id, items, scores }: RankedList) {
 }
 
 const options = { k: { type: 'string' }, version: { type: 'string' } } as const;
-const help = { k: 'length of the list (20)', version: 'model version (the newest)' };
+const help = { k: 'length of the list; default 20', version: 'model version; default the newest' };
 
 export const recommend: Command = {
   summary: 'items for a user, best first',

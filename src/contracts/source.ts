@@ -2,11 +2,24 @@
 
 /** Where to resume reading one partition of a source. */
 export interface Position {
+  /**
+   * Name of the partition; several of one stream end in a slash and a number (`events/3`). Ids of events are those of
+   * their stream.
+   */
   readonly partition: string;
   /** Sequence number of the last record taken, −1 before the first; grows by at least 1 a record; below 2⁵³. */
   readonly sequence: number;
   /** What the source itself needs to resume behind that record, opaque to the stage. */
   readonly token?: string | undefined;
+  /** Marks of records up to here by which the source knows them again. */
+  readonly taken?: Marks | undefined;
+}
+
+/** Marks that are kept beside a position. */
+export interface Marks {
+  readonly marks: BigUint64Array;
+  /** The first of them that earlier positions have brought, and that are stored already; 0 replaces what is stored. */
+  readonly stored: number;
 }
 
 /** Why a record is no event: a code for machines and a sentence for people. */

@@ -28,6 +28,8 @@ export type BuildSegment = (changes: RowChanges) => Promise<SegmentFile | undefi
 export interface StateCounts {
   readonly inbox: number;
   readonly deadLetters: number;
+  /** Events that were dropped because their stream had brought their id before. */
+  readonly repeated: number;
   readonly users: number;
   readonly items: number;
   /** Nonzeros of X. */
@@ -53,6 +55,8 @@ export interface RunOutcome {
   readonly detail: string;
   /** Model version that was made or published. */
   readonly version?: string | undefined;
+  /** Error code of a failure. */
+  readonly code?: string | undefined;
 }
 
 /** One execution of a job. */
@@ -60,8 +64,9 @@ export interface RunRecord {
   readonly id: number;
   readonly job: string;
   /**
-   * What started it: `cli`, `cron:<due>`, `events:<time or count>`, `signal:<source>:<id>`, and for the
-   * publication that follows a refit `refit:<version>`.
+   * What started it: `cli`, `cron:<due>`, `events:<time or count>`, `signal:<source>:<id>`; for the publication that
+   * follows a refit `refit:<version>`, for the fresh lists that follow a fold `follow:<its trigger>:<events folded>`;
+   * or a name that the caller gave.
    */
   readonly trigger: string;
   readonly status: 'running' | RunOutcome['status'];
@@ -70,6 +75,8 @@ export interface RunRecord {
   readonly finishedAt: number | undefined;
   readonly detail: string;
   readonly version: string | undefined;
+  /** Error code of a failure; `endedRun` gives it, if the ledger has it. */
+  readonly code?: string | undefined;
 }
 
 /** Users whose history changed: those that have one, and the keys of those that have none any more. */
@@ -173,6 +180,10 @@ export interface StateStore extends Ledger {
   segments(): Promise<readonly SegmentFile[]>;
   /** Replaces `old` segments by `segment`, which is their sum (all of G, when it is rebuilt). */
   replaceSegments(old: readonly SegmentFile[], segment: SegmentFile | undefined): Promise<void>;
+  /** Names of segment files and models that were registered once and are not any more: their files may be removed. */
+  retired(): Promise<readonly string[]>;
+  /** Forgets these names, once the files are gone. */
+  clearRetired(): Promise<void>;
   /** How the Gramian is kept: stored segments sum to XᵀWX, no fold has been made without them. */
   gramian(): Promise<GramianState | undefined>;
   setGramian(state: GramianState): Promise<void>;

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Metrics } from './metrics.js';
 import { holdoutOptions } from './options.js';
 
-/** What a refit is measured by: a metric on a holdout of the state. */
+/** The measure of a refit: a metric on a holdout of the state. */
 export const measureOptions = holdoutOptions.extend({
   metric: z.enum(['ndcg', 'recall', 'hitRate', 'mrr']).default('ndcg').describe('what decides'),
   k: z.int().min(1).max(1000).default(20).describe('cut-off of the metrics'),
@@ -20,7 +20,7 @@ export const gateOptions = measureOptions.extend({
 });
 export type GateOptions = z.output<typeof gateOptions>;
 
-/** What the gate measured of a model: a fit with the same options on a holdout of the state of that moment. */
+/** The gate's measurement of a model: a fit with the same options on a holdout of the state of that moment. */
 export interface ModelMetrics {
   readonly measured: MeasureOptions;
   /** Where a time split cut, ISO 8601. */
@@ -44,8 +44,8 @@ export interface Verdict {
 }
 
 /**
- * Compares what was measured of a model with what was measured of the published one. Without anything to compare with
- * the model passes; one that could not be measured does not.
+ * Compares the metrics of a model with those of the published one. Without anything to compare with the model passes. A
+ * model that could not be measured does not pass.
  */
 export function verdict(
   gate: GateOptions,

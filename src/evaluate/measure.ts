@@ -1,9 +1,9 @@
 import { type FitReport, fit } from '../fit/fit.js';
 import type { Rows } from '../matrix/rows.js';
 import { parameters } from '../model/model.js';
-import type { FitOptions } from '../options.js';
 import type { Progress } from '../runtime/task.js';
 import { onEngine, type Resources } from '../runtime/threads.js';
+import type { FitOptions } from '../solvers/index.js';
 import { evaluate } from './evaluate.js';
 import type { Bootstrap, Metrics } from './metrics.js';
 

@@ -1,7 +1,7 @@
 import { parameters } from '../model/model.js';
 import { saveModel } from '../model/weights-file.js';
-import type { FitOptions } from '../options.js';
 import type { Progress } from '../runtime/task.js';
+import type { FitOptions } from '../solvers/index.js';
 import { type FitReport, fit, type GramianInput } from './fit.js';
 
 /** Fits a model and writes its weights to `path`; for a compute thread. */

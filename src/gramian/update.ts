@@ -1,8 +1,10 @@
 import { StageError } from '../errors.js';
 import type { RowChanges } from '../matrix/rows.js';
-import type { Arena } from '../runtime/arena.js';
+import { type Arena, fitsInt32 } from '../runtime/arena.js';
+import { records } from '../runtime/records.js';
 import type { Threads } from '../runtime/threads.js';
-import { changeTerms, type WeightChanges } from './terms.js';
+import { changeTerms } from './terms.js';
+import type { WeightChanges } from './weights.js';
 
 /**
  * Consecutive whole columns of a segment: column `first + c` has `lengths[c]` entries, one column after the other, rows
@@ -52,7 +54,7 @@ export function rowUpdate(
   if (terms.bound > Number.MAX_SAFE_INTEGER) {
     throw new StageError('OVERFLOW', `a Gramian sum may reach ${terms.bound}, expected less than 2^53`);
   }
-  const wide = terms.bound > 0x7fffffff;
+  const wide = !fitsInt32(terms.bound);
   const useBase = terms.ones && terms.bound < 2 ** 29;
   const valueBytes = wide ? 8 : 4;
 
@@ -77,8 +79,7 @@ export function rowUpdate(
       indices: arena.bytes(4 * (room + SPARE), 'columns of a segment'),
       values: arena.bytes(valueBytes * (room + SPARE), 'columns of a segment'),
     }));
-    const fields = set.flatMap(b => [b.lengths, b.indices, b.values]);
-    return { set, out: arena.record(fields.length > 0 ? fields : [0], 'columns of a segment') };
+    return { set, out: records(arena, 'Columns', set, 'columns of a segment') };
   };
   const sets = [bufferSet(), ...(blocks > buffers ? [bufferSet()] : [])];
   const scratchBytes = scratchBytesOf(n, valueBytes);

@@ -3,10 +3,10 @@ import type { Rows } from '../matrix/rows.js';
 import {
   type ListMaker,
   type ListModel,
-  type ListWeights,
-  type LoadedWeights,
-  loadWeights,
+  type LoadedModel,
+  loadListModel,
   type MadeLists,
+  type ModelSource,
   rehearse,
 } from './list-maker.js';
 import type { ListRequest } from './list-source.js';
@@ -14,7 +14,7 @@ import type { ListRequest } from './list-source.js';
 // Tasks of the compute thread that makes the lists of one publication, in the order of the calls.
 
 /** The model of the publication under way, and the maker of its lists. */
-let weights: LoadedWeights | undefined;
+let loaded: LoadedModel | undefined;
 let maker: ListMaker | undefined;
 
 /** Loads and compiles the code that makes lists, before it is known which lists. */
@@ -23,14 +23,14 @@ export function warmUp(): void {
 }
 
 /** Loads the weights of a model. */
-export async function loadListWeights(input: ListWeights): Promise<void> {
-  await weights?.close();
-  weights = loadWeights(input);
+export async function loadModel(input: ModelSource): Promise<void> {
+  await loaded?.close();
+  loaded = loadListModel(input);
 }
 
-/** Readies the lists of a request, after the weights of its model. */
+/** Prepares the lists of a request, after the weights of its model. */
 export function openLists(model: ListModel, request: ListRequest): void {
-  maker = weights!.open(model, request);
+  maker = loaded!.open(model, request);
 }
 
 /** Makes the lists of some rows, after `openLists`. */

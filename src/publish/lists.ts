@@ -3,13 +3,13 @@ import type { Rows } from '../matrix/rows.js';
 import { type Compute, startCompute } from '../runtime/compute.js';
 import { observed } from '../runtime/serial.js';
 import { tasksOf } from '../runtime/task.js';
-import type { ListModel, ListWeights, MadeLists } from './list-maker.js';
+import type { ListModel, MadeLists, ModelSource } from './list-maker.js';
 import type { ListBatch, ListRequest, ListSource } from './list-source.js';
 
 const listTask = tasksOf<typeof import('./list-task.js')>(new URL('./list-task.js', import.meta.url));
 
-/** Users or items scored and written at a time. */
-const batchSize = 512;
+/** Lists that are scored and written at a time. */
+const listsPerBatch = 512;
 
 /** Batches that are made while one is written. With a single one, each side would wait for every delay of the other. */
 const batchesAhead = 3;
@@ -17,8 +17,8 @@ const batchesAhead = 3;
 /** Makes lists of rows in a thread of its own. Close it. */
 export interface ListThread {
   /** Begins to load the weights of a model. `open` throws the error if that fails. */
-  load(weights: ListWeights): void;
-  /** Readies the lists of a request; after its model's weights and before any list is made. */
+  load(weights: ModelSource): void;
+  /** Prepares the lists of a request: after `load`, and before the first `make`. */
   open(model: ListModel, request: ListRequest): Promise<void>;
   make(kind: ListKind, ids: readonly string[], rows: Rows): Promise<ListBatch>;
   close(): Promise<void>;
@@ -48,7 +48,7 @@ export function startListThread(signal?: AbortSignal): ListThread {
   });
   return {
     load({ path, threads }) {
-      loaded = observed(compute.run(listTask('loadListWeights'), [{ path, threads }]));
+      loaded = observed(compute.run(listTask('loadModel'), [{ path, threads }]));
     },
     async open(model, request) {
       keys = model.keys;
@@ -78,8 +78,8 @@ function rankedList(
 }
 
 /**
- * The lists of all users and items of a state by a model whose weights the thread loads. While one batch is stored, the
- * next ones are made; the first histories are read while the sinks are still asked. The thread stays the caller's.
+ * The lists of all users and items of a state, by a model whose weights the thread loads. While one batch is stored, the
+ * next ones are made. The first histories are read before `batches` is called. The caller closes the thread.
  */
 export async function listsOf(store: StateStore, thread: ListThread, model: ListModel): Promise<ListSource> {
   const { keys } = model;
@@ -135,9 +135,9 @@ async function* allRows(
   n: number,
   keys: readonly string[],
 ): AsyncGenerator<RowsOfKind, undefined> {
-  for await (const { keys: users, rows } of store.histories(batchSize)) yield ['users', users, rows];
-  for (let from = 0; from < n; from += batchSize) {
-    const ids = keys.slice(from, from + batchSize);
+  for await (const { keys: users, rows } of store.histories(listsPerBatch)) yield ['users', users, rows];
+  for (let from = 0; from < n; from += listsPerBatch) {
+    const ids = keys.slice(from, from + listsPerBatch);
     yield ['items', ids, singletons(from, ids.length, n)];
   }
 }

@@ -28,7 +28,7 @@ export interface PublishOptions {
   readonly sinks: readonly Sink[];
   /** The pointer to switch, by default the champion. */
   readonly alias?: string | undefined;
-  /** Versions of earlier publications, and how this one's is added before it can be read. */
+  /** Versions of earlier publications, and a function that records this one before anybody can read it. */
   readonly earlier?: readonly Named[] | undefined;
   readonly record?: ((version: string) => Promise<void>) | undefined;
   readonly log: Logger;
@@ -47,11 +47,11 @@ export interface SinkSummary {
 
 /** Outcome of a publication. */
 export interface PublishSummary {
-  /** The version under which readers find the lists, and its model's. */
+  /** The version under which readers find the lists, and the version of the model. */
   readonly version: string;
   readonly model: string;
   readonly alias: string;
-  /** Lists of users and of items, counted once however many sinks took them. */
+  /** Lists of users and of items. A list counts once, even if several sinks took it. */
   readonly users: number;
   readonly items: number;
   readonly seconds: number;
@@ -62,12 +62,12 @@ export interface PublishSummary {
 /**
  * Writes one version to every sink and then switches the pointers.
  *
- * `begin` in all sinks, each batch to all before the next is asked for, `finish` in all, and only then `point`
- * in all and `prune`. So a failure before the pointers leaves each of them where it was, and no pointer ever
- * names an incomplete version. Pointers are switched only from what they named at the beginning. Publishing the same
- * again writes nothing that is there, so it is the way to recover.
- * Throws `SINK_FAILED` naming every sink that failed, `SINK_TOO_SMALL` before anything is written, or `DATA_INVALID` on
- * a malformed list; a failing `prune` is only logged, because the feed is right without it.
+ * `begin` in all sinks, each batch to all of them before the next is asked for, `finish` in all, and only then `point`
+ * and `prune` in all. So a failure before `point` leaves every pointer where it was, and no pointer ever names an
+ * incomplete version. A pointer moves only from the version that it named at the beginning. To recover, publish the same
+ * again: lists that a sink has already are not written a second time.
+ * Throws `SINK_FAILED` naming every sink that failed, `SINK_TOO_SMALL` before anything is written, or `DATA_INVALID` for
+ * a malformed list. A failure of `prune` is only logged, because the feed is right without it.
  */
 export async function publish(options: PublishOptions): Promise<PublishSummary> {
   const { sinks, lists, log, alias = champion } = options;

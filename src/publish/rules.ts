@@ -15,19 +15,19 @@ export interface ItemAttributes {
 export interface Rules {
   readonly keepOwn: boolean;
   readonly minimumScore: number | undefined;
-  /** A byte an item: 0 is never recommended. */
+  /** One byte per item: 0 is never recommended. */
   readonly allowed: Uint8Array | undefined;
-  /** Group of each item, −1 for none, and the most that a list has of one. */
+  /** Group of each item, −1 for none. A list has at most `most` items of a group. */
   readonly groups: Int32Array | undefined;
   readonly most: number;
   /** Items, the most popular first, that fill up lists of users. */
   readonly popular: Int32Array | undefined;
 }
 
-/** Lists this much longer are made where rules drop items behind the scoring. */
+/** Where rules drop items after the scoring, lists are scored this many times longer. */
 const longer = 4;
 
-/** Turns the rules into numbers of the items `keys`. `CONFIG_INVALID` for an attribute that the query does not give. */
+/** Resolves the rules for the items `keys`. `CONFIG_INVALID` for an attribute that the query does not give. */
 export function rulesOf(
   options: RuleOptions,
   keys: readonly string[],
@@ -95,21 +95,21 @@ function groupsOf(
   return groups;
 }
 
-/** Whether some rule drops items behind the scoring. */
+/** Whether a rule drops items after the scoring. */
 const drops = ({ groups, minimumScore }: Rules): boolean =>
   groups !== undefined || minimumScore !== undefined;
 
-/** How long lists are to be scored so that k items are left of most of them. */
+/** The length to score lists with, so that most of them keep k items after the rules. */
 export const scoredLength = (rules: Rules, k: number, n: number): number =>
   drops(rules) ? Math.min(n, longer * k) : k;
 
-/** The popular items that the scoring itself fills up with: none where that has to wait for `applyRules`. */
+/** The popular items that the scoring itself fills lists up with. None if `applyRules` must do that afterwards. */
 export const filledByScoring = (rules: Rules, kind: ListKind): Int32Array | undefined =>
   kind === 'users' && !drops(rules) ? rules.popular : undefined;
 
 /**
- * What the rules leave of longer lists, k items at most; then fills up with popular items that are allowed, not the
- * user's own and within the cap.
+ * Applies the rules to longer lists and keeps at most k items of each. Fills them up with popular items that are allowed,
+ * within the cap and not the user's own.
  */
 export function applyRules(
   rules: Rules,

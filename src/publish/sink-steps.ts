@@ -2,9 +2,12 @@ import type { Publication, SinkVersion } from '../contracts/sink.js';
 import { StageError } from '../errors.js';
 import { parseSize } from '../size.js';
 
+/** Why a sink refuses a step, as a whole sentence; `sinkSteps` adds where it was. */
+export class Refusal extends Error {}
+
 /**
- * Returns a function that runs one step of a sink: what the step throws becomes a `SINK_FAILED` that says what was
- * expected, found and where.
+ * Returns a function that runs one step of a sink. A refusal that the step throws becomes a `SINK_FAILED` at `where`;
+ * anything else becomes one that says what was expected, found and where.
  */
 export function sinkSteps(where: string) {
   return async function step<T>(expected: string, run: () => T | Promise<T>): Promise<T> {
@@ -13,29 +16,55 @@ export function sinkSteps(where: string) {
     } catch (error) {
       if (error instanceof StageError) throw error;
       const found = error instanceof Error ? error.message.split('\n', 1)[0]! || error.name : String(error);
-      throw new StageError('SINK_FAILED', `expected ${expected}, found ${found}, where ${where}`, {
-        cause: error,
-      });
+      const message =
+        error instanceof Refusal
+          ? `${where}: ${found}`
+          : `expected ${expected}, found ${found}, where ${where}`;
+      throw new StageError('SINK_FAILED', message, { cause: error });
     }
   };
 }
 
-/** What a pointer names when it is not what was expected, for messages. */
-export const conflict = (alias: string, found: string, expected: string | null): Error =>
-  new Error(
-    `that ${alias} names ${found || 'nothing'} instead of ${expected ?? 'nothing'}: somebody else has moved it`,
-  );
-
-/** Throws `conflict` when `alias`, which names `found`, may not be pointed at `version`: see `Sink.point`. */
-export function assertExpected(
+/** Why `alias`, which names `found`, may not be pointed at `version`: see `Sink.point`. */
+export function unexpected(
   alias: string,
   found: string | undefined,
   version: string,
   expected: string | null | undefined,
-): void {
-  if (expected !== undefined && (found ?? null) !== expected && found !== version)
-    throw conflict(alias, found ?? '', expected);
+): Refusal | undefined {
+  if (expected === undefined || (found ?? null) === expected || found === version) return undefined;
+  return new Refusal(
+    `${alias} names ${found ?? 'nothing'} instead of ${expected ?? 'nothing'}: somebody else has moved it`,
+  );
 }
+
+/** Throws what is `unexpected`. */
+export function assertExpected(...move: Parameters<typeof unexpected>): void {
+  const refusal = unexpected(...move);
+  if (refusal) throw refusal;
+}
+
+/** Another publisher has the lease. */
+export const refused = (owner: string): Refusal =>
+  new Refusal(`publisher ${owner} is writing here; wait until it has ended or its lease has run out`);
+
+/** This publisher no longer has the lease. */
+export const leaseLost = (): Refusal =>
+  new Refusal('the lease was lost, because this publisher was silent for too long; publish again');
+
+/** `version` cannot be begun, because it is there. */
+export const completeAlready = (version: string): Refusal =>
+  new Refusal(`version ${version} is complete already; publish under another version`);
+
+/** `version` can be neither pointed at nor amended. */
+export const notComplete = (version: string): Refusal =>
+  new Refusal(`version ${version} is not there or unfinished; publish it first`);
+
+/** The sink is not open. */
+export const notConnected = (): Refusal => new Refusal('the sink is not connected; call `connect` first');
+
+/** A step that belongs to a version came without one. */
+export const notBegun = (): Refusal => new Refusal('no version was begun; call `begin` first');
 
 /** What a sink keeps and takes, by its settings. */
 export const limitsOf = ({
@@ -66,7 +95,3 @@ export const sinkVersion = (
   content,
   change,
 });
-
-/** For messages: another publisher has the lease. */
-export const refused = (owner: string): Error =>
-  new Error(`that publisher ${owner} is writing here; wait until it has ended or its lease has run out`);

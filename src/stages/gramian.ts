@@ -12,6 +12,7 @@ import { fromNothing, type RowChanges } from '../matrix/rows.js';
 import { runOnce } from '../runtime/compute.js';
 import { failpoint } from '../runtime/failpoint.js';
 import { tasksOf } from '../runtime/task.js';
+import { type FitOptions, solverOf } from '../solvers/index.js';
 import type { PipelineParts } from './parts.js';
 
 const buildTask = tasksOf<typeof import('../gramian/build.js')>(
@@ -27,7 +28,7 @@ const verifyTask = tasksOf<typeof import('../gramian/verify.js')>(
 /** Segments with fewer entries in all are merged where they stand (a few milliseconds). */
 const smallEntries = 200_000;
 
-/** What `verify` found, and how the state keeps its Gramian. */
+/** The result of `verify`, and how the state keeps its Gramian. */
 export interface VerifySummary extends Comparison {
   readonly mode: string;
 }
@@ -44,18 +45,18 @@ export function createGramianKeeper(parts: PipelineParts) {
       ? buildSegment(directory, scale, changes, 1, userWeighting)
       : runOnce(buildTask('buildSegment'), [directory, scale, changes, threads, userWeighting]);
 
-  /** Removes files that no committed transaction names: what a crash left between a write and its commit. */
+  /** Removes files that no committed transaction names: a crash leaves them between a write and its commit. */
   async function removeOrphans(): Promise<void> {
     const known = new Set((await store.segments()).map(s => s.file));
     for (const file of readdirSync(directory)) if (!known.has(file)) rmSync(join(directory, file));
   }
 
-  /** Makes the stored Gramian from all histories, in place of whatever segments there are. */
+  /** Makes the stored Gramian from all histories, in place of the present segments. */
   async function rebuildGramian(): Promise<void> {
     const rows = await store.interactions();
     const { userWeighting } = options.fit;
     const segment = await makeSegment(fromNothing(rows), userWeighting);
-    // While neither mode is set, a crash leaves nothing that would be read.
+    // While the mode is implicit nobody reads segments: a crash may leave any of them.
     await store.setGramian({ mode: 'implicit', userWeighting });
     const old = await store.segments();
     await replace(old, segment);
@@ -148,15 +149,16 @@ export function createGramianKeeper(parts: PipelineParts) {
     return { ...found, mode };
   }
 
-  /** Where a fit with η = `userWeighting` finds its columns: in the segments, if these are of that weighting. */
-  async function modeFor(userWeighting: number): Promise<GramianMode> {
+  /** The input of a fit: the segments, if they have its user weighting and its solver can do with them, else X. */
+  async function modeFor(fit: FitOptions): Promise<GramianMode> {
     const state = await store.gramian();
-    return state?.mode === 'stored' && state.userWeighting === userWeighting ? 'stored' : 'implicit';
+    const stored = state?.mode === 'stored' && state.userWeighting === fit.userWeighting;
+    return stored && solverOf(fit).reads === 'gramian' ? 'stored' : 'implicit';
   }
 
-  /** What such a fit reads. */
-  async function input(n: number, userWeighting: number): Promise<GramianInput> {
-    if ((await modeFor(userWeighting)) === 'implicit') {
+  /** That input for n items. */
+  async function input(n: number, fit: FitOptions): Promise<GramianInput> {
+    if ((await modeFor(fit)) === 'implicit') {
       return { mode: 'implicit', rows: await store.interactions(), scale };
     }
     const paths = (await store.segments()).map(s => join(directory, s.file));

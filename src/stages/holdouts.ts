@@ -5,10 +5,10 @@ import { type MeasureOptions, type ModelMetrics, measureOptions } from '../evalu
 import type { Holdout, Measured, MeasureSettings } from '../evaluate/measure.js';
 import type { HoldoutOptions } from '../evaluate/options.js';
 import type { SplitRows } from '../evaluate/split.js';
-import { mebibytes, planFit } from '../fit/memory.js';
-import type { FitOptions } from '../options.js';
+import { type FitSize, mebibytes, planFit } from '../fit/memory.js';
 import { runOnce } from '../runtime/compute.js';
 import { type Progress, tasksOf } from '../runtime/task.js';
+import type { FitOptions } from '../solvers/index.js';
 import type { TuneOptions, TuneResult } from '../tune/tune.js';
 import { tuneHoldout } from '../tune/tuner.js';
 import type { PipelineParts } from './parts.js';
@@ -30,6 +30,26 @@ export type HoldoutSettings = Pick<MeasureSettings, 'k' | 'bootstrap' | 'layered
   readonly progress?: Progress | undefined;
   readonly signal?: AbortSignal | undefined;
 };
+
+/** Sizes of a train and a test set. */
+export type SplitSize = Pick<FitSize, 'users' | 'items' | 'interactions' | 'valued'> & {
+  readonly testInteractions: number;
+};
+
+/**
+ * Threads, at most `threads`, of a fit on a train set beside its test set; `kept` where the train set stays in memory
+ * beside a part of it, which the fit is on. `MEMORY_BUDGET` if not even one fits.
+ */
+export function threadsOnSplit(
+  size: SplitSize,
+  options: FitOptions,
+  { memoryBytes, threads }: { readonly memoryBytes: number; readonly threads: number },
+  kept = false,
+): number {
+  const { interactions, valued, testInteractions } = size;
+  const beside = 4 * testInteractions + (kept ? (valued ? 8 : 4) * interactions : 0);
+  return planFit({ ...size, mode: 'implicit', options }, memoryBytes - beside, threads).threads;
+}
 
 /** Bytes that an entry of X takes while it is divided: itself, its time (twice while a cut is sought), mark and part. */
 const dividing = ({ valued }: StateCounts): number => (valued ? 8 : 4) + 16 + 1 + (valued ? 8 : 4);

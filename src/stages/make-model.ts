@@ -5,9 +5,9 @@ import { fileChecksum, type Manifest, newVersion } from '../contracts/manifest.j
 import type { ModelMetrics } from '../evaluate/gate.js';
 import type { GramianInput } from '../fit/fit.js';
 import { syncDirectory } from '../matrix/safetensors-header.js';
-import type { FitOptions } from '../options.js';
 import { runOnce } from '../runtime/compute.js';
 import { type Progress, tasksOf } from '../runtime/task.js';
+import type { FitOptions } from '../solvers/index.js';
 
 const fitTask = tasksOf<typeof import('../fit/fit-task.js')>(new URL('../fit/fit-task.js', import.meta.url));
 

@@ -13,8 +13,8 @@ import type { GramianMode } from '../gramian/plan.js';
 import type { Model } from '../model/model.js';
 import { createScorer, type Scorer } from '../model/score.js';
 import { loadModel } from '../model/weights-file.js';
-import type { FitOptions } from '../options.js';
 import { failpoint } from '../runtime/failpoint.js';
+import type { FitOptions } from '../solvers/index.js';
 import { makeModel } from './make-model.js';
 import type { PipelineParts, Progress } from './parts.js';
 
@@ -22,8 +22,8 @@ import type { PipelineParts, Progress } from './parts.js';
 export function createModelLibrary(
   { directory: state, store, options, fitMemoryBytes: memoryBytes }: PipelineParts,
   gramian: {
-    readonly modeFor: (userWeighting: number) => Promise<GramianMode>;
-    readonly input: (n: number, userWeighting: number) => Promise<GramianInput>;
+    readonly modeFor: (fit: FitOptions) => Promise<GramianMode>;
+    readonly input: (n: number, fit: FitOptions) => Promise<GramianInput>;
   },
 ) {
   const modelsDirectory = join(state, 'models');
@@ -56,12 +56,12 @@ export function createModelLibrary(
         `expected interactions to fit on, found ${counts.interactions} (${counts.inbox} events wait in the inbox)`,
       );
     }
-    const mode = await gramian.modeFor(fitOptions.userWeighting);
+    const mode = await gramian.modeFor(fitOptions);
     const segments = (await store.segments()).length;
     const size = { ...counts, mode, segments, options: fitOptions } as const;
     const { threads } = planFit(size, memoryBytes, options.threads);
     const keys = await store.itemKeys();
-    const input = await gramian.input(keys.length, fitOptions.userWeighting);
+    const input = await gramian.input(keys.length, fitOptions);
     const parent = (await store.models()).at(-1)?.version;
     const about = {
       parent,

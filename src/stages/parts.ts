@@ -1,6 +1,6 @@
 import type { Logger, Sink, Source, StateStore } from '../contracts/index.js';
-import type { StageOptions } from '../options.js';
 import type { ItemAttributes } from '../publish/rules.js';
+import type { StageOptions } from '../stages/options.js';
 
 /** The parts that a pipeline is joined from. */
 export interface PipelineParts {
@@ -13,7 +13,7 @@ export interface PipelineParts {
   readonly fitMemoryBytes: number;
   readonly sources: readonly Source[];
   readonly sinks: readonly Sink[];
-  /** Attributes of items that the rules of publishing name, read anew for each publication. */
+  /** Reads the attributes of items that the rules of publishing name; called for each publication. */
   readonly itemAttributes?: (() => Promise<ItemAttributes>) | undefined;
   readonly options: StageOptions;
   readonly log: Logger;

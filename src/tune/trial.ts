@@ -4,13 +4,13 @@ import type { Holdout, MeasureSettings } from '../evaluate/measure.js';
 import { fit } from '../fit/fit.js';
 import { parameters } from '../model/model.js';
 import { loadModel, saveModel } from '../model/weights-file.js';
-import type { FitOptions } from '../options.js';
 import { type Address, Arena } from '../runtime/arena.js';
 import { type Engine, Threads } from '../runtime/threads.js';
-import type { Passes } from '../solvers/fsai/solve.js';
+import type { FitOptions } from '../solvers/index.js';
+import type { Passes } from '../solvers/solver.js';
 import type { TrialFigures } from './tune.js';
 
-/** What a trial is told, as plain data. */
+/** A trial, as plain data. */
 export interface TrialInput {
   readonly holdout: Holdout;
   readonly options: FitOptions;

@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Holdout } from '../evaluate/measure.js';
 import { sampleUsers } from '../evaluate/split.js';
-import type { FitOptions } from '../options.js';
 import { startCompute } from '../runtime/compute.js';
 import { tasksOf } from '../runtime/task.js';
+import type { FitOptions } from '../solvers/index.js';
 import { candidate, surroundingsOf } from './space.js';
 import { type TuneOptions, type TuneResult, tune } from './tune.js';
 

@@ -95,7 +95,7 @@ async function prepare(train: string, test: string, file: string) {
       pairs,
       run: () => {
         arena.u8(sums, 64 + 4 * n).fill(0);
-        return kernels.sweep(sums, ring, x.address);
+        return kernels.produceAll(sums, ring, x.address);
       },
     },
     rowUpdate: {

@@ -13,6 +13,7 @@ export function openCounts(
           c,
           `SELECT (SELECT count(*) FROM inbox) AS inbox, (SELECT count(*) FROM dead_letters) AS dead,
              (SELECT count(*) FROM users) AS users, (SELECT count(*) FROM items) AS items,
+             (SELECT coalesce(max(repeated), 0) FROM folded) AS repeated,
              coalesce(sum(d), 0)::DOUBLE AS interactions, coalesce(sum(d * d), 0)::DOUBLE AS pairs,
              coalesce(max(most), 1) AS most
            FROM (SELECT count(*) AS d, max(value) AS most FROM matrix GROUP BY "user")`,
@@ -21,6 +22,7 @@ export function openCounts(
         return {
           inbox: Number(r.inbox),
           deadLetters: Number(r.dead),
+          repeated: Number(r.repeated),
           users: Number(r.users),
           items: Number(r.items),
           interactions: Number(r.interactions),

@@ -26,8 +26,13 @@ export async function insertSegment(connection: DuckDBConnection, s: SegmentFile
 }
 
 /** The register of segment files, on the connection of the folds, which add to it. */
-export function openSegments(folds: SerialConnection): Pick<StateStore, 'segments' | 'replaceSegments'> {
+export function openSegments(
+  folds: SerialConnection,
+): Pick<StateStore, 'segments' | 'replaceSegments' | 'retired' | 'clearRetired'> {
   return {
+    retired: () => folds.use(async c => (await all(c, 'SELECT file FROM retired')).map(r => String(r.file))),
+    clearRetired: () => folds.use(async c => void (await c.run('DELETE FROM retired'))),
+
     segments: () => folds.use(readSegments),
 
     replaceSegments: (old, segment) =>
@@ -37,6 +42,7 @@ export function openSegments(folds: SerialConnection): Pick<StateStore, 'segment
             const gone = await all(c, 'DELETE FROM segments WHERE id = ? RETURNING id', [s.id]);
             if (gone.length === 0)
               throw new StageError('INTERNAL', `segment ${s.id} has been replaced already`);
+            await c.run('INSERT INTO retired VALUES (?)', [s.file]);
           }
           if (segment) await insertSegment(c, segment);
         });

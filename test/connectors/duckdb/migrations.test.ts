@@ -1,11 +1,13 @@
 /** How a state's schema is checked, refused and brought to a newer format. */
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
 import { expect, it } from 'vitest';
 import { all, openDatabase } from '#connectors/duckdb/database.js';
 import { ensureSchema, type Semantics, semanticsOptions } from '#connectors/duckdb/schema.js';
 import { openState } from '#connectors/duckdb/state.js';
 import { temporaryDirectory } from '../../support/directory.js';
+import { columnsOf } from '../../support/events.js';
 
 const semantics = (options: object): Semantics => semanticsOptions.parse(options);
 const sum = semantics({ interactions: 'sum', maxWeight: 5 });
@@ -92,7 +94,7 @@ it('runs the steps from the stored format on, all or none, after a copy of the f
   await sql(
     directory,
     "UPDATE settings SET value = '1000' WHERE key = 'format'",
-    'INSERT INTO folded VALUES (7)',
+    'INSERT INTO folded VALUES (7, 0)',
   );
   const before = await everything(directory);
   await expect(stepwise(directory, true)).rejects.toThrow(/nowhere/);
@@ -110,10 +112,60 @@ it('runs the steps from the stored format on, all or none, after a copy of the f
   const kept = await openDatabase(copy);
   const connection = await kept.connect();
   try {
-    expect(await all(connection, 'SELECT * FROM folded')).toEqual([{ events: 7n }]);
+    expect(await all(connection, 'SELECT * FROM folded')).toEqual([{ events: 7n, repeated: 0n }]);
     expect(await all(connection, 'SELECT count(*) AS n FROM matrix')).toEqual([{ n: 0n }]);
   } finally {
     connection.closeSync();
     kept.closeSync();
   }
+});
+
+/** A state of format 1 with four folded events of one stream (one id twice), one that waits, and two models. */
+async function ofFormat1(): Promise<string> {
+  const directory = temporaryDirectory();
+  const packed = readFileSync(join(import.meta.dirname, '../../support/state-format-1.duckdb.gz'));
+  writeFileSync(join(directory, 'state.duckdb'), gunzipSync(packed));
+  return directory;
+}
+const unweighted = semantics({ interactions: 'sum', weightScale: 1 });
+
+it('opens a state of format 1: all that was in it, and a copy beside it', async () => {
+  const directory = await ofFormat1();
+  const state = await openState(directory, unweighted);
+  try {
+    expect(state.id).toBe('d0b32f95-4dde-41ce-80b7-aeb8c5a7e9ce');
+    expect(await state.counts()).toMatchObject({
+      inbox: 1,
+      users: 3,
+      items: 3,
+      interactions: 3,
+      repeated: 0,
+    });
+    expect((await state.models()).map(m => [m.version.slice(-4), m.published])).toEqual([
+      ['aaaa', true],
+      ['bbbb', false],
+    ]);
+    expect(await state.folded()).toBe(4);
+    const { id } = await state.startRun('refit', 'nightly');
+    await state.endRun(id, { status: 'failed', detail: 'nothing to fit on', code: 'STATE_EMPTY' });
+    expect(await state.endedRun('refit', 'nightly')).toMatchObject({ id, code: 'STATE_EMPTY' });
+    // The ids of before belong to the stream they came from.
+    const again = { events: columnsOf([{ user: 'z', item: 'A', id: '1' }], 9), dead: [] };
+    const positions = (source: string, partition: string) =>
+      state.append(source, [{ ...again, position: { partition, sequence: 9 } }]);
+    await positions('clicks', 'events/1');
+    await positions('orders', 'events/1');
+    await state.fold(100, async () => undefined);
+    expect(await state.counts()).toMatchObject({ users: 5, repeated: 1 });
+  } finally {
+    await state.close();
+  }
+  expect(readdirSync(directory).sort()).toEqual(['state.duckdb', 'state.duckdb.format-1']);
+});
+
+it('refuses other semantics for a state of format 1 and leaves it at that format', async () => {
+  const directory = await ofFormat1();
+  const before = await everything(directory);
+  await expect(openState(directory, semantics({}))).rejects.toMatchObject({ code: 'STATE_MISMATCH' });
+  expect(await everything(directory)).toEqual(before);
 });

@@ -20,7 +20,7 @@ export interface Stamp {
 }
 
 /** Lists and weights of one publication on their way into the topics, in one transaction. */
-export interface Attempt {
+export interface OpenPublication {
   readonly stamp: Stamp;
   readonly lists: Readonly<Record<ListKind, number>>;
   readonly starts: Offsets;
@@ -70,7 +70,7 @@ export async function endAbandoned(kafka: Kafka, prefix: string): Promise<void> 
 }
 
 /** Begins writing; whoever wrote under the same prefix before can write no more. */
-export async function beginAttempt(place: Place, stamp: Stamp): Promise<Attempt> {
+export async function beginPublication(place: Place, stamp: Stamp): Promise<OpenPublication> {
   const { kafka, admin, topics } = place;
   const beganAt = Date.now();
   const open = await beginTransaction(kafka, transactionOf(place.prefix), place.transactionMs);
