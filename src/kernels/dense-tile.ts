@@ -6,9 +6,15 @@
 export const SIDE: i32 = 64;
 
 /** Bytes of one column of a panel, for every type. */
-const COLUMN: usize = 32;
+export const COLUMN: usize = 32;
 /** Bytes of a panel. */
-const PANEL: usize = 64 * COLUMN;
+export const PANEL: usize = 64 * COLUMN;
+
+/** P, the rows of a panel. */
+@inline
+export function panelRows<T>(): i32 {
+  return <i32>(COLUMN / sizeof<T>());
+}
 
 /** Bytes of a tile. */
 @inline
@@ -25,7 +31,7 @@ export function tileAt<T>(tiles: usize, I: i32, J: i32): usize {
 /** The address of entry (i, j) of a tile. */
 @inline
 export function entryAt<T>(tile: usize, i: i32, j: i32): usize {
-  const rows = <i32>(COLUMN / sizeof<T>());
+  const rows = panelRows<T>();
   return tile + <usize>(i / rows) * PANEL + <usize>j * COLUMN + <usize>(i % rows) * sizeof<T>();
 }
 

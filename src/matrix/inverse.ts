@@ -1,6 +1,10 @@
 import type { Address, Arena } from '../runtime/arena.js';
 import type { Threads } from '../runtime/threads.js';
-import { isSingle, type Tiles, tileBytes } from './tiles.js';
+import { isSingle, type Precision, SIDE, type Tiles, tileBytes } from './tiles.js';
+
+/** Bytes that inverting a factor takes beside it. */
+export const inverseBytes = (n: number, precision: Precision, threads: number): number =>
+  (Math.ceil(n / SIDE) + threads) * tileBytes(precision);
 
 const tileOf = (A: Tiles, I: number, J: number): Address =>
   A.address + ((I * (I + 1)) / 2 + J) * tileBytes(A.precision);
