@@ -3,8 +3,8 @@ import type { ParseArgsConfig } from 'node:util';
 import type { Logger } from '../src/contracts/index.js';
 import { StageError } from '../src/errors.js';
 import { assertWorkable } from '../src/fit/memory.js';
-import { stageOptions } from '../src/options.js';
 import { parseSize } from '../src/size.js';
+import { stageOptions } from '../src/stages/options.js';
 import type { LoadedConfig } from './config.js';
 import type { Pipeline } from './open.js';
 
@@ -22,6 +22,8 @@ export interface CommandContext {
   config(): LoadedConfig;
   /** Opens the pipeline of `-c`, which is closed when the command ends. With `standBy`, waits while another process has it. */
   pipeline(settings?: { readonly standBy: boolean }): Promise<Pipeline>;
+  /** As `pipeline`, for reading only: the state is neither made nor changed. */
+  reader(): Promise<Pipeline>;
   /** Aborts on SIGINT and SIGTERM. */
   readonly signal: AbortSignal;
 }

@@ -6,6 +6,7 @@ import { StageError } from '../src/errors.js';
 import { required } from '../src/runtime/require.js';
 import { checked, shownPath } from './checked.js';
 import { jobs } from './kinds/index.js';
+import { rememberSecrets, rememberVariable } from './secrets.js';
 import { settings } from './settings.js';
 
 const timezone = z.string().refine(
@@ -68,6 +69,7 @@ export function interpolate(
         );
       }
       replaced.add(shownPath(path));
+      rememberVariable(name, found);
       return found;
     });
     return text;
@@ -98,6 +100,7 @@ export function loadConfig(file: string, env: NodeJS.ProcessEnv = process.env): 
   }
   const replaced = new Set<string>();
   const input = interpolate(parseYaml(text, file) ?? {}, env, replaced, file);
+  rememberSecrets(input);
   return { config: checked(pipelineOptions, input, file, replaced), baseDirectory: dirname(resolve(file)) };
 }
 
@@ -111,8 +114,11 @@ function parseYaml(text: string, file: string): unknown {
   const document = parseDocument(text, { logLevel: 'error' });
   if (document.errors[0]) throw problem(document.errors[0].message);
   try {
-    return document.toJS();
+    const value: unknown = document.toJS();
+    JSON.stringify(value); // throws where an alias lies in what it stands for
+    return value;
   } catch (error) {
-    throw problem((error as Error).message);
+    const { message } = error as Error;
+    throw problem(/circular/.test(message) ? 'an alias of a value that contains it' : message);
   }
 }

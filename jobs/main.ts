@@ -6,6 +6,7 @@ import { type Command, type CommandResult, type Values, wholeNumber } from './co
 import { type LoadedConfig, loadConfig } from './config.js';
 import { openPipeline, type Pipeline } from './open.js';
 import { createProgress } from './progress.js';
+import { redacted } from './secrets.js';
 import { whenFree } from './standby.js';
 
 const { pino } = required('pino') as typeof Pino;
@@ -113,9 +114,10 @@ export async function main(argv: readonly string[]): Promise<number> {
       return loaded;
     };
     const level = typeof values.config === 'string' ? config().config.log.level : 'info';
+    const destination = pino.destination({ dest: 2, sync: true });
     const log = pino(
       { level, base: null, timestamp: pino.stdTimeFunctions.isoTime },
-      pino.destination({ dest: 2, sync: true }),
+      { write: line => destination.write(redacted(line)) },
     );
     const outcome: CommandResult = await command.run({
       values,
@@ -127,6 +129,7 @@ export async function main(argv: readonly string[]): Promise<number> {
         const open = () => openPipeline(config(), log);
         return (pipeline ??= await (settings?.standBy ? whenFree(log, stop.signal, open) : open()));
       },
+      reader: async () => (pipeline ??= await openPipeline(config(), log, 'read')),
       signal: stop.signal,
     });
     progress.clear();
@@ -143,12 +146,14 @@ export async function main(argv: readonly string[]): Promise<number> {
 
 /** Prints a failure, also as JSON if asked for; returns the exit code. */
 function report(error: unknown, asJson: boolean): number {
-  const { code, message, remedy, exitCode } = toStageError(error);
+  const failure = toStageError(error);
+  const { code, remedy, exitCode } = failure;
+  const message = redacted(failure.message);
   if (asJson) process.stdout.write(`${JSON.stringify({ error: { code, message, remedy } })}\n`);
   for (const line of message.split('\n')) process.stderr.write(`${code}: ${line}\n`);
   process.stderr.write(`  → ${remedy}\n`);
   if (code === 'INTERNAL' && process.env.SANSA_STREAM_DEBUG)
-    process.stderr.write(`${String((error as Error).stack)}\n`);
+    process.stderr.write(`${redacted(String((error as Error).stack))}\n`);
   return exitCode;
 }
 

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { weightRules } from '../connectors/duckdb/schema.js';
 import { openState } from '../connectors/duckdb/state.js';
 import { createAttributes, createSignals, createSink, createSource } from '../connectors/registry.js';
 import { type Logger, type SignalSource, silent } from '../src/contracts/index.js';
@@ -8,6 +9,7 @@ import { parseSize } from '../src/size.js';
 import { joinPipeline, type Stage } from '../src/stages/pipeline.js';
 import { checked } from './checked.js';
 import { type LoadedConfig, type PipelineConfig, type PipelineOptions, pipelineOptions } from './config.js';
+import { rememberSecrets } from './secrets.js';
 
 /** A pipeline with its state and connectors open. Close it to let another process have the state. */
 export interface Pipeline extends Stage {
@@ -16,10 +18,11 @@ export interface Pipeline extends Stage {
   close(): Promise<void>;
 }
 
-/** Opens the state and the connectors of a loaded configuration. */
+/** Opens the state and the connectors of a loaded configuration; for reading, no state is made or changed. */
 export async function openPipeline(
   { config, baseDirectory }: LoadedConfig,
   log: Logger = silent,
+  access: 'read' | 'write' = 'write',
 ): Promise<Pipeline> {
   const directory = resolve(baseDirectory, config.state);
   const memoryBytes = parseSize(config.memory, 'memory');
@@ -37,16 +40,17 @@ export async function openPipeline(
       config.signals && createSignals(config.signals, baseDirectory),
     ]),
   );
-  const store = await openState(directory, config.semantics, limits);
+  const store = await openState(directory, config.semantics, limits, access);
   try {
     const [sources, sinks, signals] = await connectors;
     const { attributes } = config.publish.rules;
-    const scale = config.semantics.weightScale;
+    const weights = weightRules(config.semantics);
     const fitMemoryBytes = memoryBytes - databaseBytes;
     const stage = joinPipeline({
       directory,
       store,
-      scale,
+      scale: weights.scale,
+      weights,
       fitMemoryBytes,
       sources,
       sinks,
@@ -54,7 +58,7 @@ export async function openPipeline(
       options: config,
       log,
     });
-    await stage.removeOrphans();
+    if (access === 'write') await stage.removeOrphans();
     return {
       ...stage,
       config,
@@ -80,6 +84,7 @@ export async function createPipeline(
   options: PipelineOptions,
   settings: { readonly log?: Logger; readonly baseDirectory?: string } = {},
 ): Promise<Pipeline> {
+  rememberSecrets(options);
   const config = checked(pipelineOptions, options, 'options');
   return openPipeline({ config, baseDirectory: settings.baseDirectory ?? process.cwd() }, settings.log);
 }

@@ -1,5 +1,6 @@
 import type { RunOutcome, RunRecord } from '../src/contracts/index.js';
 import { isErrorCode, StageError } from '../src/errors.js';
+import { redacted } from './secrets.js';
 
 /** The job did its work, now or earlier for the same trigger. */
 export interface Done<R> {
@@ -57,7 +58,7 @@ export function toLedger(end: RunEnd): RunOutcome {
     case 'failed': {
       const { code, message } = end.error;
       const status = code === 'INTERRUPTED' ? 'interrupted' : 'failed';
-      return { status, detail: message, code };
+      return { status, detail: redacted(message), code };
     }
   }
 }

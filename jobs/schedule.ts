@@ -14,7 +14,8 @@ const longestTimerMs = 60_000;
  * Calls `due(job, time)` at every time of each expression, in `timezone`. `due` returns `true` when the job has ended.
  * The ledger keeps, for each job, the earliest time whose job has not ended. If that time has passed, `due` is called
  * at once: a job that a crash cut off, or that came due while the process was down or held up, is made up for once,
- * however many times were missed. `fail` gets the errors of the ledger. Returns a function that stops the clocks and
+ * however many times were missed. No time lies behind the next one from now: a clock that was ahead for a while holds
+ * nothing up. `fail` gets the errors of the ledger. Returns a function that stops the clocks and
  * waits for the calls under way.
  */
 export async function startSchedules(
@@ -32,7 +33,7 @@ export async function startSchedules(
       const open = new Set<number>();
       const calls = new Set<Promise<void>>();
       let timer: NodeJS.Timeout | undefined;
-      let next = (await ledger.due(job, expression)) ?? following();
+      let next = Math.min((await ledger.due(job, expression)) ?? Number.POSITIVE_INFINITY, following());
       const remember = () => ledger.setDue(job, expression, Math.min(next, ...open));
 
       async function call(time: number): Promise<void> {
@@ -43,6 +44,8 @@ export async function startSchedules(
       }
 
       function beat(): void {
+        next = Math.min(next, following());
+        next = Math.min(next, following());
         if (next <= Date.now()) {
           const time = next;
           next = following();

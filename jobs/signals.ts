@@ -4,6 +4,7 @@ import { checked } from './checked.js';
 import { type Job, type JobContext, runChain } from './job.js';
 import { jobs } from './kinds/index.js';
 import type { Service } from './open-service.js';
+import { redacted } from './secrets.js';
 import type { Trigger } from './trigger.js';
 
 const all: readonly Job[] = Object.values(jobs);
@@ -50,7 +51,7 @@ export async function pollSignals(
     } catch (error) {
       const failure = toStageError(error);
       if (failure.code === 'INTERRUPTED') throw failure;
-      ended = { status: 'failed', message: failure.message };
+      ended = { status: 'failed', message: redacted(failure.message) };
     }
     const result = { id, ...ended, finishedAt: Date.now() };
     await store.finishSignal(source.name, result);

@@ -44,11 +44,15 @@ export { loadModel, saveModel } from './model/weights-file.js';
 export { publish } from './publish/publish.js';
 export { Arena } from './runtime/arena.js';
 export { Threads } from './runtime/threads.js';
+
 export { type FsaiOptions, fsaiOptions } from './solvers/fsai/options.js';
 export { type IcfOptions, icfOptions } from './solvers/icf/options.js';
 export { type FitOptions, fitOptions } from './solvers/index.js';
-export { decodeEvents, maxFixedPoint, maxIdBytes, type Operation, operations } from './stages/events.js';
+export { maxFixedPoint, type WeightRules } from './stages/event-weight.js';
+export { decodeEvents, type Operation, operations } from './stages/events.js';
+export { maxIdBytes } from './stages/identifier.js';
 export { type StageOptions, stageOptions } from './stages/options.js';
+
 export { joinPipeline, type Stage } from './stages/pipeline.js';
 export {
   type Trial,

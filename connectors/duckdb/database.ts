@@ -40,12 +40,14 @@ export const isLocked = (error: unknown): boolean =>
 export async function openDatabase(
   path: string,
   options: Partial<DatabaseOptions> = {},
+  readOnly = false,
 ): Promise<DuckDBInstance> {
   const { memoryLimit = '1GB', threads, tempDirectory } = databaseOptions.parse(options);
   try {
     return await DuckDBInstance.create(path, {
       memory_limit: memoryLimit.replace(/\s/g, ''),
       threads: String(threads),
+      ...(readOnly ? { access_mode: 'READ_ONLY' } : {}),
       ...(tempDirectory ? { temp_directory: tempDirectory } : {}),
     });
   } catch (error) {

@@ -78,12 +78,21 @@ export function stepsFrom(stored: string, steps = migrations): readonly Migratio
  */
 export async function migrate(
   connection: DuckDBConnection,
-  path: string,
+  path: string | undefined,
   stored: string,
   steps: readonly Migration[],
 ): Promise<void> {
   const last = steps.at(-1);
   if (!last) return;
+  if (path !== undefined) await copyDatabase(connection, path, stored);
+  await transaction(connection, async () => {
+    for (const [, , run] of steps) await run(connection);
+    await connection.run("UPDATE settings SET value = ? WHERE key = 'format'", [String(last[1])]);
+  });
+}
+
+/** Copies the database to `<path>.format-<stored>`, which appears when it is whole. */
+async function copyDatabase(connection: DuckDBConnection, path: string, stored: string): Promise<void> {
   const copy = `${path}.format-${stored}`;
   const unfinished = `${copy}.tmp`;
   rmSync(unfinished, { force: true });
@@ -95,8 +104,4 @@ export async function migrate(
     await connection.run('DETACH copied');
   }
   renameSync(unfinished, copy);
-  await transaction(connection, async () => {
-    for (const [, , run] of steps) await run(connection);
-    await connection.run("UPDATE settings SET value = ? WHERE key = 'format'", [String(last[1])]);
-  });
 }

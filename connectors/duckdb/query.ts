@@ -2,7 +2,17 @@ import { resolve } from 'node:path';
 import { StageError } from '../../src/errors.js';
 import { type DuckDBConnection, DuckDBInstance } from './client.js';
 import { all, literal, type RowChunk, streamRows } from './database.js';
-import { type Field, fields, nested, project, quoted, subquery } from './project.js';
+import {
+  type Field,
+  fields,
+  moment,
+  nested,
+  project,
+  quoted,
+  reader,
+  subquery,
+  unmappedDelete,
+} from './project.js';
 import { attachWarehouse } from './warehouse.js';
 
 /** A column of the query. */
@@ -31,6 +41,8 @@ export type PassesOver = (row: () => unknown[], cursor: string | undefined) => b
 
 interface Described {
   readonly expressions: ReadonlyMap<Field, string>;
+  /** Types of the columns that fields have. */
+  readonly types: ReadonlyMap<Field, string>;
   readonly names: readonly string[];
   readonly cursor: Column | undefined;
 }
@@ -68,10 +80,13 @@ async function describe(
   const missing = (what: string) =>
     unreadable(`expected the query to give a ${what}, found ${names.join(', ')}`);
   const expressions = new Map<Field, string>();
+  const typesOfFields = new Map<Field, string>();
   for (const field of fields) {
     const column = find(field);
     if (column === undefined) {
       if (field === 'user' || field === 'item') throw missing(`column ${field}`);
+      const deleted = field === 'op' ? find('__deleted') : undefined;
+      if (deleted !== undefined) expressions.set(field, unmappedDelete(deleted));
       continue;
     }
     const type = types.get(column)!;
@@ -79,11 +94,12 @@ async function describe(
       throw unreadable(`column ${field}: expected one value in a row, found ${type}; unnest it in the query`);
     }
     expressions.set(field, project(field, column, type));
+    typesOfFields.set(field, type);
   }
   const name = wantedCursor === undefined ? undefined : find(wantedCursor);
   if (wantedCursor !== undefined && name === undefined) throw missing(`cursor column ${wantedCursor}`);
   const cursor = name === undefined ? undefined : { name, type: types.get(name)! };
-  return { expressions, names, cursor };
+  return { expressions, types: typesOfFields, names, cursor };
 }
 
 /**
@@ -136,6 +152,18 @@ export class Query {
       await release();
       throw error;
     }
+  }
+
+  /** Whether times come as dates, that is, as epoch milliseconds. */
+  get hasMoments(): boolean {
+    return moment.test(this.#described.types.get('ts') ?? '');
+  }
+
+  /** The values of a field in rows of this query, as the stage reads them; `undefined` if it has no such column. */
+  converted(field: Field, values: TakenRows['values']): readonly unknown[] | undefined {
+    const read = reader(field, this.#described.types.get(field) ?? '');
+    const given = values.get(field);
+    return read ? given?.map(read) : given;
   }
 
   /** Begins to give rows: those at and behind the cursor `from`, without the first `offset`. */

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Position, Read, RecordBatch, Source } from '../../src/contracts/index.js';
 import { StageError } from '../../src/errors.js';
+import { timeOptions } from '../../src/stages/event-time.js';
 import { CursorBorder, PlaceBorder } from './border.js';
 import { reason } from './database.js';
 import { fingerprint, markOf, type TakenBefore } from './marks.js';
@@ -28,6 +29,7 @@ export const duckdbSourceOptions = z.strictObject({
     .describe(
       'column that grows from row to row; without it, the query must give its rows in a stable order',
     ),
+  ...timeOptions,
   batchSize: z.int().min(1).max(1_000_000).default(50_000).describe('rows of one transaction'),
   checkMs: z
     .int()
@@ -90,17 +92,20 @@ class DuckdbSource implements Source {
     const first = this.#sequence + 1;
     this.#sequence += count;
     this.#border.advance(rows);
-    const cursor = this.#query!.cursor?.name;
+    const query = this.#query!;
+    const cursor = query.cursor?.name;
+    const { timeUnit, maxAheadMs } = this.#options;
     const records: RecordBatch = {
       length: count,
       partition: 'rows',
       sequence: Float64Array.from({ length: count }, (_, k) => first + k),
-      user: values.get('user')!,
-      item: values.get('item')!,
-      weight: values.get('weight'),
-      op: values.get('op'),
-      ts: values.get('ts'),
-      id: values.get('id'),
+      user: query.converted('user', values)!,
+      item: query.converted('item', values)!,
+      weight: query.converted('weight', values),
+      op: query.converted('op', values),
+      ts: query.converted('ts', values),
+      id: query.converted('id', values),
+      times: { unit: query.hasMoments ? 'ms' : timeUnit, maxAheadMs },
       raw: k => original(columns, rows.row(k), cursor, cursors[k]),
     };
     const position = { partition: 'rows', sequence: this.#sequence, ...this.#border.resume() };

@@ -1,8 +1,7 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { StateStore } from '../../src/contracts/index.js';
 import type { DuckDBInstance } from './client.js';
-import { type DatabaseOptions, openDatabase, releaseResults, SerialConnection } from './database.js';
+import { type DatabaseOptions, releaseResults, SerialConnection } from './database.js';
 import { foldInbox, forgetUser } from './fold.js';
 import { Inbox } from './inbox.js';
 import { markInterrupted, openLedger } from './ledger.js';
@@ -11,6 +10,7 @@ import { openCounts } from './state/counts.js';
 import { openChanges, openInteractions } from './state/interactions.js';
 import { openSegments } from './state/segments.js';
 import { openSettings } from './state/settings.js';
+import { openForReading, openForWriting, stateFile } from './state-file.js';
 
 /** Connections of their own for ingest, folds and queries, so that a long fold does not hold up ingest. */
 interface Connections {
@@ -36,26 +36,29 @@ async function connect(database: DuckDBInstance): Promise<Connections> {
 }
 
 /**
- * Opens, or makes, the state in `directory/state.duckdb`. One process at a time.
+ * Opens, or makes, the state in `directory/state.duckdb`. One process at a time. For reading, nothing is made or
+ * changed: what is not there is empty, and an older format is brought up to date in memory.
  *
  * @throws StageError `STATE_LOCKED` while another process has it, `STATE_MISMATCH` when it was made with other semantics
- *   or by a newer program, `STATE_CORRUPT` when the file is damaged.
+ *   or by a newer program, or when the directory has other files and no state, `STATE_CORRUPT` when the file is damaged.
  */
 export async function openState(
   directory: string,
   semantics: Semantics,
   limits: Partial<DatabaseOptions> = {},
+  access: 'read' | 'write' = 'write',
 ): Promise<StateStore> {
-  mkdirSync(directory, { recursive: true });
-  const path = join(directory, 'state.duckdb');
-  const tempDirectory = limits.tempDirectory ?? join(directory, 'tmp');
-  const database = await openDatabase(path, { ...limits, tempDirectory });
+  const writes = access === 'write';
+  const within = { ...limits, tempDirectory: limits.tempDirectory ?? join(directory, 'tmp') };
+  const database = writes
+    ? await openForWriting(directory, semantics, within)
+    : await openForReading(directory, within);
   const { ingest, folds, queries, close } = await connect(database);
   try {
     // Rows of the inbox are deleted soon: with a large WAL most of them are never written to the file.
     await queries.connection.run("SET wal_autocheckpoint = '128MB'");
-    const id = await ensureSchema(queries.connection, path, semantics);
-    await markInterrupted(queries.connection);
+    const id = await ensureSchema(queries.connection, writes ? stateFile(directory) : undefined, semantics);
+    if (writes) await markInterrupted(queries.connection);
     const inbox = await Inbox.open(ingest.connection);
     return {
       id,

@@ -71,10 +71,10 @@ async function onFiles(
 }
 
 /** Holds out a part of the state's interactions, fits on the rest and measures. */
-async function onState({ values, progress, pipeline, signal }: CommandContext): Promise<CommandResult> {
+async function onState({ values, progress, reader, signal }: CommandContext): Promise<CommandResult> {
   const options = optionsOf(holdoutOptions, values);
   const measures = measuresOf(values, options.seed);
-  const p = await pipeline();
+  const p = await reader();
   const fit = checked(fitOptions, overrideFit(await presentFit(p), optionsOfFit(values)), 'fit');
   progress('reading');
   const held = await p.holdOut(options, signal);

@@ -12,7 +12,7 @@ export const models: Command = {
   usage: 'list | show V | diff A B | prune -c pipeline.yaml',
   async run(context) {
     const [action = '', a, b] = context.positionals;
-    const pipeline = await context.pipeline();
+    const pipeline = await (action === 'prune' ? context.pipeline() : context.reader());
     switch (action) {
       case 'list':
         return list(pipeline);

@@ -59,8 +59,8 @@ export const forget: Command = {
 export const verify: Command = {
   summary: 'compare the stored Gramian with the histories; prints the number of differing entries',
   usage: '-c pipeline.yaml',
-  async run({ pipeline }) {
-    const p = await pipeline();
+  async run({ reader }) {
+    const p = await reader();
     const found = await p.verify();
     const ok = found.differing === 0 && found.broken.length === 0;
     const text =

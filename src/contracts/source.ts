@@ -38,6 +38,14 @@ export interface DeadLetter extends Rejection {
   readonly raw: string;
 }
 
+/** How the numbers in `ts` are read. */
+export interface TimeRules {
+  /** What they count; `auto` tells by their size. */
+  readonly unit: 'auto' | 'counter' | 'days' | 's' | 'ms' | 'us' | 'ns';
+  /** Events dated further ahead of the clock are refused. */
+  readonly maxAheadMs: number;
+}
+
 /**
  * Records of one partition as a source read them, mapped to fields but not yet validated: a structure of arrays, `length` long.
  * A field the source does not have is left out.
@@ -53,6 +61,8 @@ export interface RecordBatch {
   readonly op?: ArrayLike<unknown> | undefined;
   readonly ts?: ArrayLike<unknown> | undefined;
   readonly id?: ArrayLike<unknown> | undefined;
+  /** Without them, units are told by size and a day ahead is allowed. Dates and ISO 8601 need no unit. */
+  readonly times?: TimeRules | undefined;
   /** Records that the source could not make fields of, by their index. */
   readonly rejected?: ReadonlyMap<number, Rejection> | undefined;
   /** The original bytes of record `k`, kept with a dead letter. */

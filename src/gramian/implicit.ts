@@ -164,7 +164,7 @@ function openRing(arena: Arena, threads: Threads, x: Interactions, pairs: Addres
   const parts = allocate(arena, ringParts(threads.size, capacity, packed), 'ring');
   const slots = slotsOf(threads.size);
   arena.i32(parts.ready, slots).fill(0);
-  const begun = { next: 0, consumed: 0, stopped: 0, unused: 0 };
+  const begun = { next: 0, consumed: 0, stopped: 0 };
   const shape = { blocks, slots, width: WIDTH, capacity, kind: kindOf(x), stride, shift: packed ? bits : 0 };
   const ring = record(arena, 'Ring', { ...begun, ...shape, bounds: at.bounds, ...parts }, 'ring');
   return { ring, blocks };

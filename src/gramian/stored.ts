@@ -4,7 +4,7 @@ import { record, write } from '../runtime/records.js';
 import type { Threads } from '../runtime/threads.js';
 import type { Gramian, GramianRoom, GramianSize, Report, StreamTaker, SweepVisitor } from './columns.js';
 import { implicitRoom, sweepBytes } from './implicit.js';
-import { openSegment, type Segment } from './segment.js';
+import { openIntactSegments, type Segment } from './segment.js';
 import { sumColumns } from './sum.js';
 import type { ColumnBlock } from './update.js';
 
@@ -178,7 +178,7 @@ export function storedGramian(
   n: number,
   userWeighting = 0,
 ): Gramian {
-  const segments = paths.map(openSegment);
+  const segments = openIntactSegments(arena, paths);
   const other = segments.find(s => s.userWeighting !== userWeighting);
   if (other) {
     for (const s of segments) s.close();

@@ -15,7 +15,6 @@ export class Icf {
   n: i32;
   p: i32; // entries of L so far
   column: i32; // columns eliminated so far
-  unused: i32;
   pivot: f64; // the pivot ≤ 0 of a breakdown
   budget: f64; // entries of L at most; may pass n(n + 1)/2
   Lp: I32s;

@@ -20,7 +20,6 @@ export class Ring {
   kind: i32; // what X is, see below
   stride: f64; // > every G_jj
   shift: i32; // > 0 where values are packed above that many bits of position; no `values` then
-  unused: i32;
   bounds: I32s; // block b is columns bounds[b] … bounds[b + 1]
   ready: I32s; // 1 + the block that is ready in each slot (atomic)
   starts: I32s; // width + 1 a slot

@@ -113,13 +113,6 @@ export class Arena {
     return at;
   }
 
-  /** A record of int32 fields (counts and addresses), in the order of the kernel's class. */
-  record(fields: readonly number[], what: string): Address {
-    const at = this.bytes(4 * fields.length, what);
-    this.i32(at, fields.length).set(fields.map(field => field | 0));
-    return at;
-  }
-
   /** Frees everything that was allocated since `mark` except these arrays, which move down to `mark` in this order. */
   keep<T extends readonly (Int32Array | Float32Array)[]>(mark: Address, arrays: T, what: string): T {
     this.release(mark);

@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { BuildSegment, FoldSummary } from '../contracts/index.js';
 import type { GramianInput } from '../fit/fit.js';
@@ -13,6 +13,7 @@ import { runOnce } from '../runtime/compute.js';
 import { failpoint } from '../runtime/failpoint.js';
 import { tasksOf } from '../runtime/task.js';
 import { type FitOptions, solverOf } from '../solvers/index.js';
+import type { Register } from './orphans.js';
 import type { PipelineParts } from './parts.js';
 
 const buildTask = tasksOf<typeof import('../gramian/build.js')>(
@@ -38,18 +39,25 @@ export function createGramianKeeper(parts: PipelineParts) {
   const { directory: state, store, scale, fitMemoryBytes, options, log } = parts;
   const { threads } = options;
   const directory = join(state, 'gramian');
-  mkdirSync(directory, { recursive: true });
 
-  const makeSegment = async (changes: RowChanges, userWeighting: number): Promise<SegmentFile | undefined> =>
-    isSmall(changes)
+  const makeSegment = async (
+    changes: RowChanges,
+    userWeighting: number,
+  ): Promise<SegmentFile | undefined> => {
+    mkdirSync(directory, { recursive: true });
+    return isSmall(changes)
       ? buildSegment(directory, scale, changes, 1, userWeighting)
       : runOnce(buildTask('buildSegment'), [directory, scale, changes, threads, userWeighting]);
+  };
 
-  /** Removes files that no committed transaction names: a crash leaves them between a write and its commit. */
-  async function removeOrphans(): Promise<void> {
-    const known = new Set((await store.segments()).map(s => s.file));
-    for (const file of readdirSync(directory)) if (!known.has(file)) rmSync(join(directory, file));
-  }
+  /** What belongs in `gramian/`. */
+  const register = async (retired: ReadonlySet<string>): Promise<Register> => ({
+    directory,
+    whole: /^[0-9a-f-]{36}\.safetensors$/,
+    unfinished: /^[0-9a-f-]{36}\.safetensors\.tmp$/,
+    registered: new Set((await store.segments()).map(s => s.file)),
+    retired,
+  });
 
   /** Makes the stored Gramian from all histories, in place of the present segments. */
   async function rebuildGramian(): Promise<void> {
@@ -165,5 +173,5 @@ export function createGramianKeeper(parts: PipelineParts) {
     return { mode: 'stored', paths, n, scale };
   }
 
-  return { removeOrphans, fold, compact, forget, verify, modeFor, input };
+  return { register, fold, compact, forget, verify, modeFor, input };
 }

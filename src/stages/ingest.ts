@@ -77,13 +77,13 @@ export function createIngest(parts: PipelineParts) {
 
 /** Takes one read into the inbox: decode, append with the positions, acknowledge. */
 async function takeIn(
-  { store, scale, log }: PipelineParts,
+  { store, weights, log }: PipelineParts,
   source: Source,
   read: Read,
 ): Promise<BatchSummary> {
   failpoint('ingest:read');
   const decoded = read.batches.map(({ records, position }) => ({
-    ...decodeEvents(records, scale),
+    ...decodeEvents(records, weights),
     position,
   }));
   const dead = decoded.flatMap(d => d.dead);

@@ -23,14 +23,19 @@ export const publishOptions = z.strictObject({
   rules: ruleOptions.prefault({}),
 });
 
+/** A percentage as a share; 100% is more than there can be. Anything else as it is. */
+function shareOf(x: unknown): unknown {
+  if (typeof x !== 'string' || !/^\d+(\.\d+)?%$/.test(x)) return x;
+  const share = Number.parseFloat(x) / 100;
+  return share < 1 ? share : Number.MAX_SAFE_INTEGER;
+}
+
 /** Treatment of records that are no events. */
 export const deadLetterOptions = z.strictObject({
   tolerance: z
-    .number()
-    .min(0)
-    .default(0.5)
+    .preprocess(shareOf, z.number().min(0).default(0.5))
     .describe(
-      'stop when more records than this are rejected: 0 none, below 1 a share (of 1,000 records or more), else a count',
+      'stop when more records than this are rejected: a share such as 50% or 0.5 (of 1,000 records or more), or, from 1 on, a count; 0 none, 100% any',
     ),
 });
 

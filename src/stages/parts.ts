@@ -1,6 +1,8 @@
 import type { Logger, Sink, Source, StateStore } from '../contracts/index.js';
 import type { ItemAttributes } from '../publish/rules.js';
+
 import type { StageOptions } from '../stages/options.js';
+import type { WeightRules } from './event-weight.js';
 
 /** The parts that a pipeline is joined from. */
 export interface PipelineParts {
@@ -9,6 +11,8 @@ export interface PipelineParts {
   readonly store: StateStore;
   /** Fixed-point scale of the interactions. */
   readonly scale: number;
+  /** What the weights of events mean. */
+  readonly weights: WeightRules;
   /** Memory for fits: the declared budget less DuckDB's share. */
   readonly fitMemoryBytes: number;
   readonly sources: readonly Source[];

@@ -2,6 +2,7 @@ import { createGramianKeeper } from './gramian.js';
 import { createHoldouts } from './holdouts.js';
 import { createIngest } from './ingest.js';
 import { createModelLibrary } from './models.js';
+import { tidyState } from './orphans.js';
 import type { PipelineParts } from './parts.js';
 import { createPublisher } from './publisher.js';
 
@@ -14,7 +15,7 @@ export function joinPipeline(parts: PipelineParts) {
   const gramian = createGramianKeeper(parts);
   const models = createModelLibrary(parts, gramian);
   const holdouts = createHoldouts(parts);
-  const publisher = createPublisher(parts, models);
+  const publisher = createPublisher(parts, { ...models, manifestOf: models.intact });
   return {
     parts,
 
@@ -46,11 +47,8 @@ export function joinPipeline(parts: PipelineParts) {
     rollback: publisher.rollback,
     withSinks: publisher.withSinks,
 
-    /** Removes files that a crash left unregistered. Called once, before anything else. */
-    async removeOrphans(): Promise<void> {
-      await gramian.removeOrphans();
-      await models.removeOrphans();
-    },
+    /** Tidies the files of the state; see `tidyState`. Called once, before anything else. */
+    removeOrphans: () => tidyState(parts, [gramian.register, models.register]),
   };
 }
 

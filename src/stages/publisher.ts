@@ -92,7 +92,7 @@ async function listModel(parts: PipelineParts, models: Models, manifest: Manifes
   const keys = await store.itemKeys(manifest.items.count);
   const popular = settings.fallback ? await store.popularItems(Math.max(1000, 4 * k)) : undefined;
   const known = popular?.filter(item => item < keys.length);
-  const rules = rulesOf(settings, keys, await itemAttributes?.(), known);
+  const rules = rulesOf(settings, keys, await itemAttributes?.(), known, text => parts.log.warn({}, text));
   return { ...sourceOf(parts, models, manifest), keys, k, rules };
 }
 

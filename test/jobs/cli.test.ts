@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { solvers } from '#src/options.js';
+import { solvers } from '#src/solvers/index.js';
 import { tuneOptions } from '#src/tune/tune.js';
 import { runCli } from '../support/cli.js';
 import { temporaryDirectory } from '../support/directory.js';
@@ -54,7 +54,7 @@ describe('help', () => {
     for (const [name, value] of Object.entries(tuneOptions.parse({})))
       expect(lineOf(tune.stdout, name)).toMatch(new RegExp(`; default ${value}$`));
     const { icf, fsai } = solvers;
-    const [a, b] = [icf.parse({}), fsai.parse({})];
+    const [a, b] = [icf.options.parse({}), fsai.options.parse({})];
     expect(lineOf(fit.stdout, 'alpha')).toMatch(new RegExp(`\\(fsai\\); default ${b.alpha}$`));
     expect(lineOf(fit.stdout, 'shift-step')).toMatch(new RegExp(`\\(icf\\); default ${a.shiftStep}$`));
     const weights = `; default ${a.userWeighting} (icf), ${b.userWeighting} (fsai)`;

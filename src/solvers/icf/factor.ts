@@ -38,7 +38,7 @@ export const eliminationBytes = (n: number): number => bytesOf(eliminationParts(
 export function icfWorkspace(arena: Arena, n: number, budget: number): Workspace {
   const factor = emptyLower(arena, n, capacity(n, budget), 'factor');
   const mark = arena.mark();
-  const begun = { p: 0, column: 0, unused: 0, pivot: 0 };
+  const begun = { p: 0, column: 0, pivot: 0 };
   const { indptr: Lp, indices: Li, data: Lx } = factor;
   const parts = allocate(arena, eliminationParts(n), 'elimination');
   const state = record(arena, 'Icf', { n, budget, ...begun, Lp, Li, Lx, ...parts }, 'elimination');

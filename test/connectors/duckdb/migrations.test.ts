@@ -169,3 +169,14 @@ it('refuses other semantics for a state of format 1 and leaves it at that format
   await expect(openState(directory, semantics({}))).rejects.toMatchObject({ code: 'STATE_MISMATCH' });
   expect(await everything(directory)).toEqual(before);
 });
+
+it('reads a state of format 1 and leaves it at that format', async () => {
+  const directory = await ofFormat1();
+  const before = await everything(directory);
+  const state = await openState(directory, unweighted, {}, 'read');
+  expect((await state.models()).map(m => m.version.slice(-4))).toEqual(['aaaa', 'bbbb']);
+  expect(await state.counts()).toMatchObject({ inbox: 1, users: 3, repeated: 0 });
+  await state.close();
+  expect(await everything(directory)).toEqual(before);
+  expect(readdirSync(directory)).toEqual(['state.duckdb']);
+});

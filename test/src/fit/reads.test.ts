@@ -14,14 +14,21 @@ const trial: Solver = {
   smaller: () => undefined,
   servingWidth: () => 2,
   space: () => ({}),
-  solve({ gramian: { n }, rows }) {
-    const indices = rows!.indices.slice(0, rows!.indptr[1]!);
-    const data = new Float32Array(indices.length).fill(1);
+  solve({ arena, gramian: { n }, rows }) {
+    const i32 = (a: Int32Array) => arena.i32(arena.copy(a, 'model'), a.length);
+    const ones = (length: number) => arena.f32(arena.copy(new Float32Array(length).fill(1), 'model'), length);
+    const items = rows!.indices.slice(0, rows!.indptr[1]!);
+    const each = Int32Array.from({ length: n + 1 }, (_, i) => i);
     // n × 1 and 1 × n
-    const ones = new Float32Array(n).fill(1);
-    const indptr = Int32Array.from({ length: n + 1 }, (_, i) => i);
-    const encoder = { rows: n, columns: 1, indptr, indices: new Int32Array(n), data: ones };
-    const decoder = { rows: 1, columns: n, indptr: Int32Array.of(0, indices.length), indices, data };
+    const encoder = {
+      rows: n,
+      columns: 1,
+      indptr: i32(each),
+      indices: i32(new Int32Array(n)),
+      data: ones(n),
+    };
+    const indptr = i32(Int32Array.of(0, items.length));
+    const decoder = { rows: 1, columns: n, indptr, indices: i32(items), data: ones(items.length) };
     return { layers: { n, encoder, decoder }, l2: 1, details: { factorEntries: 0 } };
   },
 };

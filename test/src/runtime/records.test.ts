@@ -14,7 +14,6 @@ const ring = {
   kind: 0,
   stride: 2 ** 40 + 0.5,
   shift: 7,
-  unused: 0,
   bounds: 0xfffffff0,
   ready: 0,
   starts: 0,
