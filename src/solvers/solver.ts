@@ -49,6 +49,8 @@ export interface Solver<O extends CommonOptions = CommonOptions> {
   readonly reads: 'gramian' | 'interactions';
   /** The option that decides how much memory a fit takes. */
   readonly sizedBy: string;
+  /** Whether items decide how much memory a fit takes, whatever the interactions: a refusal then names how many fit. */
+  readonly dense?: boolean;
   /** Bytes of a fit, stated beside its allocations. */
   room(size: SolverSize, options: O): SolverRoom;
   /** The largest value of `sizedBy` with which `fits` holds, if there is one. */
