@@ -24,8 +24,6 @@ export interface CommandContext {
   pipeline(settings?: { readonly standBy: boolean }): Promise<Pipeline>;
   /** As `pipeline`, for reading only: the state is neither made nor changed. */
   reader(): Promise<Pipeline>;
-  /** Opens the pipeline named by `-c` for reading only: its state is neither made nor changed. */
-  reader(): Promise<Pipeline>;
   /** Aborts on SIGINT and SIGTERM. */
   readonly signal: AbortSignal;
 }

@@ -22,7 +22,7 @@ export interface Service {
   fail(error: unknown): void;
   rethrow(): void;
   /** Repeats `body` until the stop, `restMs` apart; see `keepGoing`. */
-  repeat(what: string, restMs: number, body: () => Promise<void>): Promise<void>;
+  repeat(what: string, restMs: number, body: (well: () => void) => Promise<void>): Promise<void>;
   /** Waits for the stop and then for the loops, which end with it. */
   untilStopped(loops: readonly Promise<void>[]): Promise<void>;
 }

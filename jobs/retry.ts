@@ -43,19 +43,27 @@ export async function retried<T>(tries: number, trying: Trying, body: () => Prom
 }
 
 /**
- * Repeats `body` until the stop, with pauses of `restMs`. After a `retryable` failure it is tried again with growing
- * pauses; the failure is logged once, until its message changes. Throws any other failure.
+ * Repeats `body` until the stop, `restMs` apart. A failure that may pass is logged once for as long as it stays the
+ * same, and `body` is tried again, later and later, until it returns or says that all is `well`: one that waits for long
+ * is well before it returns. Throws any other failure.
  */
-export async function keepGoing(restMs: number, trying: Trying, body: () => Promise<void>): Promise<void> {
+export async function keepGoing(
+  restMs: number,
+  trying: Trying,
+  body: (well: () => void) => Promise<void>,
+): Promise<void> {
   const { what, signal, log, firstPauseMs } = trying;
   let failures = 0;
   let said = '';
+  const well = (): void => {
+    if (failures > 0) log.info({ what, failures }, 'works again');
+    failures = 0;
+    said = '';
+  };
   while (!signal.aborted) {
     try {
-      await body();
-      if (failures > 0) log.info({ what, failures }, 'works again');
-      failures = 0;
-      said = '';
+      await body(well);
+      well();
       await pause(restMs, signal);
     } catch (error) {
       if (signal.aborted) return;

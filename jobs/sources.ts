@@ -17,11 +17,12 @@ export async function followSource(
   const most = scheduleOf(pipeline, fresh).follow ? 1 : scheduleOf(pipeline, fold).events;
   const look = () => looked.add(source);
   let [deadLetters, read] = [0, 0];
-  const takeIn = (): Promise<void> =>
+  const takeIn = (well: () => void): Promise<void> =>
     pipeline.drain(
       source,
       stop,
       async batch => {
+        well();
         look();
         deadLetters += batch.deadLetters;
         read += batch.read;
@@ -29,7 +30,10 @@ export async function followSource(
         context.observer.batch(source.name, batch);
         if ((await pipeline.parts.store.pending()) >= most) enough();
       },
-      look,
+      () => {
+        well();
+        look();
+      },
     );
-  await repeat(`source ${source.name}`, pollMs, () => takeIn().finally(look));
+  await repeat(`source ${source.name}`, pollMs, well => takeIn(well).finally(look));
 }

@@ -109,7 +109,7 @@ function assertSameSemantics(stored: ReadonlyMap<string, string>, semantics: Sem
 
 /** Drops the tables of a state that was never finished; refuses a database of somebody else. */
 async function dropUnfinished(connection: DuckDBConnection): Promise<void> {
-  const ours = new Set([...tables.matchAll(/EXISTS (\w+) /g)].map(m => m[1]));
+  const ours = new Set([...tables.matchAll(/TABLE (\w+) /g)].map(m => m[1]));
   const found = await all(connection, 'SELECT table_name AS name FROM duckdb_tables()');
   const foreign = found.map(r => String(r.name)).filter(name => !ours.has(name));
   if (foreign.length > 0) {

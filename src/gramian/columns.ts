@@ -50,7 +50,7 @@ export interface SweepVisitor {
   readonly tailBytes: number;
 }
 
-/** What decides how much memory a Gramian takes. */
+/** The sizes that decide how much memory a Gramian takes. */
 export interface GramianSize {
   readonly users: number;
   readonly items: number;

@@ -1,9 +1,8 @@
-import { join } from 'node:path';
 import { createGramianKeeper } from './gramian.js';
 import { createHoldouts } from './holdouts.js';
 import { createIngest } from './ingest.js';
 import { createModelLibrary } from './models.js';
-import { tidy } from './orphans.js';
+import { tidyState } from './orphans.js';
 import type { PipelineParts } from './parts.js';
 import { createPublisher } from './publisher.js';
 
@@ -48,24 +47,8 @@ export function joinPipeline(parts: PipelineParts) {
     rollback: publisher.rollback,
     withSinks: publisher.withSinks,
 
-    /**
-     * Removes what was being written when a process died, and sets files aside that the state does not know. Called once,
-     * before anything else.
-     */
-    async removeOrphans(): Promise<void> {
-      const { directory, store, log } = parts;
-      const retired = new Set(await store.retired());
-      const aside = join(directory, 'aside');
-      const files = [await gramian.register(retired), await models.register(retired)].flatMap(r =>
-        tidy(r, aside),
-      );
-      if (retired.size > 0) await store.clearRetired();
-      if (files.length > 0)
-        log.warn(
-          { files, directory: aside },
-          'files that the state does not know were set aside: a crash left them, or the state is older than they are',
-        );
-    },
+    /** Tidies the files of the state; see `tidyState`. Called once, before anything else. */
+    removeOrphans: () => tidyState(parts, [gramian.register, models.register]),
   };
 }
 
