@@ -1,4 +1,5 @@
 /** For authors of sinks: the behaviour that every sink shows, as tests for a runner such as vitest. */
+export { leaseSuite } from './lease-suite.js';
 export {
   inPlaceSuite,
   publicationOf,

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { ListKind, Publication, RankedList, Sink } from '../contracts/sink.js';
 
 /** What the suite checks with; vitest's and jest's `expect` have it. */
-interface Expectation {
+export interface Expectation {
   toBe(value: unknown): void;
   toEqual(value: unknown): void;
   toMatchObject(value: object): void;
@@ -30,7 +30,7 @@ export interface SinkSuiteOptions {
 }
 
 /** A sink and a reader on a fresh store. */
-interface Fixture {
+export interface Fixture {
   readonly store: string;
   sink: Sink;
   /** Another sink on the same store. */
@@ -39,7 +39,7 @@ interface Fixture {
 }
 
 /** Makes a fixture for each test of a `describe` block. */
-function fixtures(
+export function fixtures(
   { beforeEach, afterEach }: TestRunner,
   makeSink: (store: string) => Sink,
   options: SinkSuiteOptions,

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { kafkaChaos } from '../bench/kafka-chaos.js';
 import { seeded } from '../support/random.js';
+import { chaosLeases } from './leases.js';
 import { chaosPublish } from './publish.js';
 
 /** What a trial is told on its command line. */
@@ -19,6 +20,7 @@ const { values, positionals } = parseArgs({
     events: { type: 'string' },
     seconds: { type: 'string' },
     kills: { type: 'string' },
+    sinks: { type: 'string' },
   },
 });
 
@@ -36,6 +38,15 @@ const trials: Readonly<Record<string, () => Promise<{ readonly result: object; r
     const { lost, duplicated, verifyDiffering, gramianDiffering } = result;
     return { result, ok: lost + duplicated + verifyDiffering + gramianDiffering === 0 };
   },
+  async leases() {
+    const result = await chaosLeases({
+      rounds: Number(values.rounds ?? 20),
+      kinds: (values.sinks ?? 'lmdb,redis,files,duckdb,kafka').split(','),
+      random: seeded(Number(values.seed ?? 1)),
+      log,
+    });
+    return { result, ok: result.incomplete.length === 0 && result.published > 0 };
+  },
   async publish() {
     const rounds = Number(values.rounds ?? 50);
     const result = await chaosPublish({ rounds, seed: Number(values.seed ?? 1), log });
@@ -52,6 +63,7 @@ if (!trial) {
   log(
     'usage: npm run -s chaos -- kafka [--rounds N] [--events N] [--seconds N] [--kills N] [--seed N] [--json]',
   );
+  log('       npm run -s chaos -- leases [--rounds N] [--sinks lmdb,redis,…] [--seed N] [--json]');
   log('       npm run -s chaos -- publish [--rounds N] [--seed N] [--json]');
   process.exit(2);
 }
