@@ -1,16 +1,17 @@
 import type { z } from 'zod';
 import { examine, type Finding } from '../src/contracts/finding.js';
 import type { Source } from '../src/contracts/index.js';
+import type { WeightRules } from '../src/stages/event-weight.js';
 import { decodeEvents } from '../src/stages/events.js';
 import type { signalOptions, sinkOptions, sourceOptions } from './registry.js';
 import { createSignals, createSink, createSource } from './registry.js';
 
 /** What the first read of a source gives, without taking it in. */
-export async function sample(source: Source, weightScale: number) {
+export async function sample(source: Source, weights: WeightRules) {
   await source.connect([]);
   try {
     const records = (await source.read())?.batches.map(b => b.records) ?? [];
-    const dead = records.flatMap(r => decodeEvents(r, weightScale).dead);
+    const dead = records.flatMap(r => decodeEvents(r, weights).dead);
     return {
       records: records.reduce((sum, r) => sum + r.length, 0),
       deadLetters: dead.length,
@@ -25,12 +26,12 @@ export async function sample(source: Source, weightScale: number) {
 export async function examineSource(
   options: z.output<typeof sourceOptions>,
   baseDirectory: string,
-  weightScale: number,
+  weights: WeightRules,
 ): Promise<readonly Finding[]> {
   if (options.type === 'kafka')
     return (await import('./kafka/doctor.js')).examineSource(options, baseDirectory);
   const look = async () => {
-    const found = await sample(await createSource(options, baseDirectory), weightScale);
+    const found = await sample(await createSource(options, baseDirectory), weights);
     return `${found.records} records read, ${found.deadLetters} would be dead letters`;
   };
   return [await examine(`source ${options.name}`, look)];

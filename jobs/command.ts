@@ -4,29 +4,32 @@ import type { Logger } from '../src/contracts/index.js';
 import { StageError } from '../src/errors.js';
 import { assertWorkable } from '../src/fit/memory.js';
 import { parseSize } from '../src/size.js';
+import { stageOptions } from '../src/stages/options.js';
 import type { LoadedConfig } from './config.js';
 import type { Pipeline } from './open.js';
 
 /** Values of the options of a command line. */
 export type Values = Readonly<Record<string, string | boolean | (string | boolean)[] | undefined>>;
 
-/** What a command works with. */
+/** Everything that a command gets. */
 export interface CommandContext {
   readonly values: Values;
   readonly positionals: readonly string[];
   readonly log: Logger;
-  /** Shows how far a long step is: a line that is rewritten on a terminal, plain lines elsewhere. */
+  /** Shows the progress of a long step; see `createProgress`. */
   readonly progress: (text: string) => void;
   /** Reads the file named by `-c`. */
   config(): LoadedConfig;
-  /** Opens the pipeline named by `-c`; it is closed when the command ends. `patient` waits while another process has it. */
-  pipeline(patient?: boolean): Promise<Pipeline>;
+  /** Opens the pipeline of `-c`, which is closed when the command ends. With `standBy`, waits while another process has it. */
+  pipeline(settings?: { readonly standBy: boolean }): Promise<Pipeline>;
+  /** As `pipeline`, for reading only: the state is neither made nor changed. */
+  reader(): Promise<Pipeline>;
   /** Aborts on SIGINT and SIGTERM. */
   readonly signal: AbortSignal;
 }
 
-/** What a command has to say: one JSON object with `--json`, the text without. */
-export interface Outcome {
+/** The result of a command: one JSON object for `--json`, a text otherwise. */
+export interface CommandResult {
   readonly json: object;
   readonly text: string;
   /** Exit code, 0 by default. */
@@ -41,9 +44,9 @@ export interface Command {
   /** Its arguments by name, in order; `[NAME]` may be left out. */
   readonly arguments?: readonly string[];
   readonly options?: NonNullable<ParseArgsConfig['options']>;
-  /** What each option does, for the help. */
+  /** Help of each option. */
   readonly help?: Readonly<Record<string, string>>;
-  run(context: CommandContext): Promise<Outcome>;
+  run(context: CommandContext): Promise<CommandResult>;
 }
 
 /** `n` with a thin separator every three digits. */
@@ -56,19 +59,21 @@ export function wholeNumber(flag: string, value: NonNullable<Values[string]>): n
   throw new StageError('USAGE', `--${flag}: expected a whole number ≥ 1, found ${JSON.stringify(value)}`);
 }
 
-/** The flags that `allowanceOf` reads, and what they do. */
+const { memory: defaultMemory } = stageOptions.parse({});
+
+/** The flags of `allowanceOf`, and their help. */
 export const allowanceFlags = { threads: { type: 'string' }, memory: { type: 'string' } } as const;
 export const allowanceHelp = {
-  threads: 'threads to use (one a core)',
-  memory: 'what it may use beside the fixed base of the runtime (1GiB)',
+  threads: 'threads to use; default one a core',
+  memory: `what it may use beside the fixed base of the runtime; default ${defaultMemory}`,
 } as const;
 
-/** What `--memory` and `--threads` allow a command that works without a configuration: 1 GiB and one a core. */
+/** Memory and threads of a command that works without a configuration: those of the flags, else the defaults of one. */
 export function allowanceOf({ memory, threads }: Values): {
   readonly memoryBytes: number;
   readonly threads: number;
 } {
-  const memoryBytes = parseSize(typeof memory === 'string' ? memory : '1GiB', '--memory');
+  const memoryBytes = parseSize(typeof memory === 'string' ? memory : defaultMemory, '--memory');
   assertWorkable(memoryBytes);
   return {
     memoryBytes,

@@ -4,5 +4,4 @@ export * from '../src/index.js';
 export { loadConfig, type PipelineConfig, type PipelineOptions, pipelineOptions } from './config.js';
 export { createPipeline, openPipeline, type Pipeline } from './open.js';
 export { serve } from './service.js';
-export { foldStep, freshStep, publishStep, refitStep, rollbackStep } from './steps.js';
-export { tuneStep } from './tuned.js';
+export { foldStep, freshStep, publishStep, refitStep, rollbackStep, tuneStep } from './steps.js';

@@ -2,15 +2,16 @@ import { parseArgs } from 'node:util';
 import type * as Pino from 'pino';
 import { StageError, toStageError } from '../src/errors.js';
 import { required } from '../src/runtime/require.js';
-import { type Command, type Outcome, type Values, wholeNumber } from './command.js';
+import { type Command, type CommandResult, type Values, wholeNumber } from './command.js';
 import { type LoadedConfig, loadConfig } from './config.js';
 import { openPipeline, type Pipeline } from './open.js';
 import { createProgress } from './progress.js';
+import { redacted } from './secrets.js';
 import { whenFree } from './standby.js';
 
 const { pino } = required('pino') as typeof Pino;
 
-/** Each command, loaded when it is asked for: what the others need would be most of its start. */
+/** Each command, imported when it is called: the imports of all would take most of the start. */
 const commands: Readonly<Record<string, () => Promise<Command>>> = {
   run: async () => (await import('./commands/run.js')).run,
   ingest: async () => (await import('./commands/steps.js')).ingest,
@@ -66,7 +67,7 @@ async function help(name?: string): Promise<string> {
   ].join('\n');
 }
 
-/** The configuration with what `--memory` and `--threads` say in its place. */
+/** The configuration, with `memory` and `threads` replaced by the flags of these names. */
 function overridden({ config, baseDirectory }: LoadedConfig, { memory, threads }: Values): LoadedConfig {
   const given = {
     ...(typeof memory === 'string' ? { memory } : {}),
@@ -87,7 +88,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   const stop = new AbortController();
   const onSignal = () => stop.abort();
   process.once('SIGTERM', onSignal).once('SIGINT', onSignal);
-  // A reader that has gone, as of `… | head`, is no failure.
+  // The reader of a pipe may go before the end, as in `… | head`: no failure.
   process.stdout.on('error', () => process.exit());
   let pipeline: Pipeline | undefined;
   try {
@@ -113,20 +114,22 @@ export async function main(argv: readonly string[]): Promise<number> {
       return loaded;
     };
     const level = typeof values.config === 'string' ? config().config.log.level : 'info';
+    const destination = pino.destination({ dest: 2, sync: true });
     const log = pino(
       { level, base: null, timestamp: pino.stdTimeFunctions.isoTime },
-      pino.destination({ dest: 2, sync: true }),
+      { write: line => destination.write(redacted(line)) },
     );
-    const outcome: Outcome = await command.run({
+    const outcome: CommandResult = await command.run({
       values,
       positionals,
       log,
       progress: progress.show,
       config,
-      pipeline: async patient => {
+      pipeline: async settings => {
         const open = () => openPipeline(config(), log);
-        return (pipeline ??= await (patient ? whenFree(log, stop.signal, open) : open()));
+        return (pipeline ??= await (settings?.standBy ? whenFree(log, stop.signal, open) : open()));
       },
+      reader: async () => (pipeline ??= await openPipeline(config(), log, 'read')),
       signal: stop.signal,
     });
     progress.clear();
@@ -135,19 +138,23 @@ export async function main(argv: readonly string[]): Promise<number> {
     return outcome.exitCode ?? 0;
   } catch (error) {
     progress.clear();
-    const failure = stop.signal.aborted
-      ? new StageError('INTERRUPTED', `${name} was stopped`)
-      : toStageError(error);
-    const { code, message, remedy } = failure;
-    if (asJson) process.stdout.write(`${JSON.stringify({ error: { code, message, remedy } })}\n`);
-    for (const line of message.split('\n')) process.stderr.write(`${code}: ${line}\n`);
-    process.stderr.write(`  → ${remedy}\n`);
-    if (code === 'INTERNAL' && process.env.SANSA_STREAM_DEBUG)
-      process.stderr.write(`${String((error as Error).stack)}\n`);
-    return failure.exitCode;
+    return report(stop.signal.aborted ? new StageError('INTERRUPTED', `${name} was stopped`) : error, asJson);
   } finally {
     await pipeline?.close().catch(() => undefined);
   }
+}
+
+/** Prints a failure, also as JSON if asked for; returns the exit code. */
+function report(error: unknown, asJson: boolean): number {
+  const failure = toStageError(error);
+  const { code, remedy, exitCode } = failure;
+  const message = redacted(failure.message);
+  if (asJson) process.stdout.write(`${JSON.stringify({ error: { code, message, remedy } })}\n`);
+  for (const line of message.split('\n')) process.stderr.write(`${code}: ${line}\n`);
+  process.stderr.write(`  → ${remedy}\n`);
+  if (code === 'INTERNAL' && process.env.SANSA_STREAM_DEBUG)
+    process.stderr.write(`${redacted(String((error as Error).stack))}\n`);
+  return exitCode;
 }
 
 function parse(command: Command, name: string, args: readonly string[]) {

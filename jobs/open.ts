@@ -1,17 +1,15 @@
 import { resolve } from 'node:path';
+import { weightRules } from '../connectors/duckdb/schema.js';
 import { openState } from '../connectors/duckdb/state.js';
 import { createAttributes, createSignals, createSink, createSource } from '../connectors/registry.js';
 import { type Logger, type SignalSource, silent } from '../src/contracts/index.js';
 import { assertWorkable, databaseShare } from '../src/fit/memory.js';
+import { observed } from '../src/runtime/serial.js';
 import { parseSize } from '../src/size.js';
 import { joinPipeline, type Stage } from '../src/stages/pipeline.js';
-import {
-  checked,
-  type LoadedConfig,
-  type PipelineConfig,
-  type PipelineOptions,
-  pipelineOptions,
-} from './config.js';
+import { checked } from './checked.js';
+import { type LoadedConfig, type PipelineConfig, type PipelineOptions, pipelineOptions } from './config.js';
+import { rememberSecrets } from './secrets.js';
 
 /** A pipeline with its state and connectors open. Close it to let another process have the state. */
 export interface Pipeline extends Stage {
@@ -20,10 +18,11 @@ export interface Pipeline extends Stage {
   close(): Promise<void>;
 }
 
-/** Opens the state and the connectors of a loaded configuration. */
+/** Opens the state and the connectors of a loaded configuration; for reading, no state is made or changed. */
 export async function openPipeline(
   { config, baseDirectory }: LoadedConfig,
   log: Logger = silent,
+  access: 'read' | 'write' = 'write',
 ): Promise<Pipeline> {
   const directory = resolve(baseDirectory, config.state);
   const memoryBytes = parseSize(config.memory, 'memory');
@@ -33,23 +32,25 @@ export async function openPipeline(
     ? parseSize(memoryLimit, 'database.memoryLimit')
     : databaseShare(memoryBytes);
   const limits = { ...config.database, memoryLimit: `${Math.floor(databaseBytes / 1024)}KiB` };
-  // Their packages load while the state is opened.
-  const connectors = Promise.all([
-    Promise.all(config.sources.map(o => createSource(o, baseDirectory))),
-    Promise.all(config.sinks.map(o => createSink(o, baseDirectory))),
-    config.signals && createSignals(config.signals, baseDirectory),
-  ]);
-  connectors.catch(() => undefined); // thrown where it is awaited
-  const store = await openState(directory, config.semantics, limits);
+  // The packages of the connectors load while the state is opened.
+  const connectors = observed(
+    Promise.all([
+      Promise.all(config.sources.map(o => createSource(o, baseDirectory))),
+      Promise.all(config.sinks.map(o => createSink(o, baseDirectory))),
+      config.signals && createSignals(config.signals, baseDirectory),
+    ]),
+  );
+  const store = await openState(directory, config.semantics, limits, access);
   try {
     const [sources, sinks, signals] = await connectors;
     const { attributes } = config.publish.rules;
-    const scale = config.semantics.weightScale;
+    const weights = weightRules(config.semantics);
     const fitMemoryBytes = memoryBytes - databaseBytes;
     const stage = joinPipeline({
       directory,
       store,
-      scale,
+      scale: weights.scale,
+      weights,
       fitMemoryBytes,
       sources,
       sinks,
@@ -57,7 +58,7 @@ export async function openPipeline(
       options: config,
       log,
     });
-    await stage.removeOrphans();
+    if (access === 'write') await stage.removeOrphans();
     return {
       ...stage,
       config,
@@ -83,6 +84,7 @@ export async function createPipeline(
   options: PipelineOptions,
   settings: { readonly log?: Logger; readonly baseDirectory?: string } = {},
 ): Promise<Pipeline> {
+  rememberSecrets(options);
   const config = checked(pipelineOptions, options, 'options');
   return openPipeline({ config, baseDirectory: settings.baseDirectory ?? process.cwd() }, settings.log);
 }

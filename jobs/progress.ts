@@ -1,7 +1,7 @@
 /** Shortest time between two plain lines, in milliseconds. */
 const lineEveryMs = 2000;
 
-/** Where progress is shown: on a terminal one line that is rewritten, elsewhere plain lines now and then. */
+/** Shows progress: on a terminal by rewriting one line, elsewhere by a plain line every two seconds at most. */
 export function createProgress(stream: NodeJS.WriteStream): { show(text: string): void; clear(): void } {
   let shown = '';
   let last = 0;

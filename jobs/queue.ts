@@ -1,21 +1,22 @@
 import type { Logger } from '../src/contracts/index.js';
 import { toStageError } from '../src/errors.js';
+import { SerialQueue } from '../src/runtime/serial.js';
 
 /** Jobs that run one at a time, in the order asked for. */
 export interface JobQueue {
   /**
-   * Queues a job; one that waits under the same key already (and has not begun) stands for both. Tells
-   * whether the job has ended, well or badly: false when a stop kept it from that.
+   * Queues a job. If one waits under the same key and has not begun, it runs once for both calls. Returns true when
+   * the job has ended, well or badly, and false when a stop came first.
    */
   add(key: string, body: () => Promise<unknown>): Promise<boolean>;
   /** Waits until every job has ended. */
   drained(): Promise<void>;
 }
 
-/** A queue that begins no job after `signal` aborts. A job's failure is logged and ends that job only. */
+/** Makes a queue that begins no job after `signal` aborts. A failure is logged and ends only its own job. */
 export function createJobQueue(signal: AbortSignal, log: Logger): JobQueue {
   const waiting = new Map<string, Promise<boolean>>();
-  let tail: Promise<unknown> = Promise.resolve();
+  const queue = new SerialQueue();
 
   async function run(key: string, body: () => Promise<unknown>): Promise<boolean> {
     waiting.delete(key);
@@ -35,11 +36,10 @@ export function createJobQueue(signal: AbortSignal, log: Logger): JobQueue {
     add(key, body) {
       const known = waiting.get(key);
       if (known) return known;
-      const queued = tail.then(() => run(key, body));
+      const queued = queue.add(() => run(key, body));
       waiting.set(key, queued);
-      tail = queued;
       return queued;
     },
-    drained: async () => void (await tail),
+    drained: () => queue.drained(),
   };
 }

@@ -5,12 +5,13 @@ import { StageError, toStageError } from '../src/errors.js';
 /** Longest pause between two tries of something that fails, in milliseconds. */
 const longestPauseMs = 10_000;
 
-/** Sleeps, but not through a stop. */
+/** Sleeps until the time is over or `signal` aborts. */
 const pause = (ms: number, signal: AbortSignal): Promise<void> =>
   sleep(ms, undefined, { signal }).catch(() => undefined);
 
-/** What is tried, for the log, and what ends the trying. */
+/** How something is tried again. */
 export interface Trying {
+  /** Its name in the log. */
   readonly what: string;
   /** Pause after the first failure; it doubles from failure to failure up to ten seconds. */
   readonly firstPauseMs: number;
@@ -22,7 +23,7 @@ const pauseAfter = (failures: number, firstMs: number): number =>
   Math.min(longestPauseMs, firstMs * 2 ** (failures - 1));
 
 /**
- * Tries `body` up to `tries` times, as long as its failure may pass (`retryable`).
+ * Tries `body` up to `tries` times while its failures are `retryable`.
  * Throws the last failure, or `INTERRUPTED` after a stop.
  */
 export async function retried<T>(tries: number, trying: Trying, body: () => Promise<T>): Promise<T> {
@@ -42,19 +43,27 @@ export async function retried<T>(tries: number, trying: Trying, body: () => Prom
 }
 
 /**
- * Repeats `body` until the stop, `restMs` apart. A failure that may pass is logged once for as long as it
- * stays the same, and `body` is tried again, later and later. Throws any other failure.
+ * Repeats `body` until the stop, `restMs` apart. A failure that may pass is logged once for as long as it stays the
+ * same, and `body` is tried again, later and later, until it returns or says that all is `well`: one that waits for long
+ * is well before it returns. Throws any other failure.
  */
-export async function keepGoing(restMs: number, trying: Trying, body: () => Promise<void>): Promise<void> {
+export async function keepGoing(
+  restMs: number,
+  trying: Trying,
+  body: (well: () => void) => Promise<void>,
+): Promise<void> {
   const { what, signal, log, firstPauseMs } = trying;
   let failures = 0;
   let said = '';
+  const well = (): void => {
+    if (failures > 0) log.info({ what, failures }, 'works again');
+    failures = 0;
+    said = '';
+  };
   while (!signal.aborted) {
     try {
-      await body();
-      if (failures > 0) log.info({ what, failures }, 'works again');
-      failures = 0;
-      said = '';
+      await body(well);
+      well();
       await pause(restMs, signal);
     } catch (error) {
       if (signal.aborted) return;

@@ -7,15 +7,16 @@ export interface Scheduled {
   readonly expression: string;
 }
 
-/** Longest timer, in milliseconds: timers stand still while the machine sleeps, and do not see its clock being set. */
+/** Longest timer. Timers stand still while the machine sleeps and ignore changes of its clock, so look again each minute. */
 const longestTimerMs = 60_000;
 
 /**
- * Calls `due(job, time)` at every time of each expression, in `timezone`. The ledger holds, for each job, the
- * earliest time whose call has not come back with `true` (the job has ended). A time that is found in the
- * past is called for at once, and only the last such: a job that was cut off, or that came due while the
- * process was down or held up, is made up for once. `fail` gets what the ledger throws. Returns a function that stops
- * the clocks and waits for the calls under way.
+ * Calls `due(job, time)` at every time of each expression, in `timezone`. `due` returns `true` when the job has ended.
+ * The ledger keeps, for each job, the earliest time whose job has not ended. If that time has passed, `due` is called
+ * at once: a job that a crash cut off, or that came due while the process was down or held up, is made up for once,
+ * however many times were missed. No time lies behind the next one from now: a clock that was ahead for a while holds
+ * nothing up. `fail` gets the errors of the ledger. Returns a function that stops the clocks and
+ * waits for the calls under way.
  */
 export async function startSchedules(
   ledger: Ledger,
@@ -26,13 +27,13 @@ export async function startSchedules(
 ): Promise<() => Promise<void>> {
   const stops = await Promise.all(
     schedules.map(async ({ job, expression }) => {
-      // node-cron parses the expression and finds its times; its own timers drop a time that they are late for.
+      // node-cron computes the times. Its own timers are not used: they skip a time for which they are late.
       const times = cron.createTask(expression, () => undefined, { timezone, name: job });
       const following = (): number => Math.floor(times.getNextRuns(1)[0]!.getTime() / 1000) * 1000;
       const open = new Set<number>();
       const calls = new Set<Promise<void>>();
       let timer: NodeJS.Timeout | undefined;
-      let next = (await ledger.due(job, expression)) ?? following();
+      let next = Math.min((await ledger.due(job, expression)) ?? Number.POSITIVE_INFINITY, following());
       const remember = () => ledger.setDue(job, expression, Math.min(next, ...open));
 
       async function call(time: number): Promise<void> {
@@ -43,6 +44,8 @@ export async function startSchedules(
       }
 
       function beat(): void {
+        next = Math.min(next, following());
+        next = Math.min(next, following());
         if (next <= Date.now()) {
           const time = next;
           next = following();

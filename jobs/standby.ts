@@ -2,11 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../src/contracts/index.js';
 import { StageError } from '../src/errors.js';
 
-/** How often a standby looks whether the state is free, in milliseconds. */
+/** Pause between two attempts of a standby to open the state, in milliseconds. */
 const lookEveryMs = 250;
 
 /**
- * Opens something that another process may have: waits until that process lets go of it or dies, and says so once.
+ * Opens something that another process may hold. Waits until that process closes it or dies, and logs once that it waits.
  * Throws `INTERRUPTED` after a stop.
  */
 export async function whenFree<T>(log: Logger, signal: AbortSignal, open: () => Promise<T>): Promise<T> {

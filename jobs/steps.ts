@@ -1,44 +1,48 @@
-import { champion } from '../src/contracts/sink.js';
-import { type FitOptions, fitOptions, overrideFit } from '../src/options.js';
+/** Single jobs for callers of the library, who name the trigger by its text. */
 import type { FreshSummary } from '../src/publish/fresh.js';
 import type { PublishSummary } from '../src/publish/publish.js';
 import type { RollbackSummary } from '../src/publish/rollback.js';
-import { checked } from './config.js';
-import type { Pipeline } from './open.js';
-import { earlier, recorded, type StepSettings } from './record.js';
-import { presentFit } from './tuned.js';
+import type { Progress } from '../src/stages/parts.js';
+import type { TuneOptions } from '../src/tune/tune.js';
+import { contextOf, type Job, type JobContext, type JobPipeline, runJob } from './job.js';
+import { fold } from './kinds/fold.js';
+import { fresh } from './kinds/fresh.js';
+import { publish } from './kinds/publish.js';
+import { refit } from './kinds/refit.js';
+import { rollback } from './kinds/rollback.js';
+import { type Tuned, tune } from './kinds/tune.js';
+import { type Outcome, resultOf } from './outcome.js';
+import { parseTrigger } from './trigger.js';
 
-/** Folds what waits in the inbox, once for its trigger; leaves no record when nothing waits. */
-export async function foldStep(pipeline: Pipeline, settings: StepSettings): Promise<number> {
-  if ((await pipeline.parts.store.pending()) === 0) return 0;
-  if (await earlier(pipeline, 'fold', settings.trigger)) return 0;
-  let events = 0;
-  await recorded(pipeline, 'fold', settings, async () => {
-    const summary = await pipeline.fold(settings.signal);
-    events = summary.events;
-    return { detail: `${summary.events} events of ${summary.users} users` };
-  });
-  return events;
+/** Settings of a step besides its options. */
+export interface StepSettings {
+  /** The text of a trigger. A step that has ended for it is not done again, except for `cli`. */
+  readonly trigger: string;
+  readonly signal?: AbortSignal;
+  readonly progress?: Progress;
+}
+
+const step = <O extends object, R>(
+  pipeline: JobPipeline,
+  job: Job<O, R>,
+  { trigger, ...settings }: StepSettings,
+  options: O,
+  others?: Pick<JobContext, 'attempt'>,
+): Promise<Outcome<R>> => runJob(contextOf(pipeline, settings, others), job, parseTrigger(trigger), options);
+
+/** Folds the inbox, once for its trigger; returns the number of events. Leaves no record when nothing waits. */
+export async function foldStep(pipeline: JobPipeline, settings: StepSettings): Promise<number> {
+  return resultOf(await step(pipeline, fold, settings, {}))?.events ?? 0;
 }
 
 /** Folds and fits; returns the version of the new model, or of the one made for this trigger before. */
 export async function refitStep(
-  pipeline: Pipeline,
+  pipeline: JobPipeline,
   settings: StepSettings,
   overrides: Readonly<Record<string, unknown>> = {},
 ): Promise<string> {
-  const done = await earlier(pipeline, 'refit', settings.trigger);
-  if (done?.version) return done.version;
-  const fit: FitOptions = checked(fitOptions, overrideFit(await presentFit(pipeline), overrides), 'fit');
-  let version = '';
-  await recorded(pipeline, 'refit', settings, async run => {
-    await pipeline.fold(settings.signal);
-    const { gate } = pipeline.config;
-    const measure = gate && (() => pipeline.measureModel(fit, gate, settings));
-    ({ version } = await pipeline.fit(run, { ...settings, fit, measure }));
-    return undefined;
-  });
-  return version;
+  const outcome = await step(pipeline, refit, settings, overrides);
+  return (outcome.kind === 'done' && outcome.version) || '';
 }
 
 /**
@@ -46,49 +50,41 @@ export async function refitStep(
  * `attempt` carries the publication out: it may try more than once, within the one run.
  */
 export async function publishStep(
-  pipeline: Pipeline,
+  pipeline: JobPipeline,
   settings: StepSettings,
-  { version, alias }: { readonly version?: string | undefined; readonly alias?: string | undefined } = {},
-  attempt: (publish: () => Promise<PublishSummary>) => Promise<PublishSummary> = publish => publish(),
+  options: { readonly version?: string | undefined; readonly alias?: string | undefined } = {},
+  attempt?: (publish: () => Promise<PublishSummary>) => Promise<PublishSummary>,
 ): Promise<PublishSummary | undefined> {
-  if (await earlier(pipeline, 'publish', settings.trigger)) return undefined;
-  let summary: PublishSummary | undefined;
-  await recorded(pipeline, 'publish', settings, async () => {
-    summary = await attempt(() =>
-      pipeline.publish({ version, alias, signal: settings.signal, progress: settings.progress }),
-    );
-    const as = summary.alias === champion ? '' : ` as ${summary.alias}`;
-    return { detail: `${summary.users} user and ${summary.items} item lists${as}`, version: summary.version };
-  });
-  return summary;
+  // The one thing that this job attempts is the publication.
+  const others: Pick<JobContext, 'attempt'> | undefined = attempt && {
+    attempt: (_, body) => attempt(body as never) as Promise<never>,
+  };
+  return resultOf(await step(pipeline, publish, settings, options, others));
 }
 
 /** Rewrites the lists of users whose histories changed; leaves no record when there were none. */
 export async function freshStep(
-  pipeline: Pipeline,
+  pipeline: JobPipeline,
   settings: StepSettings,
 ): Promise<FreshSummary | undefined> {
-  if (await earlier(pipeline, 'fresh', settings.trigger)) return undefined;
-  if (!(await pipeline.lagging())) return { rewritten: 0, deleted: 0, seconds: 0 };
-  let summary: FreshSummary | undefined;
-  await recorded(pipeline, 'fresh', settings, async () => {
-    summary = await pipeline.publishFresh(settings.signal);
-    return { detail: `${summary.rewritten} lists rewritten, ${summary.deleted} deleted` };
-  });
-  return summary;
+  return resultOf(await step(pipeline, fresh, settings, {}));
 }
 
-/** Switches an alias back, once for its trigger; the version it names then. */
+/** Switches an alias back, once for its trigger; `undefined` if that was done before. */
 export async function rollbackStep(
-  pipeline: Pipeline,
+  pipeline: JobPipeline,
   settings: StepSettings,
   options: { readonly alias?: string | undefined; readonly to?: string | undefined } = {},
 ): Promise<RollbackSummary | undefined> {
-  if (await earlier(pipeline, 'rollback', settings.trigger)) return undefined;
-  let summary: RollbackSummary | undefined;
-  await recorded(pipeline, 'rollback', settings, async () => {
-    summary = await pipeline.rollback(options);
-    return { detail: `${summary.alias} from ${summary.from}`, version: summary.version };
-  });
-  return summary;
+  return resultOf(await step(pipeline, rollback, settings, options));
+}
+
+/** Searches for fit options on a holdout of the state, once for its trigger; `undefined` if that was done before. */
+export async function tuneStep(
+  pipeline: JobPipeline,
+  settings: StepSettings,
+  options: TuneOptions,
+  fixed: Readonly<Record<string, unknown>> = {},
+): Promise<Tuned | undefined> {
+  return resultOf(await step(pipeline, tune, settings, { ...options, fixed }));
 }

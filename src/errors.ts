@@ -57,6 +57,11 @@ const table = {
     retryable: false,
     remedy: 'run `sansa-stream verify`; restore the named file or rebuild from the sources',
   },
+  STATE_UNWRITABLE: {
+    exit: 1,
+    retryable: false,
+    remedy: 'free space on the disk of the state, or mend it, and start again: the state is whole',
+  },
   STATE_MISMATCH: {
     exit: 2,
     retryable: false,
@@ -73,6 +78,11 @@ const table = {
     retryable: false,
     remedy:
       'raise `memory` (and `database.memoryLimit`, if it is set), or lower `density` or the number of threads',
+  },
+  INTERACTIONS_NEEDED: {
+    exit: 2,
+    retryable: false,
+    remedy: 'fit on one state instead of several, or choose another `solver`',
   },
   NOT_POSITIVE_DEFINITE: {
     exit: 1,
@@ -102,6 +112,9 @@ const table = {
 /** A key of the error table. */
 export type ErrorCode = keyof typeof table;
 
+/** Whether a text is a key of the error table. */
+export const isErrorCode = (text: string): text is ErrorCode => Object.hasOwn(table, text);
+
 /** An error whose message says what was expected, what was found and where; `remedy` says what to do. */
 export class StageError extends Error {
   readonly code: ErrorCode;
@@ -124,6 +137,11 @@ export class StageError extends Error {
   }
 }
 
+/** A disk that is full, failing or not to be written to, as the system says it; DuckDB writes nothing more after that. */
+const diskError =
+  /No space left on device|Disk quota exceeded|Input\/output error|Read-only file system|File too large|database has been invalidated/;
+const diskCodes = new Set(['ENOSPC', 'EDQUOT', 'EIO', 'EROFS', 'EFBIG']);
+
 /** `error` as a `StageError`: itself if it is one, else wrapped under `code` with its first line as the message. */
 export function toStageError(error: unknown, code: ErrorCode = 'INTERNAL', where?: string): StageError {
   if (error instanceof StageError) return error;
@@ -138,5 +156,11 @@ export function toStageError(error: unknown, code: ErrorCode = 'INTERNAL', where
         cause: error,
       },
     );
+  // Failures of sources and sinks have codes of their own: these are of the state, which all the rest writes to.
+  if (
+    code === 'INTERNAL' &&
+    (diskError.test(text) || diskCodes.has((error as NodeJS.ErrnoException)?.code ?? ''))
+  )
+    return new StageError('STATE_UNWRITABLE', `the state could not be written: ${line}`, { cause: error });
   return new StageError(code, where ? `${where}: ${line}` : line, { cause: error });
 }

@@ -41,20 +41,18 @@ export type { Choice, RankedRows } from './model/rank.js';
 export { popularItems, type RecommendSettings, recommendAll } from './model/recommend.js';
 export { createScorer, recommend, type Scorer, similar } from './model/score.js';
 export { loadModel, saveModel } from './model/weights-file.js';
-export {
-  type FitOptions,
-  type FsaiOptions,
-  fitOptions,
-  fsaiOptions,
-  type IcfOptions,
-  icfOptions,
-  type StageOptions,
-  stageOptions,
-} from './options.js';
 export { publish } from './publish/publish.js';
 export { Arena } from './runtime/arena.js';
 export { Threads } from './runtime/threads.js';
-export { decodeEvents, maxFixedPoint, maxIdBytes, type Operation, operations } from './stages/events.js';
+
+export { type FsaiOptions, fsaiOptions } from './solvers/fsai/options.js';
+export { type IcfOptions, icfOptions } from './solvers/icf/options.js';
+export { type FitOptions, fitOptions } from './solvers/index.js';
+export { maxFixedPoint, type WeightRules } from './stages/event-weight.js';
+export { decodeEvents, type Operation, operations } from './stages/events.js';
+export { maxIdBytes } from './stages/identifier.js';
+export { type StageOptions, stageOptions } from './stages/options.js';
+
 export { joinPipeline, type Stage } from './stages/pipeline.js';
 export {
   type Trial,

@@ -10,7 +10,7 @@ const units: Readonly<Record<string, number>> = {
   GI: 2 ** 30,
 };
 
-/** What a size looks like, such as 256MiB or 1.5GB. */
+/** The pattern of a size, such as 256MiB or 1.5GB. */
 export const sizePattern = /^(\d+(?:\.\d+)?)\s*([KMG]I?)?B?$/i;
 
 /** Bytes of a size such as `256MiB`, `1.5GB` or `4096`. `CONFIG_INVALID` for anything else. */
@@ -24,3 +24,6 @@ export function parseSize(text: string, where: string): number {
   }
   return Math.floor(Number(digits) * units[unit.toUpperCase()]!);
 }
+
+/** A number of bytes in MiB, rounded to a tenth. */
+export const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;

@@ -1,6 +1,7 @@
 /**
- * Dependencies point one way: src ← connectors ← jobs ← examples. `src/` imports no IO package, no connector
- * imports another, and kernels import nothing but kernels.
+ * Dependencies point one way: src ← connectors ← jobs ← examples, and inside `src/` from each floor only to lower
+ * ones. `src/` imports no IO package, no connector imports another, and kernels import nothing but kernels.
+ * Imports of types count like any other.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
@@ -8,6 +9,25 @@ import { expect, it } from 'vitest';
 
 const root = resolve(import.meta.dirname, '..');
 const layers = ['src', 'connectors', 'jobs', 'examples'];
+/** The rooms of `src/`, the lowest floor first. */
+const floors = [
+  'errors',
+  'size',
+  'kernels',
+  'runtime',
+  'matrix',
+  'gramian',
+  'model',
+  'solvers',
+  'fit',
+  'evaluate',
+  'tune',
+  'contracts',
+  'publish',
+  'stages',
+  'testing',
+  'index',
+];
 /** Packages that `src/` may use: computing, not talking to the world. */
 const purePackages = ['zod'];
 
@@ -77,4 +97,23 @@ it('kernels import only kernels', () => {
     ({ file, target }) => file.startsWith('src/kernels/') && !target.startsWith('src/kernels/'),
   );
   expect(wrong).toEqual([]);
+});
+
+it('a room of src imports only lower floors', () => {
+  const floorOf = (path: string) => floors.indexOf(path.split('/')[1]!.replace(/\.[jt]s$/, ''));
+  const inside = all.filter(({ file, target }) => file.startsWith('src/') && target.startsWith('src/'));
+  expect(inside.filter(({ file }) => floorOf(file) < 0)).toEqual([]);
+  const wrong = inside.filter(({ file, target }) => floorOf(target) < 0 || floorOf(target) > floorOf(file));
+  expect(wrong).toEqual([]);
+});
+
+it('no files import each other in a circle', () => {
+  let edges = all.map(({ file, target }) => ({ from: file.replace(/\.ts$/, '.js'), to: target }));
+  // an import lies on no circle when its target imports nothing that is left, or nothing that is left imports its file
+  for (let before = -1; edges.length !== before; ) {
+    before = edges.length;
+    const [importers, imported] = [new Set(edges.map(e => e.from)), new Set(edges.map(e => e.to))];
+    edges = edges.filter(({ from, to }) => importers.has(to) && imported.has(from));
+  }
+  expect(edges).toEqual([]);
 });

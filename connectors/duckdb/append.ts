@@ -4,7 +4,9 @@ import {
   type DuckDBConnection,
   DuckDBDataChunk,
   DuckDBTimestampValue,
+  INTEGER,
   TIMESTAMP,
+  UBIGINT,
   VARCHAR,
 } from './client.js';
 
@@ -137,6 +139,26 @@ export async function appendDeadLetters(
         rows.map(d => d.raw.replaceAll('\0', '\u2400').toWellFormed()),
         rows.map(() => at),
       ]);
+      appender.appendDataChunk(chunk);
+    }
+  } finally {
+    appender.closeSync();
+  }
+}
+
+/** Appends marks of a channel; part of the caller's transaction. */
+export async function appendMarks(
+  connection: DuckDBConnection,
+  channel: number,
+  marks: BigUint64Array,
+): Promise<void> {
+  if (marks.length === 0) return;
+  const appender = await connection.createAppender('marks');
+  try {
+    for (let from = 0; from < marks.length; from += chunkRows) {
+      const part = [...marks.subarray(from, from + chunkRows)];
+      const chunk = DuckDBDataChunk.create([INTEGER, UBIGINT], part.length);
+      chunk.setColumns([part.map(() => channel), part]);
       appender.appendDataChunk(chunk);
     }
   } finally {

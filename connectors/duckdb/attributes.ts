@@ -2,11 +2,12 @@ import { resolve } from 'node:path';
 import { StageError } from '../../src/errors.js';
 import type { RuleOptions } from '../../src/publish/rule-options.js';
 import type { ItemAttributes } from '../../src/publish/rules.js';
-import { openDatabase, reason, releaseResults } from './database.js';
-import { subquery } from './project.js';
+import { identifier } from '../../src/stages/identifier.js';
+import { all, openDatabase, reason, releaseResults } from './database.js';
+import { project, reader, subquery } from './project.js';
 import { attachWarehouse } from './warehouse.js';
 
-/** Runs the query for attributes of items: a column `item`, as text, and others. `SOURCE_UNREADABLE` if it fails. */
+/** Runs the query for attributes of items: a column `item`, read as ids of events are, and others. `SOURCE_UNREADABLE` if it fails. */
 export async function readAttributes(
   { database, query }: NonNullable<RuleOptions['attributes']>,
   baseDirectory = '.',
@@ -20,13 +21,20 @@ export async function readAttributes(
   try {
     if (!warehouse)
       await connection.run(`SET file_search_path = '${resolve(baseDirectory).replaceAll("'", "''")}'`);
-    const reader = await connection.runAndReadAll(
-      `SELECT item::VARCHAR AS item, * EXCLUDE (item) FROM ${subquery(query)} WHERE item IS NOT NULL`,
+    const described = await all(connection, `DESCRIBE SELECT item FROM ${subquery(query)}`);
+    const type = String(described[0]?.column_type);
+    const result = await connection.runAndReadAll(
+      `SELECT ${project('item', 'item', type)} AS item, * EXCLUDE (item) FROM ${subquery(query)} WHERE item IS NOT NULL`,
     );
-    const [items = [], ...values] = reader.getColumnsJS();
-    const names = reader.columnNames().slice(1);
+    const [items = [], ...values] = result.getColumnsJS();
+    const names = result.columnNames().slice(1);
+    const read = reader('item', type);
     return {
-      items: items as string[],
+      // What is no id is no item of the model either.
+      items: items.map(x => {
+        const id = identifier(read ? read(x) : x, 'item');
+        return typeof id === 'string' ? id : '';
+      }),
       columns: Object.fromEntries(names.map((name, c) => [name, values[c]!])),
     };
   } catch (error) {

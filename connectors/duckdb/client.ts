@@ -18,5 +18,6 @@ export const {
   FLOAT,
   INTEGER,
   TIMESTAMP,
+  UBIGINT,
   VARCHAR,
 } = client;

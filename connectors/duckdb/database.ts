@@ -2,6 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { z } from 'zod';
 import { StageError } from '../../src/errors.js';
 import { collectGarbage } from '../../src/runtime/collector.js';
+import { SerialQueue } from '../../src/runtime/serial.js';
 import { type DuckDBConnection, type DuckDBDataChunk, DuckDBInstance, type DuckDBValue } from './client.js';
 
 /** Limits of one DuckDB instance. */
@@ -39,12 +40,14 @@ export const isLocked = (error: unknown): boolean =>
 export async function openDatabase(
   path: string,
   options: Partial<DatabaseOptions> = {},
+  readOnly = false,
 ): Promise<DuckDBInstance> {
   const { memoryLimit = '1GB', threads, tempDirectory } = databaseOptions.parse(options);
   try {
     return await DuckDBInstance.create(path, {
       memory_limit: memoryLimit.replace(/\s/g, ''),
       threads: String(threads),
+      ...(readOnly ? { access_mode: 'READ_ONLY' } : {}),
       ...(tempDirectory ? { temp_directory: tempDirectory } : {}),
     });
   } catch (error) {
@@ -144,19 +147,17 @@ export async function transaction<T>(connection: DuckDBConnection, body: () => P
 
 /** A connection that serves one caller after the other, so that transactions do not mix. */
 export class SerialConnection {
-  #tail: Promise<unknown> = Promise.resolve();
+  readonly #queue = new SerialQueue();
   constructor(readonly connection: DuckDBConnection) {}
 
   /** Runs `body` after everything asked for earlier has ended. */
   use<T>(body: (connection: DuckDBConnection) => Promise<T>): Promise<T> {
-    const turn = this.#tail.then(() => body(this.connection));
-    this.#tail = turn.catch(() => undefined);
-    return turn;
+    return this.#queue.add(() => body(this.connection));
   }
 
   /** Waits for the callers there are, then disconnects. */
   async close(): Promise<void> {
-    await this.#tail;
+    await this.#queue.drained();
     this.connection.closeSync();
   }
 }

@@ -3,8 +3,10 @@ import type { SegmentFile } from '../../src/gramian/segment.js';
 import { failpoint } from '../../src/runtime/failpoint.js';
 import type { DuckDBConnection } from './client.js';
 import { all, scalar, transaction } from './database.js';
+import { streamOf } from './migrations.js';
 import { readRows } from './rows.js';
 import type { Semantics } from './schema.js';
+import { insertSegment } from './state/segments.js';
 
 const newest = '(ts, channel, sequence)';
 
@@ -40,14 +42,6 @@ const addUp: readonly string[] = [
      WHERE reset GROUP BY "user", item) s
    WHERE x."user" = s."user" AND x.item = s.item AND (x.ts, x.channel, x.sequence) < s.newest`,
 ];
-
-/** Registers a segment behind all others; part of the caller's transaction. */
-export async function insertSegment(connection: DuckDBConnection, s: SegmentFile): Promise<void> {
-  await connection.run(
-    `INSERT INTO segments SELECT coalesce(max(ordinal) + 1, 0), ?, ?, ?, ?, ?, make_timestamp(epoch_us(now())) FROM segments`,
-    [s.id, s.file, s.n, BigInt(s.nnz), BigInt(s.bytes)],
-  );
-}
 
 /** Reads the rows of `touched` users around `apply`, has the segment of the change built and registers it. */
 async function changeRows(
@@ -87,6 +81,28 @@ async function touchedUsers(connection: DuckDBConnection): Promise<Int32Array> {
 }
 
 /**
+ * Drops the events of the batch whose id their stream has brought before, and notes the ids of the others. Returns how
+ * many were dropped.
+ */
+async function dropRepeated(connection: DuckDBConnection): Promise<number> {
+  await connection.run(`CREATE OR REPLACE TEMP TABLE identified AS
+    SELECT seq, id, source, ${streamOf('part')} AS stream FROM batch JOIN positions USING (channel) WHERE id IS NOT NULL`);
+  const dropped = await all(
+    connection,
+    `DELETE FROM batch WHERE seq IN (
+       SELECT i.seq FROM identified i JOIN event_ids e ON e.id = i.id AND e.source = i.source AND e.stream = i.stream
+       UNION SELECT i.seq FROM identified i JOIN event_ids e ON e.id = i.id AND e.source IS NULL
+       UNION SELECT seq FROM identified
+         QUALIFY row_number() OVER (PARTITION BY id, source, stream ORDER BY seq) > 1) RETURNING seq`,
+  );
+  await connection.run(
+    'INSERT INTO event_ids SELECT id, source, stream FROM identified SEMI JOIN batch USING (seq)',
+  );
+  await connection.run('DROP TABLE identified');
+  return dropped.length;
+}
+
+/**
  * Folds up to `limit` inbox events in one transaction: dictionaries are extended, repeated event ids are
  * dropped, the semantics are applied by (ts, channel, sequence), and `build` gets the rows of all touched
  * users before and after.
@@ -105,16 +121,17 @@ export async function foldInbox(
     const run = (sql: string) => connection.run(sql);
     await run(`CREATE OR REPLACE TEMP TABLE batch AS SELECT * FROM inbox WHERE seq <= ${cut}`);
     const [sizes] = await all(connection, 'SELECT count(*) AS events, count(id) AS identified FROM batch');
-    const folded =
-      Number(await scalar(connection, 'SELECT coalesce(max(events), 0) FROM folded')) + Number(sizes!.events);
+    const repeated = Number(sizes!.identified) > 0 ? await dropRepeated(connection) : 0;
+    const [before] = await all(
+      connection,
+      'SELECT max(events) AS events, max(repeated) AS repeated FROM folded',
+    );
     await run('DELETE FROM folded');
-    await run(`INSERT INTO folded VALUES (${folded})`);
-    if (Number(sizes!.identified) > 0) {
-      await run('DELETE FROM batch WHERE id IN (SELECT id FROM event_ids)');
-      await run(`DELETE FROM batch b USING (SELECT id, min(seq) AS first FROM batch GROUP BY id) f
-                 WHERE b.id = f.id AND b.seq > f.first`);
-      await run('INSERT INTO event_ids SELECT id FROM batch WHERE id IS NOT NULL');
-    }
+    const counts = [
+      Number(before?.events ?? 0) + Number(sizes!.events),
+      Number(before?.repeated ?? 0) + repeated,
+    ];
+    await run(`INSERT INTO folded VALUES (${counts.join()})`);
     await run(extend('users', '"user"'));
     await run(extend('items', 'item'));
     await run(`CREATE OR REPLACE TEMP TABLE coded AS

@@ -1,5 +1,6 @@
 import type { ChangedUsers, Histories } from '../../src/contracts/index.js';
 import type { Rows } from '../../src/matrix/rows.js';
+import { observed } from '../../src/runtime/serial.js';
 import type { DuckDBConnection, DuckDBInstance } from './client.js';
 import { all, scalar } from './database.js';
 import { readKeys, readRows } from './rows.js';
@@ -38,8 +39,7 @@ export async function* readHistories(database: DuckDBInstance, size: number): As
     for (let [from, width] = [size, size]; ahead; from += width) {
       const range: Histories = await ahead;
       width = Math.min(2 * width, widest);
-      ahead = from < end ? read(from, from + width) : undefined;
-      ahead?.catch(() => undefined); // thrown where it is awaited
+      ahead = from < end ? observed(read(from, from + width)) : undefined;
       for (let r = 0; r < range.keys.length; r += size)
         yield slice(range, r, Math.min(range.keys.length, r + size));
     }

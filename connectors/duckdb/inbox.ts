@@ -1,18 +1,14 @@
 import type { DeadLetter, DecodedBatch, Position } from '../../src/contracts/index.js';
 import { failpoint } from '../../src/runtime/failpoint.js';
-import { appendDeadLetters, appendEvents, type Placed } from './append.js';
+import { appendDeadLetters, appendEvents, appendMarks, type Placed } from './append.js';
 import type { DuckDBConnection } from './client.js';
 import { all, scalar, transaction } from './database.js';
 
 interface Channel {
   readonly id: number;
-  sequence: number;
-}
-
-/** The durable queue in front of the fold. One writer: positions are cached and written with each append. */
-export interface Inbox {
-  positions(source: string): Promise<readonly Position[]>;
-  append(source: string, batches: readonly DecodedBatch[]): Promise<number>;
+  readonly sequence: number;
+  /** Whether there are marks beside the position. */
+  readonly marked: boolean;
 }
 
 /** A position that a read has moved, by the name and number of its channel. */
@@ -33,67 +29,111 @@ async function movePositions(connection: DuckDBConnection, moved: readonly Moved
   );
 }
 
-/** The inbox of an open state, over a connection of its own. */
-export async function openInbox(connection: DuckDBConnection): Promise<Inbox> {
-  const channels = new Map<string, Channel>();
-  const key = (source: string, part: string): string => JSON.stringify([source, part]);
-  for (const row of await all(connection, 'SELECT channel, source, part, sequence FROM positions')) {
-    channels.set(key(String(row.source), String(row.part)), {
-      id: Number(row.channel),
-      sequence: Number(row.sequence),
-    });
+/** Adds the new ones of the marks beside a position, or removes those there are. */
+async function keepMarks(
+  connection: DuckDBConnection,
+  channel: number,
+  taken: Position['taken'],
+  marked: boolean,
+): Promise<void> {
+  if (marked && !taken?.stored) await connection.run('DELETE FROM marks WHERE channel = ?', [channel]);
+  if (taken) await appendMarks(connection, channel, taken.marks.subarray(taken.stored));
+}
+
+async function readMarks(connection: DuckDBConnection, channel: number): Promise<BigUint64Array> {
+  const reader = await connection.runAndReadAll('SELECT mark FROM marks WHERE channel = ?', [channel]);
+  return BigUint64Array.from((reader.getColumnsJS()[0] ?? []) as bigint[]);
+}
+
+const channelName = (source: string, part: string): string => JSON.stringify([source, part]);
+
+/**
+ * The durable queue in front of the fold, over a connection of its own. It is the only writer: `#channels` holds the
+ * stored position of every partition, `#seq` the number of the newest event, and both move after a commit.
+ */
+export class Inbox {
+  readonly #connection: DuckDBConnection;
+  readonly #channels: Map<string, Channel>;
+  #seq: number;
+
+  private constructor(connection: DuckDBConnection, channels: Map<string, Channel>, seq: number) {
+    this.#connection = connection;
+    this.#channels = channels;
+    this.#seq = seq;
   }
-  let seq = Number(await scalar(connection, 'SELECT coalesce(max(seq), 0) FROM inbox'));
 
-  return {
-    async positions(source) {
-      const rows = await all(connection, 'SELECT part, sequence, token FROM positions WHERE source = ?', [
-        source,
-      ]);
-      return rows.map(r => ({
-        partition: String(r.part),
-        sequence: Number(r.sequence),
-        token: r.token === null ? undefined : String(r.token),
-      }));
-    },
+  static async open(connection: DuckDBConnection): Promise<Inbox> {
+    const marked = 'channel IN (SELECT channel FROM marks) AS marked';
+    const rows = await all(connection, `SELECT channel, source, part, sequence, ${marked} FROM positions`);
+    const channels = rows.map((r): [string, Channel] => [
+      channelName(String(r.source), String(r.part)),
+      { id: Number(r.channel), sequence: Number(r.sequence), marked: r.marked === true },
+    ]);
+    const seq = Number(await scalar(connection, 'SELECT coalesce(max(seq), 0) FROM inbox'));
+    return new Inbox(connection, new Map(channels), seq);
+  }
 
-    async append(source, batches) {
-      const placed: Placed[] = [];
-      const dead: DeadLetter[] = [];
-      const moved: Moved[] = [];
-      let made = 0;
-      for (const { events, dead: letters, position } of batches) {
-        const name = key(source, position.partition);
-        const channel = channels.get(name);
-        const stored = channel?.sequence ?? Number.NEGATIVE_INFINITY;
-        if (position.sequence <= stored) continue;
-        let from = 0;
-        while (from < events.length && events.sequence[from]! <= stored) from++;
-        const id = channel?.id ?? channels.size + made++;
-        placed.push({ events, from, channel: id });
-        dead.push(...letters.filter(d => d.sequence > stored));
-        moved.push({ position, name, id });
+  /** The stored positions of a source. */
+  async positions(source: string): Promise<readonly Position[]> {
+    const sql = 'SELECT part, sequence, token FROM positions WHERE source = ?';
+    const rows = await all(this.#connection, sql, [source]);
+    return Promise.all(
+      rows.map(async r => {
+        const partition = String(r.part);
+        const { id, marked } = this.#channels.get(channelName(source, partition))!;
+        const taken = marked ? { marks: await readMarks(this.#connection, id), stored: 0 } : undefined;
+        const token = r.token === null ? undefined : String(r.token);
+        return { partition, sequence: Number(r.sequence), token, taken };
+      }),
+    );
+  }
+
+  /** Appends what lies behind the stored positions and moves them, in one transaction; returns how many events it added. */
+  async append(source: string, batches: readonly DecodedBatch[]): Promise<number> {
+    const { placed, dead, moved } = this.#behindPositions(source, batches);
+    if (moved.length === 0) return 0;
+    const fresh = placed.reduce((sum, { events, from }) => sum + events.length - from, 0);
+    await transaction(this.#connection, async () => {
+      await appendEvents(this.#connection, placed, this.#seq);
+      await appendDeadLetters(this.#connection, source, dead);
+      failpoint('ingest:appended');
+      await movePositions(
+        this.#connection,
+        moved.filter(m => this.#channels.has(m.name)),
+      );
+      for (const { position, name, id } of moved) {
+        if (this.#channels.has(name)) continue;
+        const row = [id, source, position.partition, BigInt(position.sequence), position.token ?? null];
+        await this.#connection.run('INSERT INTO positions VALUES (?, ?, ?, ?, ?)', row);
       }
-      if (moved.length === 0) return 0;
-      const fresh = placed.reduce((sum, { events, from }) => sum + events.length - from, 0);
-      await transaction(connection, async () => {
-        await appendEvents(connection, placed, seq);
-        await appendDeadLetters(connection, source, dead);
-        failpoint('ingest:appended');
-        await movePositions(
-          connection,
-          moved.filter(m => channels.has(m.name)),
-        );
-        for (const { position, name, id } of moved) {
-          if (channels.has(name)) continue;
-          const row = [id, source, position.partition, BigInt(position.sequence), position.token ?? null];
-          await connection.run('INSERT INTO positions VALUES (?, ?, ?, ?, ?)', row);
-        }
-      });
-      failpoint('ingest:committed');
-      seq += fresh;
-      for (const { position, name, id } of moved) channels.set(name, { id, sequence: position.sequence });
-      return fresh;
-    },
-  };
+      for (const { position, name, id } of moved)
+        await keepMarks(this.#connection, id, position.taken, this.#channels.get(name)?.marked ?? false);
+    });
+    failpoint('ingest:committed');
+    this.#seq += fresh;
+    for (const { position, name, id } of moved)
+      this.#channels.set(name, { id, sequence: position.sequence, marked: position.taken !== undefined });
+    return fresh;
+  }
+
+  /** The part of `batches` that was not taken before: events, dead letters and moved positions. */
+  #behindPositions(source: string, batches: readonly DecodedBatch[]) {
+    const placed: Placed[] = [];
+    const dead: DeadLetter[] = [];
+    const moved: Moved[] = [];
+    let made = 0;
+    for (const { events, dead: letters, position } of batches) {
+      const name = channelName(source, position.partition);
+      const channel = this.#channels.get(name);
+      const stored = channel?.sequence ?? Number.NEGATIVE_INFINITY;
+      if (position.sequence <= stored) continue;
+      let from = 0;
+      while (from < events.length && events.sequence[from]! <= stored) from++;
+      const id = channel?.id ?? this.#channels.size + made++;
+      placed.push({ events, from, channel: id });
+      dead.push(...letters.filter(d => d.sequence > stored));
+      moved.push({ position, name, id });
+    }
+    return { placed, dead, moved };
+  }
 }

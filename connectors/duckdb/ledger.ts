@@ -19,6 +19,7 @@ const asRun = (r: Row): RunRecord => ({
   finishedAt: r.finished === null ? undefined : Number(r.finished),
   detail: text(r.detail) ?? '',
   version: text(r.version),
+  code: text(r.code),
 });
 
 const signalColumns = 'id, status, version, message, epoch_ms(finished_at) AS finished';
@@ -39,14 +40,16 @@ export async function markInterrupted(connection: DuckDBConnection): Promise<voi
   );
 }
 
-/** Runs, models, schedules and signals of an open state. */
-export function openLedger(serial: SerialConnection): Ledger {
+/** What was run. */
+function openRuns(
+  serial: SerialConnection,
+): Pick<Ledger, 'startRun' | 'endedRun' | 'madeBy' | 'endRun' | 'runs'> {
   return {
     startRun: (job, trigger) =>
       serial.use(async c => {
         const id = Number(await scalar(c, 'SELECT coalesce(max(id) + 1, 1) FROM runs'));
         const values = [BigInt(id), job, trigger, now()];
-        await c.run(`INSERT INTO runs VALUES (?, ?, ?, 'running', ${time}, NULL, '', NULL)`, values);
+        await c.run(`INSERT INTO runs VALUES (?, ?, ?, 'running', ${time}, NULL, '', NULL, NULL)`, values);
         return { id };
       }),
 
@@ -54,7 +57,7 @@ export function openLedger(serial: SerialConnection): Ledger {
       serial.use(async c => {
         const rows = await all(
           c,
-          `SELECT ${runColumns} FROM runs WHERE job = ? AND trigger = ? AND status IN ('done', 'failed') ORDER BY runs.id`,
+          `SELECT ${runColumns}, code FROM runs WHERE job = ? AND trigger = ? AND status IN ('done', 'failed') ORDER BY runs.id`,
           [job, trigger],
         );
         return rows.map(asRun)[0];
@@ -72,12 +75,22 @@ export function openLedger(serial: SerialConnection): Ledger {
           if (model) {
             const created = BigInt(Date.parse(model.createdAt));
             const row = [model.version, created, model.parent ?? null, JSON.stringify(model)];
-            await c.run(`INSERT INTO models VALUES (?, ${time}, ?, ?, false)`, row);
+            await c.run(
+              `INSERT INTO models SELECT ?, ${time}, ?, ?, false, coalesce(max(ordinal) + 1, 1) FROM models`,
+              row,
+            );
             failpoint('refit:registered');
           }
           await c.run(
-            `UPDATE runs SET status = ?, finished_at = ${time}, detail = ?, version = ? WHERE id = ?`,
-            [outcome.status, now(), outcome.detail, outcome.version ?? null, BigInt(id)],
+            `UPDATE runs SET status = ?, finished_at = ${time}, detail = ?, version = ?, code = ? WHERE id = ?`,
+            [
+              outcome.status,
+              now(),
+              outcome.detail,
+              outcome.version ?? null,
+              outcome.code ?? null,
+              BigInt(id),
+            ],
           );
         });
         if (model) failpoint('refit:committed');
@@ -88,12 +101,19 @@ export function openLedger(serial: SerialConnection): Ledger {
         const rows = await all(c, `SELECT ${runColumns} FROM runs ORDER BY runs.id DESC LIMIT ${limit}`);
         return rows.map(asRun);
       }),
+  };
+}
 
+/** What was made and published. */
+function openModels(
+  serial: SerialConnection,
+): Pick<Ledger, 'models' | 'markPublished' | 'publications' | 'recordPublication' | 'forgetModel'> {
+  return {
     models: () =>
       serial.use(async c => {
         const rows = await all(
           c,
-          'SELECT version, epoch_ms(created_at) AS created, manifest, published FROM models ORDER BY created_at, version',
+          'SELECT version, epoch_ms(created_at) AS created, manifest, published FROM models ORDER BY ordinal',
         );
         return rows.map(
           (r): ModelRecord => ({
@@ -123,9 +143,17 @@ export function openLedger(serial: SerialConnection): Ledger {
 
     forgetModel: version =>
       serial.use(async c => {
-        await c.run('DELETE FROM models WHERE version = ?', [version]);
+        await transaction(c, async () => {
+          await c.run('INSERT INTO retired VALUES (?)', [version]);
+          await c.run('DELETE FROM models WHERE version = ?', [version]);
+        });
       }),
+  };
+}
 
+/** When jobs are due. */
+function openSchedules(serial: SerialConnection): Pick<Ledger, 'due' | 'setDue'> {
+  return {
     due: (job, expression) =>
       serial.use(async c => {
         const due = await scalar(c, 'SELECT epoch_ms(due) FROM schedules WHERE job = ? AND expression = ?', [
@@ -142,7 +170,14 @@ export function openLedger(serial: SerialConnection): Ledger {
           await c.run(`INSERT INTO schedules VALUES (?, ?, ${time})`, [job, expression, BigInt(due)]);
         }),
       ),
+  };
+}
 
+/** What was asked for. */
+function openSignals(
+  serial: SerialConnection,
+): Pick<Ledger, 'claimSignal' | 'finishSignal' | 'unreported' | 'markReported'> {
+  return {
     claimSignal: (source, signal) =>
       serial.use(c =>
         transaction(c, async () => {
@@ -180,3 +215,11 @@ export function openLedger(serial: SerialConnection): Ledger {
       }),
   };
 }
+
+/** Runs, models, schedules and signals of an open state. */
+export const openLedger = (serial: SerialConnection): Ledger => ({
+  ...openRuns(serial),
+  ...openModels(serial),
+  ...openSchedules(serial),
+  ...openSignals(serial),
+});

@@ -1,3 +1,5 @@
+import { parseExactJson } from '../../src/stages/number.js';
+
 /** Fields of a record that a query may give. */
 export const fields = ['user', 'item', 'weight', 'op', 'ts', 'id'] as const;
 /** One of them. */
@@ -10,7 +12,8 @@ export const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"
 export const nested = /\[\d*\]$|^(STRUCT|MAP|UNION)\(/;
 const exactNumber = /^(DECIMAL\(.*|U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER)$/;
 const floating = /^(FLOAT|DOUBLE)$/;
-const moment = /^(TIMESTAMP|DATE)/;
+/** Dates and times, which are projected to epoch milliseconds. */
+export const moment = /^(TIMESTAMP|DATE)/;
 
 /**
  * The expression that brings a column to a type the stage reads fast: text, double, epoch milliseconds.
@@ -27,6 +30,26 @@ export function project(field: Field, name: string, type: string): string {
     field === 'weight' || field === 'ts' ? exactNumber.test(type) || floating.test(type) : false;
   return numeric || floating.test(type) ? `${column}::DOUBLE` : `${column}::VARCHAR`;
 }
+
+/** A DECIMAL as the whole number that it is, or as a number with a fraction. */
+function decimal(text: string): string | number {
+  const [whole = '', fraction = ''] = text.split('.');
+  return /[1-9]/.test(fraction) ? Number(text) : whole;
+}
+
+/**
+ * What turns the values of a projected column into those of the field: JSON into what it holds, so that 7 and "7" are
+ * one id, and a DECIMAL 7.00 into 7. `undefined`: they are so already.
+ */
+export function reader(field: Field, type: string): ((x: unknown) => unknown) | undefined {
+  if (type === 'JSON') return x => (typeof x === 'string' ? parseExactJson(x) : x);
+  const identifies = field === 'user' || field === 'item' || field === 'id';
+  return identifies && /^DECIMAL\(/.test(type) ? x => (typeof x === 'string' ? decimal(x) : x) : undefined;
+}
+
+/** The operation where the query gives none: what a flattened delete of change-data capture says is no addition. */
+export const unmappedDelete = (column: string): string =>
+  `CASE WHEN lower(${quoted(column)}::VARCHAR) = 'true' THEN '__deleted' END`;
 
 /** The text of a query without the semicolon that ends it, in lines of its own so that a comment may end it. */
 export const subquery = (query: string): string => `(\n${query.trim().replace(/;\s*$/, '')}\n)`;

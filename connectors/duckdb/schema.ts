@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { StageError } from '../../src/errors.js';
-import { maxFixedPoint } from '../../src/stages/events.js';
+import { maxFixedPoint, type WeightRules } from '../../src/stages/event-weight.js';
 import type { DuckDBConnection } from './client.js';
-import { all } from './database.js';
+import { all, transaction } from './database.js';
+import { format, type Migration, migrate, migrations, stepsFrom } from './migrations.js';
 
 /** What an event means for the interaction of its user and item; fixed when a state is made. */
 export const semanticsOptions = z
@@ -18,34 +19,47 @@ export const semanticsOptions = z
       .max(65536)
       .optional()
       .describe('fixed-point units in a weight of 1; default 1 for binary, 100 otherwise'),
-    maxWeight: z.number().positive().optional().describe('sums are clamped to this weight (sum only)'),
+    maxWeight: z
+      .number()
+      .positive()
+      .optional()
+      .describe('interactions are clamped to this weight (last and sum)'),
   })
   .transform(o => ({ ...o, weightScale: o.weightScale ?? (o.interactions === 'binary' ? 1 : 100) }));
 export type Semantics = z.output<typeof semanticsOptions>;
 
+/** What the semantics say of the weight of one event. */
+export const weightRules = ({ interactions, weightScale: scale, maxWeight }: Semantics): WeightRules => ({
+  interactions,
+  scale,
+  maxWeight,
+});
+
 const tables = `
-CREATE TABLE IF NOT EXISTS settings (key VARCHAR, value VARCHAR);
-CREATE TABLE IF NOT EXISTS positions (channel INTEGER, source VARCHAR, part VARCHAR, sequence BIGINT, token VARCHAR);
-CREATE TABLE IF NOT EXISTS inbox (seq BIGINT, channel INTEGER, sequence BIGINT, "user" VARCHAR, item VARCHAR,
+CREATE TABLE settings (key VARCHAR, value VARCHAR);
+CREATE TABLE positions (channel INTEGER, source VARCHAR, part VARCHAR, sequence BIGINT, token VARCHAR);
+CREATE TABLE inbox (seq BIGINT, channel INTEGER, sequence BIGINT, "user" VARCHAR, item VARCHAR,
   weight INTEGER, op UTINYINT, ts BIGINT, id VARCHAR);
-CREATE TABLE IF NOT EXISTS dead_letters (source VARCHAR, part VARCHAR, sequence BIGINT, code VARCHAR, reason VARCHAR,
+CREATE TABLE dead_letters (source VARCHAR, part VARCHAR, sequence BIGINT, code VARCHAR, reason VARCHAR,
   "user" VARCHAR, raw VARCHAR, rejected_at TIMESTAMP);
-CREATE TABLE IF NOT EXISTS users (id INTEGER, key VARCHAR);
-CREATE TABLE IF NOT EXISTS items (id INTEGER, key VARCHAR);
-CREATE TABLE IF NOT EXISTS interactions ("user" INTEGER, item INTEGER, reset BOOLEAN, value BIGINT, ts BIGINT,
+CREATE TABLE users (id INTEGER, key VARCHAR);
+CREATE TABLE items (id INTEGER, key VARCHAR);
+CREATE TABLE interactions ("user" INTEGER, item INTEGER, reset BOOLEAN, value BIGINT, ts BIGINT,
   channel INTEGER, sequence BIGINT);
-CREATE TABLE IF NOT EXISTS changes (change BIGINT, key VARCHAR);
-CREATE TABLE IF NOT EXISTS event_ids (id VARCHAR);
-CREATE TABLE IF NOT EXISTS folded (events BIGINT);
-CREATE TABLE IF NOT EXISTS segments (ordinal BIGINT, id VARCHAR, file VARCHAR, n INTEGER, nnz BIGINT, bytes BIGINT,
+CREATE TABLE changes (change BIGINT, key VARCHAR);
+CREATE TABLE marks (channel INTEGER, mark UBIGINT);
+CREATE TABLE event_ids (id VARCHAR, source VARCHAR, stream VARCHAR);
+CREATE TABLE folded (events BIGINT, repeated BIGINT);
+CREATE TABLE segments (ordinal BIGINT, id VARCHAR, file VARCHAR, n INTEGER, nnz BIGINT, bytes BIGINT,
   created_at TIMESTAMP);
-CREATE TABLE IF NOT EXISTS models (version VARCHAR, created_at TIMESTAMP, parent VARCHAR, manifest VARCHAR,
-  published BOOLEAN);
-CREATE TABLE IF NOT EXISTS publications (version VARCHAR, content VARCHAR);
-CREATE TABLE IF NOT EXISTS runs (id BIGINT, job VARCHAR, trigger VARCHAR, status VARCHAR, started_at TIMESTAMP,
-  finished_at TIMESTAMP, detail VARCHAR, version VARCHAR);
-CREATE TABLE IF NOT EXISTS schedules (job VARCHAR, expression VARCHAR, due TIMESTAMP);
-CREATE TABLE IF NOT EXISTS signals (source VARCHAR, id VARCHAR, type VARCHAR, options VARCHAR, requested_at TIMESTAMP,
+CREATE TABLE models (version VARCHAR, created_at TIMESTAMP, parent VARCHAR, manifest VARCHAR,
+  published BOOLEAN, ordinal BIGINT);
+CREATE TABLE retired (file VARCHAR);
+CREATE TABLE publications (version VARCHAR, content VARCHAR);
+CREATE TABLE runs (id BIGINT, job VARCHAR, trigger VARCHAR, status VARCHAR, started_at TIMESTAMP,
+  finished_at TIMESTAMP, detail VARCHAR, version VARCHAR, code VARCHAR);
+CREATE TABLE schedules (job VARCHAR, expression VARCHAR, due TIMESTAMP);
+CREATE TABLE signals (source VARCHAR, id VARCHAR, type VARCHAR, options VARCHAR, requested_at TIMESTAMP,
   status VARCHAR, version VARCHAR, message VARCHAR, finished_at TIMESTAMP, reported BOOLEAN);
 `;
 
@@ -64,29 +78,79 @@ function matrixView({ interactions, weightScale, maxWeight }: Semantics): string
     GROUP BY "user", item HAVING sum(value) > 0`;
 }
 
-/**
- * Creates the tables of a new state, or checks that an existing one was made with the same semantics. Returns the
- * id of the state.
- */
-export async function ensureSchema(connection: DuckDBConnection, semantics: Semantics): Promise<string> {
-  await connection.run(tables);
-  await connection.run(`CREATE OR REPLACE VIEW matrix AS ${matrixView(semantics)}`);
-  const wanted = { format: '1', ...semantics };
+/** The semantics as settings: what a state is made with, and refuses to be opened without. */
+const settingsOf = ({ interactions, weightScale, maxWeight }: Semantics) =>
+  ({ interactions, weightScale: String(weightScale), maxWeight: String(maxWeight ?? '') }) as const;
+
+/** The settings of a state; none where there is no state yet. */
+export async function storedSettings(connection: DuckDBConnection): Promise<ReadonlyMap<string, string>> {
+  const [table] = await all(connection, "SELECT 1 FROM duckdb_tables() WHERE table_name = 'settings'");
+  if (!table) return new Map();
   const rows = await all<{ key: string; value: string }>(connection, 'SELECT key, value FROM settings');
-  const stored = new Map(rows.map(r => [r.key, r.value]));
-  for (const key of ['format', 'interactions', 'weightScale', 'maxWeight'] as const) {
-    const value = String(wanted[key] ?? '');
-    if (stored.size === 0) {
-      await connection.run('INSERT INTO settings VALUES (?, ?)', [key, value]);
-    } else if ((stored.get(key) ?? '') !== value) {
-      const found = stored.get(key) || 'none';
-      throw new StageError(
-        'STATE_MISMATCH',
-        `semantics.${key}: this state was made with ${found}, the configuration says ${value || 'none'}`,
-      );
-    }
+  return new Map(rows.map(r => [r.key, r.value]));
+}
+
+/** Refuses other semantics than those that the state was made with. */
+function assertSameSemantics(stored: ReadonlyMap<string, string>, semantics: Semantics): void {
+  for (const [key, value] of Object.entries(settingsOf(semantics))) {
+    if ((stored.get(key) ?? '') === value) continue;
+    throw new StageError(
+      'STATE_MISMATCH',
+      `semantics.${key}: this state was made with ${stored.get(key) || 'none'}, the configuration says ${value || 'none'}`,
+    );
   }
-  const id = stored.get('id') ?? randomUUID();
-  if (!stored.has('id')) await connection.run("INSERT INTO settings VALUES ('id', ?)", [id]);
+}
+
+/** Drops the tables of a state that was never finished; refuses a database of somebody else. */
+async function dropUnfinished(connection: DuckDBConnection): Promise<void> {
+  const ours = new Set([...tables.matchAll(/TABLE (\w+) /g)].map(m => m[1]));
+  const found = await all(connection, 'SELECT table_name AS name FROM duckdb_tables()');
+  const foreign = found.map(r => String(r.name)).filter(name => !ours.has(name));
+  if (foreign.length > 0) {
+    throw new StageError(
+      'STATE_MISMATCH',
+      `state.duckdb: expected a state, found a database with the table ${foreign[0]}; name another directory`,
+    );
+  }
+  await connection.run('DROP VIEW IF EXISTS matrix');
+  for (const { name } of found) await connection.run(`DROP TABLE "${name}"`);
+}
+
+/**
+ * Makes tables, view and settings, all or nothing, in place of what a process that died has left of them. Returns the id
+ * of the new state.
+ */
+export async function createSchema(connection: DuckDBConnection, semantics: Semantics): Promise<string> {
+  const id = randomUUID();
+  await transaction(connection, async () => {
+    await dropUnfinished(connection);
+    await connection.run(tables);
+    await connection.run(`CREATE OR REPLACE VIEW matrix AS ${matrixView(semantics)}`);
+    for (const [key, value] of Object.entries({ format: String(format), ...settingsOf(semantics), id }))
+      await connection.run('INSERT INTO settings VALUES (?, ?)', [key, value]);
+  });
+  return id;
+}
+
+/**
+ * Makes the schema of a new state, or checks that an existing one was made with the same semantics and brings it to the
+ * newest format. A state that is refused is not changed. Returns the id of the state; `path` is its file, if it has one
+ * of its own to copy before.
+ *
+ * @throws StageError `STATE_MISMATCH` for other semantics, and for the format of a newer program.
+ */
+export async function ensureSchema(
+  connection: DuckDBConnection,
+  path: string | undefined,
+  semantics: Semantics,
+  steps: readonly Migration[] = migrations,
+): Promise<string> {
+  const stored = await storedSettings(connection);
+  // The id is set last by programs that made the schema in steps.
+  if (!stored.has('id')) return createSchema(connection, semantics);
+  const [from, id] = [stored.get('format') ?? 'none', stored.get('id')!];
+  const wanted = stepsFrom(from, steps);
+  assertSameSemantics(stored, semantics);
+  await migrate(connection, path, from, wanted);
   return id;
 }

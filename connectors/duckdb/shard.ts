@@ -1,27 +1,12 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { StageError } from '../../src/errors.js';
-import type { SegmentFile } from '../../src/gramian/segment.js';
+import type { ShardState } from '../../src/stages/shards.js';
 import { all, openDatabase, releaseResults, scalar } from './database.js';
-import { readSegments } from './state.js';
+import { readSegments } from './state/segments.js';
 
-/** What a fit over several states takes from one of them. The state is not changed, and stays locked until `close`. */
-export interface Shard {
-  readonly directory: string;
-  /** Fixed-point scale and semantics, which all shards must share. */
-  readonly scale: number;
-  readonly interactions: string;
-  /** η of the user weights in the segments. */
-  readonly userWeighting: number;
-  readonly itemKeys: readonly string[];
-  readonly segments: readonly SegmentFile[];
-  /** Users with a nonzero row, their nonzeros, events folded, and events that wait for a fold. */
-  readonly counts: {
-    readonly users: number;
-    readonly interactions: number;
-    readonly events: number;
-    readonly waiting: number;
-  };
+/** A state that is open for a fit over several. It is not changed, and stays locked until `close`. */
+export interface Shard extends ShardState {
   close(): Promise<void>;
 }
 

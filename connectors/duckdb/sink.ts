@@ -159,6 +159,8 @@ class TableLists implements ListStore<readonly RankedList[]> {
       },
       complete: async manifest => {
         close();
+        // Whoever took the lease has deleted it.
+        if (!existsSync(scratch)) throw leaseLost();
         await this.#on(c => this.#takeOver(c, holder, manifest, rows), scratch);
         await abandon();
       },

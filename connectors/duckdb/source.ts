@@ -1,12 +1,13 @@
-import { resolve } from 'node:path';
 import { z } from 'zod';
 import type { Position, Read, RecordBatch, Source } from '../../src/contracts/index.js';
 import { StageError } from '../../src/errors.js';
-import { type DuckDBConnection, DuckDBInstance } from './client.js';
-import { advance, fingerprint, type Token } from './cursor.js';
-import { all, literal, type RowChunk, reason, streamRows } from './database.js';
-import { type Field, fields, nested, original, project, quoted, subquery } from './project.js';
-import { attachWarehouse } from './warehouse.js';
+import { timeOptions } from '../../src/stages/event-time.js';
+import { CursorBorder, PlaceBorder } from './border.js';
+import { reason } from './database.js';
+import { fingerprint, markOf, type TakenBefore } from './marks.js';
+import { Overlooked } from './overlooked.js';
+import { original } from './project.js';
+import { type PassesOver, Query, type TakenRows } from './query.js';
 
 /** A query over a DuckDB file, or over Parquet and CSV files, whose rows are events. */
 export const duckdbSourceOptions = z.strictObject({
@@ -28,6 +29,7 @@ export const duckdbSourceOptions = z.strictObject({
     .describe(
       'column that grows from row to row; without it, the query must give its rows in a stable order',
     ),
+  ...timeOptions,
   batchSize: z.int().min(1).max(1_000_000).default(50_000).describe('rows of one transaction'),
   checkMs: z
     .int()
@@ -38,255 +40,150 @@ export const duckdbSourceOptions = z.strictObject({
 export type DuckdbSourceOptions = z.output<typeof duckdbSourceOptions>;
 
 /**
- * A source over a query. Its one partition is `rows`; a record's sequence is its ordinal among all rows read
- * so far. With a cursor, reading resumes at its last value and leaves out the rows of that value that were
- * taken. Rows that appear later with an older cursor, and rows without a cursor, are not read: they are counted
- * when the source is caught up, and warned of once.
+ * A source over a query. Its one partition is `rows`; a record's sequence is its ordinal among all rows read so far.
+ * A read resumes behind the border: with a cursor, at its last value, without the rows of that value that were taken;
+ * without one, behind the last row taken. Rows are known again by their content. Rows that appear later with an older
+ * cursor, and rows without a cursor, are not read: they are counted when the source is caught up, and warned of once.
+ *
+ * The query is open from the first `read` to the one that finds no more rows; `#sequence` and `#border` stand behind
+ * the last row that was given, whether or not it has been stored.
  */
-export function createDuckdbSource(options: DuckdbSourceOptions, baseDirectory = '.'): Source {
-  const { name, batchSize } = options;
-  const where = `source ${name}`;
-  const from = subquery(options.query);
-  let release: (() => Promise<void>) | undefined;
-  let connection: DuckDBConnection | undefined;
-  let result: AsyncGenerator<RowChunk> | undefined;
-  let columns: readonly Field[] = [];
-  let cursor: { readonly name: string; readonly type: string } | undefined;
-  let chunk: RowChunk | undefined;
-  let chunkRow = 0;
-  let sequence = -1;
-  let token: Token | undefined;
-  /** Rows at the border that were taken before the query was opened, by fingerprint. */
-  let skip = new Map<string, number>();
-  let border: string | undefined;
-  let checkedAt = Number.NEGATIVE_INFINITY;
-  /** What the last check counted: rows without a cursor, or all rows where there is no cursor. */
-  let counted = 0;
-  let warnings: string[] = [];
+class DuckdbSource implements Source {
+  readonly name: string;
+  readonly readsAhead = true;
+  readonly #options: DuckdbSourceOptions;
+  readonly #baseDirectory: string;
+  readonly #where: string;
+  readonly #overlooked: Overlooked;
+  #query: Query | undefined;
+  #passesOver: PassesOver | undefined;
+  #sequence = -1;
+  #border: CursorBorder | PlaceBorder;
 
-  const unreadable = (error: unknown): StageError =>
-    error instanceof StageError
-      ? error
-      : new StageError('SOURCE_UNREADABLE', `${where}: ${reason(error)}`, { cause: error });
+  constructor(options: DuckdbSourceOptions, baseDirectory: string) {
+    this.name = options.name;
+    this.#options = options;
+    this.#baseDirectory = baseDirectory;
+    this.#where = `source ${options.name}`;
+    this.#overlooked = new Overlooked(options.checkMs);
+    this.#border = options.cursor === undefined ? new PlaceBorder(0) : new CursorBorder();
+  }
 
-  async function attach(signal?: AbortSignal): Promise<DuckDBConnection> {
-    if (options.database) {
-      ({ connection, release } = await attachWarehouse(
-        resolve(baseDirectory, options.database),
-        'read',
-        signal,
-      ));
+  async connect(positions: readonly Position[]): Promise<void> {
+    const at = positions.find(p => p.partition === 'rows');
+    const sequence = at?.sequence ?? -1;
+    if (this.#options.cursor === undefined) {
+      this.#border = new PlaceBorder(sequence + 1, at);
     } else {
-      const instance = await DuckDBInstance.create(':memory:', { threads: '2' });
-      connection = await instance.connect();
-      release = async () => {
-        connection?.closeSync();
-        instance.closeSync();
-      };
-    }
-    await connection.run(`SET file_search_path = ${literal(resolve(baseDirectory))}`);
-    await connection.run("SET TimeZone = 'UTC'");
-    return connection;
-  }
-
-  /** Finds the columns of the query: the expressions of its fields, its cursor, and all names. */
-  async function describe(db: DuckDBConnection) {
-    const rows = await all(db, `DESCRIBE ${from}`);
-    const types = new Map(rows.map(r => [String(r.column_name), String(r.column_type)]));
-    const find = (wanted: string) =>
-      [...types.keys()].find(t => t === wanted) ??
-      [...types.keys()].find(t => t.toLowerCase() === wanted.toLowerCase());
-    const missing = (what: string) =>
-      new StageError(
-        'SOURCE_UNREADABLE',
-        `${where}: expected the query to give a ${what}, found ${[...types.keys()].join(', ')}`,
-      );
-    const expressions = new Map<Field, string>();
-    for (const field of fields) {
-      const column = find(field);
-      if (column === undefined) {
-        if (field === 'user' || field === 'item') throw missing(`column ${field}`);
-        continue;
-      }
-      const type = types.get(column)!;
-      if (nested.test(type)) {
-        throw new StageError(
-          'SOURCE_UNREADABLE',
-          `${where}: column ${field}: expected one value in a row, found ${type}; unnest it in the query`,
-        );
-      }
-      expressions.set(field, project(field, column, type));
-    }
-    const at = options.cursor === undefined ? undefined : find(options.cursor);
-    if (options.cursor !== undefined && at === undefined) throw missing(`cursor column ${options.cursor}`);
-    cursor = at === undefined ? undefined : { name: at, type: types.get(at)! };
-    return { expressions, names: [...types.keys()] };
-  }
-
-  async function open(signal?: AbortSignal): Promise<void> {
-    const db = await attach(signal);
-    const { expressions, names } = await describe(db);
-    columns = [...expressions.keys()];
-    const select = [...expressions].map(([field, sql]) => `${sql} AS ${quoted(field)}`).join(', ');
-    skip = new Map();
-    border = token?.cursor;
-    if (!cursor) {
-      result = streamRows(db, `SELECT ${select} FROM ${from} OFFSET ${sequence + 1}`, columns.length);
-      return;
-    }
-    const column = quoted(cursor.name);
-    for (const tie of token?.ties ?? []) skip.set(tie, (skip.get(tie) ?? 0) + 1);
-    // Too many ties to remember: they are told apart by their place in the order over all columns.
-    const offset = token && !token.ties ? token.taken : 0;
-    const order = [column, ...names.filter(n => n !== cursor!.name).map(quoted)].join(', ');
-    result = streamRows(
-      db,
-      `SELECT ${select}, ${column}::VARCHAR FROM ${from}
-       WHERE ${token ? `${column} >= ?::${cursor.type}` : `${column} IS NOT NULL`} ORDER BY ${order} OFFSET ${offset}`,
-      columns.length + 1,
-      token ? [token.cursor] : [],
-    );
-  }
-
-  /** The next chunk with rows left, or `undefined` at the end. */
-  async function nextChunk(): Promise<RowChunk | undefined> {
-    while (!chunk || chunkRow >= chunk.rows) {
-      const next = await result!.next();
-      if (next.done) return undefined;
-      chunk = next.value;
-      chunkRow = 0;
-    }
-    return chunk;
-  }
-
-  async function closeQuery(): Promise<void> {
-    await result?.return(undefined).catch(() => undefined);
-    result = undefined;
-    chunk = undefined;
-    const done = release;
-    release = undefined;
-    connection = undefined;
-    await done?.();
-  }
-
-  /** Whether a row at the border was taken before; each fingerprint stands for one row. */
-  function skipped(tie: string): boolean {
-    const left = skip.get(tie) ?? 0;
-    if (left > 0) skip.set(tie, left - 1);
-    return left > 0;
-  }
-
-  /** Rows up to the border that nobody took: what was inserted behind the cursor's back. */
-  async function countOverlooked(): Promise<void> {
-    if (!connection || Date.now() - checkedAt < options.checkMs) return;
-    checkedAt = Date.now();
-    if (!cursor) {
-      const [row] = await all(connection, `SELECT count(*) AS rows FROM ${from}`);
-      const rows = Number(row!.rows);
-      if (rows <= sequence && rows !== counted) {
-        warnings.push(
-          `the query gives ${rows} rows, of which ${sequence + 1} were taken before: without a cursor it must keep its rows and their order`,
-        );
-      }
-      counted = rows;
-      return;
-    }
-    const column = quoted(cursor.name);
-    const behind = token ? `count(*) FILTER (${column} <= ?::${cursor.type})` : '0';
-    const [row] = await all(
-      connection,
-      `SELECT ${behind} AS behind, count(*) FILTER (${column} IS NULL) AS nulls FROM ${from}`,
-      token ? [token.cursor] : [],
-    );
-    const [rows, nulls] = [Number(row!.behind), Number(row!.nulls)];
-    if (token) {
-      if (rows > token.known) {
-        warnings.push(
-          `${rows - token.known} rows appeared with a ${cursor.name} at or before ${token.cursor}, which was read already: they are not taken; choose a cursor that only grows`,
-        );
-      }
-      token = { ...token, known: rows };
-    }
-    if (nulls > counted) warnings.push(`${nulls} rows have no ${cursor.name}: they are not taken`);
-    counted = nulls;
-  }
-
-  return {
-    name,
-    readsAhead: true,
-    async connect(positions: readonly Position[]) {
-      const at = positions.find(p => p.partition === 'rows');
-      const known = token;
-      token = at?.token === undefined ? undefined : (JSON.parse(at.token) as Token);
+      const before = (this.#border as CursorBorder).token;
+      const border = new CursorBorder(at);
       // What was warned of since the position was stored stays so.
-      if (token && known?.cursor === token.cursor && at?.sequence === sequence)
-        token = { ...token, known: known.known };
-      sequence = at?.sequence ?? -1;
-    },
+      if (before && before.cursor === border.token?.cursor && this.#sequence === sequence)
+        border.account(before.known);
+      this.#border = border;
+    }
+    this.#sequence = sequence;
+  }
 
-    async read(signal?: AbortSignal): Promise<Read | undefined> {
-      const values = new Map<Field, unknown[]>();
-      const cursors: string[] = [];
-      let count = 0;
-      try {
-        if (!result) await open(signal);
-        for (const field of columns) values.set(field, []);
-        while (count < batchSize) {
-          const current = await nextChunk();
-          if (!current) break;
-          const take = Math.min(current.rows - chunkRow, batchSize - count);
-          const vectors = columns.map((_, c) => current.chunk.getColumnVector(c));
-          const order = cursor && current.chunk.getColumnVector(columns.length);
-          const lists = columns.map(f => values.get(f)!);
-          for (let r = chunkRow; r < chunkRow + take; r++) {
-            const at = order?.getItem(r) as string | undefined;
-            if (skip.size > 0 && at === border) {
-              if (skipped(fingerprint(JSON.stringify(vectors.map(v => v.getItem(r)))))) continue;
-            }
-            vectors.forEach((vector, c) => {
-              lists[c]!.push(vector.getItem(r));
-            });
-            if (at !== undefined) cursors.push(at);
-            count++;
-          }
-          chunkRow += take;
-        }
-        if (count === 0) {
-          await countOverlooked();
-          await closeQuery();
-          return undefined;
-        }
-      } catch (error) {
-        await closeQuery();
-        throw unreadable(error);
-      }
-      const row = (k: number) => columns.map(f => values.get(f)![k]);
-      const first = sequence + 1;
-      sequence += count;
-      if (cursor) token = advance(token, cursors, row);
-      const column = cursor?.name;
-      const records: RecordBatch = {
-        length: count,
-        partition: 'rows',
-        sequence: Float64Array.from({ length: count }, (_, k) => first + k),
-        user: values.get('user')!,
-        item: values.get('item')!,
-        weight: values.get('weight'),
-        op: values.get('op'),
-        ts: values.get('ts'),
-        id: values.get('id'),
-        raw: k => original(columns, row(k), column, cursors[k]),
-      };
-      const position = { partition: 'rows', sequence, token: token && JSON.stringify(token) };
-      return { batches: [{ records, position }], ack: async () => undefined };
-    },
+  async read(signal?: AbortSignal): Promise<Read | undefined> {
+    const rows = await this.#take(signal);
+    if (!rows) return undefined;
+    const { values, cursors, columns, count } = rows;
+    const first = this.#sequence + 1;
+    this.#sequence += count;
+    this.#border.advance(rows);
+    const query = this.#query!;
+    const cursor = query.cursor?.name;
+    const { timeUnit, maxAheadMs } = this.#options;
+    const records: RecordBatch = {
+      length: count,
+      partition: 'rows',
+      sequence: Float64Array.from({ length: count }, (_, k) => first + k),
+      user: query.converted('user', values)!,
+      item: query.converted('item', values)!,
+      weight: query.converted('weight', values),
+      op: query.converted('op', values),
+      ts: query.converted('ts', values),
+      id: query.converted('id', values),
+      times: { unit: query.hasMoments ? 'ms' : timeUnit, maxAheadMs },
+      raw: k => original(columns, rows.row(k), cursor, cursors[k]),
+    };
+    const position = { partition: 'rows', sequence: this.#sequence, ...this.#border.resume() };
+    return { batches: [{ records, position }], ack: async () => undefined };
+  }
 
-    warnings() {
-      const said = warnings;
-      warnings = [];
-      return said;
-    },
+  /** The next rows; at the end the query is closed and there are none. */
+  async #take(signal?: AbortSignal): Promise<TakenRows | undefined> {
+    try {
+      const query = this.#query ?? (await this.#open(signal));
+      const rows = await query.take(this.#options.batchSize, this.#passesOver);
+      if (rows.count > 0) return rows;
+      if (this.#overlooked.due) await this.#countOverlooked(query);
+      await this.close();
+      return undefined;
+    } catch (error) {
+      await this.close();
+      if (error instanceof StageError) throw error;
+      throw new StageError('SOURCE_UNREADABLE', `${this.#where}: ${reason(error)}`, { cause: error });
+    }
+  }
 
-    close: closeQuery,
-  };
+  async #open(signal?: AbortSignal): Promise<Query> {
+    const query = await Query.open(this.#options, this.#where, this.#baseDirectory, signal);
+    this.#query = query;
+    this.#passesOver = undefined;
+    if (this.#border instanceof CursorBorder) await this.#openAtCursor(query, this.#border);
+    else await this.#openAtPlace(query, this.#border);
+    return query;
+  }
+
+  async #openAtCursor(query: Query, border: CursorBorder): Promise<void> {
+    const cursor = border.token?.cursor;
+    await query.select(cursor, border.offset);
+    const before = border.takenBefore();
+    if (before.size > 0) this.#passesOver = passing(before, at => at === cursor);
+  }
+
+  async #openAtPlace(query: Query, border: PlaceBorder): Promise<void> {
+    const taken = this.#sequence + 1;
+    await query.select(undefined, taken - border.checks);
+    if (border.checks === 0) return;
+    const again = await query.take(border.checks);
+    // Fewer rows than were taken: they are warned of, there is nothing to read.
+    if (border.isWhere(again)) return;
+    const before = border.takenBefore();
+    if (before) {
+      await query.select(undefined, 0);
+      this.#passesOver = passing(before, () => true);
+    } else if (again.count === border.checks) {
+      throw new StageError(
+        'SOURCE_UNREADABLE',
+        `${this.#where}: the rows before row ${taken} are not those that were taken: rows came or went in front of them; give the query a cursor, or an order that only grows, and start a new state`,
+      );
+    }
+  }
+
+  async #countOverlooked(query: Query): Promise<void> {
+    if (this.#border instanceof CursorBorder) await this.#overlooked.countBehind(query, this.#border);
+    else await this.#overlooked.countAll(query, this.#sequence + 1);
+  }
+
+  warnings(): readonly string[] {
+    return this.#overlooked.warnings();
+  }
+
+  async close(): Promise<void> {
+    const open = this.#query;
+    this.#query = undefined;
+    await open?.close();
+  }
 }
+
+/** Passes over the rows that were taken before, among those whose cursor is `at` the border. */
+function passing(before: TakenBefore, at: (cursor: string | undefined) => boolean): PassesOver {
+  return (row, cursor) => at(cursor) && before.passes(markOf(fingerprint(row())));
+}
+
+/** A source over a query. `SOURCE_UNREADABLE` when the query fails or its rows are not where they were. */
+export const createDuckdbSource = (options: DuckdbSourceOptions, baseDirectory = '.'): Source =>
+  new DuckdbSource(options, baseDirectory);

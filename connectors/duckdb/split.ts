@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { StageError } from '../../src/errors.js';
 import type { Rows } from '../../src/matrix/rows.js';
-import { maxFixedPoint } from '../../src/stages/events.js';
+import { maxFixedPoint } from '../../src/stages/event-weight.js';
 import type { DuckDBConnection } from './client.js';
 import { all, literal, openDatabase, reason, releaseResults, scalar } from './database.js';
 import { readRows } from './rows.js';

@@ -6,6 +6,7 @@ import { type Admin, kafkaError, openKafka, patiently, root } from './client.js'
 import { registerCodecs } from './codecs.js';
 import { topicsOf } from './names.js';
 import type { ConnectionOptions, KafkaSourceOptions } from './options.js';
+import { addressOf } from './registry.js';
 import type { KafkaSignalOptions } from './signal-options.js';
 import type { KafkaSinkOptions } from './sink-options.js';
 import { lookAtTopics, plansOf, type TopicPlan } from './topics.js';
@@ -115,12 +116,11 @@ interface Codec {
 
 async function registry(what: string, options: KafkaSourceOptions['registry']): Promise<readonly Finding[]> {
   if (!options) return [];
-  const { url, username, password, timeoutMs } = options;
+  const { base, headers } = addressOf(options);
   const look = async () => {
-    const authorization = `Basic ${Buffer.from(`${username}:${password ?? ''}`).toString('base64')}`;
-    const response = await fetch(new URL('subjects', url.endsWith('/') ? url : `${url}/`), {
-      headers: username === undefined ? {} : { authorization },
-      signal: AbortSignal.timeout(timeoutMs),
+    const response = await fetch(`${base}/subjects`, {
+      headers,
+      signal: AbortSignal.timeout(options.timeoutMs),
     }).catch((error: Error) => {
       throw new StageError(
         'SOURCE_UNREADABLE',

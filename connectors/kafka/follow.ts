@@ -2,8 +2,9 @@ import type { KafkaMessage } from 'kafkajs';
 import { champion, type ListKind, type RankedList } from '../../src/contracts/sink.js';
 import { StageError } from '../../src/errors.js';
 import { decodeList } from '../../src/publish/decode.js';
+import { Bell } from '../../src/runtime/bell.js';
 import { isWhole, ModelsState, type VersionRecord } from './models-topic.js';
-import { type KafkaAccess, openReading, type ReaderOptions } from './reader.js';
+import { type KafkaAccess, openReading, type ReaderOptions, type Reading } from './reader.js';
 import { openTail, type Tail } from './tail.js';
 
 /** Settings of a follower. */
@@ -27,8 +28,208 @@ export interface FollowedLists extends AsyncIterable<string> {
   close(): Promise<void>;
 }
 
+/** The settings of a follower itself. */
+type FollowSettings = { readonly [K in 'kinds' | 'encoding' | 'onVersion']: FollowOptions[K] | undefined };
+
 type Lists = Readonly<Record<ListKind, Map<string, Buffer>>>;
 const noLists = (): Lists => ({ users: new Map(), items: new Map() });
+
+/**
+ * Lists of an alias, from the tails of the models topic and of the list topics. `#waiting` holds lists by version until
+ * `#settle` finds that the alias names the version and that all of them have come; then they become `#current`, whole.
+ * `#opening` is the last of the openings of the list topics, which follow one another.
+ */
+class Follower implements FollowedLists {
+  readonly #reading: Reading;
+  readonly #alias: string;
+  readonly #kinds: readonly ListKind[];
+  readonly #encoding: 'json' | 'msgpack';
+  readonly #onVersion: ((version: string) => void) | undefined;
+  readonly #kindOf: ReadonlyMap<string, ListKind>;
+  readonly #state = new ModelsState();
+  readonly #waiting = new Map<string, Lists>();
+  readonly #bell = new Bell();
+  #current: { readonly record: VersionRecord; readonly lists: Lists } | undefined;
+  #models: Tail | undefined;
+  #lists: Tail | undefined;
+  #opening = Promise.resolve();
+  /** The publication whose lists were read a second time. */
+  #reloaded: number | undefined;
+  #failure: StageError | undefined;
+  #closed = false;
+
+  constructor(reading: Reading, alias: string, options: FollowSettings) {
+    const { kinds = ['users', 'items'], encoding = 'json', onVersion } = options;
+    this.#reading = reading;
+    this.#alias = alias;
+    this.#kinds = kinds;
+    this.#encoding = encoding;
+    this.#onVersion = onVersion;
+    this.#kindOf = new Map(kinds.map(kind => [reading.topics.lists[kind], kind] as const));
+  }
+
+  async open(): Promise<void> {
+    const { kafka, topics, ...rest } = this.#reading;
+    this.#models = await openTail(kafka, rest, new Map([[topics.models, undefined]]), {
+      record: ({ message }) => {
+        this.#state.apply(message);
+        if (message.value === null) this.#waiting.delete(message.key?.toString() ?? '');
+      },
+      moved: () => {
+        if (!this.#target) return;
+        this.#trim();
+        if (!this.#lists) this.#look();
+        this.#settle();
+      },
+      failed: error => this.#fail(error),
+    });
+    try {
+      await this.#models.caughtUp();
+      await this.#opening;
+      const record = this.#target;
+      if (record && this.#lists)
+        await this.#lists.passed(new Map(this.#kinds.map(kind => [topics.lists[kind], record.ends[kind]])));
+      this.#settle();
+      if (this.#failure) throw this.#failure;
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  /** The version that the alias names now. */
+  get #target(): VersionRecord | undefined {
+    return this.#state.of(this.#alias);
+  }
+
+  #fail(error: StageError): void {
+    if (!this.#closed) this.#failure ??= error;
+    this.#bell.ring();
+  }
+
+  #take(topic: string, { key, value, headers }: KafkaMessage): void {
+    const [kind, version] = [this.#kindOf.get(topic)!, headers?.['model-version']?.toString() ?? ''];
+    let to = this.#listsOf(version);
+    if (!to) {
+      to = noLists();
+      this.#waiting.set(version, to);
+    }
+    if (value === null) to[kind].delete(key!.toString());
+    else to[kind].set(key!.toString(), value);
+  }
+
+  #listsOf(version: string): Lists | undefined {
+    return this.#current?.record.version === version ? this.#current.lists : this.#waiting.get(version);
+  }
+
+  /** Switches to the version that the alias names, if all of it is here. */
+  #settle(): void {
+    const record = this.#target;
+    const tail = this.#lists;
+    if (!record || !tail || record.publication === this.#current?.record.publication) return;
+    for (const kind of this.#kinds) {
+      const position = tail.position(this.#reading.topics.lists[kind]);
+      if (record.ends[kind].some((end, p) => position[p]! < end)) return;
+    }
+    const came = this.#listsOf(record.version) ?? noLists();
+    const missing = this.#kinds.some(kind => came[kind].size < record.lists[kind]);
+    if (missing && !record.amended && this.#reloaded !== record.publication) {
+      this.#reloaded = record.publication;
+      this.#look();
+      return;
+    }
+    const short = this.#kinds.find(kind => !record.amended && came[kind].size !== record.lists[kind]);
+    if (short || !isWhole(record)) {
+      this.#fail(this.#overwritten(record));
+      return;
+    }
+    this.#current = { record, lists: came };
+    this.#waiting.delete(record.version);
+    this.#trim();
+    this.#onVersion?.(record.version);
+    this.#bell.ring();
+  }
+
+  #overwritten({ version, lists }: VersionRecord): StageError {
+    const expected = `${lists.users} lists of users and ${lists.items} of items`;
+    const found = 'that others have overwritten them; publish it again';
+    return new StageError(
+      'VERSION_UNKNOWN',
+      `${this.#reading.where}: version ${version}: expected ${expected}, found ${found}`,
+    );
+  }
+
+  /** Opens the list topics where the alias's version begins; again, if lists that were let go of are wanted after all. */
+  async #openLists(): Promise<void> {
+    const record = this.#target;
+    if (!record || this.#closed || (this.#lists && this.#reloaded !== record.publication)) return;
+    await this.#lists?.close();
+    this.#lists = undefined;
+    this.#waiting.clear();
+    const { kafka, topics, ...rest } = this.#reading;
+    const starts = new Map(this.#kinds.map(kind => [topics.lists[kind], record.starts[kind]]));
+    this.#lists = await openTail(kafka, rest, starts, {
+      record: ({ topic, message }) => this.#take(topic, message),
+      moved: () => this.#settle(),
+      failed: error => this.#fail(error),
+    });
+    this.#settle();
+  }
+
+  #look(): void {
+    this.#opening = this.#opening.then(() => this.#openLists()).catch(error => this.#fail(error));
+  }
+
+  /** Lets go of lists that the alias can no longer come to name without their being written again. */
+  #trim(): void {
+    const [target, newest] = [this.#target?.version, this.#state.newest?.publication ?? 0];
+    for (const version of this.#waiting.keys())
+      if (version !== target && (this.#state.versions.get(version)?.publication ?? newest) < newest)
+        this.#waiting.delete(version);
+  }
+
+  get version(): string | undefined {
+    return this.#current?.record.version;
+  }
+
+  get publication(): number | undefined {
+    return this.#current?.record.publication;
+  }
+
+  get(kind: ListKind, id: string): RankedList | undefined {
+    if (this.#failure) throw this.#failure;
+    const bytes = this.#current?.lists[kind].get(id);
+    if (!bytes) return undefined;
+    const { items, scores, fallback } = decodeList(bytes, this.#encoding);
+    return { id, items, scores, ...(fallback ? { fallback } : {}) };
+  }
+
+  size(kind: ListKind): number {
+    return this.#current?.lists[kind].size ?? 0;
+  }
+
+  ids(kind: ListKind): IterableIterator<string> {
+    return (this.#current?.lists[kind] ?? noLists()[kind]).keys();
+  }
+
+  async *[Symbol.asyncIterator](): AsyncIterator<string> {
+    for (let told: number | undefined; !this.#closed; ) {
+      if (this.#failure) throw this.#failure;
+      if (this.#current && this.#current.record.publication !== told) {
+        told = this.#current.record.publication;
+        yield this.#current.record.version;
+      } else await this.#bell.wait();
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#models?.close();
+    await this.#opening;
+    await this.#lists?.close();
+    this.#bell.ring();
+  }
+}
 
 /**
  * Follows the lists of an alias. Records wait under their version until the models topic says that
@@ -41,157 +242,9 @@ const noLists = (): Lists => ({ users: new Map(), items: new Map() });
 export async function followLists(
   access: KafkaAccess,
   alias = champion,
-  { kinds = ['users', 'items'], encoding = 'json', onVersion, ...options }: FollowOptions = {},
+  { kinds, encoding, onVersion, ...options }: FollowOptions = {},
 ): Promise<FollowedLists> {
-  const { kafka, topics, ...rest } = openReading(access, options);
-  const state = new ModelsState();
-  const waiting = new Map<string, Lists>();
-  const kindOf = new Map(kinds.map(kind => [topics.lists[kind], kind] as const));
-  let current: { readonly record: VersionRecord; readonly lists: Lists } | undefined;
-  let lists: Tail | undefined;
-  let failure: StageError | undefined;
-  let reloaded: number | undefined;
-  let closed = false;
-  let opening = Promise.resolve();
-  const changed: (() => void)[] = [];
-
-  const wake = (): void => {
-    for (const go of changed.splice(0)) go();
-  };
-  function fail(error: StageError): void {
-    if (!closed) failure ??= error;
-    wake();
-  }
-
-  function take(topic: string, { key, value, headers }: KafkaMessage): void {
-    const [kind, version] = [kindOf.get(topic)!, headers?.['model-version']?.toString() ?? ''];
-    let to = current?.record.version === version ? current.lists : waiting.get(version);
-    if (!to) {
-      to = noLists();
-      waiting.set(version, to);
-    }
-    if (value === null) to[kind].delete(key!.toString());
-    else to[kind].set(key!.toString(), value);
-  }
-
-  /** Switches to the version that the alias names, if all of it is here. */
-  function settle(): void {
-    const record = state.of(alias);
-    if (!record || !lists || record.publication === current?.record.publication) return;
-    for (const kind of kinds) {
-      const position = lists.position(topics.lists[kind]);
-      if (record.ends[kind].some((end, p) => position[p]! < end)) return;
-    }
-    const came =
-      (current?.record.version === record.version ? current.lists : waiting.get(record.version)) ?? noLists();
-    const missing = kinds.some(kind => came[kind].size < record.lists[kind]);
-    if (missing && !record.amended && reloaded !== record.publication) {
-      reloaded = record.publication;
-      look();
-      return;
-    }
-    const short = kinds.find(kind => !record.amended && came[kind].size !== record.lists[kind]);
-    if (short || !isWhole(record)) {
-      const expected = `${record.lists.users} lists of users and ${record.lists.items} of items`;
-      const found = 'that others have overwritten them; publish it again';
-      fail(
-        new StageError(
-          'VERSION_UNKNOWN',
-          `${rest.where}: version ${record.version}: expected ${expected}, found ${found}`,
-        ),
-      );
-      return;
-    }
-    current = { record, lists: came };
-    waiting.delete(record.version);
-    trim();
-    onVersion?.(record.version);
-    wake();
-  }
-
-  /** Opens the list topics where the alias's version begins; again, if what was let go of is wanted after all. */
-  async function openLists(): Promise<void> {
-    const record = state.of(alias);
-    if (!record || closed || (lists && reloaded !== record.publication)) return;
-    await lists?.close();
-    lists = undefined;
-    waiting.clear();
-    const starts = new Map(kinds.map(kind => [topics.lists[kind], record.starts[kind]]));
-    lists = await openTail(kafka, rest, starts, {
-      record: ({ topic, message }) => take(topic, message),
-      moved: settle,
-      failed: fail,
-    });
-    settle();
-  }
-  function look(): void {
-    opening = opening.then(openLists).catch(fail);
-  }
-  /** Lets go of lists that the alias can no longer come to name without their being written again. */
-  function trim(): void {
-    const [target, newest] = [state.of(alias)?.version, state.newest?.publication ?? 0];
-    for (const version of waiting.keys())
-      if (version !== target && (state.versions.get(version)?.publication ?? newest) < newest)
-        waiting.delete(version);
-  }
-  const models = await openTail(kafka, rest, new Map([[topics.models, undefined]]), {
-    record({ message }) {
-      state.apply(message);
-      if (message.value === null) waiting.delete(message.key?.toString() ?? '');
-    },
-    moved() {
-      if (!state.of(alias)) return;
-      trim();
-      if (!lists) look();
-      settle();
-    },
-    failed: fail,
-  });
-  async function close(): Promise<void> {
-    closed = true;
-    await models.close();
-    await opening;
-    await lists?.close();
-    wake();
-  }
-  try {
-    await models.caughtUp();
-    await opening;
-    const record = state.of(alias);
-    if (record && lists)
-      await (lists as Tail).passed(new Map(kinds.map(kind => [topics.lists[kind], record.ends[kind]])));
-    settle();
-    if (failure) throw failure;
-  } catch (error) {
-    await close();
-    throw error;
-  }
-
-  return {
-    get version() {
-      return current?.record.version;
-    },
-    get publication() {
-      return current?.record.publication;
-    },
-    get(kind, id) {
-      if (failure) throw failure;
-      const bytes = current?.lists[kind].get(id);
-      if (!bytes) return undefined;
-      const { items, scores, fallback } = decodeList(bytes, encoding);
-      return { id, items, scores, ...(fallback ? { fallback } : {}) };
-    },
-    size: kind => current?.lists[kind].size ?? 0,
-    ids: kind => (current?.lists[kind] ?? noLists()[kind]).keys(),
-    async *[Symbol.asyncIterator]() {
-      for (let told: number | undefined; !closed; ) {
-        if (failure) throw failure;
-        if (current && current.record.publication !== told) {
-          told = current.record.publication;
-          yield current.record.version;
-        } else await new Promise<void>(done => changed.push(done));
-      }
-    },
-    close,
-  };
+  const follower = new Follower(openReading(access, options), alias, { kinds, encoding, onVersion });
+  await follower.open();
+  return follower;
 }

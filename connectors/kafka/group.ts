@@ -1,8 +1,8 @@
-import type { Kafka } from 'kafkajs';
+import type { EachBatchHandler, Kafka } from 'kafkajs';
 import { StageError } from '../../src/errors.js';
 import { type Consumer, kafkaError } from './client.js';
-import { createCommits, type NextOffset } from './commits.js';
-import type { Decoder } from './decode.js';
+import { type Commits, createCommits, type NextOffset } from './commits.js';
+import type { Decoder } from './decoder.js';
 import type { Intake, Slot } from './intake.js';
 import type { KafkaSourceOptions } from './options.js';
 import { decodeMembers, type Member, ownerOf, shardAssigner } from './shards.js';
@@ -73,103 +73,155 @@ function passMarkers(consumer: Consumer, intake: Intake): void {
   });
 }
 
-/** A member of the group that reads its partitions, from where the intake says, into the intake. */
-export function createMembership(
+/**
+ * A member of the group that reads its partitions, from where the intake says, into the intake. While `#paused`, nothing
+ * is fetched; the next acknowledgement resumes. Failures after `leave` has begun are nobody's.
+ */
+class GroupMember implements Membership {
+  readonly #consumer: Consumer;
+  readonly #commits: Commits;
+  readonly #options: KafkaSourceOptions;
+  readonly #me: Member;
+  readonly #intake: Intake;
+  readonly #events: GroupEvents;
+  readonly #eachBatch: EachBatchHandler;
+  #leaving = false;
+  #paused = false;
+  #heardAt = Date.now();
+
+  constructor(
+    kafka: Kafka,
+    options: KafkaSourceOptions,
+    me: Member,
+    intake: Intake,
+    decoder: Decoder,
+    events: GroupEvents,
+  ) {
+    this.#options = options;
+    this.#me = me;
+    this.#intake = intake;
+    this.#events = events;
+    this.#consumer = kafka.consumer({
+      groupId: options.group,
+      partitionAssigners: [shardAssigner(me)],
+      sessionTimeout: options.sessionTimeoutMs,
+      rebalanceTimeout: options.sessionTimeoutMs,
+      heartbeatInterval: options.heartbeatMs,
+      maxWaitTimeInMs: fetchWaitMs,
+      maxBytes: Math.max(options.batch.bytes, 2 ** 20),
+      retry: { initialRetryTime: 200, maxRetryTime: 1000, retries: 5, restartOnFailure: async () => false },
+    });
+    this.#commits = createCommits(this.#consumer, me.state);
+    this.#listen();
+    this.#eachBatch = takeBatches(
+      {
+        kafka,
+        options,
+        intake,
+        decoder,
+        events,
+        slotOf: (topic, partition) => this.#slotOf(topic, partition),
+        leaving: () => this.#leaving,
+        paused: () => this.#paused,
+        pause: () => {
+          this.#consumer.pause([...this.#topics]);
+          this.#paused = true;
+        },
+        seek: ({ owned: { topic, partition } }, offset) =>
+          this.#consumer.seek({ topic, partition, offset: String(offset) }),
+      },
+      error => this.#fail(error),
+    );
+  }
+
+  get #topics(): readonly { topic: string }[] {
+    return this.#options.topics.map(topic => ({ topic }));
+  }
+
+  #slotOf(topic: string, partition: number): Slot {
+    return findSlot(this.#intake, `source ${this.#options.name}`, topic, partition);
+  }
+
+  #fail(error: unknown): void {
+    if (!this.#leaving) this.#events.failed(kafkaError(error, `source ${this.#options.name}`));
+  }
+
+  #listen(): void {
+    const { on, events } = this.#consumer;
+    on(events.GROUP_JOIN, ({ payload }) => {
+      this.#heardAt = Date.now();
+      try {
+        this.#assigned(payload.memberAssignment);
+      } catch (error) {
+        this.#fail(error);
+      }
+    });
+    on(events.FETCH, () => {
+      this.#heardAt = Date.now();
+    });
+    on(events.HEARTBEAT, () => {
+      this.#heardAt = Date.now();
+      this.#commits.tell();
+    });
+    on(events.CRASH, ({ payload }) => this.#fail(payload.error));
+    passMarkers(this.#consumer, this.#intake);
+  }
+
+  /** Every assignment starts behind the records that have come; at first the state's position decided where that is. */
+  #assigned(assignment: Readonly<Record<string, readonly number[]>>): void {
+    let count = 0;
+    for (const [topic, partitions] of Object.entries(assignment)) {
+      for (const partition of partitions) {
+        const { next } = this.#slotOf(topic, partition);
+        this.#consumer.seek({ topic, partition, offset: String(next) });
+        count++;
+      }
+    }
+    this.#resume();
+    if (count < this.#intake.slots.size)
+      refuseRivals(this.#consumer, this.#options, this.#me, this.#intake).catch(
+        error => error instanceof StageError && this.#fail(error),
+      );
+  }
+
+  #resume(): void {
+    this.#paused = false;
+    this.#consumer.resume([...this.#topics]);
+  }
+
+  async join(): Promise<void> {
+    await this.#consumer.connect();
+    await this.#consumer.subscribe({ topics: [...this.#options.topics], fromBeginning: true });
+    await this.#consumer.run({
+      autoCommit: false,
+      eachBatchAutoResolve: false,
+      eachBatch: this.#eachBatch,
+    });
+  }
+
+  commit(offsets: readonly NextOffset[]): void {
+    this.#commits.add(offsets);
+    if (this.#paused) this.#resume();
+  }
+
+  heard(): number {
+    return this.#heardAt;
+  }
+
+  async leave(): Promise<void> {
+    await within(2000, this.#commits.pending());
+    this.#leaving = true;
+    this.#intake.changed();
+    await within(5000, this.#consumer.disconnect());
+  }
+}
+
+/** This process as a member of the group of a source; it joins with `join`. */
+export const createMembership = (
   kafka: Kafka,
   options: KafkaSourceOptions,
   me: Member,
   intake: Intake,
   decoder: Decoder,
   events: GroupEvents,
-): Membership {
-  const where = `source ${options.name}`;
-  const consumer: Consumer = kafka.consumer({
-    groupId: options.group,
-    partitionAssigners: [shardAssigner(me)],
-    sessionTimeout: options.sessionTimeoutMs,
-    rebalanceTimeout: options.sessionTimeoutMs,
-    heartbeatInterval: options.heartbeatMs,
-    maxWaitTimeInMs: fetchWaitMs,
-    maxBytes: Math.max(options.batch.bytes, 2 ** 20),
-    retry: { initialRetryTime: 200, maxRetryTime: 1000, retries: 5, restartOnFailure: async () => false },
-  });
-  let [leaving, paused] = [false, false];
-  let heardAt = Date.now();
-  const commits = createCommits(consumer, me.state);
-
-  const topicPartitions = () => options.topics.map(topic => ({ topic }));
-  const fail = (error: unknown): void => {
-    if (!leaving) events.failed(kafkaError(error, where));
-  };
-  const slotOf = (topic: string, partition: number) => findSlot(intake, where, topic, partition);
-
-  /** Every assignment starts behind what has come, which the state's position decided in the beginning. */
-  consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
-    heardAt = Date.now();
-    try {
-      let assigned = 0;
-      for (const [topic, partitions] of Object.entries(payload.memberAssignment)) {
-        for (const partition of partitions) {
-          consumer.seek({ topic, partition, offset: String(slotOf(topic, partition).next) });
-          assigned++;
-        }
-      }
-      paused = false;
-      consumer.resume(topicPartitions());
-      if (assigned < intake.slots.size)
-        refuseRivals(consumer, options, me, intake).catch(e => e instanceof StageError && fail(e));
-    } catch (error) {
-      fail(error);
-    }
-  });
-  consumer.on(consumer.events.FETCH, () => {
-    heardAt = Date.now();
-  });
-  consumer.on(consumer.events.HEARTBEAT, () => {
-    heardAt = Date.now();
-    commits.tell();
-  });
-  consumer.on(consumer.events.CRASH, ({ payload }) => fail(payload.error));
-  passMarkers(consumer, intake);
-
-  const eachBatch = takeBatches(
-    {
-      kafka,
-      options,
-      intake,
-      decoder,
-      events,
-      slotOf,
-      leaving: () => leaving,
-      paused: () => paused,
-      pause() {
-        consumer.pause(topicPartitions());
-        paused = true;
-      },
-      seek: (slot, offset) =>
-        consumer.seek({ topic: slot.owned.topic, partition: slot.owned.partition, offset: String(offset) }),
-    },
-    fail,
-  );
-
-  return {
-    async join() {
-      await consumer.connect();
-      await consumer.subscribe({ topics: [...options.topics], fromBeginning: true });
-      await consumer.run({ autoCommit: false, eachBatchAutoResolve: false, eachBatch });
-    },
-    commit(offsets) {
-      commits.add(offsets);
-      if (!paused) return;
-      paused = false;
-      consumer.resume(topicPartitions());
-    },
-    heard: () => heardAt,
-    async leave() {
-      await within(2000, commits.pending());
-      leaving = true;
-      intake.changed();
-      await within(5000, consumer.disconnect());
-    },
-  };
-}
+): Membership => new GroupMember(kafka, options, me, intake, decoder, events);

@@ -1,4 +1,5 @@
-import type { PartitionBatch } from '../../src/contracts/index.js';
+import type { PartitionBatch, TimeRules } from '../../src/contracts/index.js';
+import { Bell } from '../../src/runtime/bell.js';
 import type { Owned } from './partitions.js';
 import { Records } from './records.js';
 
@@ -24,7 +25,7 @@ export class Intake {
   #full: PartitionBatch[] | undefined;
   /** Whether a batch has reached the end that was looked up. */
   #ended = false;
-  #changed: (() => void)[] = [];
+  readonly #bell = new Bell();
 
   constructor(
     private readonly limits: {
@@ -32,6 +33,7 @@ export class Intake {
       readonly bytes: number;
       readonly waitMs: number;
     },
+    private readonly times?: TimeRules,
   ) {}
 
   reset(owned: readonly Owned[]): void {
@@ -92,7 +94,7 @@ export class Intake {
       if (!slot.moved) continue;
       const { name, token } = slot.owned;
       batches.push({
-        records: slot.records.batch(name),
+        records: slot.records.batch(name, this.times),
         position: { partition: name, sequence: slot.next - 1, token },
       });
       slot.records = new Records();
@@ -111,25 +113,13 @@ export class Intake {
     return true;
   }
 
-  /** Wakes those that wait for a change. */
+  /** Wakes everyone who waits for a change. */
   changed(): void {
-    const waiting = this.#changed;
-    this.#changed = [];
-    for (const wake of waiting) wake();
+    this.#bell.ring();
   }
 
-  /** Waits for a change, for so long at most. */
-  async change(ms: number, signal?: AbortSignal): Promise<void> {
-    if (signal?.aborted) return;
-    await new Promise<void>(done => {
-      const timer = setTimeout(finish, ms);
-      function finish(): void {
-        clearTimeout(timer);
-        signal?.removeEventListener('abort', finish);
-        done();
-      }
-      signal?.addEventListener('abort', finish, { once: true });
-      this.#changed.push(finish);
-    });
+  /** Waits for a change, for at most `ms` milliseconds. */
+  change(ms: number, signal?: AbortSignal): Promise<void> {
+    return this.#bell.wait(ms, signal);
   }
 }

@@ -1,6 +1,10 @@
 import { z } from 'zod';
+import { timeOptions } from '../../src/stages/event-time.js';
 
-const file = z.string().min(1);
+const file = z
+  .string()
+  .min(1)
+  .refine(path => !path.includes('-----BEGIN'), { error: 'expected the path of a PEM file, found its text' });
 
 /** TLS: `true` trusts the system's authorities; paths start from the configuration's directory. */
 const tlsOptions = z.union([
@@ -35,6 +39,9 @@ export const connectionOptions = {
   brokers: z
     .union([z.array(z.string().min(1)).min(1), z.string().min(1)])
     .transform(b => (typeof b === 'string' ? b.split(',').map(s => s.trim()) : b))
+    .refine(b => !b.some(s => s.includes('@')), {
+      error: 'expected host:port, found a login; it belongs into `sasl`',
+    })
     .describe('host:port of one or more brokers, as a list or with commas'),
   clientId: z.string().min(1).default('sansa-stream'),
   ssl: tlsOptions.default(false),
@@ -66,12 +73,21 @@ const keyOptions = z.strictObject({
   separator: z.string().min(1).default(':').describe('text only: what stands between its parts'),
   user: path.default('0').describe('path in the key; the parts of a text are 0, 1, …'),
   item: path.default('1'),
+  parts: z
+    .int()
+    .min(1)
+    .optional()
+    .describe('text only: parts of a key; one with more is refused. Default: up to the last that is read'),
 });
 
 const registryOptions = z.strictObject({
   url: z.url(),
   username: z.string().optional(),
   password: z.string().optional(),
+  idBytes: z
+    .union([z.literal(4), z.literal(8)])
+    .default(4)
+    .describe("bytes of a schema's id; 8 in Apicurio's older format"),
   timeoutMs: z.int().min(100).default(10_000),
 });
 
@@ -111,6 +127,7 @@ export const kafkaSourceOptions = z
     cloudEvents: z.boolean().default(false).describe('values are CloudEvents, binary or structured'),
     registry: registryOptions.optional().describe('schema registry; avro and protobuf need one'),
     fields: fieldOptions.prefault({}),
+    ...timeOptions,
     key: keyOptions
       .optional()
       .describe('with it, a tombstone removes the item of the user that its key names'),
@@ -138,5 +155,21 @@ export const kafkaSourceOptions = z
         path: ['heartbeatMs'],
         message: 'expected at most half of sessionTimeoutMs',
       });
+    const paths = Object.entries(fieldPaths(o));
+    paths.forEach(([name, path], k) => {
+      const other = path === 'none' ? undefined : paths.slice(0, k).find(([, p]) => p === path)?.[0];
+      if (other !== undefined)
+        context.addIssue({
+          code: 'custom',
+          path: ['fields', name],
+          message: `expected a path of its own, found ${JSON.stringify(path)}, as of ${other}; events without ${/^[aeiou]/.test(name) ? 'an' : 'a'} ${name} have the path none`,
+        });
+    });
   });
 export type KafkaSourceOptions = z.output<typeof kafkaSourceOptions>;
+
+/** The path of each field; two have defaults of their own in CloudEvents. */
+export function fieldPaths({ fields, cloudEvents }: Pick<KafkaSourceOptions, 'fields' | 'cloudEvents'>) {
+  const { ts = cloudEvents ? '$ce.time' : 'ts', id = cloudEvents ? '$ce.uid' : 'id' } = fields;
+  return { ...fields, ts, id };
+}

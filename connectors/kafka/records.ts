@@ -1,4 +1,4 @@
-import type { RecordBatch, Rejection } from '../../src/contracts/index.js';
+import type { RecordBatch, Rejection, TimeRules } from '../../src/contracts/index.js';
 
 /** How much of a record is kept for a dead letter. */
 const keptBytes = 48 * 1024;
@@ -59,10 +59,11 @@ export class Records {
       column.push(undefined);
   }
 
-  batch(partition: string): RecordBatch {
+  /** What has come, as one batch; `times` say how its times are read. */
+  batch(partition: string, times?: TimeRules): RecordBatch {
     const { length, sequence, user, item, weight, op, ts, id, rejected } = this;
     const raw = (k: number) => rawText(this.#raw(k));
-    return { length, partition, sequence, user, item, weight, op, ts, id, rejected, raw };
+    return { length, partition, sequence, user, item, weight, op, ts, id, times, rejected, raw };
   }
 }
 

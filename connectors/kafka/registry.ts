@@ -1,7 +1,10 @@
-import avro from 'avsc';
-import protobuf from 'protobufjs';
 import { StageError } from '../../src/errors.js';
+import { parseExactJson } from '../../src/stages/number.js';
+import { avroReader } from './avro.js';
+import { describeId } from './framing.js';
 import type { KafkaSourceOptions } from './options.js';
+import { protobufReader } from './protobuf.js';
+import { firstLine } from './undecodable.js';
 
 /** Reads the payload behind a schema id; throws when the bytes do not fit the schema. */
 export type ReadPayload = (payload: Buffer) => unknown;
@@ -12,6 +15,8 @@ export interface SchemaRegistry {
   prepare(ids: Iterable<number>): Promise<void>;
   /** The reader of a prepared schema; a text says why there is none. */
   reader(id: number): ReadPayload | string;
+  /** What enumerations of the schemas call an operation; `undefined` for none. */
+  readonly symbols: ReadonlyMap<string, string | undefined>;
 }
 
 interface Schema {
@@ -27,113 +32,63 @@ interface Schema {
 /** How long an id that the registry does not know is not asked for again. */
 const unknownForMs = 30_000;
 
-/** 64-bit integers as numbers while these are exact, as big integers beyond. */
-const exactLong = avro.types.LongType.__with({
-  fromBuffer(buffer: Buffer) {
-    const x = buffer.readBigInt64LE();
-    return Number.isSafeInteger(Number(x)) ? Number(x) : x;
-  },
-  toBuffer(x: number | bigint) {
-    const buffer = Buffer.alloc(8);
-    buffer.writeBigInt64LE(BigInt(x));
-    return buffer;
-  },
-  fromJSON: BigInt,
-  toJSON: Number,
-  isValid: (x: unknown) => typeof x === 'bigint' || Number.isSafeInteger(x),
-  compare: (a: number | bigint, b: number | bigint) => (a < b ? -1 : a > b ? 1 : 0),
-});
-
-/** Times in microseconds as epoch milliseconds; those in milliseconds are so already. */
-class Microseconds extends avro.types.LogicalType {
-  protected override _fromValue(x: number | bigint): number {
-    return Number(x) / 1000;
-  }
-  protected override _toValue(x: number): number {
-    return Math.round(x * 1000);
+function jsonObject(text: string): Record<string, unknown> | undefined {
+  try {
+    const found: unknown = JSON.parse(text);
+    return typeof found === 'object' && found !== null ? (found as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined;
   }
 }
 
-function avroReader(schema: Schema, references: readonly string[]): ReadPayload {
-  const options = {
-    registry: { long: exactLong },
-    logicalTypes: { 'timestamp-micros': Microseconds, 'local-timestamp-micros': Microseconds },
+/**
+ * Where a registry is, without a slash at the end, and the headers of a request. A login in its URL becomes a header: a
+ * request refuses such a URL, and messages name it.
+ */
+export function addressOf(options: NonNullable<KafkaSourceOptions['registry']>) {
+  const url = new URL(options.url);
+  const { username = decodeURIComponent(url.username), password = decodeURIComponent(url.password) } =
+    options;
+  [url.username, url.password] = ['', ''];
+  const login = Buffer.from(`${username}:${password}`).toString('base64');
+  const headers: Readonly<Record<string, string>> = {
+    accept: 'application/vnd.schemaregistry.v1+json, application/json',
+    ...(username === '' ? {} : { authorization: `Basic ${login}` }),
   };
-  for (const text of references) avro.Type.forSchema(JSON.parse(text), options);
-  const type = avro.Type.forSchema(JSON.parse(schema.schema), options);
-  return payload => type.fromBuffer(payload);
-}
-
-/** The message types of a file in the order of its text, as the registry's indexes count them. */
-const messagesOf = (parent: protobuf.NamespaceBase): protobuf.Type[] =>
-  parent.nestedArray.filter((o): o is protobuf.Type => o instanceof protobuf.Type);
-
-function readVarint(bytes: Buffer, at: { offset: number }): number {
-  let value = 0;
-  for (let factor = 1; ; factor *= 128) {
-    const byte = bytes[at.offset++];
-    if (byte === undefined || factor > 2 ** 35) throw new Error('truncated message indexes');
-    value += (byte & 127) * factor;
-    if (byte < 128) return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
-  }
-}
-
-function protobufReader(schema: Schema, references: readonly string[]): ReadPayload {
-  const root = new protobuf.Root();
-  for (const name of ['any', 'duration', 'empty', 'struct', 'timestamp', 'wrappers']) {
-    const known = protobuf.common.get(`google/protobuf/${name}.proto`);
-    if (known?.nested) root.addJSON(known.nested);
-  }
-  for (const text of references) protobuf.parse(text, root, { keepCase: true });
-  const parsed = protobuf.parse(schema.schema, root, { keepCase: true });
-  const top = parsed.package ? (root.lookup(parsed.package) as protobuf.Namespace) : root;
-  root.resolveAll();
-  // A package may be shared with its references: only the types of this text count.
-  const own = new protobuf.Root();
-  protobuf.parse(schema.schema, own, { keepCase: true });
-  const ownTop = parsed.package ? (own.lookup(parsed.package) as protobuf.Namespace) : own;
-  return payload => {
-    const at = { offset: 0 };
-    const count = readVarint(payload, at);
-    const path = count === 0 ? [0] : Array.from({ length: count }, () => readVarint(payload, at));
-    let type: protobuf.NamespaceBase = ownTop;
-    const names = path.map(index => {
-      const next: protobuf.Type | undefined = messagesOf(type)[index];
-      if (!next) throw new Error(`the schema has no message ${path.join('.')}`);
-      type = next;
-      return next.name;
-    });
-    const message = names.reduce<protobuf.NamespaceBase>((t, name) => t.get(name) as protobuf.Type, top);
-    const decoded = (message as protobuf.Type).decode(payload.subarray(at.offset));
-    return (message as protobuf.Type).toObject(decoded, { longs: String, enums: String, defaults: true });
-  };
+  return { base: url.href.replace(/\/+$/, ''), headers };
 }
 
 /** A registry over HTTP. Each schema is fetched and compiled once. */
 export function openRegistry(options: NonNullable<KafkaSourceOptions['registry']>): SchemaRegistry {
-  const base = options.url.replace(/\/+$/, '');
+  const { base, headers } = addressOf(options);
   const readers = new Map<number, ReadPayload | { readonly reason: string; readonly until: number }>();
-  const headers: Record<string, string> = {
-    accept: 'application/vnd.schemaregistry.v1+json, application/json',
-  };
-  if (options.username !== undefined) {
-    const login = Buffer.from(`${options.username}:${options.password ?? ''}`).toString('base64');
-    headers.authorization = `Basic ${login}`;
-  }
+  const symbols = new Map<string, string | undefined>();
 
-  /** The JSON at a path; `undefined` for one that the registry does not know. */
+  /**
+   * The schema at a path; `undefined` for one that the registry says it does not know. Any other answer, such as the
+   * page of a proxy, is an outage: `SOURCE_UNREADABLE`.
+   */
   async function get(path: string): Promise<Schema | undefined> {
     const where = `schema registry ${base}${path}`;
-    let response: Response;
+    let status: number;
+    let text: string;
     try {
-      response = await fetch(base + path, { headers, signal: AbortSignal.timeout(options.timeoutMs) });
+      const response = await fetch(base + path, { headers, signal: AbortSignal.timeout(options.timeoutMs) });
+      status = response.status;
+      text = await response.text();
     } catch (cause) {
       const reason = ((cause as Error).cause as Error | undefined)?.message ?? (cause as Error).message;
       throw new StageError('SOURCE_UNREADABLE', `${where}: expected an answer, found: ${reason}`, { cause });
     }
-    if (response.status === 404) return undefined;
-    if (!response.ok) throw new StageError('SOURCE_UNREADABLE', `${where}: answered ${response.status}`);
-    return (await response.json()) as Schema;
+    if (status !== 404 && (status < 200 || status > 299))
+      throw new StageError('SOURCE_UNREADABLE', `${where}: answered ${status}`);
+    const found = jsonObject(text);
+    if (status === 404 && found) return undefined;
+    if (typeof found?.schema === 'string') return found as unknown as Schema;
+    throw new StageError(
+      'SOURCE_UNREADABLE',
+      `${where}: answered ${status} with no schema, but ${JSON.stringify(text.slice(0, 40))}`,
+    );
   }
 
   /** The texts that a schema refers to, each behind those that it refers to itself. */
@@ -152,16 +107,18 @@ export function openRegistry(options: NonNullable<KafkaSourceOptions['registry']
   }
 
   async function load(id: number): Promise<ReadPayload> {
+    if (id <= 0) throw new Error(describeId(id, options.idBytes));
     const schema = await get(`/schemas/ids/${id}`);
     if (!schema) throw new Error('is not in the registry');
     const references = await referencesOf(schema, new Set());
     const kind = schema.schemaType ?? 'AVRO';
-    if (kind === 'AVRO') return avroReader(schema, references);
-    if (kind === 'PROTOBUF') return protobufReader(schema, references);
-    return payload => JSON.parse(payload.toString());
+    if (kind === 'AVRO') return avroReader(schema.schema, references);
+    if (kind === 'PROTOBUF') return protobufReader(schema.schema, references, symbols);
+    return payload => parseExactJson(payload.toString());
   }
 
   return {
+    symbols,
     async prepare(ids) {
       for (const id of ids) {
         const known = readers.get(id);
@@ -170,7 +127,7 @@ export function openRegistry(options: NonNullable<KafkaSourceOptions['registry']
           readers.set(id, await load(id));
         } catch (error) {
           if (error instanceof StageError) throw error;
-          const reason = `schema ${id} ${(error as Error).message.split('\n')[0]}`;
+          const reason = `schema ${id} ${firstLine(error)}`;
           readers.set(id, { reason, until: Date.now() + unknownForMs });
         }
       }

@@ -1,7 +1,8 @@
+import type { Kafka } from 'kafkajs';
 import { z } from 'zod';
-import type { Signal, SignalSource } from '../../src/contracts/index.js';
+import type { Signal, SignalResult, SignalSource } from '../../src/contracts/index.js';
 import type { StageError } from '../../src/errors.js';
-import { type Admin, kafkaError, openKafka, type Producer } from './client.js';
+import { kafkaError, openKafka, type Producer } from './client.js';
 import { resultKey } from './models-topic.js';
 import { topicsOf } from './names.js';
 import type { KafkaSignalOptions } from './signal-options.js';
@@ -32,50 +33,95 @@ function signalOf({ topic, partition, message }: TailRecord): Signal {
 
 /**
  * Signals from a topic, each answered by one record of the models topic under `signal/<id>`. All of the topic is read
- * at each start: what has an answer is done, and of several commands with one id the first counts.
+ * at each start; of several commands with one id the first counts.
+ *
+ * While `#reading` is open, `#open` holds the commands without an answer and `#answered` the ids with one.
  */
-export function createKafkaSignals(options: KafkaSignalOptions, baseDirectory = '.'): SignalSource {
-  const { models } = topicsOf(options);
-  const topic = options.topic ?? `${options.prefix}.signals`;
-  const where = `signals ${topic}`;
-  const kafka = openKafka(options, baseDirectory);
-  const open = new Map<string, Signal>();
-  const answered = new Set<string>();
-  let reading: { readonly tail: Tail; readonly producer: Producer } | undefined;
-  let failure: StageError | undefined;
+class KafkaSignals implements SignalSource {
+  readonly name: string;
+  readonly #options: KafkaSignalOptions;
+  readonly #topic: string;
+  readonly #where: string;
+  readonly #kafka: Kafka;
+  readonly #open = new Map<string, Signal>();
+  readonly #answered = new Set<string>();
+  #reading: { readonly tail: Tail; readonly producer: Producer } | undefined;
+  #failure: StageError | undefined;
 
-  function take(record: TailRecord): void {
-    if (record.topic === topic) {
+  constructor(options: KafkaSignalOptions, baseDirectory: string) {
+    this.#options = options;
+    this.#topic = options.topic ?? `${options.prefix}.signals`;
+    this.name = `kafka:${this.#topic}`;
+    this.#where = `signals ${this.#topic}`;
+    this.#kafka = openKafka(options, baseDirectory);
+  }
+
+  async pending(signal?: AbortSignal): Promise<readonly Signal[]> {
+    try {
+      if (this.#failure) await this.close();
+      this.#reading ??= await this.#start();
+      await this.#reading.tail.caughtUp({ signal });
+      return [...this.#open.values()].sort((a, b) => a.requestedAt - b.requestedAt);
+    } catch (error) {
+      await this.close();
+      if (signal?.aborted) return [];
+      throw kafkaError(error, this.#where);
+    }
+  }
+
+  async resolve(result: SignalResult): Promise<void> {
+    if (this.#answered.has(result.id)) return;
+    try {
+      this.#reading ??= await this.#start();
+      const headers = { kind: 'result' };
+      const messages = [{ key: resultKey(result.id), value: JSON.stringify(result), headers }];
+      await this.#reading.producer.send({ topic: topicsOf(this.#options).models, messages, acks: -1 });
+      this.#answer(result.id);
+    } catch (error) {
+      await this.close();
+      throw kafkaError(error, this.#where);
+    }
+  }
+
+  #answer(id: string): void {
+    this.#open.delete(id);
+    this.#answered.add(id);
+  }
+
+  #take(record: TailRecord): void {
+    if (record.topic === this.#topic) {
       const signal = signalOf(record);
-      if (!answered.has(signal.id) && !open.has(signal.id)) open.set(signal.id, signal);
+      if (!this.#answered.has(signal.id) && !this.#open.has(signal.id)) this.#open.set(signal.id, signal);
       return;
     }
     const key = record.message.key?.toString() ?? '';
     if (!key.startsWith(resultKey('')) || record.message.value === null) return;
-    answered.add(key.slice(resultKey('').length));
-    open.delete(key.slice(resultKey('').length));
+    this.#answer(key.slice(resultKey('').length));
   }
 
-  async function ensure(admin: Admin): Promise<void> {
-    const own = plansOf(topicsOf(options), { partitions: 1, retainMs: 0 }).filter(p => p.topic === models);
-    await ensureTopics(admin, [...own, { topic, partitions: 1, compacted: false }], undefined);
-  }
-
-  async function start() {
-    const admin = kafka.admin();
-    const producer = kafka.producer({ idempotent: true, maxInFlightRequests: 1, retry: { retries: 5 } });
+  async #start() {
+    const admin = this.#kafka.admin();
+    const producer = this.#kafka.producer({
+      idempotent: true,
+      maxInFlightRequests: 1,
+      retry: { retries: 5 },
+    });
+    const { models } = topicsOf(this.#options);
     try {
       await admin.connect();
-      await ensure(admin);
+      const plans = plansOf(topicsOf(this.#options), { partitions: 1, retainMs: 0 });
+      const own = plans.filter(p => p.topic === models);
+      await ensureTopics(admin, [...own, { topic: this.#topic, partitions: 1, compacted: false }], undefined);
       await producer.connect();
-      failure = undefined;
-      open.clear();
-      answered.clear();
-      const starts = new Map([models, topic].map(name => [name, undefined]));
-      const tail = await openTail(kafka, { group: options.clientId, where }, starts, {
-        record: take,
-        failed(error) {
-          failure = error;
+      this.#failure = undefined;
+      this.#open.clear();
+      this.#answered.clear();
+      const starts = new Map([models, this.#topic].map(name => [name, undefined]));
+      const named = { group: this.#options.clientId, where: this.#where };
+      const tail = await openTail(this.#kafka, named, starts, {
+        record: record => this.#take(record),
+        failed: error => {
+          this.#failure = error;
         },
       });
       return { tail, producer };
@@ -87,43 +133,14 @@ export function createKafkaSignals(options: KafkaSignalOptions, baseDirectory = 
     }
   }
 
-  async function stop(): Promise<void> {
-    const last = reading;
-    reading = undefined;
+  async close(): Promise<void> {
+    const last = this.#reading;
+    this.#reading = undefined;
     await last?.tail.close();
     await last?.producer.disconnect().catch(() => undefined);
   }
-
-  return {
-    name: `kafka:${topic}`,
-    async pending(signal) {
-      try {
-        if (failure) await stop();
-        reading ??= await start();
-        await reading.tail.caughtUp({ signal });
-        return [...open.values()].sort((a, b) => a.requestedAt - b.requestedAt);
-      } catch (error) {
-        await stop();
-        if (signal?.aborted) return [];
-        throw kafkaError(error, where);
-      }
-    },
-
-    async resolve(result) {
-      if (answered.has(result.id)) return;
-      try {
-        reading ??= await start();
-        const headers = { kind: 'result' };
-        const messages = [{ key: resultKey(result.id), value: JSON.stringify(result), headers }];
-        await reading.producer.send({ topic: models, messages, acks: -1 });
-        open.delete(result.id);
-        answered.add(result.id);
-      } catch (error) {
-        await stop();
-        throw kafkaError(error, where);
-      }
-    },
-
-    close: stop,
-  };
 }
+
+/** Signals from a topic; nothing is read before the first call. */
+export const createKafkaSignals = (options: KafkaSignalOptions, baseDirectory = '.'): SignalSource =>
+  new KafkaSignals(options, baseDirectory);

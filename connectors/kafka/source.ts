@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import type { Read, Source } from '../../src/contracts/index.js';
+import type { Kafka } from 'kafkajs';
+import type { DeadLetter, Position, Read, Source } from '../../src/contracts/index.js';
 import { StageError } from '../../src/errors.js';
 import { kafkaError, openKafka, patiently } from './client.js';
-import { openDeadLetterTopic } from './dead-letters.js';
-import { createDecoder } from './decode.js';
+import { type DeadLetterTopic, openDeadLetterTopic } from './dead-letters.js';
+import { createDecoder, type Decoder } from './decoder.js';
 import { createMembership, type Membership } from './group.js';
 import { Intake, type Slot } from './intake.js';
 import { KeyCheck } from './key-check.js';
@@ -18,112 +19,137 @@ const patience = 4;
  * A source over the partitions of its shard. A record's partition is `topic/partition`, its sequence its offset. The
  * state's positions decide where reading begins, at the start and on every assignment; what the group has committed
  * is never read but to see whose group it is.
+ *
+ * From `connect` to `close` there is a `#membership`, which fills `#intake`; after `#failure` every read throws it.
  */
-export function createKafkaSource(configured: KafkaSourceOptions, baseDirectory = '.'): Source {
-  const { name } = configured;
-  let options = configured;
-  const where = `source ${name}`;
-  const kafka = openKafka(options, baseDirectory);
-  const decoder = createDecoder(options);
-  const intake = new Intake(options.batch);
-  const keys = new KeyCheck();
-  const deadLetters = options.deadLetterTopic
-    ? openDeadLetterTopic(kafka, options.deadLetterTopic)
-    : undefined;
-  const since = Date.now();
-  let membership: Membership | undefined;
-  let failure: StageError | undefined;
-  let warnings: string[] = [];
+class KafkaSource implements Source {
+  readonly name: string;
+  readonly readsAhead = true;
+  readonly waits = true;
+  readonly reject?: (dead: readonly DeadLetter[]) => Promise<void>;
+  readonly #configured: KafkaSourceOptions;
+  readonly #where: string;
+  readonly #kafka: Kafka;
+  readonly #decoder: Decoder;
+  readonly #intake: Intake;
+  readonly #keys = new KeyCheck();
+  readonly #deadLetters: DeadLetterTopic | undefined;
+  readonly #since = Date.now();
+  #options: KafkaSourceOptions;
+  #membership: Membership | undefined;
+  #failure: StageError | undefined;
+  #warnings: string[] = [];
 
-  function lost(slot: Slot, low: number): void {
-    const gap = `${slot.owned.name}: records ${slot.next} to ${low - 1} were deleted by retention before they were taken`;
-    if (options.onLostRecords === 'refuse') throw new StageError('RECORDS_LOST', `${where}: ${gap}`);
-    warnings.push(gap);
-    slot.records.reject(low - 1, null, { code: 'records-lost', reason: gap });
-    intake.advance(slot, low, 1, 0);
+  constructor(options: KafkaSourceOptions, baseDirectory: string) {
+    this.name = options.name;
+    this.#configured = options;
+    this.#options = options;
+    this.#where = `source ${options.name}`;
+    this.#kafka = openKafka(options, baseDirectory);
+    this.#decoder = createDecoder(options);
+    this.#intake = new Intake(options.batch, { unit: options.timeUnit, maxAheadMs: options.maxAheadMs });
+    const topic = options.deadLetterTopic;
+    if (!topic) return;
+    const letters = openDeadLetterTopic(this.#kafka, topic);
+    this.#deadLetters = letters;
+    this.reject = dead => letters.write(this.name, dead);
   }
 
-  async function look(positions: Parameters<Source['connect']>[0], state: string): Promise<Owned[]> {
-    const admin = kafka.admin();
+  async connect(positions: readonly Position[], state = 'none'): Promise<void> {
+    this.#failure = undefined;
+    // A look that no state takes anything from stays out of the group.
+    if (state === 'none') {
+      const group = `${this.#configured.group}-${randomUUID()}`;
+      this.#options = { ...this.#configured, group, adoptGroup: true };
+    }
+    this.#intake.reset(await this.#look(positions, state));
+    for (const slot of this.#intake.slots.values()) {
+      const { known, low, next } = slot.owned;
+      if (known && next < low) this.#lost(slot, low);
+    }
+    const me = { state, ...parseShard(this.#options.shard), since: this.#since, joined: Date.now() };
+    this.#membership = createMembership(this.#kafka, this.#options, me, this.#intake, this.#decoder, {
+      failed: error => {
+        this.#failure ??= error;
+        this.#intake.changed();
+      },
+      lost: (slot, low) => this.#lost(slot, low),
+      came: (slot, from) => this.#keys.add(slot.owned.name, slot.records.user, from),
+    });
+    await this.#membership.join().catch(error => {
+      throw kafkaError(error, this.#where);
+    });
+  }
+
+  async #look(positions: readonly Position[], state: string): Promise<Owned[]> {
+    const admin = this.#kafka.admin();
     try {
       await admin.connect();
-      return await patiently(() => findPartitions(admin, options, positions, state));
+      return await patiently(() => findPartitions(admin, this.#options, positions, state));
     } catch (error) {
-      throw kafkaError(error, where);
+      throw kafkaError(error, this.#where);
     } finally {
       await admin.disconnect().catch(() => undefined);
     }
   }
 
-  return {
-    name,
-    readsAhead: true,
-    waits: true,
-    async connect(positions, state = 'none') {
-      failure = undefined;
-      // A look that no state takes anything from stays out of the group.
-      if (state === 'none')
-        options = { ...configured, group: `${configured.group}-${randomUUID()}`, adoptGroup: true };
-      intake.reset(await look(positions, state));
-      for (const slot of intake.slots.values()) {
-        const { known, low, next } = slot.owned;
-        if (known && next < low) lost(slot, low);
+  /** Records of a partition up to `low` are gone: refuses, or records the gap and goes on behind it. */
+  #lost(slot: Slot, low: number): void {
+    const gap = `${slot.owned.name}: records ${slot.next} to ${low - 1} were deleted by retention before they were taken`;
+    if (this.#options.onLostRecords === 'refuse')
+      throw new StageError('RECORDS_LOST', `${this.#where}: ${gap}`);
+    this.#warnings.push(gap);
+    slot.records.reject(low - 1, null, { code: 'records-lost', reason: gap });
+    this.#intake.advance(slot, low, 1, 0);
+  }
+
+  async read(signal?: AbortSignal): Promise<Read | undefined> {
+    const joined = this.#membership;
+    if (!joined || !(await this.#ready(joined, signal))) return undefined;
+    const batches = this.#intake.take();
+    const ack = async () => {
+      joined.commit(
+        batches.map(({ position }) => {
+          const { topic, partition } = this.#intake.slots.get(position.partition)!.owned;
+          return { topic, partition, next: position.sequence + 1 };
+        }),
+      );
+    };
+    return { batches, ack };
+  }
+
+  /** Waits for a batch; `false` when there is nothing new for a while, and after a stop. */
+  async #ready(joined: Membership, signal?: AbortSignal): Promise<boolean> {
+    const { sessionTimeoutMs, batch } = this.#options;
+    for (let idle = false; !signal?.aborted; ) {
+      if (this.#failure) throw this.#failure;
+      const { dueMs } = this.#intake;
+      if (dueMs === 0) return true;
+      if (dueMs === undefined && this.#intake.caughtUp) {
+        if (idle) return false;
+        idle = true;
       }
-      const me = { state, ...parseShard(options.shard), since, joined: Date.now() };
-      membership = createMembership(kafka, options, me, intake, decoder, {
-        failed(error) {
-          failure ??= error;
-          intake.changed();
-        },
-        lost,
-        came: (slot, from) => keys.add(slot.owned.name, slot.records.user, from),
-      });
-      await membership.join().catch(error => {
-        throw kafkaError(error, where);
-      });
-    },
+      if (Date.now() - joined.heard() > patience * sessionTimeoutMs)
+        throw new StageError('SOURCE_UNREADABLE', `${this.#where}: the broker has not answered for long`);
+      await this.#intake.change(dueMs ?? batch.waitMs, signal);
+    }
+    return false;
+  }
 
-    async read(signal): Promise<Read | undefined> {
-      const joined = membership;
-      if (!joined) return undefined;
-      for (let idle = false; !signal?.aborted; ) {
-        if (failure) throw failure;
-        const dueMs = intake.dueMs;
-        if (dueMs === 0) break;
-        if (dueMs === undefined && intake.caughtUp) {
-          if (idle) return undefined;
-          idle = true;
-        }
-        if (Date.now() - joined.heard() > patience * options.sessionTimeoutMs)
-          throw new StageError('SOURCE_UNREADABLE', `${where}: the broker has not answered for long`);
-        await intake.change(dueMs ?? options.batch.waitMs, signal);
-      }
-      if (signal?.aborted) return undefined;
-      const batches = intake.take();
-      const ack = async () => {
-        joined.commit(
-          batches.map(({ position }) => {
-            const { topic, partition } = intake.slots.get(position.partition)!.owned;
-            return { topic, partition, next: position.sequence + 1 };
-          }),
-        );
-      };
-      return { batches, ack };
-    },
+  warnings(): readonly string[] {
+    const said = this.#warnings;
+    this.#warnings = [];
+    const stray = this.#keys.warning();
+    return stray === undefined ? said : [...said, stray];
+  }
 
-    ...(deadLetters ? { reject: dead => deadLetters.write(name, dead) } : {}),
-
-    warnings() {
-      const said = warnings;
-      warnings = [];
-      const stray = keys.warning();
-      return stray === undefined ? said : [...said, stray];
-    },
-
-    async close() {
-      await membership?.leave();
-      membership = undefined;
-      await deadLetters?.close();
-    },
-  };
+  async close(): Promise<void> {
+    await this.#membership?.leave();
+    this.#membership = undefined;
+    await this.#deadLetters?.close();
+  }
 }
+
+/** A source over topics of Kafka; nothing is read before `connect`. */
+export const createKafkaSource = (options: KafkaSourceOptions, baseDirectory = '.'): Source =>
+  new KafkaSource(options, baseDirectory);

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { Kafka, KafkaMessage } from 'kafkajs';
 import { StageError } from '../../src/errors.js';
-import { kafkaError, patiently } from './client.js';
+import { Bell } from '../../src/runtime/bell.js';
+import { type Admin, type Consumer, kafkaError, patiently } from './client.js';
 
 /** First offset to read, a partition; of partitions without one, and of topics without any, the earliest. */
 export type Starts = ReadonlyMap<string, readonly number[] | undefined>;
@@ -34,19 +35,183 @@ export interface Tail {
   close(): Promise<void>;
 }
 
-/** What a tail tells. */
+/** Calls that a tail makes. */
 export interface TailEvents {
   record(record: TailRecord): void;
-  /** After each batch. */
+  /** Called after each batch. */
   moved?(): void;
-  /** It cannot be read any longer; waits throw the same. */
+  /** Called when the topics cannot be read any longer; waits throw the same. */
   failed?(error: StageError): void;
 }
 
-/** A broker that was silent for so long is gone. */
+/** A broker that is silent for longer is gone. */
 const silenceMs = 30_000;
-/** Fetches after which, and time in which, what gives nothing is asked about. */
+/** A wait is `stalled` after this many fetches, and this long, without a record. */
 const [emptyFetches, emptyMs] = [20, 5_000];
+
+type Ends = ReadonlyMap<string, readonly number[]>;
+
+/**
+ * A consumer that reads whole topics. `#positions` holds, for each partition, the offset of the next record; it only
+ * grows, and everything before it was handed out. After `#failure` is set, every wait throws it.
+ */
+class ConsumerTail implements Tail {
+  readonly #admin: Admin;
+  readonly #consumer: Consumer;
+  readonly #where: string;
+  readonly #events: TailEvents;
+  readonly #positions = new Map<string, number[]>();
+  readonly #bell = new Bell();
+  /** When the broker last answered, and when a position last moved, epoch ms. */
+  #heardAt = Date.now();
+  #movedAt = Date.now();
+  /** Fetches since a position moved. */
+  #fetches = 0;
+  #failure: StageError | undefined;
+
+  constructor(kafka: Kafka, group: string, where: string, events: TailEvents) {
+    this.#admin = kafka.admin();
+    this.#consumer = kafka.consumer({
+      groupId: `${group}-${randomUUID()}`,
+      maxWaitTimeInMs: 100,
+      sessionTimeout: 10_000,
+      heartbeatInterval: 2000,
+      retry: { initialRetryTime: 100, maxRetryTime: 1000, retries: 5 },
+    });
+    this.#where = where;
+    this.#events = events;
+  }
+
+  async open(starts: Starts): Promise<void> {
+    try {
+      await this.#admin.connect();
+      for (const [topic, from] of starts) {
+        const found = await this.#offsetsOf(topic);
+        const first = found.map(({ partition, low }) => Math.max(Number(low), from?.[partition] ?? 0));
+        this.#positions.set(topic, first);
+      }
+      this.#listen();
+      await this.#consumer.connect();
+      await this.#consumer.subscribe({ topics: [...starts.keys()], fromBeginning: true });
+      await this.#consumer.run({
+        autoCommit: false,
+        eachBatch: async ({ batch, isStale }) => {
+          if (isStale()) return; // it comes again
+          const { topic, partition, messages } = batch;
+          const next = this.#positions.get(topic)![partition]!;
+          for (const message of messages)
+            if (Number(message.offset) >= next) this.#events.record({ topic, partition, message });
+          this.#advance(topic, partition, Number(batch.lastOffset()) + 1);
+        },
+      });
+    } catch (error) {
+      await this.close();
+      throw kafkaError(error, this.#where);
+    }
+  }
+
+  #offsetsOf(topic: string) {
+    return patiently(() => this.#admin.fetchTopicOffsets(topic)).then(found =>
+      [...found].sort((a, b) => a.partition - b.partition),
+    );
+  }
+
+  #listen(): void {
+    const { on, events, seek } = this.#consumer;
+    on(events.GROUP_JOIN, ({ payload }) => {
+      for (const [topic, partitions] of Object.entries(payload.memberAssignment))
+        for (const partition of partitions)
+          seek({ topic, partition, offset: String(this.#positions.get(topic)![partition]) });
+      this.#heardAt = Date.now();
+    });
+    on(events.HEARTBEAT, () => {
+      this.#heardAt = Date.now();
+    });
+    on(events.FETCH, () => {
+      this.#heardAt = Date.now();
+      this.#fetches++;
+      this.#bell.ring();
+    });
+    on(events.CRASH, ({ payload }) => {
+      if (!payload.restart) this.#fail(payload.error);
+    });
+    // Transaction markers and aborted records are handed to nobody, but move the position.
+    on(events.END_BATCH_PROCESS, ({ payload }) => {
+      if (payload.batchSize === 0)
+        this.#advance(payload.topic, payload.partition, Number(payload.lastOffset) + 1);
+    });
+  }
+
+  #advance(topic: string, partition: number, next: number): void {
+    const position = this.#positions.get(topic);
+    if (!position || next <= position[partition]!) return;
+    position[partition] = next;
+    this.#movedAt = Date.now();
+    this.#fetches = 0;
+    this.#events.moved?.();
+    this.#bell.ring();
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= kafkaError(error, this.#where);
+    this.#events.failed?.(this.#failure);
+    this.#bell.ring();
+  }
+
+  position(topic: string): readonly number[] {
+    return this.#positions.get(topic) ?? [];
+  }
+
+  passed(ends: Ends, { signal, stalled = async () => true }: Waiting = {}): Promise<void> {
+    return this.#wait(ends, signal, stalled);
+  }
+
+  async caughtUp({ signal, stalled = async () => false }: Waiting = {}): Promise<void> {
+    try {
+      const ends = new Map<string, number[]>();
+      for (const topic of this.#positions.keys())
+        ends.set(
+          topic,
+          (await this.#offsetsOf(topic)).map(o => Number(o.high)),
+        );
+      await this.#wait(ends, signal, stalled);
+    } catch (error) {
+      throw this.#failure ?? kafkaError(error, this.#where);
+    }
+  }
+
+  #isBehind(ends: Ends): boolean {
+    return [...ends].some(([topic, all]) => {
+      const position = this.#positions.get(topic);
+      return all.some((end, p) => (position?.[p] ?? end) < end);
+    });
+  }
+
+  async #wait(ends: Ends, signal: AbortSignal | undefined, stalled: () => Promise<boolean>): Promise<void> {
+    let since = Date.now();
+    this.#fetches = 0;
+    while (this.#isBehind(ends)) {
+      if (this.#failure) throw this.#failure;
+      signal?.throwIfAborted();
+      const now = Date.now();
+      if (now - Math.max(this.#heardAt, since) > silenceMs)
+        throw new StageError('SOURCE_UNREADABLE', `${this.#where}: the broker has not answered for long`);
+      if (this.#fetches > emptyFetches && now - Math.max(this.#movedAt, since) > emptyMs) {
+        if (!(await stalled())) return;
+        since = Date.now();
+        this.#fetches = 0;
+      } else await this.#bell.wait(100);
+    }
+    if (this.#failure) throw this.#failure;
+  }
+
+  async close(): Promise<void> {
+    this.#failure ??= new StageError('INTERRUPTED', `${this.#where}: closed`);
+    this.#bell.ring();
+    await this.#consumer.disconnect().catch(() => undefined);
+    await this.#admin.disconnect().catch(() => undefined);
+  }
+}
 
 /**
  * Reads topics outside any lasting group, committed records only. It joins a group under a new name, because that is
@@ -60,147 +225,7 @@ export async function openTail(
   starts: Starts,
   events: TailEvents,
 ): Promise<Tail> {
-  const admin = kafka.admin();
-  const consumer = kafka.consumer({
-    groupId: `${group}-${randomUUID()}`,
-    maxWaitTimeInMs: 100,
-    sessionTimeout: 10_000,
-    heartbeatInterval: 2000,
-    retry: { initialRetryTime: 100, maxRetryTime: 1000, retries: 5 },
-  });
-  const positions = new Map<string, number[]>();
-  let [heardAt, movedAt, fetches] = [Date.now(), Date.now(), 0];
-  let failure: StageError | undefined;
-  const changed: (() => void)[] = [];
-
-  const wake = (): void => {
-    for (const go of changed.splice(0)) go();
-  };
-  const offsetsOf = (topic: string) =>
-    patiently(() => admin.fetchTopicOffsets(topic)).then(found =>
-      [...found].sort((a, b) => a.partition - b.partition),
-    );
-  function advance(topic: string, partition: number, next: number): void {
-    const position = positions.get(topic);
-    if (!position || next <= position[partition]!) return;
-    position[partition] = next;
-    movedAt = Date.now();
-    fetches = 0;
-    events.moved?.();
-    wake();
-  }
-  function fail(error: unknown): void {
-    failure ??= kafkaError(error, where);
-    events.failed?.(failure);
-    wake();
-  }
-  function listen(): void {
-    consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
-      for (const [topic, partitions] of Object.entries(payload.memberAssignment))
-        for (const partition of partitions)
-          consumer.seek({ topic, partition, offset: String(positions.get(topic)![partition]) });
-      heardAt = Date.now();
-    });
-    consumer.on(consumer.events.HEARTBEAT, () => {
-      heardAt = Date.now();
-    });
-    consumer.on(consumer.events.FETCH, () => {
-      heardAt = Date.now();
-      fetches++;
-      wake();
-    });
-    consumer.on(consumer.events.CRASH, ({ payload }) => {
-      if (!payload.restart) fail(payload.error);
-    });
-    // Transaction markers and aborted records come to nobody, and move the position, too.
-    consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload }) => {
-      if (payload.batchSize === 0) advance(payload.topic, payload.partition, Number(payload.lastOffset) + 1);
-    });
-  }
-
-  async function wait(
-    ends: ReadonlyMap<string, readonly number[]>,
-    signal: AbortSignal | undefined,
-    stalled: () => Promise<boolean>,
-  ): Promise<void> {
-    let since = Date.now();
-    fetches = 0;
-    const behind = () =>
-      [...ends].some(([topic, all]) => all.some((end, p) => (positions.get(topic)?.[p] ?? end) < end));
-    while (behind()) {
-      if (failure) throw failure;
-      signal?.throwIfAborted();
-      const now = Date.now();
-      if (now - Math.max(heardAt, since) > silenceMs)
-        throw new StageError('SOURCE_UNREADABLE', `${where}: the broker has not answered for long`);
-      if (fetches > emptyFetches && now - Math.max(movedAt, since) > emptyMs) {
-        if (!(await stalled())) return;
-        since = Date.now();
-        fetches = 0;
-        continue;
-      }
-      await new Promise<void>(done => {
-        const timer = setTimeout(done, 100);
-        changed.push(() => {
-          clearTimeout(timer);
-          done();
-        });
-      });
-    }
-    if (failure) throw failure;
-  }
-
-  async function close(): Promise<void> {
-    failure ??= new StageError('INTERRUPTED', `${where}: closed`);
-    wake();
-    await consumer.disconnect().catch(() => undefined);
-    await admin.disconnect().catch(() => undefined);
-  }
-
-  try {
-    await admin.connect();
-    for (const [topic, from] of starts) {
-      const found = await offsetsOf(topic);
-      positions.set(
-        topic,
-        found.map(({ partition, low }) => Math.max(Number(low), from?.[partition] ?? 0)),
-      );
-    }
-    listen();
-    await consumer.connect();
-    await consumer.subscribe({ topics: [...starts.keys()], fromBeginning: true });
-    await consumer.run({
-      autoCommit: false,
-      eachBatch: async ({ batch, isStale }) => {
-        if (isStale()) return; // it comes again
-        const next = positions.get(batch.topic)![batch.partition]!;
-        for (const message of batch.messages) {
-          if (Number(message.offset) >= next)
-            events.record({ topic: batch.topic, partition: batch.partition, message });
-        }
-        advance(batch.topic, batch.partition, Number(batch.lastOffset()) + 1);
-      },
-    });
-  } catch (error) {
-    await close();
-    throw kafkaError(error, where);
-  }
-  return {
-    position: topic => positions.get(topic) ?? [],
-    passed: (ends, { signal, stalled = async () => true } = {}) => wait(ends, signal, stalled),
-    async caughtUp({ signal, stalled = async () => false } = {}) {
-      try {
-        const ends = new Map<string, number[]>();
-        for (const topic of starts.keys())
-          ends.set(
-            topic,
-            (await offsetsOf(topic)).map(o => Number(o.high)),
-          );
-        await wait(ends, signal, stalled);
-      } catch (error) {
-        throw failure ?? kafkaError(error, where);
-      }
-    },
-    close,
-  };
+  const tail = new ConsumerTail(kafka, group, where, events);
+  await tail.open(starts);
+  return tail;
 }

@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import type { Kafka } from 'kafkajs';
 import { StageError } from '../../src/errors.js';
 import type { Consumer } from './client.js';
-import type { Decoder } from './decode.js';
+import type { Decoder } from './decoder.js';
 import type { Intake, Slot } from './intake.js';
 import type { KafkaSourceOptions } from './options.js';
 

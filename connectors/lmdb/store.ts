@@ -10,6 +10,7 @@ import {
   type StoredPublication,
   unexpected,
 } from '../../src/publish/sink-steps.js';
+import { observed } from '../../src/runtime/serial.js';
 import { Gathered } from './gathered.js';
 import { bytes, lmdbKeys } from './keys.js';
 import type { LmdbOptions } from './options.js';
@@ -159,8 +160,7 @@ export class LmdbStore {
     if (this.#putBytes > mappedBytes) await this.#remap();
     const from = this.#gathered;
     [this.#gathered, this.#spare] = [this.#spare, from];
-    this.#committed = this.#write(holder, from).finally(() => from.clear());
-    this.#committed.catch(() => undefined); // thrown where it is awaited
+    this.#committed = observed(this.#write(holder, from).finally(() => from.clear()));
   }
 
   /** Waits for the transaction under way; what went wrong is thrown once. */

@@ -2,11 +2,13 @@ import { accessSync, constants, existsSync, statfsSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { examineSignals, examineSink, examineSource } from '../../connectors/doctor.js';
+import { weightRules } from '../../connectors/duckdb/schema.js';
 import { examine, type Finding } from '../../src/contracts/finding.js';
 import { StageError } from '../../src/errors.js';
 import { assertWorkable, mebibytes } from '../../src/fit/memory.js';
 import { parseSize } from '../../src/size.js';
 import type { Command } from '../command.js';
+import { redacted } from '../secrets.js';
 
 /** The directory, or the nearest one above it that is there, can be written to. */
 function writable(directory: string): string {
@@ -51,14 +53,15 @@ export const doctor: Command = {
       await examine('memory', () => enough(settings.memory)),
     ];
     for (const options of sources)
-      findings.push(...(await examineSource(options, baseDirectory, settings.semantics.weightScale)));
+      findings.push(...(await examineSource(options, baseDirectory, weightRules(settings.semantics))));
     for (const options of sinks) findings.push(...(await examineSink(options, baseDirectory)));
     if (signals) findings.push(...(await examineSignals(signals, baseDirectory)));
+    const said = findings.map(f => ({ ...f, found: redacted(f.found) }));
     const failed = findings.filter(f => !f.ok).length;
     const verdict = failed === 0 ? 'all is well' : `${failed} of ${findings.length} need attention`;
     return {
-      json: { ok: failed === 0, findings },
-      text: [...findings.map(line), verdict].join('\n'),
+      json: { ok: failed === 0, findings: said },
+      text: [...said.map(line), verdict].join('\n'),
       exitCode: failed === 0 ? 0 : 1,
     };
   },

@@ -3,20 +3,21 @@ import { StageError } from '../../src/errors.js';
 import { type Measured, measure } from '../../src/evaluate/measure.js';
 import { holdoutOptions } from '../../src/evaluate/options.js';
 import { sampleUsers } from '../../src/evaluate/split.js';
-import { databaseShare, planFit } from '../../src/fit/memory.js';
-import { type FitOptions, fitOptions, overrideFit } from '../../src/options.js';
+import { databaseShare } from '../../src/fit/memory.js';
+import { type FitOptions, fitOptions, overrideFit } from '../../src/solvers/index.js';
+import { threadsOnSplit } from '../../src/stages/holdouts.js';
+import { checked } from '../checked.js';
 import {
   allowanceFlags,
   allowanceHelp,
   allowanceOf,
   type Command,
   type CommandContext,
+  type CommandResult,
   count,
-  type Outcome,
   type Values,
   wholeNumber,
 } from '../command.js';
-import { checked } from '../config.js';
 import { presentFit } from '../tuned.js';
 import { fitFlags, fitHelp, optionsOfFit } from './fit-flags.js';
 import { metricsJson, metricsText } from './metrics.js';
@@ -39,7 +40,7 @@ async function onFiles(
   { values, progress }: CommandContext,
   trainPath: string,
   testPath: string,
-): Promise<Outcome> {
+): Promise<CommandResult> {
   const unused = ['holdout', 'share', 'cut'].find(name => values[name] !== undefined);
   if (unused)
     throw new StageError(
@@ -49,12 +50,12 @@ async function onFiles(
   const { seed, sample } = optionsOf(holdoutOptions, values);
   const { k, bootstrap } = measuresOf(values, seed);
   const options = checked(fitOptions, optionsOfFit(values), 'options');
-  const { memoryBytes, threads: requested } = allowanceOf(values);
+  const allowance = allowanceOf(values);
+  const { memoryBytes } = allowance;
   progress('reading');
-  let threads = requested;
-  const loaded = await loadSplit(trainPath, testPath, databaseShare(memoryBytes), counts => {
-    const size = { ...counts, mode: 'implicit', options } as const;
-    ({ threads } = planFit(size, memoryBytes - 4 * counts.testInteractions, requested));
+  let { threads } = allowance;
+  const loaded = await loadSplit(trainPath, testPath, databaseShare(memoryBytes), size => {
+    threads = threadsOnSplit(size, options, allowance);
   });
   const holdout = { ...loaded, test: sampleUsers(loaded.test, sample, seed) };
   const report = shown(progress);
@@ -70,10 +71,10 @@ async function onFiles(
 }
 
 /** Holds out a part of the state's interactions, fits on the rest and measures. */
-async function onState({ values, progress, pipeline, signal }: CommandContext): Promise<Outcome> {
+async function onState({ values, progress, reader, signal }: CommandContext): Promise<CommandResult> {
   const options = optionsOf(holdoutOptions, values);
   const measures = measuresOf(values, options.seed);
-  const p = await pipeline();
+  const p = await reader();
   const fit = checked(fitOptions, overrideFit(await presentFit(p), optionsOfFit(values)), 'fit');
   progress('reading');
   const held = await p.holdOut(options, signal);
@@ -94,7 +95,7 @@ async function onState({ values, progress, pipeline, signal }: CommandContext): 
   });
 }
 
-/** What the lists of the serving matrix are like, and the share of the layers' NDCG that is lost, < 0 where it gains. */
+/** Metrics of the serving matrix, and the share of the layers' NDCG that it loses; < 0 if it gains. */
 function servingJson({ metrics, layered, report, scoreSeconds }: Measured, k: number) {
   if (!layered) return undefined;
   const { ndcg } = layered.metrics;
@@ -108,7 +109,12 @@ function servingJson({ metrics, layered, report, scoreSeconds }: Measured, k: nu
 }
 
 /** The figures of the model, which is both its layers, and beside them those of its serving matrix. */
-function outcome(found: Measured, k: number, options: FitOptions, sizes: Record<string, unknown>): Outcome {
+function outcome(
+  found: Measured,
+  k: number,
+  options: FitOptions,
+  sizes: Record<string, unknown>,
+): CommandResult {
   const { report, parameters, fitSeconds } = found;
   const { metrics, scoreSeconds } = found.layered ?? found;
   const serving = servingJson(found, k);
@@ -155,7 +161,7 @@ export const evaluate: Command = {
     train: 'Parquet or CSV with columns user, item[, weight]',
     test: 'the same, held out',
     ...helpOf(holdoutOptions),
-    k: 'cut-off of the metrics (20)',
+    k: 'cut-off of the metrics; default 20',
     bootstrap: 'draw the users again so often for 95% intervals',
     ...allowanceHelp,
     ...fitHelp,

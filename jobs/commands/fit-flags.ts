@@ -1,17 +1,38 @@
 import type { ParseArgsConfig } from 'node:util';
+import type { z } from 'zod';
 import { StageError } from '../../src/errors.js';
-import { solvers } from '../../src/options.js';
+import { fitOptions, solverNames, solvers } from '../../src/solvers/index.js';
 import type { Values } from '../command.js';
+import { defaultOf } from './option-flags.js';
 
 const kebab = (name: string): string => name.replace(/[A-Z]/g, c => `-${c.toLowerCase()}`);
-/** What each option is, and for which solver if not for both. */
-const meanings = new Map<string, string>([['solver', 'icf or fsai']]);
-for (const [solver, { shape }] of Object.entries(solvers)) {
-  for (const [name, schema] of Object.entries(shape)) {
-    const alone = Object.values(solvers).some(other => !(name in other.shape));
-    if (!meanings.has(name)) meanings.set(name, `${schema.description ?? ''}${alone ? ` (${solver})` : ''}`);
+const fallbackSolver = fitOptions.parse({}).solver;
+/** Each option with its default, and its solver if not every solver has it. */
+const meanings = new Map<string, string>([
+  ['solver', `${solverNames.join(' or ')}; default ${fallbackSolver}`],
+]);
+for (const [solver, { options }] of Object.entries(solvers)) {
+  for (const [name, schema] of Object.entries(options.shape)) {
+    const alone = Object.values(solvers).some(other => !(name in other.options.shape));
+    const meaning = `${schema.description ?? ''}${alone ? ` (${solver})` : ''}`;
+    if (!meanings.has(name)) meanings.set(name, `${meaning}${defaultsText(name)}`);
   }
 }
+
+/** The default of an option, by solver where solvers differ in it. */
+function defaultsText(name: string): string {
+  const found = Object.entries(solvers).flatMap(([solver, { options }]) => {
+    const option = (options.shape as Readonly<Record<string, z.ZodType>>)[name];
+    const fallback = option && defaultOf(option);
+    return fallback === undefined ? [] : [{ solver, fallback }];
+  });
+  if (found.length === 0) return '';
+  const same = new Set(found.map(f => f.fallback)).size === 1;
+  return same
+    ? `; default ${found[0]!.fallback}`
+    : `; default ${found.map(f => `${f.fallback} (${f.solver})`).join(', ')}`;
+}
+
 const names = [...meanings.keys()];
 
 /** One flag for each fit option: `--l2`, `--density`, `--max-shifts`, … */
@@ -19,7 +40,7 @@ export const fitFlags: NonNullable<ParseArgsConfig['options']> = Object.fromEntr
   names.map(name => [kebab(name), { type: 'string' as const }]),
 );
 
-/** What each flag does. */
+/** Help of each flag. */
 export const fitHelp: Readonly<Record<string, string>> = Object.fromEntries(
   names.map(name => [kebab(name), meanings.get(name)!]),
 );

@@ -1,7 +1,7 @@
 import { type Measure, type Metrics, measures } from '../../src/evaluate/metrics.js';
 import { count } from '../command.js';
 
-/** What a measure is called where its cut-off is named. */
+/** The name of a measure with its cut-off. */
 export const titleOf = (measure: Measure, k: number): string =>
   measure === 'novelty' ? measure : `${measure}@${k}`;
 

@@ -1,6 +1,6 @@
 import type { Manifest } from '../../src/contracts/manifest.js';
 import { StageError } from '../../src/errors.js';
-import { type Command, type CommandContext, count, type Outcome } from '../command.js';
+import { type Command, type CommandContext, type CommandResult, count } from '../command.js';
 import type { Pipeline } from '../open.js';
 
 const actions = ['list', 'show', 'diff', 'prune'] as const;
@@ -12,7 +12,7 @@ export const models: Command = {
   usage: 'list | show V | diff A B | prune -c pipeline.yaml',
   async run(context) {
     const [action = '', a, b] = context.positionals;
-    const pipeline = await context.pipeline();
+    const pipeline = await (action === 'prune' ? context.pipeline() : context.reader());
     switch (action) {
       case 'list':
         return list(pipeline);
@@ -36,7 +36,7 @@ function wanted(version: string | undefined, usage: string): string {
   throw new StageError('USAGE', `models: expected a version, found nothing; usage: models ${usage}`);
 }
 
-/** What every sink holds, and what its aliases name. */
+/** The versions in each sink, and the version that each of its aliases names. */
 function sinkContents(pipeline: Pipeline) {
   if (pipeline.parts.sinks.length === 0) return Promise.resolve([]);
   return pipeline.withSinks(sinks =>
@@ -50,7 +50,7 @@ function sinkContents(pipeline: Pipeline) {
   );
 }
 
-async function list(pipeline: Pipeline): Promise<Outcome> {
+async function list(pipeline: Pipeline): Promise<CommandResult> {
   const records = await pipeline.parts.store.models();
   const sinks = await sinkContents(pipeline);
   const lines = records.map(m => {
@@ -70,12 +70,12 @@ async function list(pipeline: Pipeline): Promise<Outcome> {
   return { json, text: lines.join('\n') || 'no models yet' };
 }
 
-async function show(pipeline: Pipeline, version: string): Promise<Outcome> {
+async function show(pipeline: Pipeline, version: string): Promise<CommandResult> {
   const manifest = await pipeline.manifestOf(version);
   return { json: manifest, text: JSON.stringify(manifest, null, 2) };
 }
 
-async function diff(pipeline: Pipeline, a: string, b: string): Promise<Outcome> {
+async function diff(pipeline: Pipeline, a: string, b: string): Promise<CommandResult> {
   const [left, right] = [leaves(await pipeline.manifestOf(a)), leaves(await pipeline.manifestOf(b))];
   const keys = [...new Set([...left.keys(), ...right.keys()])].filter(k => left.get(k) !== right.get(k));
   const json = Object.fromEntries(keys.map(k => [k, [left.get(k) ?? null, right.get(k) ?? null]]));
@@ -94,7 +94,7 @@ function leaves(manifest: Manifest): Map<string, unknown> {
   return found;
 }
 
-async function prune(pipeline: Pipeline, { log }: CommandContext): Promise<Outcome> {
+async function prune(pipeline: Pipeline, { log }: CommandContext): Promise<CommandResult> {
   const before = await sinkContents(pipeline);
   if (pipeline.parts.sinks.length > 0)
     await pipeline.withSinks(sinks =>

@@ -1,6 +1,6 @@
-import type { z } from 'zod';
+import { z } from 'zod';
+import { checked } from '../checked.js';
 import type { Values } from '../command.js';
-import { checked } from '../config.js';
 
 /** Options whose values are text, whatever they look like. */
 const textOptions = ['holdout', 'cut', 'metric'];
@@ -9,9 +9,20 @@ const textOptions = ['holdout', 'cut', 'metric'];
 export const flagsOf = (schema: z.ZodObject) =>
   Object.fromEntries(Object.keys(schema.shape).map(name => [name, { type: 'string' as const }]));
 
-/** What each flag does. */
+/** The default of an option as its schema has it; nothing for an option without one. */
+export function defaultOf(option: z.core.$ZodType): string | undefined {
+  const value = z.safeParse(option, undefined).data;
+  return value === undefined ? undefined : String(value);
+}
+
+/** Help of each flag, with its default. */
 export const helpOf = ({ shape }: z.ZodObject): Readonly<Record<string, string>> =>
-  Object.fromEntries(Object.entries(shape).map(([name, option]) => [name, option.description ?? '']));
+  Object.fromEntries(
+    Object.entries(shape).map(([name, option]) => {
+      const fallback = defaultOf(option);
+      return [name, `${option.description ?? ''}${fallback === undefined ? '' : `; default ${fallback}`}`];
+    }),
+  );
 
 /** The options that the flags give, over `defaults`. */
 export function optionsOf<S extends z.ZodObject>(

@@ -13,7 +13,7 @@ function outcome({ id, items, scores }: RankedList) {
 }
 
 const options = { k: { type: 'string' }, version: { type: 'string' } } as const;
-const help = { k: 'length of the list (20)', version: 'model version (the newest)' };
+const help = { k: 'length of the list; default 20', version: 'model version; default the newest' };
 
 export const recommend: Command = {
   summary: 'items for a user, best first',
@@ -21,10 +21,10 @@ export const recommend: Command = {
   usage: 'USER -c pipeline.yaml [--k 20] [--version V]',
   options,
   help,
-  async run({ pipeline, positionals, values }) {
+  async run({ reader, positionals, values }) {
     const user = positionals[0]!;
     const k = wholeNumber('k', values.k ?? '20');
-    return outcome(await (await pipeline()).recommend(user, k, values.version as string | undefined));
+    return outcome(await (await reader()).recommend(user, k, values.version as string | undefined));
   },
 };
 
@@ -34,10 +34,10 @@ export const similar: Command = {
   usage: 'ITEM -c pipeline.yaml [--k 20] [--version V]',
   options,
   help,
-  async run({ pipeline, positionals, values }) {
+  async run({ reader, positionals, values }) {
     const item = positionals[0]!;
     const k = wholeNumber('k', values.k ?? '20');
-    return outcome(await (await pipeline()).similar(item, k, values.version as string | undefined));
+    return outcome(await (await reader()).similar(item, k, values.version as string | undefined));
   },
 };
 
@@ -53,8 +53,8 @@ function tunedText({ fit, base, measured, found, before, at, inUse }: TunedState
 export const status: Command = {
   summary: 'sizes, positions, the newest model and the last runs',
   usage: '-c pipeline.yaml',
-  async run({ pipeline }) {
-    const p = await pipeline();
+  async run({ reader }) {
+    const p = await reader();
     const { parts, manifestOf } = p;
     const { store } = parts;
     const [counts, folded, mode, segments, models, runs, dead] = [
@@ -80,7 +80,7 @@ export const status: Command = {
     };
     const lines = [
       `state     ${parts.directory}`,
-      `inbox     ${count(counts.inbox)} events wait; ${count(folded)} folded; ${count(counts.deadLetters)} dead letters`,
+      `inbox     ${count(counts.inbox)} events wait; ${count(folded)} folded, ${count(counts.repeated)} of them repeated; ${count(counts.deadLetters)} dead letters`,
       ...dead.map(d => `          ${d.source}/${d.partition}@${d.sequence}: ${d.reason}`),
       `matrix    ${count(counts.users)} users × ${count(counts.items)} items, ${count(counts.interactions)} interactions`,
       `gramian   ${mode}${mode === 'stored' ? `, ${segments.length} segments, ${count(gramian.entries)} entries` : ''}`,

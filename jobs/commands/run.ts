@@ -9,7 +9,7 @@ export const run: Command = {
   help: { memory: 'in place of the configured memory', threads: 'in place of the configured threads' },
   async run({ pipeline, log, signal }) {
     const stopped = { json: { stopped: true }, text: '' };
-    const p = await pipeline(true).catch(error => {
+    const p = await pipeline({ standBy: true }).catch(error => {
       if (!signal.aborted) throw error;
     });
     if (!p) return stopped;

@@ -1,6 +1,7 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { sample } from '../../connectors/doctor.js';
+import { weightRules } from '../../connectors/duckdb/schema.js';
 import { createSource } from '../../connectors/registry.js';
 import { StageError } from '../../src/errors.js';
 import type { Command } from '../command.js';
@@ -70,7 +71,7 @@ export const validate: Command = {
     if (values.sources) {
       for (const options of settings.sources) {
         const source = await createSource(options, baseDirectory);
-        samples[source.name] = await sample(source, settings.semantics.weightScale);
+        samples[source.name] = await sample(source, weightRules(settings.semantics));
       }
     }
     const lines = Object.entries(samples).map(

@@ -1,5 +1,9 @@
 import { type Command, count } from '../command.js';
-import { foldStep, freshStep } from '../steps.js';
+import { contextOf, runChain, runJob } from '../job.js';
+import { fold as foldJob } from '../kinds/fold.js';
+import { forget as forgetJob } from '../kinds/forget.js';
+import { resultOf } from '../outcome.js';
+import { cli } from '../trigger.js';
 
 export const ingest: Command = {
   summary: 'take in everything the sources have now',
@@ -18,7 +22,7 @@ export const fold: Command = {
   usage: '-c pipeline.yaml',
   async run({ pipeline, signal }) {
     const p = await pipeline();
-    const events = await foldStep(p, { trigger: 'cli', signal });
+    const { events } = resultOf(await runJob(contextOf(p, { signal }), foldJob, cli, {}))!;
     const counts = await p.parts.store.counts();
     const text = `${count(events)} events folded; ${count(counts.users)} users, ${count(counts.items)} items, ${count(counts.interactions)} interactions`;
     return { json: { events, ...counts }, text };
@@ -42,9 +46,8 @@ export const forget: Command = {
   async run({ pipeline, positionals, signal }) {
     const user = positionals[0]!;
     const p = await pipeline();
-    const { users, events } = await p.forget(user);
-    // Also for somebody who is not in the state: lists of theirs may be in the sinks.
-    if (p.parts.sinks.length > 0) await freshStep(p, { trigger: 'cli', signal });
+    const { outcome } = await runChain(contextOf(p, { signal }), forgetJob, cli, { user });
+    const { users, events } = resultOf(outcome)!;
     const text =
       users + events > 0
         ? `user ${user} erased; the next fit no longer knows them`
@@ -56,8 +59,8 @@ export const forget: Command = {
 export const verify: Command = {
   summary: 'compare the stored Gramian with the histories; prints the number of differing entries',
   usage: '-c pipeline.yaml',
-  async run({ pipeline }) {
-    const p = await pipeline();
+  async run({ reader }) {
+    const p = await reader();
     const found = await p.verify();
     const ok = found.differing === 0 && found.broken.length === 0;
     const text =

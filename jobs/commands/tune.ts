@@ -5,30 +5,35 @@ import { loadSplit } from '../../connectors/duckdb/split.js';
 import { StageError } from '../../src/errors.js';
 import { type Measured, measure } from '../../src/evaluate/measure.js';
 import { split } from '../../src/evaluate/split.js';
-import { databaseShare, planFit } from '../../src/fit/memory.js';
-import { type FitOptions, fitOptions } from '../../src/options.js';
+import { databaseShare } from '../../src/fit/memory.js';
+import { type FitOptions, fitOptions } from '../../src/solvers/index.js';
+import { threadsOnSplit } from '../../src/stages/holdouts.js';
 import { optionOf, searched } from '../../src/tune/space.js';
 import { type Trial, type TuneOptions, type TuneResult, tuneOptions } from '../../src/tune/tune.js';
 import { tuneHoldout } from '../../src/tune/tuner.js';
+import { checked } from '../checked.js';
 import {
   allowanceFlags,
   allowanceHelp,
   allowanceOf,
   type Command,
   type CommandContext,
+  type CommandResult,
   count,
-  type Outcome,
 } from '../command.js';
-import { checked } from '../config.js';
-import { aroundPresent, tuneStep } from '../tuned.js';
+import { contextOf, runJob } from '../job.js';
+import { tune as tuneJob } from '../kinds/tune.js';
+import { resultOf } from '../outcome.js';
+import { cli } from '../trigger.js';
+import { aroundPresent } from '../tuned.js';
 import { fitFlags, fitHelp, optionsOfFit } from './fit-flags.js';
 import { metricsJson } from './metrics.js';
 import { flagsOf, helpOf, optionsOf } from './option-flags.js';
 
-/** What a search came to, and how its winner and the present options did on a test file. */
+/** The result of a search, with the metrics of its winner and of the present options on a test file. */
 interface Found extends TuneResult {
   readonly final?: { readonly best: Measured; readonly present: Measured } | undefined;
-  /** Whether refits of the state use the winner from now on. */
+  /** True if refits of the state use the winner from now on. */
   readonly adopted?: boolean | undefined;
 }
 
@@ -42,14 +47,12 @@ async function onFiles(
   if (options.holdout !== 'random' || options.cut !== undefined)
     throw new StageError('USAGE', 'tune: expected --holdout random of files, which have no times');
   const present = checked(fitOptions, { ...optionsOfFit(values), solver: options.solver }, 'options');
-  const { memoryBytes, threads: requested } = allowanceOf(values);
+  const allowance = allowanceOf(values);
+  const { memoryBytes } = allowance;
   progress('reading');
-  let threadsOf = (_: FitOptions): number => requested;
-  const files = await loadSplit(trainPath, testPath, databaseShare(memoryBytes), counts => {
-    // The files stay beside what is held out.
-    const kept = counts.interactions * (counts.valued ? 8 : 4) + 4 * counts.testInteractions;
-    threadsOf = fit =>
-      planFit({ ...counts, mode: 'implicit', options: fit }, memoryBytes - kept, requested).threads;
+  let threadsOf = (_: FitOptions): number => allowance.threads;
+  const files = await loadSplit(trainPath, testPath, databaseShare(memoryBytes), size => {
+    threadsOf = fit => threadsOnSplit(size, fit, allowance, true);
     threadsOf(present);
   });
   const { scale } = files;
@@ -73,7 +76,10 @@ async function onState(context: CommandContext): Promise<readonly [Found, TuneOp
   const fixed = optionsOfFit(values);
   const show = (stage: string, part: number) => progress(`${Math.floor(part * 100)}%: ${stage}`);
   const steps = { progress: show, signal };
-  if (values.apply) return [(await tuneStep(p, { trigger: 'cli', ...steps }, options, fixed))!, options];
+  if (values.apply) {
+    const found = await runJob(contextOf(p, steps), tuneJob, cli, { ...options, fixed });
+    return [resultOf(found)!, options];
+  }
   return [await p.tune(await aroundPresent(p, options, fixed), options, steps), options];
 }
 
@@ -117,7 +123,7 @@ function write(output: string, best: FitOptions, json: object): readonly string[
   return [output, beside];
 }
 
-function outcome(found: Found, options: TuneOptions, output: string | undefined): Outcome {
+function outcome(found: Found, options: TuneOptions, output: string | undefined): CommandResult {
   const { best, present, trials, final, adopted } = found;
   const { metric, k } = options;
   const json = {
@@ -146,7 +152,7 @@ function outcome(found: Found, options: TuneOptions, output: string | undefined)
 }
 
 /** Lets refits use the configured options again. */
-async function reset({ pipeline }: CommandContext): Promise<Outcome> {
+async function reset({ pipeline }: CommandContext): Promise<CommandResult> {
   const { store } = (await pipeline()).parts;
   const known = await store.tuned();
   await store.setTuned(undefined);
@@ -168,6 +174,7 @@ export const tune: Command = {
     ...fitFlags,
   },
   help: {
+    ...fitHelp,
     train: 'Parquet or CSV with columns user, item[, weight]; a share of it is held out',
     test: 'the same, on which the winner is measured at the end',
     ...helpOf(tuneOptions),
@@ -175,7 +182,6 @@ export const tune: Command = {
     apply: 'let refits of the state use the best options, if they are better than the present ones',
     reset: 'let refits of the state use the configured options again',
     ...allowanceHelp,
-    ...fitHelp,
   },
   async run(context) {
     const { train, test, config, apply, output } = context.values;

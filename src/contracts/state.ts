@@ -3,10 +3,13 @@
 import type { TimedRows } from '../evaluate/split.js';
 import type { GramianState } from '../gramian/plan.js';
 import type { SegmentFile } from '../gramian/segment.js';
-import type { RowChanges, Rows } from '../matrix/rows.js';
+import type { Histories, RowChanges, Rows } from '../matrix/rows.js';
 import type { TunedOptions } from '../tune/tune.js';
-import type { DeadLetter, EventColumns, Position, Signal, SignalResult } from './index.js';
 import type { Manifest } from './manifest.js';
+import type { Signal, SignalResult } from './signal.js';
+import type { DeadLetter, Position } from './source.js';
+
+export type { Histories };
 
 /** What one fold did. */
 export interface FoldSummary {
@@ -25,6 +28,8 @@ export type BuildSegment = (changes: RowChanges) => Promise<SegmentFile | undefi
 export interface StateCounts {
   readonly inbox: number;
   readonly deadLetters: number;
+  /** Events that were dropped because their stream had brought their id before. */
+  readonly repeated: number;
   readonly users: number;
   readonly items: number;
   /** Nonzeros of X. */
@@ -50,6 +55,8 @@ export interface RunOutcome {
   readonly detail: string;
   /** Model version that was made or published. */
   readonly version?: string | undefined;
+  /** Error code of a failure. */
+  readonly code?: string | undefined;
 }
 
 /** One execution of a job. */
@@ -57,8 +64,9 @@ export interface RunRecord {
   readonly id: number;
   readonly job: string;
   /**
-   * What started it: `cli`, `cron:<due>`, `events:<time or count>`, `signal:<source>:<id>`, and for the
-   * publication that follows a refit `refit:<version>`.
+   * What started it: `cli`, `cron:<due>`, `events:<time or count>`, `signal:<source>:<id>`; for the publication that
+   * follows a refit `refit:<version>`, for the fresh lists that follow a fold `follow:<its trigger>:<events folded>`;
+   * or a name that the caller gave.
    */
   readonly trigger: string;
   readonly status: 'running' | RunOutcome['status'];
@@ -67,12 +75,8 @@ export interface RunRecord {
   readonly finishedAt: number | undefined;
   readonly detail: string;
   readonly version: string | undefined;
-}
-
-/** Histories of a few users, in the order of `keys`. */
-export interface Histories {
-  readonly keys: readonly string[];
-  readonly rows: Rows;
+  /** Error code of a failure; `endedRun` gives it, if the ledger has it. */
+  readonly code?: string | undefined;
 }
 
 /** Users whose history changed: those that have one, and the keys of those that have none any more. */
@@ -107,6 +111,21 @@ export interface Ledger {
   /** Results that the signal's source has not confirmed. */
   unreported(source: string): Promise<readonly SignalResult[]>;
   markReported(source: string, id: string): Promise<void>;
+}
+
+/** One validated event, fixed-point weight, as columns `length` long. */
+export interface EventColumns {
+  readonly length: number;
+  readonly user: readonly string[];
+  readonly item: readonly string[];
+  /** Fixed-point weight, `round(weight × scale)` ≥ 0. */
+  readonly weight: Int32Array;
+  /** 0 add, 1 remove, 2 set. */
+  readonly op: Uint8Array;
+  /** Event time, epoch ms. */
+  readonly ts: Float64Array;
+  readonly id: readonly (string | null)[];
+  readonly sequence: Float64Array;
 }
 
 /** What became of the records of one partition, and where they end. */
@@ -161,6 +180,10 @@ export interface StateStore extends Ledger {
   segments(): Promise<readonly SegmentFile[]>;
   /** Replaces `old` segments by `segment`, which is their sum (all of G, when it is rebuilt). */
   replaceSegments(old: readonly SegmentFile[], segment: SegmentFile | undefined): Promise<void>;
+  /** Names of segment files and models that were registered once and are not any more: their files may be removed. */
+  retired(): Promise<readonly string[]>;
+  /** Forgets these names, once the files are gone. */
+  clearRetired(): Promise<void>;
   /** How the Gramian is kept: stored segments sum to XᵀWX, no fold has been made without them. */
   gramian(): Promise<GramianState | undefined>;
   setGramian(state: GramianState): Promise<void>;

@@ -1,9 +1,8 @@
 import { z } from 'zod';
-import type { Manifest } from '../contracts/manifest.js';
 import type { Metrics } from './metrics.js';
 import { holdoutOptions } from './options.js';
 
-/** What a refit is measured by: a metric on a holdout of the state. */
+/** The measure of a refit: a metric on a holdout of the state. */
 export const measureOptions = holdoutOptions.extend({
   metric: z.enum(['ndcg', 'recall', 'hitRate', 'mrr']).default('ndcg').describe('what decides'),
   k: z.int().min(1).max(1000).default(20).describe('cut-off of the metrics'),
@@ -21,7 +20,7 @@ export const gateOptions = measureOptions.extend({
 });
 export type GateOptions = z.output<typeof gateOptions>;
 
-/** What the gate measured of a model: a fit with the same options on a holdout of the state of that moment. */
+/** The gate's measurement of a model: a fit with the same options on a holdout of the state of that moment. */
 export interface ModelMetrics {
   readonly measured: MeasureOptions;
   /** Where a time split cut, ISO 8601. */
@@ -29,6 +28,12 @@ export interface ModelMetrics {
   readonly quality?: Metrics | undefined;
   /** Why it could not be measured. */
   readonly problem?: string | undefined;
+}
+
+/** A model as the gate sees it. */
+export interface GatedModel {
+  readonly version: string;
+  readonly metrics?: ModelMetrics | undefined;
 }
 
 /** Whether a model may be published, and why. */
@@ -39,10 +44,14 @@ export interface Verdict {
 }
 
 /**
- * Compares what was measured of a model with what was measured of the published one. Without anything to compare with
- * the model passes; one that could not be measured does not.
+ * Compares the metrics of a model with those of the published one. Without anything to compare with the model passes. A
+ * model that could not be measured does not pass.
  */
-export function verdict(gate: GateOptions, candidate: Manifest, published: Manifest | undefined): Verdict {
+export function verdict(
+  gate: GateOptions,
+  candidate: GatedModel,
+  published: GatedModel | undefined,
+): Verdict {
   const { metric, k, minimum } = gate;
   const { version, metrics } = candidate;
   const told = (passed: boolean, reason: string): Verdict => ({ version, passed, reason });

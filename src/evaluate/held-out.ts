@@ -1,5 +1,4 @@
-import type { Histories } from '../contracts/index.js';
-import type { Rows } from '../matrix/rows.js';
+import type { Histories, Rows } from '../matrix/rows.js';
 import type { Catalogue } from './metrics.js';
 
 /** An interaction that a model did not see, by keys. */

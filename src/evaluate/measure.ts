@@ -1,8 +1,9 @@
 import { type FitReport, fit } from '../fit/fit.js';
 import type { Rows } from '../matrix/rows.js';
 import { parameters } from '../model/model.js';
-import type { FitOptions } from '../options.js';
+import type { Progress } from '../runtime/task.js';
 import { onEngine, type Resources } from '../runtime/threads.js';
+import type { FitOptions } from '../solvers/index.js';
 import { evaluate } from './evaluate.js';
 import type { Bootstrap, Metrics } from './metrics.js';
 
@@ -46,6 +47,14 @@ export interface Measured {
   /** Of the lists alone. */
   readonly scoreSeconds: number;
 }
+
+/** As `measure`, for a compute thread. */
+export const measureReporting = (
+  holdout: Holdout,
+  options: FitOptions,
+  settings: Omit<MeasureSettings, 'engine' | 'report'>,
+  report: Progress,
+): Promise<Measured> => measure(holdout, options, { ...settings, report });
 
 /** Fits on the train rows and measures on the test rows. Blocks its thread. */
 export function measure(holdout: Holdout, options: FitOptions, settings: MeasureSettings): Promise<Measured> {

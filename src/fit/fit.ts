@@ -1,16 +1,21 @@
-import type { Gramian } from '../gramian/columns.js';
 import { implicitGramian } from '../gramian/implicit.js';
 import { storedGramian } from '../gramian/stored.js';
 import { unitsOf } from '../gramian/weights.js';
 import type { Rows } from '../matrix/rows.js';
 import { type Model, parameters } from '../model/model.js';
 import { servingMatrix } from '../model/serving.js';
-import type { FitOptions } from '../options.js';
 import type { Address, Arena } from '../runtime/arena.js';
-import { type Engine, onEngine, type Resources, type Threads } from '../runtime/threads.js';
-import { defaultServing } from '../solvers/defaults.js';
-import { fitFsai, type Passes } from '../solvers/fsai/solve.js';
-import { fitIcf } from '../solvers/icf/solve.js';
+import { type Engine, onEngine, type Resources } from '../runtime/threads.js';
+import { type FitOptions, solverOf } from '../solvers/index.js';
+import {
+  assertReadable,
+  type CommonOptions,
+  type FitStage,
+  type Passes,
+  type Solver,
+  type SolverContext,
+  type SolverReport,
+} from '../solvers/solver.js';
 import { degreeOrder } from './order.js';
 
 /**
@@ -26,19 +31,16 @@ export type GramianInput =
       readonly scale: number;
     };
 
-/** What a fit may use: kernel memory holds X, the factor and every workspace. */
+/** Resources of a fit: kernel memory holds X, the factor and every workspace. */
 export interface FitResources extends Resources {
   /** Hears how much of a stage is done, 0 … 1; what it throws ends the fit. */
   readonly report?: ((stage: FitStage, fraction: number) => void) | undefined;
-  /** With an engine of its own: what the fits of one G on it share. */
+  /** Results that fits of one G share, with an engine that is given. */
   readonly passes?: Passes | undefined;
 }
 
-/** The stages of a fit, in order; not every solver has each. */
-export type FitStage = 'order' | 'scale' | 'factor' | 'inverse' | 'weights' | 'serving';
-
 /** What a fit did, as plain JSON values; times are in seconds. */
-export interface FitReport {
+export interface FitReport extends SolverReport {
   readonly items: number;
   /** Items with G_jj > 0. */
   readonly usedItems: number;
@@ -46,14 +48,6 @@ export interface FitReport {
   readonly threads: number;
   /** λ that was asked for or derived. */
   readonly l2: number;
-  /** Nonzeros of the factor: of L with icf, of K with fsai. */
-  readonly factorEntries: number;
-  /** icf: shifts λ that were tried; the last one is in the factor. */
-  readonly shifts?: readonly number[];
-  /** icf: ‖I − LK‖²_F / n at the start and after each scan. */
-  readonly losses?: readonly number[];
-  /** icf: whether the last scan raised the loss and was undone. */
-  readonly undone?: boolean;
   readonly parameters: number;
   /** Entries kept for each item in the serving matrix, 0 if there is none. */
   readonly serving: number;
@@ -62,55 +56,40 @@ export interface FitReport {
   readonly seconds: Readonly<Partial<Record<FitStage, number>>>;
 }
 
-/** What a solver works with. */
-export interface FitContext {
-  readonly arena: Arena;
-  readonly threads: Threads;
-  readonly gramian: Gramian;
-  /** G_jj by item. */
-  readonly diagonal: Float64Array;
-  /** Place of each item in ascending G_jj. */
-  readonly positions: Int32Array;
-  /** Units of G in 1. */
-  readonly unit: number;
-  /** Runs and times a stage, which may tell how far it is. */
-  readonly stage: <T>(name: FitStage, run: (report: (fraction: number) => void) => T) => T;
-}
-
-/** What a solver returns. */
-export interface Solved {
-  /** The model, in the arena. */
-  readonly layers: Model;
-  readonly l2: number;
-  readonly details: Pick<FitReport, 'factorEntries' | 'shifts' | 'losses' | 'undone'>;
-  /** Where the model is to be kept, above what is shared with other fits. */
-  readonly bottom?: Address | undefined;
-}
-
 /**
- * Fits SANSA: orders the items, runs the solver, and multiplies the layers of the serving matrix. Blocks the calling
+ * Fits a model: orders the items, runs the solver, and multiplies the layers of the serving matrix. Blocks the calling
  * thread until it is done. The model's arrays are views of the kernel memory: of an engine that is shared they hold
  * until it is released to where it stood.
  *
  * @throws StageError `NOT_POSITIVE_DEFINITE` after the last shift (icf), `MEMORY_BUDGET` when `memoryBytes` does not
- *   suffice, `OVERFLOW` when a sum of G may reach 2⁵³.
+ *   suffice, `OVERFLOW` when a sum of G may reach 2⁵³, `INTERACTIONS_NEEDED` when the solver cannot do with a Gramian.
  */
-export function fit(
+export const fit = (
   input: GramianInput,
   options: FitOptions,
   resources: FitResources = {},
+): Promise<{ model: Model; report: FitReport }> => fitWith(solverOf(options), input, options, resources);
+
+/** As `fit`, by a solver that need not be in the list. */
+export async function fitWith<O extends CommonOptions>(
+  solver: Solver<O>,
+  input: GramianInput,
+  options: O,
+  resources: FitResources = {},
 ): Promise<{ model: Model; report: FitReport }> {
-  return onEngine(resources, engine => fitOn(engine, input, options, resources));
+  assertReadable(solver, input.mode, options);
+  return onEngine(resources, engine => fitOn(engine, solver, input, options, resources));
 }
 
-function fitOn(
+function fitOn<O extends CommonOptions>(
   { arena, threads }: Engine,
+  solver: Solver<O>,
   input: GramianInput,
-  options: FitOptions,
+  options: O,
   { report = () => {}, passes }: FitResources,
 ): { model: Model; report: FitReport } {
   const seconds: Partial<Record<FitStage, number>> = {};
-  const stage: FitContext['stage'] = (name, run) => {
+  const stage: SolverContext['stage'] = (name, run) => {
     report(name, 0);
     const begin = performance.now();
     const result = run(fraction => report(name, fraction));
@@ -119,6 +98,7 @@ function fitOn(
     return result;
   };
   const mark = arena.mark();
+  const rows = input.mode === 'implicit' ? input.rows : undefined;
   const gramian =
     input.mode === 'implicit'
       ? implicitGramian(arena, threads, input.rows, options.userWeighting)
@@ -127,11 +107,10 @@ function fitOn(
     const diagonal = gramian.diagonal();
     const positions = stage('order', () => positionsOf(degreeOrder(diagonal)));
     const unit = unitsOf(input.scale, options.userWeighting);
-    const context = { arena, threads, gramian, diagonal, positions, unit, stage };
-    const { layers, l2, details, bottom } =
-      options.solver === 'icf' ? fitIcf(context, options) : fitFsai(context, options, passes);
+    const context = { arena, threads, gramian, rows, diagonal, positions, unit, passes, stage };
+    const { layers, l2, details, bottom } = solver.solve(context, options);
     const model = keepLayers(arena, bottom ?? mark, layers);
-    const width = options.serving ?? defaultServing(gramian.n, options);
+    const width = options.serving ?? solver.servingWidth(gramian.n, options);
     const serving =
       width > 0 ? stage('serving', () => servingMatrix(arena, threads, model, width)) : undefined;
     return {
@@ -161,14 +140,11 @@ function fitOn(
 function keepLayers(arena: Arena, mark: Address, { n, encoder: W, decoder: Z }: Model): Model {
   const arrays = [W.indptr, W.indices, W.data, Z.indptr, Z.indices, Z.data] as const;
   const [Wp, Wi, Wx, Zp, Zi, Zx] = arena.keep(mark, arrays, 'model');
-  const layer = (indptr: Int32Array, indices: Int32Array, data: Float32Array) => ({
-    rows: n,
-    columns: n,
-    indptr,
-    indices,
-    data,
-  });
-  return { n, encoder: layer(Wp, Wi, Wx), decoder: layer(Zp, Zi, Zx) };
+  return {
+    n,
+    encoder: { ...W, indptr: Wp, indices: Wi, data: Wx },
+    decoder: { ...Z, indptr: Zp, indices: Zi, data: Zx },
+  };
 }
 
 /** The inverse of an order: the position of each item. */

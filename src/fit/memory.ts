@@ -1,9 +1,10 @@
 import { StageError } from '../errors.js';
+import { implicitRoom } from '../gramian/implicit.js';
 import type { GramianMode } from '../gramian/plan.js';
-import { BLOCK_ENTRIES } from '../gramian/stored.js';
-import type { FitOptions } from '../options.js';
-import { neighboursOf } from '../solvers/defaults.js';
-import { workingSet } from './working-set.js';
+import { storedRoom } from '../gramian/stored.js';
+import { servingBytes } from '../model/serving.js';
+import { type FitOptions, solverOf } from '../solvers/index.js';
+import { assertReadable } from '../solvers/solver.js';
 
 /** A number of bytes as people read it. */
 export const mebibytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)} MiB`;
@@ -27,7 +28,7 @@ export function assertWorkable(memoryBytes: number): void {
 export const databaseShare = (memoryBytes: number): number =>
   Math.min(2 ** 30, Math.max(leastShare, Math.floor(memoryBytes / 4)));
 
-/** What decides how much memory a fit takes. */
+/** The sizes that decide how much memory a fit takes. */
 export interface FitSize {
   readonly users: number;
   readonly items: number;
@@ -41,22 +42,19 @@ export interface FitSize {
   readonly options: FitOptions;
 }
 
-/** Bytes that a fit of this size takes, by what takes them. */
+/** Bytes of a fit of this size, by their use. */
 export interface FitMemory {
   /** X as it was read, before the kernels have their copy; nothing when the Gramian is stored. */
   readonly rows: number;
-  /** What the kernels hold at the most. */
+  /** In the kernels' memory at most, and what a stored Gramian is read with. */
   readonly kernels: number;
-  /** What orders items and writes the layers, outside of the kernels' memory. */
+  /** The order of the items and the pointers of written layers, outside the kernels' memory. */
   readonly model: number;
   readonly total: number;
 }
 
-/** What reading a stored Gramian holds at a time: blocks of columns, before and after they are summed. */
-const storedBuffers = 4 * 12 * BLOCK_ENTRIES;
-
-/** What a fit within `memoryBytes` collects small blocks in (fsai): fewer of them take more passes over G. */
-export const blockBudget = (memoryBytes: number): number => Math.min(2 ** 24, Math.floor(memoryBytes / 16));
+/** Rounding of allocations to cache lines, and records. */
+const SLACK = 16384;
 
 /** The memory of a fit on `threads` threads: an upper bound by the sizes of what it allocates. */
 export function memoryOfFit(
@@ -66,11 +64,16 @@ export function memoryOfFit(
 ): FitMemory {
   const { users, items: n, interactions, valued, options, segments = 1 } = size;
   const implicit = size.mode === 'implicit';
-  const entries = implicit ? interactions : 0;
-  const budget = blockBudget(memoryBytes);
-  const working = workingSet({ users, items: n, entries, valued, options, threads, blockBudget: budget });
+  const shape = { users, items: n, valued, weighted: options.userWeighting > 0, threads };
+  const gramian = implicit
+    ? implicitRoom({ ...shape, entries: interactions })
+    : storedRoom({ ...shape, entries: 0 }, segments);
+  const solver = solverOf(options);
+  const { phases, layers } = solver.room({ ...shape, memoryBytes, gramian }, options);
+  const serving = servingBytes(n, options.serving ?? solver.servingWidth(n, options), layers, threads);
+  const peak = Math.max(...Object.values(phases), serving) + SLACK * (1 + threads);
   const rows = implicit ? 4 * (2 * users + 1) + (valued ? 8 : 4) * interactions : 0;
-  const kernels = working.peak + (implicit ? 0 : storedBuffers + 16 * n * (segments + 2));
+  const kernels = peak + gramian.outside;
   const model = 24 * n + 24 * (n + 1);
   return { rows, kernels, model, total: rows + kernels + model };
 }
@@ -84,41 +87,23 @@ export function planFit(
   memoryBytes: number,
   threads: number,
 ): { readonly threads: number; readonly memory: FitMemory } {
+  const { options, interactions, items } = size;
+  const solver = solverOf(options);
+  assertReadable(solver, size.mode, options);
   for (let t = threads; t >= 1; t--) {
     const memory = memoryOfFit(size, t, memoryBytes);
     if (memory.total <= memoryBytes) return { threads: t, memory };
   }
   const need = memoryOfFit(size, 1, memoryBytes);
-  const smaller = smallerOption(size, memoryBytes);
-  const advice = `memory: ${mebibytes(need.total)} would do${smaller ? `, or ${smaller}` : ''}`;
-  const parts = `X ${mebibytes(need.rows)}, kernels ${mebibytes(need.kernels)}, model ${mebibytes(need.model)}`;
-  const { options, interactions, items } = size;
-  const density =
-    options.solver === 'icf'
-      ? `density ${options.density ?? '(default)'}`
-      : `neighbours ${options.neighbours ?? '(default)'}`;
-  throw new StageError(
-    'MEMORY_BUDGET',
-    `a fit of ${interactions} interactions of ${items} items at ${density} takes ${mebibytes(need.total)} (${parts}), found ${mebibytes(memoryBytes)}; ${advice}`,
-  );
-}
-
-/** The largest density or number of neighbours with which one thread stays within `memoryBytes`, if there is any. */
-function smallerOption(size: FitSize, memoryBytes: number): string | undefined {
   const fits = (options: FitOptions) =>
     memoryOfFit({ ...size, options }, 1, memoryBytes).total <= memoryBytes;
-  const { options } = size;
-  if (options.solver === 'fsai') {
-    let neighbours = neighboursOf(size.items, options);
-    while (neighbours > 0 && !fits({ ...options, neighbours })) neighbours--;
-    return neighbours > 0 ? `neighbours: ${neighbours}` : undefined;
-  }
-  if (!fits({ ...options, density: Number.MIN_VALUE })) return undefined;
-  let [lo, hi] = [0, options.density ?? 1];
-  for (let step = 0; step < 50; step++) {
-    const middle = (lo + hi) / 2;
-    if (fits({ ...options, density: middle || Number.MIN_VALUE })) lo = middle;
-    else hi = middle;
-  }
-  return `density: ${lo.toExponential(1)}`;
+  const smaller = solver.smaller(options, items, fits);
+  const { sizedBy } = solver;
+  const advice = `memory: ${mebibytes(need.total)} would do${smaller ? `, or ${sizedBy}: ${smaller}` : ''}`;
+  const parts = `X ${mebibytes(need.rows)}, kernels ${mebibytes(need.kernels)}, model ${mebibytes(need.model)}`;
+  const given = (options as Readonly<Record<string, unknown>>)[sizedBy] ?? '(default)';
+  throw new StageError(
+    'MEMORY_BUDGET',
+    `a fit of ${interactions} interactions of ${items} items at ${sizedBy} ${given} takes ${mebibytes(need.total)} (${parts}), found ${mebibytes(memoryBytes)}; ${advice}`,
+  );
 }

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { Arena } from '../runtime/arena.js';
-import { openSegment, openSegmentWriter, type SegmentFile } from './segment.js';
+import { openIntactSegments, openSegmentWriter, type SegmentFile } from './segment.js';
 import { sumSegments } from './stored.js';
 
 /**
@@ -20,11 +20,12 @@ export function suffixToCompact<S extends { readonly nnz: number }>(segments: re
 
 /**
  * Writes the sum of `segments` as one new segment of width n; entries that cancel are gone. `OVERFLOW` when a
- * sum may reach 2⁵³.
+ * sum may reach 2⁵³, `STATE_CORRUPT` when a checksum is wrong.
  */
 export function compactSegments(directory: string, segments: readonly SegmentFile[], n: number): SegmentFile {
-  const open = segments.map(s => openSegment(join(directory, s.file)));
   const arena = new Arena();
+  const paths = segments.map(s => join(directory, s.file));
+  const open = openIntactSegments(arena, paths);
   const capacity = open.reduce((sum, s) => sum + s.nnz, 0);
   const { scale = 1, userWeighting } = open[0] ?? {};
   const writer = openSegmentWriter(arena, directory, n, scale, capacity, userWeighting);

@@ -1,5 +1,5 @@
-import { Arena } from '../runtime/arena.js';
-import { openSegment, openSegmentWriter, type SegmentFile } from './segment.js';
+import { Arena, fitsInt32 } from '../runtime/arena.js';
+import { openIntactSegments, openSegmentWriter, type SegmentFile } from './segment.js';
 
 /** Entries that are renamed at a time, unless a single column has more. */
 const blockEntries = 1 << 18;
@@ -28,8 +28,8 @@ export function mergeItems(states: readonly (readonly string[])[]): MergedItems 
  * segments are the renamed sum, so the segments of states with disjoint users add up to the Gramian of all.
  */
 export function renameItems(path: string, ids: Int32Array, n: number, directory: string): SegmentFile {
-  const segment = openSegment(path);
   const arena = new Arena();
+  const segment = openIntactSegments(arena, [path])[0]!;
   const writer = openSegmentWriter(arena, directory, n, segment.scale, segment.nnz, segment.userWeighting);
   const source = new Int32Array(n).fill(-1);
   for (let i = 0; i < segment.n; i++) source[ids[i]!] = i;
@@ -59,10 +59,9 @@ export function renameItems(path: string, ids: Int32Array, n: number, directory:
         first,
         lengths,
         indices: arena.i32(place(indices), entries),
-        values:
-          segment.largest > 0x7fffffff
-            ? arena.f64(place(values), entries)
-            : arena.i32(place(Int32Array.from(values)), entries),
+        values: fitsInt32(segment.largest)
+          ? arena.i32(place(Int32Array.from(values)), entries)
+          : arena.f64(place(values), entries),
       });
       arena.release(mark);
       first = last;

@@ -46,7 +46,7 @@ function addOutside(arena: Arena, state: Address, bytes: Uint8Array): void {
   for (let at = 0; at < bytes.length; at += copyBytes) {
     const part = bytes.subarray(at, at + copyBytes);
     arena.u8(buffer, part.length).set(part);
-    arena.kernels.fletcher!(buffer, part.length / 4, state);
+    arena.kernels.fletcher(buffer, part.length / 4, state);
   }
   arena.release(mark);
 }
@@ -137,10 +137,10 @@ export function openSegmentWriter(
         indptr[++column] = BigInt(end);
       }
       wide = values instanceof Float64Array;
-      const kernel = wide ? arena.kernels.largestF64! : arena.kernels.largestI32!;
+      const kernel = wide ? arena.kernels.largestF64 : arena.kernels.largestI32;
       largest = Math.max(largest, kernel(values.byteOffset, count));
-      arena.kernels.fletcher!(indices.byteOffset, count, states[1]);
-      arena.kernels.fletcher!(values.byteOffset, values.byteLength / 4, states[2]);
+      arena.kernels.fletcher(indices.byteOffset, count, states[1]);
+      arena.kernels.fletcher(values.byteOffset, values.byteLength / 4, states[2]);
       put(indices, indicesAt + 4 * nnz);
       put(values, dataAt + values.BYTES_PER_ELEMENT * nnz);
       nnz = end;
@@ -168,8 +168,8 @@ export interface Segment {
   readonly indptr: Float64Array;
   /** Entries of the columns `first … last − 1`, in buffers of their own. */
   read(first: number, last: number): { indices: Int32Array; values: Int32Array | Float64Array };
-  /** Recomputes the checksum of the whole file. */
-  intact(): boolean;
+  /** Recomputes the checksum of the whole file, in an arena of its own unless one is given. */
+  intact(arena?: Arena): boolean;
   close(): void;
 }
 
@@ -232,8 +232,8 @@ export function openSegment(path: string): Segment {
         const indices = new Int32Array(load(parts.indices.at + from * 4, count * 4));
         return { indices, values: wide ? new Float64Array(raw) : new Int32Array(raw) };
       },
-      intact() {
-        const arena = new Arena();
+      intact(arena = new Arena()) {
+        const mark = arena.mark();
         const states = [parts.indptr, parts.indices, parts.data].map(({ at, bytes }) => {
           const state = arena.zeros(stateBytes, 'a checksum');
           for (let done = 0; done < bytes; done += copyBytes) {
@@ -242,12 +242,31 @@ export function openSegment(path: string): Segment {
           }
           return state;
         });
-        return checksumOf(arena, states) === metadata.checksum;
+        const found = checksumOf(arena, states);
+        arena.release(mark);
+        return found === metadata.checksum;
       },
       close: () => closeSync(fd),
     };
   } catch (error) {
     closeSync(fd);
+    throw error;
+  }
+}
+
+/** Opens segments whose checksums are right; `STATE_CORRUPT` names the first file whose is not. */
+export function openIntactSegments(arena: Arena, paths: readonly string[]): Segment[] {
+  const open: Segment[] = [];
+  try {
+    for (const path of paths) {
+      const segment = openSegment(path);
+      open.push(segment);
+      if (!segment.intact(arena))
+        throw new StageError('STATE_CORRUPT', `segment ${path}: its checksum is not that of its content`);
+    }
+    return open;
+  } catch (error) {
+    for (const segment of open) segment.close();
     throw error;
   }
 }

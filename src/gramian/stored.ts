@@ -1,19 +1,18 @@
 import { StageError } from '../errors.js';
 import type { Arena } from '../runtime/arena.js';
+import { record, write } from '../runtime/records.js';
 import type { Threads } from '../runtime/threads.js';
-import type { Blocks, Fsai } from '../solvers/fsai/rows.js';
-import { icfEnd } from '../solvers/icf/factor.js';
-import type { Gramian } from './columns.js';
-import { selectBytes } from './implicit.js';
-import { openSegment, type Segment } from './segment.js';
+import type { Gramian, GramianRoom, GramianSize, Report, StreamTaker, SweepVisitor } from './columns.js';
+import { implicitRoom, sweepBytes } from './implicit.js';
+import { openIntactSegments, type Segment } from './segment.js';
 import { sumColumns } from './sum.js';
 import type { ColumnBlock } from './update.js';
 
-/** Entries, over all segments, that a block of columns is allowed to hold in memory. */
-export const BLOCK_ENTRIES = 1 << 18;
-/** Entries handed to the elimination at a time, unless a single column has more. */
+/** Entries of a block of columns at most, over all segments, unless a single column has more. */
+const BLOCK_ENTRIES = 1 << 18;
+/** Entries that a stream hands over at a time, unless a single column has more. */
 const SLOT_ENTRIES = 1 << 15;
-/** Columns handed to the elimination at a time. */
+/** Columns that a stream hands over at a time. */
 const WIDTH = 512;
 
 /** No entry of the sum of `segments` is larger. `OVERFLOW` when float64 might not hold it exactly. */
@@ -74,19 +73,27 @@ function scan(arena: Arena, segments: readonly Segment[], n: number) {
   return { diagonal, norms };
 }
 
-/** Parts that the threads get of a block of columns. */
+/** Bytes of an entry of a block, with its row. */
+const ENTRY_BYTES = 12;
+
+/** Bytes that a stored Gramian of this size takes; upper bounds. Its blocks and indices lie outside the arena. */
+export function storedRoom(size: GramianSize, segments: number): GramianRoom {
+  const blocks = 4 * ENTRY_BYTES * BLOCK_ENTRIES; // before and after they are summed
+  const indices = 16 * size.items * (segments + 2);
+  return { ...implicitRoom({ ...size, entries: 0 }), outside: blocks + indices };
+}
+
+/** Parts of a block of columns per thread. */
 const PARTS_A_THREAD = 4;
 
-/** Hands the columns of Σ S_s, by item and block by block, to a kernel of `fsai`. */
-function pass(
+/** See `ArrangedGramian.sweep`: the columns of Σ S_s, by item and block by block. */
+function sweep(
   arena: Arena,
   threads: Threads,
   segments: readonly Segment[],
   positions: Int32Array,
-  kernel: string,
-  f: Fsai,
-  args: readonly number[],
-  report: (fraction: number) => void = () => {},
+  { take, wants = 0, state, tailBytes }: SweepVisitor,
+  report: Report = () => {},
 ): void {
   const n = positions.length;
   const mark = arena.mark();
@@ -94,27 +101,70 @@ function pass(
   const starts = arena.i32(arena.bytes(4 * (n + 1), 'columns of G'), n + 1);
   const tasks = PARTS_A_THREAD * threads.size;
   const bounds = arena.i32(arena.bytes(4 * (tasks + 1), 'columns of G'), tasks + 1);
-  const columns = arena.record([0, 0, place, starts.byteOffset, 0, 0], 'columns of G');
+  const none = { first: 0, wide: 0, indices: 0, values: 0 };
+  const fields = { ...none, positions: place, starts: starts.byteOffset };
+  const columns = record(arena, 'StoredColumns', fields, 'columns of G');
   starts[0] = 0;
   bounds[0] = 0;
-  const scratchBytes = selectBytes(n, f.m, 8);
+  const scratchBytes = sweepBytes(n, 8, tailBytes);
   const scratch = arena.zeros(scratchBytes * threads.size, 'sums of a thread');
-  const all = [f.address, ...args, columns, bounds.byteOffset];
+  const visitor = record(arena, 'Visitor', { wants, take: take.f64, state }, 'visitor');
+  const args = [visitor, columns, n, bounds.byteOffset] as const;
   // a block lies on top of the arena until the next one is asked for
   for (const { first, lengths, indices, values } of sumSegments(arena, segments, n)) {
     for (let c = 0; c < lengths.length; c++) starts[c + 1] = starts[c]! + lengths[c]!;
     const wide = values instanceof Float64Array ? 1 : 0;
-    const fields = [first, wide, place, starts.byteOffset, indices.byteOffset, values.byteOffset];
-    arena.i32(columns, fields.length).set(fields.map(field => field | 0));
+    const arrays = { indices: indices.byteOffset, values: values.byteOffset };
+    write(arena, 'StoredColumns', columns, { first, wide, ...arrays });
     for (let t = 1, c = 0; t <= tasks; t++) {
       const end = (starts[lengths.length]! * t) / tasks;
       while (c < lengths.length && (t === tasks || starts[c]! < end)) c++;
       bounds[t] = c;
     }
-    threads.run({ kernel, tasks, args: all, scratch, scratchBytes });
+    threads.run({ kernel: 'sweepStored', tasks, args, scratch, scratchBytes });
     report((first + lengths.length) / n);
   }
   arena.release(mark);
+}
+
+/** See `ArrangedGramian.stream`; `order` is the inverse of `positions`. */
+function stream(
+  arena: Arena,
+  segments: readonly Segment[],
+  positions: Int32Array,
+  order: Int32Array,
+  { take, state }: StreamTaker,
+  report: Report = () => {},
+): boolean {
+  const n = positions.length;
+  const mark = arena.mark();
+  const capacity = SLOT_ENTRIES + n;
+  const starts = arena.i32(arena.bytes(4 * (WIDTH + 1), 'columns of G'), WIDTH + 1);
+  const indices = arena.i32(arena.bytes(4 * capacity, 'columns of G'), capacity);
+  const values = arena.f64(arena.bytes(8 * capacity, 'columns of G'), capacity);
+  let ok = true;
+  for (let lo = 0; ok && lo < n; ) {
+    // the columns lo … hi of P G Pᵀ below the diagonal
+    let [hi, count] = [lo, 0];
+    for (; hi < n && hi - lo < WIDTH && count < SLOT_ENTRIES; hi++) {
+      starts[hi - lo] = count;
+      const j = order[hi]!;
+      const column = sumRange(arena, segments, n, j, j + 1);
+      for (let e = 0; e < column.indices.length; e++) {
+        const i = positions[column.indices[e]!]!;
+        if (i <= hi) continue;
+        indices[count] = i;
+        values[count++] = column.values[e]!;
+      }
+    }
+    starts[hi - lo] = count;
+    const buffers = [starts.byteOffset, indices.byteOffset, values.byteOffset] as const;
+    ok = arena.kernels.hand(take, state, lo, hi, ...buffers, 0) !== 0;
+    lo = hi;
+    report(lo / n);
+  }
+  arena.release(mark);
+  return ok;
 }
 
 /**
@@ -128,7 +178,7 @@ export function storedGramian(
   n: number,
   userWeighting = 0,
 ): Gramian {
-  const segments = paths.map(openSegment);
+  const segments = openIntactSegments(arena, paths);
   const other = segments.find(s => s.userWeighting !== userWeighting);
   if (other) {
     for (const s of segments) s.close();
@@ -153,39 +203,8 @@ export function storedGramian(
       return {
         diagonal: byPosition(totals().diagonal),
         squaredNorms: () => byPosition(totals().norms),
-        select: (f, report) => pass(arena, threads, segments, positions, 'fsaiSelectStored', f, [], report),
-        gather: (f, b: Blocks, report) =>
-          pass(arena, threads, segments, positions, 'fsaiGatherStored', f, [b.address], report),
-        eliminate(w, report = () => {}) {
-          const mark = arena.mark();
-          const capacity = SLOT_ENTRIES + n;
-          const starts = arena.i32(arena.bytes(4 * (WIDTH + 1), 'columns of G'), WIDTH + 1);
-          const indices = arena.i32(arena.bytes(4 * capacity, 'columns of G'), capacity);
-          const values = arena.f64(arena.bytes(8 * capacity, 'columns of G'), capacity);
-          let ok = true;
-          for (let lo = 0; ok && lo < n; ) {
-            // The columns lo … hi of P G Pᵀ below the diagonal.
-            let [hi, count] = [lo, 0];
-            for (; hi < n && hi - lo < WIDTH && count < SLOT_ENTRIES; hi++) {
-              starts[hi - lo] = count;
-              const j = order[hi]!;
-              const column = sumRange(arena, segments, n, j, j + 1);
-              for (let e = 0; e < column.indices.length; e++) {
-                const i = positions[column.indices[e]!]!;
-                if (i <= hi) continue;
-                indices[count] = i;
-                values[count++] = column.values[e]!;
-              }
-            }
-            starts[hi - lo] = count;
-            const buffers = [starts.byteOffset, indices.byteOffset, values.byteOffset];
-            ok = arena.kernels.icfF64!(w.f, lo, hi, ...buffers) !== 0;
-            lo = hi;
-            report(lo / n);
-          }
-          arena.release(mark);
-          return icfEnd(arena, w, ok);
-        },
+        stream: (to, report) => stream(arena, segments, positions, order, to, report),
+        sweep: (to, report) => sweep(arena, threads, segments, positions, to, report),
       };
     },
     close() {

@@ -1,4 +1,5 @@
-import type { Arena } from '../runtime/arena.js';
+import { type Arena, fitsInt32 } from '../runtime/arena.js';
+import { record, records } from '../runtime/records.js';
 import type { ColumnBlock } from './update.js';
 import { SPARE, scratchBytesOf } from './update.js';
 
@@ -23,7 +24,7 @@ export function sumColumns(
 ): ColumnBlock {
   const mark = arena.mark();
   const width = (parts[0]?.indptr.length ?? 1) - 1;
-  const wide = bound > 0x7fffffff || parts.some(part => part.values instanceof Float64Array);
+  const wide = !fitsInt32(bound) || parts.some(part => part.values instanceof Float64Array);
   const valueBytes = wide ? 8 : 4;
   let capacity = SPARE;
   for (let j = 0; j < width; j++) {
@@ -34,17 +35,17 @@ export function sumColumns(
   const lengths = arena.bytes(4 * width, 'columns of a segment');
   const indices = arena.bytes(4 * capacity, 'columns of a segment');
   const values = arena.bytes(valueBytes * capacity, 'columns of a segment');
-  const out = arena.record([lengths, indices, values], 'columns of a segment');
-  const addresses = parts.flatMap(part => [
-    arena.copy(part.indptr, 'columns of a segment'),
-    arena.copy(part.indices, 'columns of a segment'),
-    arena.copy(part.values, 'columns of a segment'),
-  ]);
-  const segments = arena.record(addresses.length > 0 ? addresses : [0], 'columns of a segment');
+  const out = record(arena, 'Columns', { lengths, indices, values }, 'columns of a segment');
+  const lines = parts.map(part => ({
+    indptr: arena.copy(part.indptr, 'columns of a segment'),
+    indices: arena.copy(part.indices, 'columns of a segment'),
+    values: arena.copy(part.values, 'columns of a segment'),
+  }));
+  const segments = records(arena, 'Lines', lines, 'columns of a segment');
   const kinds = parts.map(part => (part.values instanceof Float64Array ? 1 : 0));
   const wides = arena.copy(Int32Array.from(kinds), 'columns of a segment');
   const scratch = arena.zeros(scratchBytesOf(n, valueBytes), 'sums');
-  const kernel = wide ? arena.kernels.sumF64! : arena.kernels.sumI32!;
+  const kernel = wide ? arena.kernels.sumF64 : arena.kernels.sumI32;
   const count = kernel(scratch, n, width, parts.length, segments, wides, out);
   arena.release(mark);
   return {

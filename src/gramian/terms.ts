@@ -1,12 +1,7 @@
 import type { RowChanges, Rows } from '../matrix/rows.js';
-import type { Address, Arena } from '../runtime/arena.js';
-import { diagonalOf } from './weights.js';
-
-/** Fixed-point user weights of the changed rows, before and after. */
-export interface WeightChanges {
-  readonly before: Int32Array;
-  readonly after: Int32Array;
-}
+import { type Address, type Arena, fitsInt32 } from '../runtime/arena.js';
+import { record } from '../runtime/records.js';
+import { diagonalOf, type WeightChanges } from './weights.js';
 
 /** ΔG = Σ_t l_t r_tᵀ in the arena: `left` by terms, `right` by items, as the kernels' `Lines` records. */
 export interface Terms {
@@ -149,7 +144,7 @@ function place(
   bound: number,
   isOnes: boolean,
 ): Terms {
-  const wide = bound > 0x7fffffff;
+  const wide = !fitsInt32(bound);
   const store = (values: Float64Array | undefined) =>
     arena.copy(values && (wide ? values : Int32Array.from(values)), 'changed rows');
   const entries = right.indices.length;
@@ -173,7 +168,7 @@ function place(
     }
   }
   const lines = (indptr: Address, indices: Address, values: Address) =>
-    arena.record([indptr, indices, values], 'changed rows');
+    record(arena, 'Lines', { indptr, indices, values }, 'changed rows');
   return {
     left: lines(
       arena.copy(left.indptr, 'changed rows'),

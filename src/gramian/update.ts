@@ -1,8 +1,10 @@
 import { StageError } from '../errors.js';
 import type { RowChanges } from '../matrix/rows.js';
-import type { Arena } from '../runtime/arena.js';
+import { type Arena, fitsInt32 } from '../runtime/arena.js';
+import { records } from '../runtime/records.js';
 import type { Threads } from '../runtime/threads.js';
-import { changeTerms, type WeightChanges } from './terms.js';
+import { changeTerms } from './terms.js';
+import type { WeightChanges } from './weights.js';
 
 /**
  * Consecutive whole columns of a segment: column `first + c` has `lengths[c]` entries, one column after the other, rows
@@ -52,7 +54,7 @@ export function rowUpdate(
   if (terms.bound > Number.MAX_SAFE_INTEGER) {
     throw new StageError('OVERFLOW', `a Gramian sum may reach ${terms.bound}, expected less than 2^53`);
   }
-  const wide = terms.bound > 0x7fffffff;
+  const wide = !fitsInt32(terms.bound);
   const useBase = terms.ones && terms.bound < 2 ** 29;
   const valueBytes = wide ? 8 : 4;
 
@@ -66,7 +68,7 @@ export function rowUpdate(
     capacity += most[j]!;
   }
   const bounds = arena.bytes(4 * (n + 1), 'blocks');
-  const blocks = arena.kernels.blocks!(n, most.byteOffset, 0, BUFFER_ENTRIES, n, bounds);
+  const blocks = arena.kernels.blocks(n, most.byteOffset, 0, BUFFER_ENTRIES, n, bounds);
   const bound = arena.i32(bounds, n + 1);
   const buffers = Math.min(blocks, BUFFERS_A_THREAD * threads.size);
 
@@ -77,20 +79,19 @@ export function rowUpdate(
       indices: arena.bytes(4 * (room + SPARE), 'columns of a segment'),
       values: arena.bytes(valueBytes * (room + SPARE), 'columns of a segment'),
     }));
-    const fields = set.flatMap(b => [b.lengths, b.indices, b.values]);
-    return { set, out: arena.record(fields.length > 0 ? fields : [0], 'columns of a segment') };
+    return { set, out: records(arena, 'Columns', set, 'columns of a segment') };
   };
   const sets = [bufferSet(), ...(blocks > buffers ? [bufferSet()] : [])];
   const scratchBytes = scratchBytesOf(n, valueBytes);
   const scratch = arena.zeros(scratchBytes * threads.size, 'sums of a thread');
-  const kernel = useBase ? 'outerOnes' : wide ? 'outerF64' : 'outerI32';
 
   /** Lets the threads make the blocks from `first` on. */
   function begin(first: number): void {
     const { out } = sets[(first / buffers) % sets.length]!;
-    const args = [n, terms.left, terms.right, bounds, first, out];
-    if (useBase) args.push(terms.bound + 1);
-    threads.start({ kernel, tasks: Math.min(buffers, blocks - first), args, scratch, scratchBytes });
+    const args = [n, terms.left, terms.right, bounds, first, out] as const;
+    const job = { tasks: Math.min(buffers, blocks - first), scratch, scratchBytes };
+    if (useBase) threads.start({ ...job, kernel: 'outerOnes', args: [...args, terms.bound + 1] });
+    else threads.start({ ...job, kernel: wide ? 'outerF64' : 'outerI32', args });
   }
 
   function run(write: (block: ColumnBlock) => void): number {

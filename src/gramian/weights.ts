@@ -1,5 +1,4 @@
 import type { RowChanges, Rows } from '../matrix/rows.js';
-import type { WeightChanges } from './terms.js';
 
 /** Fixed-point units of a user weight of 1. */
 export const weightUnits = 4096;
@@ -31,6 +30,12 @@ export function diagonalOf({ n, users, indptr, indices, values }: Rows, weights?
     for (let e = indptr[r]!; e < indptr[r + 1]!; e++) g[indices[e]!]! += values ? w * values[e]! ** 2 : w;
   }
   return g;
+}
+
+/** Fixed-point user weights of the changed rows, before and after. */
+export interface WeightChanges {
+  readonly before: Int32Array;
+  readonly after: Int32Array;
 }
 
 /** The weights of changed rows before and after. */

@@ -1,5 +1,5 @@
 import { coefficient, Interactions } from './interactions';
-import { I32s, View } from './views';
+import { clear, I32s, View } from './views';
 
 /**
  * G[j+1:, j] = Σ_u w_u x_uj x_u,j+1:, the lower part of one column of XᵀWX: positions to `indices` in order of
@@ -27,4 +27,12 @@ export function column<A>(
     }
   }
   return count;
+}
+
+/** The base for the sums of the next column: `stride` above the last one, or `stride` again where that would overflow. */
+@inline
+export function raised<A>(base: A, stride: A, a: View<A>, n: i32): A {
+  if (base <= ((<A>1) << (sizeof<A>() * 8 - 2)) - stride) return base + stride;
+  clear(a, n);
+  return stride;
 }

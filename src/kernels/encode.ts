@@ -13,7 +13,7 @@ export class Lists {
 
 /** A text that values have in common. */
 @unmanaged
-class Text {
+export class Text {
   bytes: U8s;
   length: i32;
 }

@@ -1,6 +1,4 @@
 import { Best, bestAt, offer } from './best';
-import { column } from './columns';
-import { Interactions } from './interactions';
 import { ascending } from './sort';
 import { clear, F32s, F64s, from, I32s, View } from './views';
 
@@ -24,6 +22,7 @@ export class Fsai {
 /** Where the blocks A[P_j, P_j] of the rows lo … hi are collected: strictly lower triangles by rows, all but the last row. */
 @unmanaged
 export class Blocks {
+  f: Fsai;
   lo: i32;
   hi: i32;
   wide: i32; // f64, else i32
@@ -31,10 +30,6 @@ export class Blocks {
   starts: I32s; // the places j·m + x of column i in the patterns are starts[i] … starts[i + 1] of `places`
   places: I32s;
 }
-
-// kinds of X: + 4 where sums need 64 bits
-const WEIGHTED = 1;
-const VALUED = 2;
 
 // P_j := what `best` holds, descending
 @inline
@@ -47,61 +42,39 @@ function settle(f: Fsai, j: i32, best: Best): I32s {
   return P;
 }
 
-/** Sums of a thread that stand on a base (see `columns`): the base, then n sums, a list of touched rows and a `Best`. */
-@inline
-function advance<A>(scratch: usize, n: i32, stride: A): A {
-  let base = load<A>(scratch);
-  if (base > ((<A>1) << (sizeof<A>() * 8 - 2)) - stride) {
-    clear(changetype<View<A>>(scratch + 64), n);
-    base = 0;
-  }
-  base += stride;
-  store<A>(scratch, base);
-  return base;
-}
-
-@inline
-function select<A>(
-  task: i32, scratch: usize, f: Fsai, x: Interactions, bounds: I32s, stride: A, weighted: bool, valued: bool,
-): void {
-  const n = f.n, m = f.m, reach = f.reach;
-  const a = changetype<View<A>>(scratch + 64);
-  const list = changetype<I32s>(changetype<usize>(a) + <usize>n * sizeof<A>());
-  const best = bestAt((changetype<usize>(from(list, n + 16)) + 63) & ~63, m);
-  for (let j = bounds[task], hi = bounds[task + 1]; j < hi; j++) {
-    const base = advance<A>(scratch, n, stride);
-    const count = column<A>(x, j, base, a, list, weighted, valued);
-    best.length = 0;
-    let bar: f64 = 0;
-    for (let e = 0; e < count; e++) {
-      const i = list[e];
-      const key = <f64>(a[i] - base) * reach[i];
-      if (key < bar) continue;
-      offer(best, m, key, i);
-      if (best.length == m) bar = best.key[0];
-    }
-    const P = settle(f, j, best);
-    const values = from(f.values, j * m);
-    for (let y = 0; y < f.counts[j]; y++) values[y] = <f64>(a[P[y]] - base);
-  }
-}
-
 /**
- * P_j for a block of columns of G = XᵀWX: the m rows i > j with the largest G_ij G_ii^(−α), ties to the more popular
- * item, and their G_ij. `kind` says what X is, see below. Scratch: zero before the first column.
+ * The m rows i > j with the largest G_ij G_ii^(−α), ties to the more popular item, become P_j, with their G_ij. A visitor
+ * of a listed sweep; `tail` has room for a `Best`.
  */
-export function fsaiSelect(
-  task: i32, scratch: usize, f: Fsai, x: Interactions, bounds: I32s, stride: f64, kind: i32,
-): void {
-  if (kind == 0) select<i32>(task, scratch, f, x, bounds, <i32>stride, false, false);
-  else if (kind == WEIGHTED) select<i32>(task, scratch, f, x, bounds, <i32>stride, true, false);
-  else if (kind == VALUED) select<i32>(task, scratch, f, x, bounds, <i32>stride, false, true);
-  else if (kind == (WEIGHTED | VALUED)) select<i32>(task, scratch, f, x, bounds, <i32>stride, true, true);
-  else select<i64>(task, scratch, f, x, bounds, <i64>stride, (kind & WEIGHTED) != 0, (kind & VALUED) != 0);
+@inline
+function select<A>(f: Fsai, a: View<A>, list: I32s, count: i32, base: A, tail: usize, j: i32): void {
+  const m = f.m, reach = f.reach;
+  const best = bestAt(tail, m);
+  let bar: f64 = 0;
+  for (let e = 0; e < count; e++) {
+    const i = list[e];
+    const key = <f64>(a[i] - base) * reach[i];
+    if (key < bar) continue;
+    offer(best, m, key, i);
+    if (best.length == m) bar = best.key[0];
+  }
+  const P = settle(f, j, best);
+  const values = from(f.values, j * m);
+  for (let y = 0; y < f.counts[j]; y++) values[y] = <f64>(a[P[y]] - base);
+}
+function selectI32(f: Fsai, a: View<i32>, list: I32s, count: i32, base: i64, tail: usize, j: i32): void {
+  select<i32>(f, a, list, count, <i32>base, tail, j);
+}
+function selectI64(f: Fsai, a: View<i64>, list: I32s, count: i32, base: i64, tail: usize, j: i32): void {
+  select<i64>(f, a, list, count, base, tail, j);
+}
+function selectF64(f: Fsai, a: F64s, list: I32s, count: i32, base: i64, tail: usize, j: i32): void {
+  select<f64>(f, a, list, count, 0, tail, j);
 }
 
 /** Lists the places of each column in the patterns of the rows lo … hi; `starts` has room for n + 2. Returns how many. */
-export function fsaiPlaces(f: Fsai, b: Blocks): i32 {
+export function fsaiPlaces(b: Blocks): i32 {
+  const f = b.f;
   const n = f.n, m = f.m, P = f.pattern, starts = b.starts, places = b.places;
   clear(starts, n + 2);
   for (let j = b.lo; j < b.hi; j++) {
@@ -146,81 +119,33 @@ function spread<A>(f: Fsai, b: Blocks, i: i32, a: View<A>, base: A): void {
   }
 }
 
-@inline
-function gather<A>(
-  task: i32, scratch: usize, f: Fsai, b: Blocks, x: Interactions, bounds: I32s, stride: A, weighted: bool, valued: bool,
-): void {
-  const a = changetype<View<A>>(scratch + 64);
-  for (let i = bounds[task], hi = bounds[task + 1]; i < hi; i++) {
-    if (b.starts[i] == b.starts[i + 1]) continue;
-    const base = advance<A>(scratch, f.n, stride);
-    column<A>(x, i, base, a, changetype<I32s>(0), weighted, valued, false);
-    spread<A>(f, b, i, a, base);
-  }
+// Column i of G goes to wherever the patterns need its entries: a visitor of a sweep without lists.
+function gathers(b: Blocks, i: i32): bool {
+  return b.starts[i] != b.starts[i + 1];
+}
+function gatherI32(b: Blocks, a: View<i32>, list: I32s, count: i32, base: i64, tail: usize, i: i32): void {
+  spread<i32>(b.f, b, i, a, <i32>base);
+}
+function gatherI64(b: Blocks, a: View<i64>, list: I32s, count: i32, base: i64, tail: usize, i: i32): void {
+  spread<i64>(b.f, b, i, a, base);
+}
+function gatherF64(b: Blocks, a: F64s, list: I32s, count: i32, base: i64, tail: usize, i: i32): void {
+  spread<f64>(b.f, b, i, a, 0);
 }
 
-/** Carries a block of columns of G = XᵀWX to wherever the patterns need their entries; scratch as in `fsaiSelect`. */
-export function fsaiGather(
-  task: i32, scratch: usize, f: Fsai, b: Blocks, x: Interactions, bounds: I32s, stride: f64, kind: i32,
-): void {
-  if (kind == 0) gather<i32>(task, scratch, f, b, x, bounds, <i32>stride, false, false);
-  else if (kind == WEIGHTED) gather<i32>(task, scratch, f, b, x, bounds, <i32>stride, true, false);
-  else if (kind == VALUED) gather<i32>(task, scratch, f, b, x, bounds, <i32>stride, false, true);
-  else if (kind == (WEIGHTED | VALUED)) gather<i32>(task, scratch, f, b, x, bounds, <i32>stride, true, true);
-  else gather<i64>(task, scratch, f, b, x, bounds, <i64>stride, (kind & WEIGHTED) != 0, (kind & VALUED) != 0);
+/** Index in the module's table of what selects patterns, for sums of a width: 0 i32, 1 i64, 2 f64. Its state: `Fsai`. */
+export function fsaiSelect(width: i32): u32 {
+  return width == 0 ? selectI32.index : width == 1 ? selectI64.index : selectF64.index;
 }
 
-/** Consecutive columns of G by item: item `first + c` has `lengths[c]` entries from `starts[c]` on, rows by item. */
-@unmanaged
-export class ItemColumns {
-  first: i32;
-  wide: i32; // values f64, else i32
-  positions: I32s; // of items
-  starts: I32s; // one more than there are columns
-  indices: I32s;
-  values: usize;
+/** As `fsaiSelect` for what fills the blocks; its state: `Blocks`. */
+export function fsaiGather(width: i32): u32 {
+  return width == 0 ? gatherI32.index : width == 1 ? gatherI64.index : gatherF64.index;
 }
 
-@inline
-function valueOf(c: ItemColumns, e: i32): f64 {
-  return c.wide ? changetype<F64s>(c.values)[e] : <f64>changetype<I32s>(c.values)[e];
-}
-
-/** As `fsaiSelect` for columns of a stored G. Scratch: n sums of 8 bytes on a base of 64, a `Best`. */
-export function fsaiSelectStored(task: i32, scratch: usize, f: Fsai, c: ItemColumns, bounds: I32s): void {
-  const m = f.m, reach = f.reach, place = c.positions;
-  const a = changetype<F64s>(scratch + 64);
-  const best = bestAt((changetype<usize>(from(a, f.n)) + 63) & ~63, m);
-  for (let k = bounds[task], hi = bounds[task + 1]; k < hi; k++) {
-    const j = place[c.first + k];
-    best.length = 0;
-    let bar: f64 = 0;
-    for (let e = c.starts[k], end = c.starts[k + 1]; e < end; e++) {
-      const i = place[c.indices[e]];
-      if (i <= j) continue;
-      a[i] = valueOf(c, e);
-      const key = a[i] * reach[i];
-      if (key < bar) continue;
-      offer(best, m, key, i);
-      if (best.length == m) bar = best.key[0];
-    }
-    const P = settle(f, j, best);
-    const values = from(f.values, j * m);
-    for (let y = 0; y < f.counts[j]; y++) values[y] = a[P[y]];
-  }
-}
-
-/** As `fsaiGather` for columns of a stored G; the sums in scratch are zero before and after. */
-export function fsaiGatherStored(task: i32, scratch: usize, f: Fsai, b: Blocks, c: ItemColumns, bounds: I32s): void {
-  const place = c.positions;
-  const a = changetype<F64s>(scratch + 64);
-  for (let k = bounds[task], hi = bounds[task + 1]; k < hi; k++) {
-    const i = place[c.first + k];
-    if (b.starts[i] == b.starts[i + 1]) continue;
-    for (let e = c.starts[k], end = c.starts[k + 1]; e < end; e++) a[place[c.indices[e]]] = valueOf(c, e);
-    spread<f64>(f, b, i, a, 0);
-    for (let e = c.starts[k], end = c.starts[k + 1]; e < end; e++) a[place[c.indices[e]]] = 0;
-  }
+/** Index in the module's table of the columns that `fsaiGather` wants. */
+export function fsaiGathers(): u32 {
+  return gathers.index;
 }
 
 @inline
@@ -243,7 +168,8 @@ const ROUNDING: f64 = 1e-13;
  * A⁻¹ ≈ K̂ᵀD⁻¹K̂ (Kolotilina & Yeremin 1993, §2). No pivot of G + λI is below λ, as G is positive semidefinite, and one
  * that is far below its diagonal is what rounding left of it: it is raised to where it is not. Scratch: F64[(m + 1)² + m + 1].
  */
-export function fsaiSolve(task: i32, scratch: usize, f: Fsai, b: Blocks, bounds: I32s, lambda: f64): void {
+export function fsaiSolve(task: i32, scratch: usize, b: Blocks, bounds: I32s, lambda: f64): void {
+  const f = b.f;
   const m = f.m, width = m + 1;
   const L = changetype<F64s>(scratch);
   const y = from(L, width * width);

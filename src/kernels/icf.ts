@@ -15,7 +15,6 @@ export class Icf {
   n: i32;
   p: i32; // entries of L so far
   column: i32; // columns eliminated so far
-  unused: i32;
   pivot: f64; // the pivot ≤ 0 of a breakdown
   budget: f64; // entries of L at most; may pass n(n + 1)/2
   Lp: I32s;
@@ -207,8 +206,8 @@ function append(f: Icf, j: i32, dj: f64, kept: i32): void {
   enlist(f, j);
 }
 
-/** Eliminates columns lo … hi, column j at `starts[j − lo]` of `indices` and `values`. False on breakdown at `f.column`. */
-export function icfF64(f: Icf, lo: i32, hi: i32, starts: I32s, indices: I32s, values: F64s): bool {
+// Eliminates columns lo … hi, column j at starts[j − lo]. False on breakdown at `f.column`.
+function takeF64(f: Icf, lo: i32, hi: i32, starts: I32s, indices: I32s, values: F64s): bool {
   for (let j = lo; j < hi; j++) {
     const e = starts[j - lo];
     if (!eliminate<f64>(f, j, from(indices, e), from(values, e), starts[j - lo + 1] - e, 0)) return false;
@@ -217,12 +216,21 @@ export function icfF64(f: Icf, lo: i32, hi: i32, starts: I32s, indices: I32s, va
   return true;
 }
 
-/** As `icfF64`, for values that fit one word with their position: `position | value << shift`. */
-export function icfPacked(f: Icf, lo: i32, hi: i32, starts: I32s, words: I32s, shift: i32): bool {
+// As `takeF64`, for values that fit one word with their position: `position | value << shift`.
+function takePacked(f: Icf, lo: i32, hi: i32, starts: I32s, words: I32s, shift: i32): bool {
   for (let j = lo; j < hi; j++) {
     const e = starts[j - lo];
     if (!eliminate<u32>(f, j, from(words, e), changetype<View<u32>>(0), starts[j - lo + 1] - e, shift)) return false;
     f.column = j + 1;
   }
   return true;
+}
+
+function take(f: Icf, lo: i32, hi: i32, starts: I32s, indices: I32s, values: F64s, shift: i32): bool {
+  return shift > 0 ? takePacked(f, lo, hi, starts, indices, shift) : takeF64(f, lo, hi, starts, indices, values);
+}
+
+/** Index in the module's table of what eliminates the columns of a stream (see `consume`); its state: `Icf`. */
+export function icfTake(): u32 {
+  return take.index;
 }

@@ -3,16 +3,15 @@ export { diagonal } from './diagonal';
 export { blocks, pairsBelow } from './work';
 export { norms } from './norms';
 export { normsRounded, normsValued, normsWeighted, normsWeightedValued } from './norms-weighted';
-export { icfF64, icfPacked } from './icf';
-export { consume, produce, stop, sweep } from './pipeline';
+export { consume, hand, produce, produceAll, stop } from './pipeline';
+export { sweepColumns, sweepStored, sweepSums } from './sweep';
+export { icfTake } from './icf';
 export { residualLoss } from './residual';
 export { nthLargest, umrEmit, umrGather, umrSteps } from './umr';
 export { decoder, encoder, unitLower } from './layers';
 export { outerF64, outerI32, outerOnes } from './outer';
 export { sumF64, sumI32 } from './sum';
-export {
-  fsaiColumns, fsaiGather, fsaiGatherStored, fsaiPlaces, fsaiSelect, fsaiSelectStored, fsaiSolve,
-} from './fsai';
+export { fsaiColumns, fsaiGather, fsaiGathers, fsaiPlaces, fsaiSelect, fsaiSolve } from './fsai';
 export { encode, encodePack, encodePlaces } from './encode';
 export { score } from './score';
 export { distil } from './serving';

@@ -1,10 +1,9 @@
-import { column } from './columns';
-import { Icf, icfF64, icfPacked } from './icf';
+import { column, raised } from './columns';
 import { Interactions } from './interactions';
-import { clear, F64s, from, I32s, View } from './views';
+import { F64s, from, I32s, View } from './views';
 
 /**
- * Blocks of columns of G on their way from the threads that sum them up to the one that eliminates them.
+ * Blocks of columns of G on their way from the threads that sum them up to the one that takes them.
  * Block b waits in slot b mod `slots`; it may be produced once block b − `slots` is consumed.
  *
  *      consumed ≤ … ready … ≤ next ≤ consumed + slots
@@ -16,12 +15,11 @@ export class Ring {
   width: i32; // columns in a block at most
   capacity: i32; // entries in a slot
   next: i32; // first block nobody has taken (atomic)
-  consumed: i32; // blocks eliminated (atomic)
+  consumed: i32; // blocks taken (atomic)
   stopped: i32; // nobody wants any more blocks (atomic)
   kind: i32; // what X is, see below
   stride: f64; // > every G_jj
   shift: i32; // > 0 where values are packed above that many bits of position; no `values` then
-  unused: i32;
   bounds: I32s; // block b is columns bounds[b] … bounds[b + 1]
   ready: I32s; // 1 + the block that is ready in each slot (atomic)
   starts: I32s; // width + 1 a slot
@@ -69,11 +67,7 @@ function fill<A>(b: i32, scratch: usize, r: Ring, x: Interactions, weighted: boo
   let p = 0;
   for (let j = lo; j < hi; j++) {
     starts[j - lo] = p;
-    if (base > ((<A>1) << (sizeof<A>() * 8 - 2)) - stride) {
-      clear(a, x.items);
-      base = 0;
-    }
-    base += stride;
+    base = raised<A>(base, stride, a, x.items);
     const to = from(indices, p);
     const count = column<A>(x, j, base, a, to, weighted, valued);
     if (shift > 0) {
@@ -134,28 +128,34 @@ function obtain(b: i32, scratch: usize, r: Ring, x: Interactions): void {
 }
 
 /**
- * The eliminating thread's part: consumes blocks up to `until`, producing them itself where it would have to wait.
- * Returns false on breakdown at column `f.column`.
+ * The taking thread's part: hands the blocks up to `until` to a function of the module's table, in order, and produces
+ * blocks itself where it would have to wait. False as soon as the function returns false.
+ *
+ *     take(state, lo, hi, starts, indices, values, shift): bool      columns lo … hi, column j at starts[j − lo]
  */
-export function consume(scratch: usize, f: Icf, r: Ring, x: Interactions, until: i32): bool {
+export function consume(scratch: usize, take: u32, state: usize, r: Ring, x: Interactions, until: i32): bool {
   for (let b = atomic.load<i32>(consumedOf(r)); b < until; b++) {
     obtain(b, scratch, r, x);
     const slot = b % r.slots;
     const starts = from(r.starts, slot * (r.width + 1));
     const indices = from(r.indices, slot * r.capacity);
-    const lo = r.bounds[b], hi = r.bounds[b + 1];
-    const ok = r.shift > 0
-      ? icfPacked(f, lo, hi, starts, indices, r.shift)
-      : icfF64(f, lo, hi, starts, indices, from(r.values, slot * r.capacity));
-    if (!ok) return false;
+    const values = from(r.values, slot * r.capacity);
+    if (!hand(take, state, r.bounds[b], r.bounds[b + 1], starts, indices, values, r.shift)) return false;
     atomic.store<i32>(consumedOf(r), b + 1);
     atomic.notify(consumedOf(r), -1);
   }
   return true;
 }
 
+/** Hands the columns lo … hi to a function of the module's table, see `consume`. */
+export function hand(
+  take: u32, state: usize, lo: i32, hi: i32, starts: I32s, indices: I32s, values: F64s, shift: i32,
+): bool {
+  return call_indirect<bool>(take, state, lo, hi, starts, indices, values, shift);
+}
+
 /** Produces every block in turn and forgets it: one pass over all columns, for measuring. Returns the entries seen. */
-export function sweep(scratch: usize, r: Ring, x: Interactions): f64 {
+export function produceAll(scratch: usize, r: Ring, x: Interactions): f64 {
   let entries: f64 = 0;
   for (let b = 0; b < r.blocks; b++) {
     produceBlock(b, scratch, r, x);

@@ -81,11 +81,11 @@ function fetch(A: Lines, Ui: I32s, lo: i32, end: i32, n: i32, y: Sums): void {
  * the user's own items left out unless `choice` keeps them; best first, ties to the smaller item. User u's list is at u of
  * `items`, `scores` (k a user) and `lengths`: shorter than k when fewer items are reached, unless it is filled up with the
  * most popular ones, `fallbacks` of them, whose scores are 0. Items the model does not know (≥ n) are passed over; `users`
- * may lack values. Scratch: k + 128 keys, then one `Sums`, or two where there is an encoder, filled with −0, which they are
- * again at the end.
+ * may lack values. Scratch: k + 128 keys, a `Sums` of n, and with an encoder a `Sums` of its `latents`, filled with −0, also
+ * at the end.
  */
 export function score(
-  task: i32, scratch: usize, n: i32, users: Lines, encoder: Lines, decoder: Lines, bounds: I32s,
+  task: i32, scratch: usize, n: i32, latents: i32, users: Lines, encoder: Lines, decoder: Lines, bounds: I32s,
   k: i32, choice: Choice, items: I32s, scores: F32s, lengths: I32s, fallbacks: I32s,
 ): void {
   const keys = changetype<U64s>(scratch);
@@ -97,7 +97,7 @@ export function score(
     y.length = 0;
     fetch(layered ? encoder : decoder, Ui, lo, end, n, y);
     if (layered) {
-      const latent = sumsAt(changetype<usize>(y) + sumsBytes(n), n);
+      const latent = sumsAt(changetype<usize>(y) + sumsBytes(n), latents);
       latent.length = 0;
       for (let e = lo; e < end; e++) if (Ui[e] < n) add(encoder, Ui[e], valued ? <f64>Uv[e] : 1, latent);
       for (let e = 0; e < latent.length; e++) {

@@ -5,8 +5,8 @@ import { Lines } from './sparse';
 import { F32s, from, I32s } from './views';
 
 /**
- * Rows of encoder · decoder, of which the `width` entries of largest magnitude stay, off the diagonal and ascending, for
- * a block of items: row i is at i · width of `items` and `values`, `lengths[i]` long. Scratch: a `Scattered` filled
+ * Rows of encoder · decoder for a block of items, of which the `width` largest positive entries off the diagonal stay, by
+ * ascending item: row i is at i · width of `items` and `values`, `lengths[i]` long. Scratch: a `Scattered` filled
  * with −1, then a `Best`.
  */
 export function distil(

@@ -1,4 +1,6 @@
-import type { Address } from '../runtime/arena.js';
+import type { Address, Arena } from '../runtime/arena.js';
+import { allocate } from '../runtime/parts.js';
+import { record } from '../runtime/records.js';
 
 /**
  * A sparse lower triangular matrix (n × n) in the arena, compressed sparse column, float32, rows ascending;
@@ -19,3 +21,21 @@ export interface Lower {
 export function capacity(n: number, budget: number): number {
   return Math.min(budget, (n * (n + 1)) / 2);
 }
+
+/** A compressed sparse matrix of float32 with n lines. */
+export const sparseParts = (n: number, entries: number) => ({
+  indptr: 4 * (n + 1),
+  indices: 4 * entries,
+  data: 4 * entries,
+});
+
+/** An empty matrix with room for `entries`. */
+export const emptyLower = (arena: Arena, n: number, entries: number, what: string): Lower => ({
+  n,
+  entries: 0,
+  ...allocate(arena, sparseParts(n, entries), what),
+});
+
+/** The kernels' record of a matrix. */
+export const factorRecord = (arena: Arena, { n, indptr, indices, data }: Lower): Address =>
+  record(arena, 'Factor', { n, indptr, indices, data }, 'matrix');

@@ -21,6 +21,12 @@ export interface RowChanges {
   readonly after: Rows;
 }
 
+/** Histories of a few users, in the order of `keys`. */
+export interface Histories {
+  readonly keys: readonly string[];
+  readonly rows: Rows;
+}
+
 /** X with no rows. */
 export function noRows(n: number): Rows {
   return {

@@ -10,18 +10,18 @@ export interface CsrMatrix {
 }
 
 /**
- * The two-layer form every solver ends in. Scores of a user row u (1 × n) are `(u · encoder) · decoder`
- * with the user's own items masked; row i of `encoder` is item i in the latent space (Wᵀ in the paper),
- * row k of `decoder` maps latent k back to items (Z in the paper). Spišák et al. 2023, §3.
+ * The two layers that every solver ends in, over r latents; r = n with icf and fsai. Scores of a user row u (1 × n) are
+ * `(u · encoder) · decoder` with the user's own items masked. Row i of `encoder` is item i in the latent space (Wᵀ in the
+ * paper), row k of `decoder` maps latent k back to items (Z in the paper). Spišák et al. 2023, §3.
  */
 export interface Model {
   readonly n: number;
-  /** n × n */
+  /** n × r */
   readonly encoder: CsrMatrix;
-  /** n × n */
+  /** r × n */
   readonly decoder: CsrMatrix;
   /**
-   * The serving matrix (n × n): the largest entries of each row of encoder · decoder, without the diagonal. Scores of u
+   * The serving matrix (n × n): the largest positive entries of each row of encoder · decoder, without the diagonal. Scores of u
    * are about `u · serving`. Derived from the layers, and no parameters of their own.
    */
   readonly serving?: CsrMatrix | undefined;

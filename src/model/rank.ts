@@ -1,5 +1,6 @@
 import type { Rows } from '../matrix/rows.js';
-import type { Address, Arena } from '../runtime/arena.js';
+import { type Address, type Arena, aligned } from '../runtime/arena.js';
+import { record } from '../runtime/records.js';
 import type { Engine } from '../runtime/threads.js';
 import type { CsrMatrix, ScoringModel } from './model.js';
 
@@ -15,7 +16,7 @@ export interface RankedRows {
   readonly fallbacks: Int32Array;
 }
 
-/** What may be in a list besides what the scores say. */
+/** Rules of a list beside the scores. */
 export interface Choice {
   /** A byte an item: 0 is never recommended. All are allowed by default. */
   readonly allowed?: Uint8Array | undefined;
@@ -25,20 +26,23 @@ export interface Choice {
   readonly keepOwn?: boolean | undefined;
 }
 
-/** A model and what ranking with it needs, in the arena. */
+/** A model in the arena, with the scratch of ranking. */
 export interface Ranker {
   readonly engine: Engine;
   readonly n: number;
+  /** Columns of the encoder; 0 without one. */
+  readonly latents: number;
   /** Length of the lists. */
   readonly k: number;
-  /** 0 where one layer, the decoder, does it all. */
+  /** 0 where the decoder alone scores. */
   readonly encoder: Address;
   readonly decoder: Address;
-  /** For each thread the keys of one list and a sum for every item, all of them −0 between lists. */
+  /** For each thread the keys of one list, then sums by item and by latent, all −0 between lists. */
   readonly scratch: Address;
   readonly scratchBytes: number;
 }
 
+/** Blocks of rows a thread gets. */
 const BLOCKS_A_THREAD = 64;
 
 /** Keys that the kernel gathers before it chooses among them, beside the k best. */
@@ -46,9 +50,16 @@ const spareKeys = 128;
 
 /** A layer in the arena, as the kernels' `Lines` record. */
 export function loadLayer(arena: Arena, { indptr, indices, data }: CsrMatrix): Address {
-  const copies = [indptr, indices, data].map(array => arena.copy(array, 'model'));
-  return arena.record(copies, 'model');
+  const copies = {
+    indptr: arena.copy(indptr, 'model'),
+    indices: arena.copy(indices, 'model'),
+    values: arena.copy(data, 'model'),
+  };
+  return record(arena, 'Lines', copies, 'model');
 }
+
+/** Bytes of the kernels' `Sums` of n. */
+const sumsBytes = (n: number): number => aligned(12 * n + 20);
 
 /** Ranks through the serving matrix, if the model has one and both layers are not asked for. */
 export function loadRanker(
@@ -62,47 +73,65 @@ export function loadRanker(
   const both = 'encoder' in model && (layered || !serving);
   const encoder = both ? loadLayer(arena, model.encoder) : 0;
   const decoder = loadLayer(arena, both ? model.decoder : serving!);
-  const up = (bytes: number): number => Math.ceil(bytes / 64) * 64;
-  const scratchBytes = up(8 * (k + spareKeys)) + (both ? 2 : 1) * up(12 * n + 20);
+  const latents = both ? model.encoder.columns : 0;
+  const scratchBytes = aligned(8 * (k + spareKeys)) + sumsBytes(n) + (both ? sumsBytes(latents) : 0);
   const scratch = arena.bytes(scratchBytes * threads.size, 'scores of a thread');
   arena.f64(scratch, (scratchBytes * threads.size) / 8).fill(-0);
-  return { engine, n, k, encoder, decoder, scratch, scratchBytes };
+  return { engine, n, latents, k, encoder, decoder, scratch, scratchBytes };
+}
+
+/** The kernels' `Choice` record. */
+function loadChoice(arena: Arena, n: number, { allowed, popular, keepOwn = false }: Choice): Address {
+  const known = popular?.filter(i => i < n);
+  const fields = {
+    allowed: allowed ? arena.copyBytes(allowed.subarray(0, n), 'item filter') : 0,
+    popular: arena.copy(known, 'popular items'),
+    popularLength: known?.length ?? 0,
+    keepOwn: keepOwn ? 1 : 0,
+  };
+  return record(arena, 'Choice', fields, 'item filter');
 }
 
 /**
  * The k best items of every row of `rows` by the scores of the ranker, its own items left out; ties to the smaller item.
  * Shorter where fewer items have a score and `choice` has no popular ones. The same for any number of threads.
- * What is returned is on top of the arena: it holds until the caller releases it.
+ * The result lies on top of the arena: it holds until the caller releases it.
  */
 export function rankRows(ranker: Ranker, rows: Rows, choice: Choice = {}): RankedRows {
-  const { n, k, encoder, decoder, scratch, scratchBytes } = ranker;
+  const { n, latents, k, encoder, decoder, scratch, scratchBytes } = ranker;
   const { arena, threads } = ranker.engine;
   const m = rows.users.length;
   const items = arena.bytes(4 * m * k, 'lists');
   const scores = arena.bytes(4 * m * k, 'lists');
   const [lengths, fallbacks] = [arena.bytes(4 * m, 'lists'), arena.bytes(4 * m, 'lists')];
   const mark = arena.mark();
-  const indptr = arena.copy(rows.indptr, 'rows of users');
-  const indices = arena.copy(rows.indices, 'rows of users');
-  const users = arena.record([indptr, indices, arena.copy(rows.values, 'rows of users')], 'rows of users');
-  const { allowed, popular, keepOwn = false } = choice;
-  const known = popular?.filter(i => i < n);
-  const chosen = arena.record(
-    [
-      allowed ? arena.copyBytes(allowed.subarray(0, n), 'item filter') : 0,
-      arena.copy(known, 'popular items'),
-      known?.length ?? 0,
-      keepOwn ? 1 : 0,
-    ],
-    'item filter',
-  );
+  const fields = {
+    indptr: arena.copy(rows.indptr, 'rows of users'),
+    indices: arena.copy(rows.indices, 'rows of users'),
+    values: arena.copy(rows.values, 'rows of users'),
+  };
+  const users = record(arena, 'Lines', fields, 'rows of users');
+  const chosen = loadChoice(arena, n, choice);
   // A row costs about as much as it has entries.
   const work = arena.f64(arena.bytes(8 * m, 'blocks'), m);
   for (let r = 0; r < m; r++) work[r] = 1 + rows.indptr[r + 1]! - rows.indptr[r]!;
   const bounds = arena.bytes(4 * (m + 1), 'blocks');
   const share = (m + rows.indptr[m]!) / (BLOCKS_A_THREAD * threads.size);
-  const tasks = arena.kernels.blocks!(m, work.byteOffset, 0, share, m, bounds);
-  const args = [n, users, encoder, decoder, bounds, k, chosen, items, scores, lengths, fallbacks];
+  const tasks = arena.kernels.blocks(m, work.byteOffset, 0, share, m, bounds);
+  const args = [
+    n,
+    latents,
+    users,
+    encoder,
+    decoder,
+    bounds,
+    k,
+    chosen,
+    items,
+    scores,
+    lengths,
+    fallbacks,
+  ] as const;
   threads.run({ kernel: 'score', tasks, args, scratch, scratchBytes });
   arena.release(mark);
   return {

@@ -8,7 +8,7 @@ export interface RankOptions {
 }
 
 /**
- * Scores users by a model. Holds length-n workspaces: make one and use it for many users. Items ≥ n, which the
+ * Scores users by a model. Holds workspaces of the model's size: make one and use it for many users. Items ≥ n, which the
  * model does not know yet, are passed over.
  */
 export interface Scorer {
@@ -21,7 +21,7 @@ export interface Scorer {
 /** A scorer of the model: u·serving where it has a serving matrix, else (u·encoder)·decoder. */
 export function createScorer(model: Model): Scorer {
   const { n, encoder, decoder, serving } = model;
-  const latent = sparseVector(n);
+  const latent = sparseVector(encoder.columns);
   const out = sparseVector(n);
   const rounded = new Float32Array(n);
   const candidates = new Int32Array(n);

@@ -1,13 +1,28 @@
-import type { Arena } from '../runtime/arena.js';
+import { bestBytes, scatteredBytes } from '../matrix/scratch.js';
+import { type Address, type Arena, aligned } from '../runtime/arena.js';
+import { allocate, bytesOf } from '../runtime/parts.js';
 import type { Threads } from '../runtime/threads.js';
 import type { CsrMatrix, Model } from './model.js';
 import { loadLayer } from './rank.js';
 
+/** Blocks of rows a thread gets. */
 const BLOCKS_A_THREAD = 64;
 
-/** Bytes of a thread that multiplies the layers. */
-export const distilBytes = (n: number, width: number): number =>
-  Math.ceil((16 * n + 64) / 64) * 64 + Math.ceil((16 + 12 * width) / 64) * 64;
+/** Scratch of a thread that multiplies the layers: the kernels' `Scattered` and `Best`. */
+const distilBytes = (n: number, width: number): number => scatteredBytes(n) + aligned(bestBytes(width));
+
+/** The matrix before its rows are moved together, and the blocks of rows. */
+const servingParts = (n: number, width: number) => ({
+  work: 8 * n,
+  items: 4 * n * width,
+  values: 4 * n * width,
+  lengths: 4 * n,
+  bounds: 4 * (n + 1),
+});
+
+/** Bytes of making the serving matrix, on top of the layers and with them; none where it has no width. */
+export const servingBytes = (n: number, width: number, layers: number, threads: number): number =>
+  width === 0 ? 0 : layers + bytesOf(servingParts(n, width)) + threads * distilBytes(n, width);
 
 /** Entries that each item reaches through both layers. */
 function fanOut({ n, encoder: W, decoder: Z }: Model): Float64Array {
@@ -21,38 +36,49 @@ function fanOut({ n, encoder: W, decoder: Z }: Model): Float64Array {
 }
 
 /**
- * The serving matrix: the `width` entries of largest magnitude in each row of encoder · decoder, the diagonal left out.
- * A user's scores are then the sum of the rows of the user's items, and row i is what goes with item i. The same
+ * The serving matrix: the `width` largest positive entries in each row of encoder · decoder, the diagonal left out. A user's scores are then the sum of the rows of the user's items, and row i is what goes with item i. The same
  * for any number of threads. It stays in the arena.
  */
 export function servingMatrix(arena: Arena, threads: Threads, model: Model, width: number): CsrMatrix {
   const mark = arena.mark();
   const { n } = model;
   const [encoder, decoder] = [loadLayer(arena, model.encoder), loadLayer(arena, model.decoder)];
-  const work = arena.f64(arena.bytes(8 * n, 'blocks'), n);
+  const parts = allocate(arena, servingParts(n, width), 'serving matrix');
+  const work = arena.f64(parts.work, n);
   work.set(fanOut(model));
   const total = work.reduce((a, b) => a + b, n);
-  const bounds = arena.bytes(4 * (n + 1), 'blocks');
   const share = total / (BLOCKS_A_THREAD * threads.size);
-  const tasks = arena.kernels.blocks!(n, work.byteOffset, 1, share, n, bounds);
-  const items = arena.i32(arena.bytes(4 * n * width, 'serving matrix'), n * width);
-  const values = arena.f32(arena.bytes(4 * n * width, 'serving matrix'), n * width);
-  const lengths = arena.i32(arena.bytes(4 * n, 'serving matrix'), n);
+  const tasks = arena.kernels.blocks(n, parts.work, 1, share, n, parts.bounds);
   const scratchBytes = distilBytes(n, width);
   const scratch = arena.bytes(scratchBytes * threads.size, 'scores of a thread');
   arena.u8(scratch, scratchBytes * threads.size).fill(0xff);
-  const args = [n, encoder, decoder, bounds, width, items.byteOffset, values.byteOffset, lengths.byteOffset];
+  const { bounds, items, values, lengths } = parts;
+  const args = [n, encoder, decoder, bounds, width, items, values, lengths] as const;
   threads.run({ kernel: 'distil', tasks, args, scratch, scratchBytes });
-  const indptr = arena.i32(arena.bytes(4 * (n + 1), 'serving matrix'), n + 1);
-  indptr[0] = 0;
+  return { rows: n, columns: n, ...packed(arena, mark, n, width, parts) };
+}
+
+/** Moves rows of `width` together, down to `mark`; the blocks' bounds give way to the row pointers. */
+function packed(
+  arena: Arena,
+  mark: Address,
+  n: number,
+  width: number,
+  at: Readonly<Record<'items' | 'values' | 'lengths' | 'bounds', Address>>,
+) {
+  const items = arena.i32(at.items, n * width);
+  const values = arena.f32(at.values, n * width);
+  const lengths = arena.i32(at.lengths, n);
+  const pointers = arena.i32(at.bounds, n + 1);
+  pointers[0] = 0;
   for (let i = 0; i < n; i++) {
-    const [from, end, at] = [i * width, i * width + lengths[i]!, indptr[i]!];
-    items.copyWithin(at, from, end);
-    values.copyWithin(at, from, end);
-    indptr[i + 1] = at + lengths[i]!;
+    const [from, end, to] = [i * width, i * width + lengths[i]!, pointers[i]!];
+    items.copyWithin(to, from, end);
+    values.copyWithin(to, from, end);
+    pointers[i + 1] = to + lengths[i]!;
   }
-  const entries = indptr[n]!;
-  const kept = [items.subarray(0, entries), values.subarray(0, entries), indptr] as const;
-  const [indices, data, pointers] = arena.keep(mark, kept, 'serving matrix');
-  return { rows: n, columns: n, indptr: pointers, indices, data };
+  const entries = pointers[n]!;
+  const kept = [items.subarray(0, entries), values.subarray(0, entries), pointers] as const;
+  const [indices, data, indptr] = arena.keep(mark, kept, 'serving matrix');
+  return { indptr, indices, data };
 }

@@ -23,14 +23,17 @@ export function saveModel(path: string, model: Model, metadata: Readonly<Record<
   });
 }
 
-/** Reads what `saveModel` wrote. Throws `STATE_CORRUPT`, naming the file, if it is not n × n CSR matrices. */
+/** Reads what `saveModel` wrote. Throws `STATE_CORRUPT`, naming the file, if it is not n × r, r × n and n × n CSR matrices. */
 export const loadModel = (path: string): Model => modelOf(readSafetensors(path), path);
 
 function modelOf(file: TensorFile, path: string): Model {
-  const encoder = matrixOf('encoder', file, path);
-  const decoder = matrixOf('decoder', file, path);
-  const serving = file.tensors.has('serving.indptr') ? matrixOf('serving', file, path) : undefined;
-  return { n: encoder.rows, encoder, decoder, serving };
+  const encoder = matrixOf('encoder', file, path, (rows, columns) => [rows, columns]);
+  const { rows: n, columns: latents } = encoder;
+  const decoder = matrixOf('decoder', file, path, () => [latents, n]);
+  const serving = file.tensors.has('serving.indptr')
+    ? matrixOf('serving', file, path, () => [n, n])
+    : undefined;
+  return { n, encoder, decoder, serving };
 }
 
 /**
@@ -44,7 +47,7 @@ export function loadForScoring(path: string, place?: (bytes: number) => Uint8Arr
     place,
   );
   if (!file.tensors.has('serving.indptr')) return modelOf(file, path);
-  const serving = matrixOf('serving', file, path);
+  const serving = matrixOf('serving', file, path, rows => [rows, rows]);
   return { n: serving.rows, serving };
 }
 
@@ -56,7 +59,13 @@ function tensorsOf(name: string, A: CsrMatrix): Record<string, Tensor> {
   };
 }
 
-function matrixOf(name: string, { tensors, metadata }: TensorFile, path: string): CsrMatrix {
+/** Reads a matrix; `shapeOf` says what shape is expected of one with so many rows and, as it says itself, columns. */
+function matrixOf(
+  name: string,
+  { tensors, metadata }: TensorFile,
+  path: string,
+  shapeOf: (rows: number, columns: number) => readonly [rows: number, columns: number],
+): CsrMatrix {
   const indptr = tensors.get(`${name}.indptr`)?.data;
   const indices = tensors.get(`${name}.indices`)?.data;
   const data = tensors.get(`${name}.data`)?.data;
@@ -66,12 +75,17 @@ function matrixOf(name: string, { tensors, metadata }: TensorFile, path: string)
   ) {
     throw new StageError('STATE_CORRUPT', `${path}: expected ${name}.indptr I64, .indices I32, .data F32`);
   }
-  const n = indptr.length - 1;
-  const matrix = { rows: n, columns: n, indptr: narrowed(indptr), indices, data };
-  const shape = metadata[`${name}.shape`];
-  if (shape !== JSON.stringify([n, n])) {
-    throw new StageError('STATE_CORRUPT', `${path}: ${name} has shape ${shape}, expected [${n},${n}]`);
+  const found = metadata[`${name}.shape`];
+  const length = indptr.length - 1;
+  const [rows, columns] = shapeOf(length, Number(found?.match(/,(\d+)\]$/)?.[1]));
+  if (found !== JSON.stringify([rows, columns]) || rows !== length) {
+    const expected = `expected [${rows},${columns}]`;
+    throw new StageError(
+      'STATE_CORRUPT',
+      `${path}: ${name} of ${length} rows has shape ${found}, ${expected}`,
+    );
   }
+  const matrix = { rows, columns, indptr: narrowed(indptr), indices, data };
   if (!isCsr(matrix)) throw new StageError('STATE_CORRUPT', `${path}: ${name} is no valid CSR matrix`);
   return matrix;
 }

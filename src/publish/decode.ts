@@ -27,7 +27,7 @@ function isList(value: unknown): value is StoredList {
   );
 }
 
-/** The part of msgpack that lists are made of: maps, arrays, text, float32 and uint16. */
+/** Reads the part of msgpack that lists use: maps, arrays, text, float32 and uint16. */
 function readMsgpack(bytes: Uint8Array): unknown {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let at = 0;

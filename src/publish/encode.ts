@@ -1,9 +1,10 @@
 import type { EncodedLists, ListFormat, RankedList } from '../contracts/sink.js';
 import { StageError } from '../errors.js';
 import { type Address, Arena } from '../runtime/arena.js';
+import { record } from '../runtime/records.js';
 import { type Engine, Threads } from '../runtime/threads.js';
 
-/** Lists by item number: list r has `lengths[r]` items from r·k on, the last `fallbacks[r]` of them popular ones. */
+/** Lists by item number: list r is the `lengths[r]` items from r·k on. The last `fallbacks[r]` of them are popular ones. */
 export interface NumberedLists {
   readonly k: number;
   readonly lengths: Int32Array;
@@ -20,17 +21,17 @@ export interface Encoder {
   readonly form: Address;
 }
 
-/** Lists of a task: enough to be worth a turn, few enough that threads end together. */
-const listsATask = 16;
+/** Enough lists to pay for handing out a task, and few enough that the threads end together. */
+const listsPerTask = 16;
 
-/** Where the hash of a stamped value stands: from the first to behind the last of its 16 bytes. */
+/** The 16 bytes of a stamped value that hold its hash: first byte, and the byte after the last. */
 export const hashRange = ({ encoding }: ListFormat): readonly [number, number] =>
   encoding === 'json' ? [9, 25] : [7, 23];
 
 const hashPlace = '0'.repeat(16);
 const [quote, backslash] = [0x22, 0x5c];
 
-/** What values have in common: the head up to the items, and where in it that begins which the hash is of. */
+/** Texts that all values have in common. The hash is over everything from byte `hashed` of the head on. */
 function commonTexts({ encoding, stamped }: ListFormat, version: string) {
   if (encoding === 'json') {
     const stamp = stamped ? `{"hash":"${hashPlace}","version":"${version}",` : '{';
@@ -69,7 +70,7 @@ function msgpackText(value: string): Buffer {
   return Buffer.concat([head, bytes]);
 }
 
-/** Writes `"a","b",` to `to`, and to `starts` where each key begins and the last one ends; returns that. */
+/** Writes `"a","b",` to `to`, and the start of each key and the end of the last to `starts`. Returns the end. */
 function writeJson(keys: readonly string[], to: Buffer, starts: Int32Array): number {
   const end = to.write(keys.length > 0 ? `${JSON.stringify(keys).slice(1, -1)},` : '');
   let at = 0;
@@ -94,9 +95,10 @@ function writeMsgpack(keys: readonly string[], to: Buffer, starts: Int32Array): 
 }
 
 /**
- * Readies the encoding of lists of the items `keys`, in the arena. JSON: `{"items":["a",…],"scores":[0.25,…]}`, scores
- * with six significant digits. Msgpack: the same map, scores as float32. `fallback` follows where some items are.
- * Stamped values begin with `hash`, 16 hexadecimal digits over everything behind `version`, and `version`.
+ * Prepares the encoding of lists of the items `keys`, in the arena. JSON: `{"items":["a",…],"scores":[0.25,…]}`, scores
+ * with six significant digits. Msgpack: the same map, scores as float32. A list that was filled up with popular items
+ * has their number as `fallback` at the end. A stamped value begins with `hash`, 16 hexadecimal digits over everything
+ * after `version`, and `version`.
  */
 export function createEncoder(
   engine: Engine,
@@ -107,7 +109,7 @@ export function createEncoder(
   const { arena } = engine;
   const { encoding, stamped } = format;
   const starts = arena.i32(arena.bytes(4 * (keys.length + 1), 'item keys'), keys.length + 1);
-  // A UTF-16 unit takes 6 bytes at most, escaped; what is too much goes back.
+  // A UTF-16 unit takes at most 6 bytes, escaped. The rest of this upper bound is released below.
   const most = keys.reduce((bytes, key) => bytes + 6 * key.length + 5, 8);
   const place = arena.bytes(most, 'item keys');
   const room = arena.u8(place, most);
@@ -117,25 +119,28 @@ export function createEncoder(
   arena.release(place);
   arena.bytes(end + 8, 'item keys');
   const { head, hashed, scores, fallback } = commonTexts(format, version);
-  const texts = [head, scores, fallback].map(text =>
-    arena.record([arena.copyBytes(text, 'item keys'), text.length], 'item keys'),
-  );
-  const form = arena.record(
-    [
-      encoding === 'msgpack' ? 1 : 0,
-      starts.byteOffset,
-      place,
-      ...texts,
-      stamped ? hashRange(format)[0] : 0,
+  const text = (bytes: Buffer) =>
+    record(arena, 'Text', { bytes: arena.copyBytes(bytes, 'item keys'), length: bytes.length }, 'item keys');
+  const form = record(
+    arena,
+    'Form',
+    {
+      msgpack: encoding === 'msgpack' ? 1 : 0,
+      starts: starts.byteOffset,
+      fragments: place,
+      head: text(head),
+      scores: text(scores),
+      fallback: text(fallback),
+      hash: stamped ? hashRange(format)[0] : 0,
       hashed,
-    ],
+    },
     'item keys',
   );
   return { engine, format, form };
 }
 
 /**
- * Encodes lists into kernel memory: `place` gives so many bytes of it.
+ * Encodes lists into kernel memory, which `place` allocates.
  *
  * @throws StageError `DATA_INVALID` for a score that is not finite.
  */
@@ -145,18 +150,28 @@ export function encodeLists(
   place: (bytes: number) => Address,
 ): Omit<EncodedLists, 'ids'> {
   const m = lengths.length;
-  const arrays = [lengths, items, scores, fallbacks].map(array => arena.copy(array, 'lists'));
-  const lists = arena.record([k, ...arrays], 'lists');
+  const lists = record(
+    arena,
+    'Lists',
+    {
+      k,
+      lengths: arena.copy(lengths, 'lists'),
+      items: arena.copy(items, 'lists'),
+      scores: arena.copy(scores, 'lists'),
+      fallbacks: arena.copy(fallbacks, 'lists'),
+    },
+    'lists',
+  );
   const places = arena.i32(arena.bytes(4 * (m + 1), 'encoded lists'), m + 1);
   const ends = arena.i32(arena.bytes(4 * m, 'encoded lists'), m);
   const offsets = arena.i32(arena.bytes(4 * (m + 1), 'encoded lists'), m + 1);
-  arena.kernels.encodePlaces!(m, lists, form, places.byteOffset);
+  arena.kernels.encodePlaces(m, lists, form, places.byteOffset);
   const out = place(places[m]!);
-  const args = [m, listsATask, lists, form, places.byteOffset, out, ends.byteOffset];
-  threads.run({ kernel: 'encode', tasks: Math.ceil(m / listsATask), args });
+  const args = [m, listsPerTask, lists, form, places.byteOffset, out, ends.byteOffset] as const;
+  threads.run({ kernel: 'encode', tasks: Math.ceil(m / listsPerTask), args });
   const r = ends.indexOf(-1);
   if (r >= 0) throw infinite(scores.subarray(r * k, r * k + lengths[r]!));
-  arena.kernels.encodePack!(m, places.byteOffset, ends.byteOffset, out, offsets.byteOffset);
+  arena.kernels.encodePack(m, places.byteOffset, ends.byteOffset, out, offsets.byteOffset);
   return { bytes: arena.u8(out, offsets[m]!), offsets: Uint32Array.from(offsets) };
 }
 
@@ -167,7 +182,7 @@ function infinite(scores: Float32Array): StageError {
 
 let single: Engine | undefined;
 
-/** Encodes ranked lists by key; for few of them. */
+/** Encodes ranked lists by key. Meant for a few lists: each call builds its own table of keys. */
 export function encodeRanked(
   lists: readonly RankedList[],
   format: ListFormat,

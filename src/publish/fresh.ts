@@ -1,16 +1,17 @@
 import type { Logger, StateStore } from '../contracts/index.js';
 import type { Amendment, Sink, SinkVersion } from '../contracts/sink.js';
 import { live } from '../contracts/sink.js';
+import { inAll } from './all-sinks.js';
 import type { ListModel } from './list-maker.js';
+import type { ListRequest } from './list-source.js';
 import { type ListThread, startListThread } from './lists.js';
-import { inAll, type ListRequest } from './publish.js';
 
-/** Users looked at, scored and written at a time. */
-const batchSize = 2048;
+/** Users whose lists are scored and written at a time. */
+const usersPerBatch = 2048;
 
-/** What a refresh did. */
+/** Outcome of a refresh. */
 export interface FreshSummary {
-  /** Lists rewritten and deleted, counted once however many sinks and versions had them. */
+  /** Lists rewritten and deleted. A list counts once, even if several sinks and versions have it. */
   readonly rewritten: number;
   readonly deleted: number;
   readonly seconds: number;
@@ -33,9 +34,9 @@ interface Lagging {
 const everything: ListRequest = { version: live, formats: [], ranked: true };
 
 /**
- * Brings the lists in the sinks up to the newest histories without a new publication: users whose histories changed
- * since a version was made are scored again with that version's own model and their lists overwritten, one by one, in
- * every version that an alias names. Lists of erased users are deleted from every version.
+ * Brings the lists in the sinks up to the newest histories without a new publication. Users whose histories changed
+ * after a version was made are scored again with the model of that version. Their lists are overwritten one by one, in
+ * each version that an alias names. Lists of erased users are deleted from all versions.
  */
 export async function refresh({ store, sinks, log, signal, modelOf }: RefreshOptions): Promise<FreshSummary> {
   const started = performance.now();
@@ -66,7 +67,7 @@ export async function refresh({ store, sinks, log, signal, modelOf }: RefreshOpt
     counts.rewritten += done.rewritten;
     counts.deleted += done.gone.filter(key => !already.has(key)).length;
   }
-  // What a sink without single lists has of them goes with its versions.
+  // A sink that cannot delete single lists loses those of erased users when it prunes their versions.
   if (erased.length > 0) await store.dropErased(change);
   return { ...counts, seconds: (performance.now() - started) / 1000 };
 }
@@ -88,7 +89,7 @@ async function bringUp(
     inAll(versions, 'take fresh lists', ({ sink, held }) => sink.amend!(held.version, 'users', amendment));
   let thread: ListThread | undefined;
   try {
-    for await (const { keys, rows, gone } of lag.store.changedUsers(since, batchSize)) {
+    for await (const { keys, rows, gone } of lag.store.changedUsers(since, usersPerBatch)) {
       if (keys.length > 0 && !thread) {
         thread = startListThread(lag.signal);
         const model = await modelOf();

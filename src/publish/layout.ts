@@ -3,12 +3,12 @@ import { StageError } from '../errors.js';
 
 const versionPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 const aliasPattern = /^[a-z0-9][a-z0-9_-]{0,63}$/;
-/** Names that keys of the layout have. */
+/** Names that the layout itself uses in keys. */
 const reserved = ['current', 'versions', 'aliases', 'lease'];
 
 /**
  * Throws `SINK_FAILED` unless `version` can be part of a key and of a path: at most 128 letters, digits,
- * `.`, `_` and `-`, starting with a letter or digit, and no name that the layout uses itself.
+ * `.`, `_` and `-`, beginning with a letter or digit. Names that the layout itself uses are refused.
  */
 export function checkVersion(version: string, where: string): void {
   if (versionPattern.test(version) && !reserved.includes(version.split('.', 1)[0]!)) return;

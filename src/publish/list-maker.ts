@@ -7,17 +7,17 @@ import { Arena } from '../runtime/arena.js';
 import { type Engine, Threads } from '../runtime/threads.js';
 import { batchCollector } from './batch-collector.js';
 import { createEncoder, type Encoder, encodeLists, type NumberedLists } from './encode.js';
-import { formatName, type ListRequest } from './publish.js';
+import { formatName, type ListRequest } from './list-source.js';
 import { applyRules, filledByScoring, type Rules, scoredLength } from './rules.js';
 
-/** The weights of a model, and how many threads score with them. */
-export interface ListWeights {
+/** The weights of a model, and the number of threads that score with them. */
+export interface ModelSource {
   readonly path: string;
   readonly threads: number;
 }
 
-/** What lists are made from: a model, its items, and how. */
-export interface ListModel extends ListWeights {
+/** A model to make lists with, the keys of its items, and the rules. */
+export interface ListModel extends ModelSource {
   /** Keys of the model's items. */
   readonly keys: readonly string[];
   readonly k: number;
@@ -31,23 +31,23 @@ export interface MadeLists {
   readonly encoded: Readonly<Record<string, Omit<EncodedLists, 'ids'>>>;
 }
 
-/** Makes lists with the memory and the threads it was opened in. Belongs to a compute thread. */
+/** Makes lists, in the memory and with the threads that it was opened with. Belongs to a compute thread. */
 export interface ListMaker {
   /** Scores rows and encodes their lists, which are valid until the fourth call after this one. */
   make(rows: Rows, kind: ListKind): MadeLists;
 }
 
-/** Memory and threads of their own, with a model. Close it. */
-export interface LoadedWeights {
-  /** Readies the lists of a request, once. */
+/** A model in memory of its own, with threads of its own. Close it. */
+export interface LoadedModel {
+  /** Prepares the lists of a request. Called once. */
   open(model: ListModel, request: ListRequest): ListMaker;
   close(): Promise<void>;
 }
 
-/** Calls of `make` until what it encoded is written over. */
+/** Calls of `make` until the encoded lists of a call are overwritten. */
 const turns = 4;
 
-/** Lists that outlast the next ones: what is scored lies in memory that is shared and used again. */
+/** A copy that stays valid: scored lists lie in kernel memory, which the next call overwrites. */
 const copied = ({ k, lengths, items, scores, fallbacks }: NumberedLists): NumberedLists => ({
   k,
   lengths: lengths.slice(),
@@ -56,7 +56,7 @@ const copied = ({ k, lengths, items, scores, fallbacks }: NumberedLists): Number
   fallbacks: fallbacks?.slice(),
 });
 
-/** Makes a list for nobody: what making lists takes is compiled when it is first used. */
+/** Makes one list of a tiny model, so that V8 compiles the code before the first real list. */
 export function rehearse(): void {
   const arena = new Arena();
   const engine = { arena, threads: new Threads(arena, 1) };
@@ -75,10 +75,10 @@ export function rehearse(): void {
 }
 
 /** Loads a model to make lists with. */
-export function loadWeights({ path, threads: size }: ListWeights): LoadedWeights {
+export function loadListModel({ path, threads: size }: ModelSource): LoadedModel {
   const arena = new Arena();
   const threads = new Threads(arena, size);
-  // Straight to where the kernels read it: a second copy would stay until the collector comes by.
+  // The file is read straight into kernel memory: a second copy would stay until the next garbage collection.
   const place = (bytes: number) => arena.u8(arena.bytes(bytes, 'model'), bytes);
   const model = loadForScoring(path, place);
   return {
@@ -96,7 +96,7 @@ function createListMaker(
   const { arena } = engine;
   const ranker = loadRanker(engine, model, scoredLength(rules, k, model.n));
   const encoders = formats.map(format => createEncoder(engine, keys, format, version));
-  // One batch is read and two wait while the next is made: four places a format, in turns.
+  // One batch is read and two wait while the next is made. So each format has four places, used in turn.
   const places = formats.map(() => Array.from({ length: turns }, () => ({ at: 0, bytes: 0 })));
   const collect = batchCollector();
   let floor = arena.mark();
@@ -106,7 +106,7 @@ function createListMaker(
     return encodeLists(encoder, lists, room => {
       const found = places[f]![turn]!;
       if (found.bytes < room) {
-        // What is below stays: others may be read there.
+        // Places below stay where they are: the main thread may still read them.
         found.bytes = Math.ceil(1.25 * room);
         found.at = arena.bytes(found.bytes, 'encoded lists');
         floor = arena.mark();

@@ -1,20 +1,24 @@
 import type { ListKind, RankedList, StateStore } from '../contracts/index.js';
 import type { Rows } from '../matrix/rows.js';
 import { type Compute, startCompute } from '../runtime/compute.js';
-import type { ListModel, ListWeights, MadeLists } from './list-maker.js';
-import type { ListBatch, ListRequest, ListSource } from './publish.js';
+import { observed } from '../runtime/serial.js';
+import { tasksOf } from '../runtime/task.js';
+import type { ListModel, MadeLists, ModelSource } from './list-maker.js';
+import type { ListBatch, ListRequest, ListSource } from './list-source.js';
 
-/** Users or items scored and written at a time. */
-const batchSize = 512;
+const listTask = tasksOf<typeof import('./list-task.js')>(new URL('./list-task.js', import.meta.url));
 
-/** Batches made, or being made, while one is written: with a single one each would wait for the other's hitches. */
+/** Lists that are scored and written at a time. */
+const listsPerBatch = 512;
+
+/** Batches that are made while one is written. With a single one, each side would wait for every delay of the other. */
 const batchesAhead = 3;
 
 /** Makes lists of rows in a thread of its own. Close it. */
 export interface ListThread {
-  /** Begins to load the weights of a model; `open` throws what goes wrong. */
-  load(weights: ListWeights): void;
-  /** Readies the lists of a request; after its model's weights and before any list is made. */
+  /** Begins to load the weights of a model. `open` throws the error if that fails. */
+  load(weights: ModelSource): void;
+  /** Prepares the lists of a request: after `load`, and before the first `make`. */
   open(model: ListModel, request: ListRequest): Promise<void>;
   make(kind: ListKind, ids: readonly string[], rows: Rows): Promise<ListBatch>;
   close(): Promise<void>;
@@ -22,18 +26,18 @@ export interface ListThread {
 
 let ready: Compute | undefined;
 
-/** Starts the thread that makes the next lists before it is known which: it takes a quarter of a second to be ready. */
+/** Starts the thread of the next lists before their model is known: a thread needs a quarter of a second to be ready. */
 export function readyListThread(): void {
   if (ready) return;
-  ready = startCompute({ small: true });
-  ready.run('readyLists', undefined).catch(() => undefined); // whoever asks it for lists meets the same failure
+  ready = startCompute({ keepYoungGenerationSmall: true });
+  observed(ready.run(listTask('warmUp'), [])); // making lists meets the same failure and throws it
 }
 
-/** Starts a thread that makes lists; an abort ends it, and what it works on fails with `INTERRUPTED`. */
+/** Starts a thread that makes lists. An abort ends it, and the task under way fails with `INTERRUPTED`. */
 export function startListThread(signal?: AbortSignal): ListThread {
   let keys: readonly string[] = [];
   let loaded = Promise.resolve();
-  const compute = ready ?? startCompute({ small: true });
+  const compute = ready ?? startCompute({ keepYoungGenerationSmall: true });
   ready = undefined;
   compute.endOn(signal);
   const batchOf = (kind: ListKind, ids: readonly string[], { numbered, encoded }: MadeLists): ListBatch => ({
@@ -44,15 +48,15 @@ export function startListThread(signal?: AbortSignal): ListThread {
   });
   return {
     load({ path, threads }) {
-      loaded = compute.run('loadLists', { path, threads });
-      loaded.catch(() => undefined); // thrown where it is awaited
+      loaded = observed(compute.run(listTask('loadModel'), [{ path, threads }]));
     },
     async open(model, request) {
       keys = model.keys;
       await loaded;
-      await compute.run('openLists', { model, request });
+      await compute.run(listTask('openLists'), [model, request]);
     },
-    make: async (kind, ids, rows) => batchOf(kind, ids, await compute.run('lists', { rows, kind })),
+    make: async (kind, ids, rows) =>
+      batchOf(kind, ids, await compute.run(listTask('makeLists'), [rows, kind])),
     close: () => compute.close(),
   };
 }
@@ -74,21 +78,19 @@ function rankedList(
 }
 
 /**
- * The lists of all users and items of a state by a model whose weights the thread loads. While one batch is stored, the
- * next ones are made; the first histories are read while the sinks are still asked. The thread stays the caller's.
+ * The lists of all users and items of a state, by a model whose weights the thread loads. While one batch is stored, the
+ * next ones are made. The first histories are read before `batches` is called. The caller closes the thread.
  */
 export async function listsOf(store: StateStore, thread: ListThread, model: ListModel): Promise<ListSource> {
   const { keys } = model;
   const counts = { users: await store.userCount(), items: keys.length };
   const rows = allRows(store, keys.length, keys);
-  const first = rows.next();
-  first.catch(() => undefined); // thrown where it is awaited
+  const first = observed(rows.next());
   let opened: Promise<void> | undefined;
   let sampled: ListBatch | undefined;
 
   function open(request: ListRequest): Promise<void> {
-    opened ??= thread.open(model, request);
-    opened.catch(() => undefined); // thrown where it is awaited
+    opened ??= observed(thread.open(model, request));
     return opened;
   }
   async function make(request: ListRequest, next: RowsOfKind): Promise<ListBatch> {
@@ -106,9 +108,7 @@ export async function listsOf(store: StateStore, thread: ListThread, model: List
       if (sampled && wanted(sampled.kind, sampled.ids.length)) made.push(Promise.resolve(sampled));
       for await (const next of rows) {
         if (!wanted(next[0], next[1].length)) continue;
-        const making = make(request, next);
-        making.catch(() => undefined); // thrown where it is awaited
-        made.push(making);
+        made.push(observed(make(request, next)));
         if (made.length > batchesAhead) yield await made.shift()!;
       }
       for (const making of made) yield await making;
@@ -135,9 +135,9 @@ async function* allRows(
   n: number,
   keys: readonly string[],
 ): AsyncGenerator<RowsOfKind, undefined> {
-  for await (const { keys: users, rows } of store.histories(batchSize)) yield ['users', users, rows];
-  for (let from = 0; from < n; from += batchSize) {
-    const ids = keys.slice(from, from + batchSize);
+  for await (const { keys: users, rows } of store.histories(listsPerBatch)) yield ['users', users, rows];
+  for (let from = 0; from < n; from += listsPerBatch) {
+    const ids = keys.slice(from, from + listsPerBatch);
     yield ['items', ids, singletons(from, ids.length, n)];
   }
 }

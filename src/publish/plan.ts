@@ -2,9 +2,10 @@ import { createHash } from 'node:crypto';
 import type { Manifest } from '../contracts/manifest.js';
 import { live, type Publication, type Sink, type SinkVersion } from '../contracts/sink.js';
 import { StageError } from '../errors.js';
+import { mebibytes } from '../size.js';
 import type { Rules } from './rules.js';
 
-/** What the lists of a publication follow from, as a short text that is equal when they are. */
+/** A hash of everything that determines the lists of a publication: equal hashes mean equal lists. */
 export function contentOf(manifest: Manifest, change: number, settings: object, rules: Rules): string {
   const parts = [manifest.version, manifest.weightsChecksum, manifest.items.checksum, change, settings];
   const hash = createHash('sha256').update(JSON.stringify(parts));
@@ -15,16 +16,16 @@ export function contentOf(manifest: Manifest, change: number, settings: object, 
   return hash.digest('hex').slice(0, 16);
 }
 
-/** A version that was given to some content, of which lists may have been read since. */
+/** A version that some content was published under. Readers may have seen it. */
 export interface Named {
   readonly version: string;
   readonly content?: string | undefined;
 }
 
 /**
- * The version to publish `manifest` under: the one that the same content has, in some sink or from an earlier
- * publication; else the model's own, or `<model>.2`, `.3`, … where that was given to other lists. So a version never
- * stands for two contents, even if its lists are long gone from the sinks.
+ * Chooses the version to publish `manifest` under. Content that has a version, in a sink or from an earlier publication,
+ * keeps it. Other content gets the version of the model, or `<model>.2`, `.3`, … if that is taken. So a version never
+ * stands for two contents, even after the sinks have deleted its lists.
  */
 export function chooseVersion(
   manifest: Manifest,
@@ -46,14 +47,14 @@ export function chooseVersion(
   for (let n = 2; ; n++) if (!taken.has(`${model}.${n}`)) return `${model}.${n}`;
 }
 
-/** What one list takes in a sink, on average, from a sample. */
+/** Lists of a sample and their bytes, to estimate the size of all lists. */
 export interface Sample {
   readonly lists: number;
   readonly keyBytes: number;
   readonly valueBytes: number;
 }
 
-/** Bytes that `lists` lists of a publication take in `sink`. */
+/** Estimated bytes of `lists` lists of a publication in `sink`. */
 export function estimateBytes(sink: Sink, { version }: Publication, sample: Sample, lists: number): number {
   if (sample.lists === 0) return 0;
   const one =
@@ -61,7 +62,7 @@ export function estimateBytes(sink: Sink, { version }: Publication, sample: Samp
   return Math.round(one * lists);
 }
 
-/** Refuses a publication that some sink has no room for, with the numbers. */
+/** Throws `SINK_TOO_SMALL`, with the numbers, if the lists do not fit a sink. */
 export function assertRoom(sinks: readonly Sink[], bytes: readonly number[], lists: number): void {
   const over = sinks.flatMap((sink, k) =>
     sink.maxBytes !== undefined && bytes[k]! > sink.maxBytes
@@ -72,5 +73,3 @@ export function assertRoom(sinks: readonly Sink[], bytes: readonly number[], lis
   );
   if (over.length > 0) throw new StageError('SINK_TOO_SMALL', over.join('\n'));
 }
-
-const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;

@@ -1,6 +1,6 @@
 import type { SinkVersion } from '../contracts/sink.js';
 
-/** Versions to delete: all complete ones but those `named` by an alias and the `keep` newest by publication. */
+/** Versions to delete: complete ones, except those `named` by an alias and the `keep` newest by publication. */
 export function superseded(
   versions: readonly Pick<SinkVersion, 'version' | 'publishedAt' | 'complete'>[],
   named: Iterable<string>,

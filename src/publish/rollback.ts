@@ -1,11 +1,11 @@
 import type { Sink, SinkVersion } from '../contracts/sink.js';
 import { StageError } from '../errors.js';
-import { inAll } from './publish.js';
+import { inAll } from './all-sinks.js';
 
-/** What a rollback did. */
+/** Outcome of a rollback. */
 export interface RollbackSummary {
   readonly alias: string;
-  /** The version the alias named, and the one it names now. */
+  /** The version that the alias named before, and the one that it names now. */
   readonly from: string;
   readonly version: string;
   /** The model of that version. */
@@ -13,9 +13,9 @@ export interface RollbackSummary {
 }
 
 /**
- * Switches `alias` in every sink to `to`, or to the newest complete version that was published before the one it
- * names. No list is touched. Every sink is asked first: none is switched unless all of them can be.
- * Throws `VERSION_UNKNOWN` when there is no such version in every sink.
+ * Switches `alias` in every sink to `to`, or to the newest complete version that was published before the present one.
+ * Lists stay as they are. All sinks are asked first, and none is switched unless all of them can be.
+ * Throws `VERSION_UNKNOWN` unless every sink has that version.
  */
 export async function rollBack(sinks: readonly Sink[], alias: string, to?: string): Promise<RollbackSummary> {
   const fixed = sinks.find(sink => sink.inPlace);

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** What may be in published lists. */
+/** Rules of published lists. */
 export const ruleOptions = z.strictObject({
   excludeSeen: z.boolean().default(true).describe("leave a user's own items out"),
   minimumScore: z.number().optional().describe('items below this score are left out'),

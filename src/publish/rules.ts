@@ -3,6 +3,7 @@ import { StageError } from '../errors.js';
 import type { Rows } from '../matrix/rows.js';
 import type { NumberedLists } from './encode.js';
 import type { RuleOptions } from './rule-options.js';
+import { truth } from './truth.js';
 
 /** Attributes of items as a query gave them. */
 export interface ItemAttributes {
@@ -15,24 +16,66 @@ export interface ItemAttributes {
 export interface Rules {
   readonly keepOwn: boolean;
   readonly minimumScore: number | undefined;
-  /** A byte an item: 0 is never recommended. */
+  /** One byte per item: 0 is never recommended. */
   readonly allowed: Uint8Array | undefined;
-  /** Group of each item, −1 for none, and the most that a list has of one. */
+  /** Group of each item, −1 for none. A list has at most `most` items of a group. */
   readonly groups: Int32Array | undefined;
   readonly most: number;
   /** Items, the most popular first, that fill up lists of users. */
   readonly popular: Int32Array | undefined;
 }
 
-/** Lists this much longer are made where rules drop items behind the scoring. */
+/** Where rules drop items after the scoring, lists are scored this many times longer. */
 const longer = 4;
 
-/** Turns the rules into numbers of the items `keys`. `CONFIG_INVALID` for an attribute that the query does not give. */
+/** Visits the rows of the attributes that belong to an item of the model. */
+type Each = (visit: (item: number, row: number) => void) => void;
+
+/** A byte an item: 1 where an attribute is true. `CONFIG_INVALID` where it is no truth value. */
+function markedItems(
+  values: readonly unknown[],
+  keys: readonly string[],
+  each: Each,
+  where: string,
+): Uint8Array {
+  const found = new Uint8Array(keys.length);
+  each((item, row) => {
+    const is = truth(values[row]);
+    if (is === undefined)
+      throw new StageError(
+        'CONFIG_INVALID',
+        `${where}: expected truth values (true, 1, yes, Y, …), found ${JSON.stringify(String(values[row]).slice(0, 40))} of item ${JSON.stringify(keys[item])}`,
+      );
+    if (is) found[item] = 1;
+  });
+  return found;
+}
+
+/** Says so if the attributes are those of no item of the model. */
+function warnOfStrangers(
+  items: readonly string[],
+  keys: readonly string[],
+  each: Each,
+  warn: (message: string) => void,
+) {
+  let matched = 0;
+  each(() => matched++);
+  if (matched > 0 || keys.length === 0) return;
+  const example =
+    items.length > 0 ? `: it has ${JSON.stringify(keys[0])}, the query ${JSON.stringify(items[0])}` : '';
+  warn(`publish.rules.attributes: none of the ${items.length} items of the query is in the model${example}`);
+}
+
+/**
+ * Resolves the rules for the items `keys`. `CONFIG_INVALID` for an attribute that the query does not give, or one without
+ * truth values where a rule wants them. `warn` is told of rules that have no effect.
+ */
 export function rulesOf(
   options: RuleOptions,
   keys: readonly string[],
   attributes: ItemAttributes | undefined,
   popular: Int32Array | undefined,
+  warn: (message: string) => void = () => {},
 ): Rules {
   const column = (name: string, rule: string): readonly unknown[] => {
     const found = attributes?.columns[name];
@@ -44,29 +87,24 @@ export function rulesOf(
     );
   };
   let number: ReadonlyMap<string, number> | undefined;
-  const each = (visit: (item: number, row: number) => void): void => {
+  const each: Each = visit => {
     number ??= new Map(keys.map((key, i) => [key, i]));
     for (const [row, key] of attributes?.items.entries() ?? []) {
       const item = number.get(key);
       if (item !== undefined) visit(item, row);
     }
   };
-  let allowed: Uint8Array | undefined;
-  if (options.allow !== undefined) {
-    const values = column(options.allow, 'allow');
-    const only = new Uint8Array(keys.length);
-    each((item, row) => {
-      if (values[row] === true) only[item] = 1;
-    });
-    allowed = only;
-  }
+  const marked = (name: string, rule: string): Uint8Array => {
+    const found = markedItems(column(name, rule), keys, each, `publish.rules.${rule}: ${name}`);
+    if (!found.includes(1)) warn(`publish.rules.${rule}: ${name} is true of no item of the model`);
+    return found;
+  };
+  if (attributes) warnOfStrangers(attributes.items, keys, each, warn);
+  let allowed = options.allow === undefined ? undefined : marked(options.allow, 'allow');
   if (options.deny !== undefined) {
-    const values = column(options.deny, 'deny');
+    const denied = marked(options.deny, 'deny');
     const rest = allowed ?? new Uint8Array(keys.length).fill(1);
-    each((item, row) => {
-      if (values[row] === true) rest[item] = 0;
-    });
-    allowed = rest;
+    allowed = rest.map((is, i) => (denied[i] === 1 ? 0 : is));
   }
   return {
     keepOwn: !options.excludeSeen,
@@ -78,11 +116,7 @@ export function rulesOf(
   };
 }
 
-function groupsOf(
-  values: readonly unknown[],
-  n: number,
-  each: (visit: (item: number, row: number) => void) => void,
-): Int32Array {
+function groupsOf(values: readonly unknown[], n: number, each: Each): Int32Array {
   const groups = new Int32Array(n).fill(-1);
   const number = new Map<string, number>();
   each((item, row) => {
@@ -95,21 +129,21 @@ function groupsOf(
   return groups;
 }
 
-/** Whether some rule drops items behind the scoring. */
+/** Whether a rule drops items after the scoring. */
 const drops = ({ groups, minimumScore }: Rules): boolean =>
   groups !== undefined || minimumScore !== undefined;
 
-/** How long lists are to be scored so that k items are left of most of them. */
+/** The length to score lists with, so that most of them keep k items after the rules. */
 export const scoredLength = (rules: Rules, k: number, n: number): number =>
   drops(rules) ? Math.min(n, longer * k) : k;
 
-/** The popular items that the scoring itself fills up with: none where that has to wait for `applyRules`. */
+/** The popular items that the scoring itself fills lists up with. None if `applyRules` must do that afterwards. */
 export const filledByScoring = (rules: Rules, kind: ListKind): Int32Array | undefined =>
   kind === 'users' && !drops(rules) ? rules.popular : undefined;
 
 /**
- * What the rules leave of longer lists, k items at most; then fills up with popular items that are allowed, not the
- * user's own and within the cap.
+ * Applies the rules to longer lists and keeps at most k items of each. Fills them up with popular items that are allowed,
+ * within the cap and not the user's own.
  */
 export function applyRules(
   rules: Rules,

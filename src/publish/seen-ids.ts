@@ -1,6 +1,6 @@
 /**
- * Which ids a publication had, in 8 bytes each. Two ids are taken for one with a chance of 2⁻⁵³ a pair; then a list
- * that should go stays.
+ * The set of ids that a publication had, in 8 bytes each. It holds hashes: two ids collide with a probability of 2⁻⁵³ a
+ * pair. Then a list that should be deleted stays.
  */
 export class SeenIds {
   #hashes = new Float64Array(1024);
@@ -31,7 +31,7 @@ export class SeenIds {
   }
 }
 
-/** 53 bits of a text, for sets of many that need not keep them. */
+/** A hash of 53 bits, which a float64 holds exactly. */
 function textHash(value: string): number {
   let a = 0x811c9dc5;
   let b = 0x9747b28c;

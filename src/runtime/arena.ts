@@ -1,26 +1,30 @@
 import { readFileSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { StageError } from '../errors.js';
+import type { Kernels } from '../kernels.js';
 
 /** A byte address in the kernels' memory. */
 export type Address = number;
 
-/** The kernels by name: numbers in (addresses, counts), a number or nothing out. */
-export type KernelExports = Readonly<Record<string, (...args: number[]) => number>>;
-
 const PAGE = 65536;
-/** wasm32 ends here. */
+/** Pages that 32-bit addresses reach. */
 const MAX_PAGES = 65536;
 /** Every allocation starts a cache line, so that threads never share one by accident. */
 const ALIGN = 64;
+
+/** Bytes that an allocation takes: `bytes`, rounded up to whole cache lines. */
+export const aligned = (bytes: number): number => Math.ceil(bytes / ALIGN) * ALIGN;
+
+/** Whether a sum of this magnitude fits int32. */
+export const fitsInt32 = (magnitude: number): boolean => magnitude <= 0x7fffffff;
 
 let compiled: WebAssembly.Module | undefined;
 
 /** The compiled kernels; reading and compiling happens once a thread. */
 export function kernelModule(): WebAssembly.Module {
   if (compiled) return compiled;
-  // A kernel is often called just once and stays for its whole run in the code it began in: no baseline code. It is
-  // compiled when it is first called, so that nobody waits for what is not used.
+  // V8 cannot replace Liftoff code inside a running call, and many kernels are called once: compile with TurboFan from
+  // the start, each function when it is first called.
   setFlagsFromString('--no-liftoff');
   setFlagsFromString('--wasm-lazy-compilation');
   compiled = new WebAssembly.Module(readFileSync(new URL('../kernels.wasm', import.meta.url)));
@@ -28,8 +32,8 @@ export function kernelModule(): WebAssembly.Module {
 }
 
 /** Instantiates the kernels over a shared memory. */
-export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): KernelExports {
-  return new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as KernelExports;
+export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): Kernels {
+  return new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as Kernels;
 }
 
 /**
@@ -41,7 +45,7 @@ export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memo
 export class Arena {
   readonly memory: WebAssembly.Memory;
   readonly module: WebAssembly.Module;
-  readonly kernels: KernelExports;
+  readonly kernels: Kernels;
   readonly limit: number;
   /** Most bytes in use so far. */
   peak: number;
@@ -53,21 +57,21 @@ export class Arena {
     this.module = kernelModule();
     this.memory = new WebAssembly.Memory({ initial: 1, maximum: MAX_PAGES, shared: true });
     this.kernels = instantiate(this.module, this.memory);
-    this.#top = up(this.kernels.heapBase!());
+    this.#top = aligned(this.kernels.heapBase());
     this.limit = Math.min(MAX_PAGES * PAGE, this.#top + memoryBytes);
     this.peak = 0;
   }
 
   /** Bytes in use. */
   get used(): number {
-    return this.#top - up(this.kernels.heapBase!());
+    return this.#top - aligned(this.kernels.heapBase());
   }
 
   mark(): Address {
     return this.#top;
   }
 
-  /** Frees whatever was allocated since `mark`. */
+  /** Frees everything that was allocated since `mark`. */
   release(mark: Address): void {
     this.#top = mark;
   }
@@ -75,7 +79,7 @@ export class Arena {
   /** `bytes` of uninitialized memory for `what`, on a cache line of its own. */
   bytes(bytes: number, what: string): Address {
     const at = this.#top;
-    const end = up(at + bytes);
+    const end = aligned(at + bytes);
     if (end > this.limit) {
       throw new StageError(
         'MEMORY_BUDGET',
@@ -96,7 +100,7 @@ export class Arena {
     return at;
   }
 
-  /** A copy of `array`, or address 0 for none. What lies in this memory already stays where it is. */
+  /** A copy of `array`, or address 0 for none. An array that lies in this memory already is not copied. */
   copy(array: Int32Array | Float32Array | Float64Array | undefined, what: string): Address {
     if (array === undefined) return 0;
     if (this.#buffers.has(array.buffer)) return array.byteOffset;
@@ -109,14 +113,7 @@ export class Arena {
     return at;
   }
 
-  /** A record of int32 fields (counts and addresses), in the order of the kernel's class. */
-  record(fields: readonly number[], what: string): Address {
-    const at = this.bytes(4 * fields.length, what);
-    this.i32(at, fields.length).set(fields.map(field => field | 0));
-    return at;
-  }
-
-  /** Frees whatever was allocated since `mark` but these arrays, which move down to it in their order. */
+  /** Frees everything that was allocated since `mark` except these arrays, which move down to `mark` in this order. */
   keep<T extends readonly (Int32Array | Float32Array)[]>(mark: Address, arrays: T, what: string): T {
     this.release(mark);
     return arrays.map(array => {
@@ -151,8 +148,4 @@ export class Arena {
     this.#buffers.add(buffer);
     return buffer;
   }
-}
-
-function up(address: number): Address {
-  return Math.ceil(address / ALIGN) * ALIGN;
 }

@@ -2,14 +2,14 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
 /**
- * Keeps the young generation of the collector at the size it has: one that has grown does not shrink by itself, and what
- * is soon gone only takes more room in it. The whole process forgets it whenever a thread begins; then it is said again.
+ * Sets V8's semi-space growth factor to 1, so that the young generation keeps its size: it holds short-lived objects,
+ * and one that has grown does not shrink by itself. V8 resets the flag when a worker starts; call it again then.
  */
 export const holdYoungGeneration = (): void => setFlagsFromString('--semi-space-growth-factor=1');
 
 let collect: (() => void) | undefined;
 
-/** Runs the collector over everything: for those who know better than it what is no longer used. */
+/** Runs a full collection, for callers that know that much memory has just become free. */
 export function collectGarbage(): void {
   if (!collect) {
     setFlagsFromString('--expose-gc');

@@ -1,11 +1,8 @@
-/**
- * A named point at which the crash tests kill the process: `SANSA_STREAM_CRASH_AT=name` or `name#3` for the
- * third time it is passed. Does nothing otherwise.
- */
+// The crash tests kill the process at a named point: `SANSA_STREAM_CRASH_AT=name`, or `name#3` for the third pass.
 const [target, nth = '1'] = (process.env.SANSA_STREAM_CRASH_AT ?? '').split('#');
 let passed = 0;
 
-/** Every failpoint there is, in the order in which a stage passes them. */
+/** All failpoints, in the order in which a stage passes them. */
 export const failpoints = [
   'ingest:read',
   'ingest:appended',

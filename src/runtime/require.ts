@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 
 /**
- * Loads a CommonJS package, when it is wanted. An import parses each of its files once more, for the names that it
- * exports, and that is a part of the time that a command takes to begin.
+ * Loads a CommonJS package when it is needed. `import` would parse each of its files a second time, to find the names that
+ * they export; that is a noticeable part of the start of a command.
  */
 export const required = createRequire(import.meta.url);

@@ -1,9 +1,10 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { StageError } from '../errors.js';
-import { type Address, Arena, type KernelExports } from './arena.js';
+import type { Kernels, TaskArguments } from '../kernels.js';
+import { type Address, Arena } from './arena.js';
 
-/** Layout of the control block, in int32. The arguments follow as float64. */
+/** Indices of the control block in int32. The arguments follow it as float64. */
 const GENERATION = 0; // counts the jobs; idle threads wait on it
 const OPEN = 1; // whether the current job takes new threads
 const NEXT = 2; // next task that nobody has taken
@@ -12,13 +13,13 @@ const KERNEL = 4;
 const TASKS = 5;
 const ARGUMENTS = 6;
 const SCRATCH = 7;
-const STRIDE = 8; // bytes of scratch a thread, / 64
-const FAILED = 9; // whether a thread met a trap
+const STRIDE = 8; // bytes of scratch per thread, divided by 64
+const FAILED = 9; // 1 after a trap on another thread
 const FIRST_ARGUMENT = 8; // in float64
 const MAX_ARGUMENTS = 16;
 const CONTROL_BYTES = 8 * (FIRST_ARGUMENT + MAX_ARGUMENTS + 1);
 
-/** What a worker is started with. */
+/** Data that a worker starts with. */
 export interface WorkerStart {
   readonly module: WebAssembly.Module;
   readonly memory: WebAssembly.Memory;
@@ -26,20 +27,26 @@ export interface WorkerStart {
   readonly thread: number;
 }
 
+/** A kernel as threads call it, by its number. */
+type Kernel = (...args: readonly number[]) => unknown;
+
+/** A kernel that threads can run. */
+export type TaskKernel = keyof TaskArguments;
+
 /** One job: tasks 0 … `tasks` of a kernel, called as `kernel(task, scratch, …args)`. */
-export interface Job {
-  readonly kernel: string;
+export interface Job<K extends TaskKernel = TaskKernel> {
+  readonly kernel: K;
   readonly tasks: number;
-  readonly args: readonly number[];
+  readonly args: TaskArguments[K];
   /** Thread t has `scratchBytes` from `scratch + t · scratchBytes` for itself; a multiple of 64. */
   readonly scratch?: Address;
   readonly scratchBytes?: number;
 }
 
 /**
- * A fixed set of threads over one arena: the calling one (thread 0) and `size − 1` workers, which sleep between jobs.
- * Tasks are handed out one by one through a shared counter, so cut them by work. With one thread everything runs
- * in the caller. The caller blocks: own a pool where that is allowed.
+ * A fixed set of threads over one arena: the calling thread (number 0) and `size − 1` workers, which sleep between jobs.
+ * Threads take tasks one by one from a shared counter; so cut tasks of equal work. With one thread everything runs in
+ * the caller. The caller blocks while a job runs, so never own one on a thread that must answer events.
  */
 export class Threads {
   readonly size: number;
@@ -68,17 +75,17 @@ export class Threads {
   }
 
   /** Runs every task of a job and returns when all are done. */
-  run(job: Job): void {
+  run<K extends TaskKernel>(job: Job<K>): void {
     this.start(job);
     this.join();
   }
 
-  /** Lets the workers begin a job; the caller goes on with something else and then calls `finish`. */
-  start(job: Job): void {
+  /** Lets the workers begin a job. The caller does something else and then calls `join` or `finish`. */
+  start<K extends TaskKernel>(job: Job<K>): void {
     this.#control.open(job, Object.keys(this.#arena.kernels).indexOf(job.kernel));
   }
 
-  /** Takes part in a job that was started until all its tasks are done. */
+  /** Works on a job that was started, until all its tasks are done. */
   join(): void {
     try {
       this.#control.work(this.#arena.kernels, 0);
@@ -87,7 +94,7 @@ export class Threads {
     }
   }
 
-  /** Closes the job to threads that have not begun, and waits for those that have. */
+  /** Closes the job to workers that have not begun, and waits for those that have. */
   finish(): void {
     this.#control.close();
   }
@@ -105,17 +112,17 @@ export interface Engine {
   readonly threads: Threads;
 }
 
-/** What a computation may use. */
+/** Resources of a computation. */
 export interface Resources {
-  /** Threads, the calling one among them; by default one a core. Results do not depend on it. */
+  /** Threads, including the calling one; by default one per core. Results do not depend on the number. */
   readonly threads?: number | undefined;
-  /** Bytes of kernel memory; by default what 32-bit addresses reach. */
+  /** Bytes of kernel memory; by default all that 32-bit addresses reach. */
   readonly memoryBytes?: number | undefined;
-  /** Memory and threads to share with other computations, in place of its own. */
+  /** Memory and threads that it shares with other computations, instead of its own. */
   readonly engine?: Engine | undefined;
 }
 
-/** Runs `body` on the engine that is given, or on one of its own whose threads end with it. */
+/** Runs `body` on the given engine, or on a new one whose threads end afterwards. */
 export async function onEngine<T>(
   resources: Resources,
   body: (engine: Engine) => T | Promise<T>,
@@ -130,7 +137,7 @@ export async function onEngine<T>(
   }
 }
 
-/** The shared control block, the same from both sides. */
+/** The control block that the caller and the workers share. */
 export class Control {
   readonly buffer: SharedArrayBuffer;
   readonly #i32: Int32Array;
@@ -160,9 +167,9 @@ export class Control {
   }
 
   /** Takes tasks until none is left. */
-  work(kernels: KernelExports, thread: number): void {
+  work(kernels: Kernels, thread: number): void {
     const c = this.#i32;
-    const kernel = Object.values(kernels)[c[KERNEL]!]!;
+    const kernel = Object.values(kernels as unknown as Record<string, Kernel>)[c[KERNEL]!]!;
     const scratch = (c[SCRATCH]! >>> 0) + thread * c[STRIDE]! * 64;
     const args = Array.from(this.#f64.subarray(FIRST_ARGUMENT, FIRST_ARGUMENT + c[ARGUMENTS]!));
     const tasks = c[TASKS]!;
@@ -179,8 +186,8 @@ export class Control {
     }
   }
 
-  /** A worker's life: sleep until there is a job, join it if it still is open, and again. */
-  serve(kernels: KernelExports, thread: number): never {
+  /** Serves a worker for ever: sleeps until there is a job, and joins it if it is still open. */
+  serve(kernels: Kernels, thread: number): never {
     const c = this.#i32;
     for (let seen = 0; ; ) {
       Atomics.wait(c, GENERATION, seen);

@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { BuildSegment, FoldSummary } from '../contracts/index.js';
 import type { GramianInput } from '../fit/fit.js';
@@ -11,12 +11,25 @@ import { type Comparison, compareWithHistories } from '../gramian/verify.js';
 import { fromNothing, type RowChanges } from '../matrix/rows.js';
 import { runOnce } from '../runtime/compute.js';
 import { failpoint } from '../runtime/failpoint.js';
+import { tasksOf } from '../runtime/task.js';
+import { type FitOptions, solverOf } from '../solvers/index.js';
+import type { Register } from './orphans.js';
 import type { PipelineParts } from './parts.js';
+
+const buildTask = tasksOf<typeof import('../gramian/build.js')>(
+  new URL('../gramian/build.js', import.meta.url),
+);
+const compactTask = tasksOf<typeof import('../gramian/compact.js')>(
+  new URL('../gramian/compact.js', import.meta.url),
+);
+const verifyTask = tasksOf<typeof import('../gramian/verify.js')>(
+  new URL('../gramian/verify.js', import.meta.url),
+);
 
 /** Segments with fewer entries in all are merged where they stand (a few milliseconds). */
 const smallEntries = 200_000;
 
-/** What `verify` found, and how the state keeps its Gramian. */
+/** The result of `verify`, and how the state keeps its Gramian. */
 export interface VerifySummary extends Comparison {
   readonly mode: string;
 }
@@ -26,25 +39,32 @@ export function createGramianKeeper(parts: PipelineParts) {
   const { directory: state, store, scale, fitMemoryBytes, options, log } = parts;
   const { threads } = options;
   const directory = join(state, 'gramian');
-  mkdirSync(directory, { recursive: true });
 
-  const makeSegment = async (changes: RowChanges, userWeighting: number): Promise<SegmentFile | undefined> =>
-    isSmall(changes)
+  const makeSegment = async (
+    changes: RowChanges,
+    userWeighting: number,
+  ): Promise<SegmentFile | undefined> => {
+    mkdirSync(directory, { recursive: true });
+    return isSmall(changes)
       ? buildSegment(directory, scale, changes, 1, userWeighting)
-      : runOnce('segment', { directory, scale, changes, threads, userWeighting });
+      : runOnce(buildTask('buildSegment'), [directory, scale, changes, threads, userWeighting]);
+  };
 
-  /** Removes files that no committed transaction names: what a crash left between a write and its commit. */
-  async function removeOrphans(): Promise<void> {
-    const known = new Set((await store.segments()).map(s => s.file));
-    for (const file of readdirSync(directory)) if (!known.has(file)) rmSync(join(directory, file));
-  }
+  /** What belongs in `gramian/`. */
+  const register = async (retired: ReadonlySet<string>): Promise<Register> => ({
+    directory,
+    whole: /^[0-9a-f-]{36}\.safetensors$/,
+    unfinished: /^[0-9a-f-]{36}\.safetensors\.tmp$/,
+    registered: new Set((await store.segments()).map(s => s.file)),
+    retired,
+  });
 
-  /** Makes the stored Gramian from all histories, in place of whatever segments there are. */
+  /** Makes the stored Gramian from all histories, in place of the present segments. */
   async function rebuildGramian(): Promise<void> {
     const rows = await store.interactions();
     const { userWeighting } = options.fit;
     const segment = await makeSegment(fromNothing(rows), userWeighting);
-    // While neither mode is set, a crash leaves nothing that would be read.
+    // While the mode is implicit nobody reads segments: a crash may leave any of them.
     await store.setGramian({ mode: 'implicit', userWeighting });
     const old = await store.segments();
     await replace(old, segment);
@@ -109,7 +129,7 @@ export function createGramianKeeper(parts: PipelineParts) {
     const small = old.reduce((sum, s) => sum + s.nnz, 0) < smallEntries;
     const merged = small
       ? compactSegments(directory, old, n)
-      : await runOnce('compact', { directory, segments: old, n });
+      : await runOnce(compactTask('compactSegments'), [directory, old, n]);
     failpoint('compact:segment-written');
     await replace(old, merged);
     return old.length;
@@ -127,24 +147,31 @@ export function createGramianKeeper(parts: PipelineParts) {
     const [segments, rows] = [await store.segments(), await store.interactions()];
     const found = isSmall(fromNothing(rows))
       ? await compareWithHistories(directory, segments, rows, 1, userWeighting)
-      : await runOnce('verify', { directory, segments, rows, threads, userWeighting });
+      : await runOnce(verifyTask('compareWithHistories'), [
+          directory,
+          segments,
+          rows,
+          threads,
+          userWeighting,
+        ]);
     return { ...found, mode };
   }
 
-  /** Where a fit with η = `userWeighting` finds its columns: in the segments, if these are of that weighting. */
-  async function modeFor(userWeighting: number): Promise<GramianMode> {
+  /** The input of a fit: the segments, if they have its user weighting and its solver can do with them, else X. */
+  async function modeFor(fit: FitOptions): Promise<GramianMode> {
     const state = await store.gramian();
-    return state?.mode === 'stored' && state.userWeighting === userWeighting ? 'stored' : 'implicit';
+    const stored = state?.mode === 'stored' && state.userWeighting === fit.userWeighting;
+    return stored && solverOf(fit).reads === 'gramian' ? 'stored' : 'implicit';
   }
 
-  /** What such a fit reads. */
-  async function input(n: number, userWeighting: number): Promise<GramianInput> {
-    if ((await modeFor(userWeighting)) === 'implicit') {
+  /** That input for n items. */
+  async function input(n: number, fit: FitOptions): Promise<GramianInput> {
+    if ((await modeFor(fit)) === 'implicit') {
       return { mode: 'implicit', rows: await store.interactions(), scale };
     }
     const paths = (await store.segments()).map(s => join(directory, s.file));
     return { mode: 'stored', paths, n, scale };
   }
 
-  return { removeOrphans, fold, compact, forget, verify, modeFor, input };
+  return { register, fold, compact, forget, verify, modeFor, input };
 }

@@ -5,12 +5,20 @@ import { type MeasureOptions, type ModelMetrics, measureOptions } from '../evalu
 import type { Holdout, Measured, MeasureSettings } from '../evaluate/measure.js';
 import type { HoldoutOptions } from '../evaluate/options.js';
 import type { SplitRows } from '../evaluate/split.js';
-import { mebibytes, planFit } from '../fit/memory.js';
-import type { FitOptions } from '../options.js';
+import { type FitSize, mebibytes, planFit } from '../fit/memory.js';
 import { runOnce } from '../runtime/compute.js';
+import { type Progress, tasksOf } from '../runtime/task.js';
+import type { FitOptions } from '../solvers/index.js';
 import type { TuneOptions, TuneResult } from '../tune/tune.js';
 import { tuneHoldout } from '../tune/tuner.js';
-import type { PipelineParts, Progress } from './parts.js';
+import type { PipelineParts } from './parts.js';
+
+const splitTask = tasksOf<typeof import('../evaluate/split.js')>(
+  new URL('../evaluate/split.js', import.meta.url),
+);
+const measureTask = tasksOf<typeof import('../evaluate/measure.js')>(
+  new URL('../evaluate/measure.js', import.meta.url),
+);
 
 /** A holdout of the state, and what is known of it without reading it. */
 export interface StateHoldout extends Holdout, SplitRows {
@@ -22,6 +30,26 @@ export type HoldoutSettings = Pick<MeasureSettings, 'k' | 'bootstrap' | 'layered
   readonly progress?: Progress | undefined;
   readonly signal?: AbortSignal | undefined;
 };
+
+/** Sizes of a train and a test set. */
+export type SplitSize = Pick<FitSize, 'users' | 'items' | 'interactions' | 'valued'> & {
+  readonly testInteractions: number;
+};
+
+/**
+ * Threads, at most `threads`, of a fit on a train set beside its test set; `kept` where the train set stays in memory
+ * beside a part of it, which the fit is on. `MEMORY_BUDGET` if not even one fits.
+ */
+export function threadsOnSplit(
+  size: SplitSize,
+  options: FitOptions,
+  { memoryBytes, threads }: { readonly memoryBytes: number; readonly threads: number },
+  kept = false,
+): number {
+  const { interactions, valued, testInteractions } = size;
+  const beside = 4 * testInteractions + (kept ? (valued ? 8 : 4) * interactions : 0);
+  return planFit({ ...size, mode: 'implicit', options }, memoryBytes - beside, threads).threads;
+}
 
 /** Bytes that an entry of X takes while it is divided: itself, its time (twice while a cut is sought), mark and part. */
 const dividing = ({ valued }: StateCounts): number => (valued ? 8 : 4) + 16 + 1 + (valued ? 8 : 4);
@@ -47,7 +75,7 @@ export function createHoldouts({ directory, store, scale, fitMemoryBytes, option
         `a holdout of ${counts.interactions} interactions takes ${mebibytes(need)}, found ${mebibytes(fitMemoryBytes)}`,
       );
     }
-    const parts = await store.withTimes(rows => runOnce('split', { rows, options }, { signal }));
+    const parts = await store.withTimes(rows => runOnce(splitTask('split'), [rows, options], { signal }));
     return { ...parts, scale, counts };
   }
 
@@ -66,12 +94,11 @@ export function createHoldouts({ directory, store, scale, fitMemoryBytes, option
     { k, bootstrap, layered, progress, signal }: HoldoutSettings,
   ): Promise<Measured> {
     const threads = threadsOf({ train, test, ...rest }, fit);
-    const input = { holdout: { train, test, scale }, options: fit };
-    return runOnce(
-      'measure',
-      { ...input, settings: { k, bootstrap, layered, threads, memoryBytes: fitMemoryBytes } },
-      { progress, signal },
-    );
+    const settings = { k, bootstrap, layered, threads, memoryBytes: fitMemoryBytes };
+    return runOnce(measureTask('measureReporting'), [{ train, test, scale }, fit, settings], {
+      progress,
+      signal,
+    });
   }
 
   /**

@@ -1,79 +1,51 @@
 import type { Read, Source } from '../contracts/index.js';
 import { StageError } from '../errors.js';
 import { failpoint } from '../runtime/failpoint.js';
+import { observed } from '../runtime/serial.js';
 import { decodeEvents } from './events.js';
 import type { PipelineParts } from './parts.js';
 
-/** What one call of `ingest` took in. */
+/** Records that a call of `ingest` took in. */
 export interface IngestSummary {
   readonly events: number;
   readonly deadLetters: number;
 }
 
-/** What one batch brought. */
+/** Records that one batch brought. */
 export interface BatchSummary extends IngestSummary {
   /** Records read. */
   readonly read: number;
 }
 
 /** Moves records from the sources into the inbox. */
-export function createIngest({ store, scale, sources, options, log }: PipelineParts) {
-  /** Takes one read into the inbox: decode, append with the positions, acknowledge. */
-  async function takeIn(source: Source, read: Read): Promise<BatchSummary> {
-    failpoint('ingest:read');
-    const decoded = read.batches.map(({ records, position }) => ({
-      ...decodeEvents(records, scale),
-      position,
-    }));
-    const dead = decoded.flatMap(d => d.dead);
-    if (dead.length > 0) await source.reject?.(dead);
-    const fresh = await store.append(source.name, decoded);
-    await read.ack();
-    failpoint('ingest:acknowledged');
-    if (dead.length > 0) {
-      const { code, reason } = dead[0]!;
-      log.warn({ source: source.name, count: dead.length, code, reason }, 'records became dead letters');
-    }
-    const records = read.batches.reduce((sum, batch) => sum + batch.records.length, 0);
-    return { events: fresh, deadLetters: dead.length, read: records };
-  }
-
+export function createIngest(parts: PipelineParts) {
   /**
-   * Takes in what `source` has now, behind the stored positions, until there is no more or `signal` aborts; `heard`
-   * hears of each batch and may throw. With `idle`, a source that `waits` is kept open when there is no more: `idle`
-   * is called instead. Where the source allows it, the next batch is read while one is stored.
+   * Takes in all records that `source` has now, behind the stored positions, until there is no more or `signal` aborts.
+   * `heard` is called with each batch and may throw. With `idle`, a source that `waits` is kept open when there is no
+   * more: `idle` is called instead. Where the source allows it, the next batch is read while one is stored.
    */
-  async function drain(
+  const drain = (
     source: Source,
     signal: AbortSignal | undefined,
     heard: (batch: BatchSummary) => void | Promise<void>,
     idle?: () => void,
-  ): Promise<void> {
-    let ahead: Promise<Read | undefined> | undefined;
-    try {
-      await source.connect(await store.positions(source.name), store.id);
-      while (!signal?.aborted) {
-        const read = await (ahead ?? source.read(signal));
-        ahead = undefined;
-        for (const warning of source.warnings?.() ?? []) log.warn({ source: source.name }, warning);
-        if (!read) {
-          if (!idle || !source.waits) return;
-          idle();
-          continue;
-        }
-        ahead = source.readsAhead ? source.read(signal) : undefined;
-        ahead?.catch(() => undefined); // thrown where it is awaited
-        await heard(await takeIn(source, read));
-      }
-    } finally {
-      await ahead?.catch(() => undefined);
-      await source.close();
-    }
+  ): Promise<void> => drainSource(parts, source, signal, heard, idle);
+
+  /** Refuses more dead letters than `deadLetters.tolerance` allows among `read` records. */
+  function assertTolerance(deadLetters: number, read: number): void {
+    const { tolerance } = parts.options.deadLetters;
+    // A share of a few records says nothing, unless the tolerance is zero.
+    const tooFew = tolerance > 0 && tolerance < 1 && read < 1000;
+    if (tooFew || deadLetters <= (tolerance < 1 ? tolerance * read : tolerance)) return;
+    throw new StageError(
+      'TOLERANCE_EXCEEDED',
+      `${deadLetters} of ${read} records became dead letters, deadLetters.tolerance allows ${tolerance}`,
+    );
   }
 
   /**
-   * Takes in everything the sources have now, or until `signal` aborts. Stops above the tolerance. A source
-   * that cannot be read does not keep the others from being read: its error is thrown behind them.
+   * Takes in all records that the sources have now, or until `signal` aborts. Stops above the tolerance. The other
+   * sources are read even if one cannot be; its error is thrown after them.
    */
   async function ingest(signal?: AbortSignal, progress?: (total: number) => void): Promise<IngestSummary> {
     const total = { events: 0, deadLetters: 0, read: 0 };
@@ -85,7 +57,7 @@ export function createIngest({ store, scale, sources, options, log }: PipelinePa
       progress?.(total.read);
       assertTolerance(total.deadLetters, total.read);
     };
-    for (const source of sources) {
+    for (const source of parts.sources) {
       try {
         await drain(source, signal, heard);
         signal?.throwIfAborted();
@@ -100,17 +72,58 @@ export function createIngest({ store, scale, sources, options, log }: PipelinePa
     return { events: total.events, deadLetters: total.deadLetters };
   }
 
-  /** Refuses more dead letters than `deadLetters.tolerance` allows among `read` records. */
-  function assertTolerance(deadLetters: number, read: number): void {
-    const { tolerance } = options.deadLetters;
-    // A share of a few records says nothing, unless it is none at all.
-    const tooFew = tolerance > 0 && tolerance < 1 && read < 1000;
-    if (tooFew || deadLetters <= (tolerance < 1 ? tolerance * read : tolerance)) return;
-    throw new StageError(
-      'TOLERANCE_EXCEEDED',
-      `${deadLetters} of ${read} records became dead letters, deadLetters.tolerance allows ${tolerance}`,
-    );
-  }
-
   return { drain, ingest, assertTolerance };
+}
+
+/** Takes one read into the inbox: decode, append with the positions, acknowledge. */
+async function takeIn(
+  { store, weights, log }: PipelineParts,
+  source: Source,
+  read: Read,
+): Promise<BatchSummary> {
+  failpoint('ingest:read');
+  const decoded = read.batches.map(({ records, position }) => ({
+    ...decodeEvents(records, weights),
+    position,
+  }));
+  const dead = decoded.flatMap(d => d.dead);
+  if (dead.length > 0) await source.reject?.(dead);
+  const fresh = await store.append(source.name, decoded);
+  await read.ack();
+  failpoint('ingest:acknowledged');
+  if (dead.length > 0) {
+    const { code, reason } = dead[0]!;
+    log.warn({ source: source.name, count: dead.length, code, reason }, 'records became dead letters');
+  }
+  const records = read.batches.reduce((sum, batch) => sum + batch.records.length, 0);
+  return { events: fresh, deadLetters: dead.length, read: records };
+}
+
+async function drainSource(
+  parts: PipelineParts,
+  source: Source,
+  signal: AbortSignal | undefined,
+  heard: (batch: BatchSummary) => void | Promise<void>,
+  idle: (() => void) | undefined,
+): Promise<void> {
+  const { store, log } = parts;
+  let ahead: Promise<Read | undefined> | undefined;
+  try {
+    await source.connect(await store.positions(source.name), store.id);
+    while (!signal?.aborted) {
+      const read = await (ahead ?? source.read(signal));
+      ahead = undefined;
+      for (const warning of source.warnings?.() ?? []) log.warn({ source: source.name }, warning);
+      if (!read) {
+        if (!idle || !source.waits) return;
+        idle();
+        continue;
+      }
+      ahead = source.readsAhead ? observed(source.read(signal)) : undefined;
+      await heard(await takeIn(parts, source, read));
+    }
+  } finally {
+    await ahead?.catch(() => undefined);
+    await source.close();
+  }
 }

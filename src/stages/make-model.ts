@@ -5,9 +5,11 @@ import { fileChecksum, type Manifest, newVersion } from '../contracts/manifest.j
 import type { ModelMetrics } from '../evaluate/gate.js';
 import type { GramianInput } from '../fit/fit.js';
 import { syncDirectory } from '../matrix/safetensors-header.js';
-import type { FitOptions } from '../options.js';
 import { runOnce } from '../runtime/compute.js';
-import type { Progress } from './parts.js';
+import { type Progress, tasksOf } from '../runtime/task.js';
+import type { FitOptions } from '../solvers/index.js';
+
+const fitTask = tasksOf<typeof import('../fit/fit-task.js')>(new URL('../fit/fit-task.js', import.meta.url));
 
 /** What a model is made from, and what its manifest says of that. */
 export interface ModelInput extends Pick<Manifest, 'parent' | 'events' | 'users' | 'interactions'> {
@@ -34,8 +36,12 @@ export async function makeModel(
   mkdirSync(temporary, { recursive: true });
   try {
     const path = join(temporary, 'weights.safetensors');
-    const input = { gramian, options, path, threads, memoryBytes };
-    const { report, parameters } = await runOnce('fit', input, settings);
+    const resources = { threads, memoryBytes };
+    const { report, parameters } = await runOnce(
+      fitTask('fitToFile'),
+      [path, gramian, options, resources],
+      settings,
+    );
     const metrics = await settings.measure?.();
     const { checksum, bytes } = fileChecksum(path);
     const createdAt = new Date();

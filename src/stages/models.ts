@@ -1,7 +1,7 @@
-import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RankedList } from '../contracts/index.js';
-import { type Manifest, readManifest } from '../contracts/manifest.js';
+import { fileChecksum, type Manifest, readManifest } from '../contracts/manifest.js';
 import { StageError } from '../errors.js';
 import { evaluate as evaluateModel } from '../evaluate/evaluate.js';
 import type { ModelMetrics } from '../evaluate/gate.js';
@@ -13,29 +13,30 @@ import type { GramianMode } from '../gramian/plan.js';
 import type { Model } from '../model/model.js';
 import { createScorer, type Scorer } from '../model/score.js';
 import { loadModel } from '../model/weights-file.js';
-import type { FitOptions } from '../options.js';
 import { failpoint } from '../runtime/failpoint.js';
+import type { FitOptions } from '../solvers/index.js';
 import { makeModel } from './make-model.js';
+import type { Register } from './orphans.js';
 import type { PipelineParts, Progress } from './parts.js';
 
 /** Makes and reads the models of a state. */
 export function createModelLibrary(
   { directory: state, store, options, fitMemoryBytes: memoryBytes }: PipelineParts,
   gramian: {
-    readonly modeFor: (userWeighting: number) => Promise<GramianMode>;
-    readonly input: (n: number, userWeighting: number) => Promise<GramianInput>;
+    readonly modeFor: (fit: FitOptions) => Promise<GramianMode>;
+    readonly input: (n: number, fit: FitOptions) => Promise<GramianInput>;
   },
 ) {
   const modelsDirectory = join(state, 'models');
-  mkdirSync(modelsDirectory, { recursive: true });
 
-  /** Removes model directories that no committed transaction names. */
-  async function removeOrphans(): Promise<void> {
-    const versions = new Set((await store.models()).map(m => m.version));
-    for (const name of readdirSync(modelsDirectory)) {
-      if (!versions.has(name)) rmSync(join(modelsDirectory, name), { recursive: true });
-    }
-  }
+  /** What belongs in `models/`. */
+  const register = async (retired: ReadonlySet<string>): Promise<Register> => ({
+    directory: modelsDirectory,
+    whole: /^\d{8}-\d{9}-[0-9a-f]{4}$/,
+    unfinished: /^\.fit-\d+-\d+$/,
+    registered: new Set((await store.models()).map(m => m.version)),
+    retired,
+  });
 
   /** Fits a model on the folded state and registers it; `run` is the ledger's run that it ends. */
   async function fit(
@@ -56,12 +57,12 @@ export function createModelLibrary(
         `expected interactions to fit on, found ${counts.interactions} (${counts.inbox} events wait in the inbox)`,
       );
     }
-    const mode = await gramian.modeFor(fitOptions.userWeighting);
+    const mode = await gramian.modeFor(fitOptions);
     const segments = (await store.segments()).length;
     const size = { ...counts, mode, segments, options: fitOptions } as const;
     const { threads } = planFit(size, memoryBytes, options.threads);
     const keys = await store.itemKeys();
-    const input = await gramian.input(keys.length, fitOptions.userWeighting);
+    const input = await gramian.input(keys.length, fitOptions);
     const parent = (await store.models()).at(-1)?.version;
     const about = {
       parent,
@@ -92,7 +93,24 @@ export function createModelLibrary(
         `model ${version ?? '(newest)'}: expected one of the state's models, found ${known}`,
       );
     }
-    return readManifest(join(modelsDirectory, model.version));
+    const manifest = readManifest(join(modelsDirectory, model.version));
+    if (manifest.weightsChecksum === model.manifest.weightsChecksum) return manifest;
+    throw new StageError(
+      'STATE_CORRUPT',
+      `${join(modelsDirectory, model.version, 'manifest.json')}: expected the checksum ${model.manifest.weightsChecksum} that was registered, found ${manifest.weightsChecksum}`,
+    );
+  }
+
+  /** As `manifestOf`, of a model whose weights have the checksum that is registered; `STATE_CORRUPT` names the file. */
+  async function intact(version?: string): Promise<Manifest> {
+    const manifest = await manifestOf(version);
+    const path = weightsPath(manifest.version);
+    const found = existsSync(path) ? fileChecksum(path).checksum : 'no file';
+    if (found === manifest.weightsChecksum) return manifest;
+    throw new StageError(
+      'STATE_CORRUPT',
+      `${path}: expected the checksum ${manifest.weightsChecksum} of the manifest, found ${found}`,
+    );
   }
 
   const weightsPath = (version: string): string => join(modelsDirectory, version, 'weights.safetensors');
@@ -108,8 +126,9 @@ export function createModelLibrary(
 
   /** A model with its dictionary, kept for the next call. */
   async function load(version?: string): Promise<Loaded> {
-    const manifest = await manifestOf(version);
-    if (loaded?.version === manifest.version) return loaded;
+    const { version: wanted } = await manifestOf(version);
+    if (loaded?.version === wanted) return loaded;
+    const manifest = await intact(wanted);
     const keys = await store.itemKeys(manifest.items.count);
     const ids = new Map(keys.map((key, i) => [key, i]));
     const model = loadModel(weightsPath(manifest.version));
@@ -159,5 +178,5 @@ export function createModelLibrary(
     return old;
   }
 
-  return { removeOrphans, pruneModels, fit, manifestOf, weightsPath, recommend, similar, evaluate };
+  return { register, pruneModels, fit, manifestOf, intact, weightsPath, recommend, similar, evaluate };
 }

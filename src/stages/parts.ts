@@ -1,23 +1,26 @@
 import type { Logger, Sink, Source, StateStore } from '../contracts/index.js';
-import type { StageOptions } from '../options.js';
 import type { ItemAttributes } from '../publish/rules.js';
 
-/** What a pipeline is joined from. */
+import type { StageOptions } from '../stages/options.js';
+import type { WeightRules } from './event-weight.js';
+
+/** The parts that a pipeline is joined from. */
 export interface PipelineParts {
   /** State directory: `gramian/` and `models/` lie in it. */
   readonly directory: string;
   readonly store: StateStore;
   /** Fixed-point scale of the interactions. */
   readonly scale: number;
-  /** What a fit may use: the declared budget less DuckDB's share. */
+  /** What the weights of events mean. */
+  readonly weights: WeightRules;
+  /** Memory for fits: the declared budget less DuckDB's share. */
   readonly fitMemoryBytes: number;
   readonly sources: readonly Source[];
   readonly sinks: readonly Sink[];
-  /** Attributes of items that the rules of publishing name, read anew for each publication. */
+  /** Reads the attributes of items that the rules of publishing name; called for each publication. */
   readonly itemAttributes?: (() => Promise<ItemAttributes>) | undefined;
   readonly options: StageOptions;
   readonly log: Logger;
 }
 
-/** Progress of a long step: a name and the part done, 0 … 1. */
-export type Progress = (stage: string, part: number) => void;
+export type { Progress } from '../runtime/task.js';

@@ -2,29 +2,53 @@ import { createGramianKeeper } from './gramian.js';
 import { createHoldouts } from './holdouts.js';
 import { createIngest } from './ingest.js';
 import { createModelLibrary } from './models.js';
+import { tidyState } from './orphans.js';
 import type { PipelineParts } from './parts.js';
 import { createPublisher } from './publisher.js';
 
 /**
- * Joins the stages over a state: ingest, fold, fit, publish, and the reads. Each step leaves the state whole
- * if the process dies in it. Steps of one pipeline are called one at a time, except `ingest`, which may run
- * beside any other.
+ * Joins the stages over a state: ingest, fold, fit, publish, and the reads. If the process dies inside one of these, the
+ * state stays consistent. Call one of them at a time; only `ingest` may run beside another.
  */
 export function joinPipeline(parts: PipelineParts) {
-  const { input, modeFor, removeOrphans: removeSegments, ...gramian } = createGramianKeeper(parts);
-  const { removeOrphans: removeModels, ...models } = createModelLibrary(parts, { input, modeFor });
+  const ingest = createIngest(parts);
+  const gramian = createGramianKeeper(parts);
+  const models = createModelLibrary(parts, gramian);
+  const holdouts = createHoldouts(parts);
+  const publisher = createPublisher(parts, { ...models, manifestOf: models.intact });
   return {
     parts,
-    ...createIngest(parts),
-    ...gramian,
-    ...models,
-    ...createHoldouts(parts),
-    ...createPublisher(parts, models),
-    /** Removes files that a crash left unregistered. Called once, before anything else. */
-    async removeOrphans(): Promise<void> {
-      await removeSegments();
-      await removeModels();
-    },
+
+    ingest: ingest.ingest,
+    drain: ingest.drain,
+    assertTolerance: ingest.assertTolerance,
+
+    fold: gramian.fold,
+    compact: gramian.compact,
+    forget: gramian.forget,
+    verify: gramian.verify,
+
+    fit: models.fit,
+    manifestOf: models.manifestOf,
+    weightsPath: models.weightsPath,
+    recommend: models.recommend,
+    similar: models.similar,
+    evaluate: models.evaluate,
+    pruneModels: models.pruneModels,
+
+    holdOut: holdouts.holdOut,
+    measureFit: holdouts.measureFit,
+    measureModel: holdouts.measureModel,
+    tune: holdouts.tune,
+
+    publish: publisher.publish,
+    publishFresh: publisher.publishFresh,
+    lagging: publisher.lagging,
+    rollback: publisher.rollback,
+    withSinks: publisher.withSinks,
+
+    /** Tidies the files of the state; see `tidyState`. Called once, before anything else. */
+    removeOrphans: () => tidyState(parts, [gramian.register, models.register]),
   };
 }
 

@@ -1,5 +1,5 @@
 import type { Sink } from '../contracts/sink.js';
-import { fixtures, publicationOf, ranked, type SinkSuiteOptions, type TestRunner } from './sink-suite.js';
+import { fixtures, publicationOf, ranked, type SinkSuiteOptions, type TestRunner } from './sink-fixture.js';
 
 /** Keeps this thread from everything for `ms`, as a machine that is suspended. */
 function standStill(ms: number): void {

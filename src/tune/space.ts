@@ -1,52 +1,24 @@
 import { hashed } from '../evaluate/hashed.js';
 import { diagonalOf, octaveWeights, unitsOf } from '../gramian/weights.js';
 import type { Rows } from '../matrix/rows.js';
-import { type FitOptions, fitOptions } from '../options.js';
 import { defaultL2 } from '../solvers/defaults.js';
+import { type FitOptions, fitOptions, solverOf } from '../solvers/index.js';
+import type { Axis } from '../solvers/solver.js';
 
-/** A fit option that is searched: values between two bounds, evenly or evenly by their logarithm, or a choice. */
-type Axis =
-  | { readonly low: number; readonly high: number; readonly log?: boolean; readonly whole?: boolean }
-  | { readonly choices: readonly (number | boolean)[] };
-
-type Space = Readonly<Record<string, Axis>>;
-
-/** What decides the passes of fsai over G: so many candidates in a row share them, and differ in the rest. */
-const passAxes: ReadonlySet<string> = new Set(['neighbours', 'alpha', 'userWeighting']);
+/** So many candidates in a row have the same values of shared axes. */
 const sharing = 3;
 
-/** What candidates are drawn for. */
+/** The data that candidates are drawn for. */
 export interface Surroundings {
   /** Items. */
   readonly n: number;
-  /** The λ that the data suggest to fsai at a user weighting. */
+  /** The λ that the data suggest at a user weighting. */
   derivedL2(userWeighting: number): number;
 }
 
-const userWeighting: Axis = { choices: [0, 0.25, 0.5, 0.75] };
-const serving: Axis = { low: 20, high: 200, log: true, whole: true };
-
-const spaces: Readonly<Record<FitOptions['solver'], (n: number) => Space>> = {
-  icf: n => ({
-    l2: { low: 1, high: 200, log: true },
-    // 4 to 64 weights an item
-    density: { low: Math.min(1, 4 / n), high: Math.min(1, 64 / n), log: true },
-    userWeighting,
-    rescale: { choices: [false, true] },
-    serving,
-  }),
-  fsai: () => ({
-    // times the λ that the data suggest
-    l2: { low: 1 / 5, high: 5, log: true },
-    neighbours: { choices: [10, 20, 32, 64] },
-    alpha: { choices: [0.1, 0.3, 0.5, 0.7, 0.9] },
-    userWeighting,
-    serving,
-  }),
-};
-
 /** The options that are searched for a solver. */
-export const searched = (solver: FitOptions['solver']): readonly string[] => Object.keys(spaces[solver](1));
+export const searched = (solver: FitOptions['solver']): readonly string[] =>
+  Object.keys(solverOf({ solver }).space(1));
 
 /** The value of an option by its name; nothing where the solver derives it or has no such option. */
 export const optionOf = (options: FitOptions, name: string): unknown =>
@@ -58,17 +30,19 @@ export const optionOf = (options: FitOptions, name: string): unknown =>
  * `base`, candidates have none.
  */
 export function candidate(base: FitOptions, around: Surroundings, index: number, seed: number): FitOptions {
-  const axes = Object.entries(spaces[base.solver](around.n));
+  const axes = Object.entries(solverOf(base).space(around.n));
   const ratio = goldenRatio(axes.length);
   const drawn = axes.map(([name, axis], d) => {
-    const point = base.solver === 'fsai' && passAxes.has(name) ? Math.floor(index / sharing) : index;
+    const point = axis.shared ? Math.floor(index / sharing) : index;
     const at = (hashed(seed, d, -2) + (point + 1) * ratio ** -(d + 1)) % 1;
     return [name, valueAt(axis, at)] as const;
   });
   const values: Record<string, unknown> = Object.fromEntries(drawn);
   if (base.serving === 0) values.serving = 0;
-  if (base.solver === 'fsai')
-    values.l2 = rounded(Number(values.l2) * around.derivedL2(Number(values.userWeighting)));
+  for (const [name, axis] of axes) {
+    if ('timesL2' in axis && axis.timesL2)
+      values[name] = rounded(Number(values[name]) * around.derivedL2(Number(values.userWeighting)));
+  }
   return fitOptions.parse({ ...base, ...values });
 }
 
@@ -90,7 +64,7 @@ function goldenRatio(d: number): number {
   return x;
 }
 
-/** What the train rows say of the space. */
+/** The surroundings of train rows. */
 export function surroundingsOf(rows: Rows, scale: number): Surroundings {
   const known = new Map<number, number>();
   return {

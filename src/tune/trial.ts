@@ -4,13 +4,13 @@ import type { Holdout, MeasureSettings } from '../evaluate/measure.js';
 import { fit } from '../fit/fit.js';
 import { parameters } from '../model/model.js';
 import { loadModel, saveModel } from '../model/weights-file.js';
-import type { FitOptions } from '../options.js';
 import { type Address, Arena } from '../runtime/arena.js';
 import { type Engine, Threads } from '../runtime/threads.js';
-import type { Passes } from '../solvers/fsai/solve.js';
+import type { FitOptions } from '../solvers/index.js';
+import type { Passes } from '../solvers/solver.js';
 import type { TrialFigures } from './tune.js';
 
-/** What a trial is told, as plain data. */
+/** A trial, as plain data. */
 export interface TrialInput {
   readonly holdout: Holdout;
   readonly options: FitOptions;
@@ -19,27 +19,30 @@ export interface TrialInput {
   readonly settings: MeasureSettings;
 }
 
-/** What the trials of a search share: kernel memory, threads, and passes over the Gramian. */
-export interface TrialSession {
+/** Shared by the trials of a search: kernel memory, threads, and passes over the Gramian. */
+interface TrialSession {
   readonly engine: Engine;
   readonly passes: Passes;
   /** Where the arena stood before. */
   readonly bottom: Address;
 }
 
-/** Begins a session with memory and threads of its own, which last as long as the thread. */
-export function beginTrials(threads = 1, memoryBytes?: number): TrialSession {
+/** The session of the search that this thread serves. It lasts as long as the thread. */
+let current: TrialSession | undefined;
+
+function beginTrials(threads = 1, memoryBytes?: number): TrialSession {
   const arena = new Arena(memoryBytes);
   return { engine: { arena, threads: new Threads(arena, threads) }, passes: {}, bottom: arena.mark() };
 }
 
-/** Fits a trial, unless an earlier rung did, and measures it on the test rows. Blocks its thread. */
-export async function runTrial(
-  session: TrialSession,
-  { holdout, options, path, settings }: TrialInput,
-): Promise<TrialFigures> {
+/**
+ * Fits a trial, unless an earlier rung did, and measures it on the test rows; for a compute thread, which keeps what
+ * the trials share.
+ */
+export async function runTrial({ holdout, options, path, settings }: TrialInput): Promise<TrialFigures> {
   const { train, test, scale } = holdout;
-  const { engine, passes, bottom } = session;
+  current ??= beginTrials(settings.threads, settings.memoryBytes);
+  const { engine, passes, bottom } = current;
   const started = performance.now();
   const known = existsSync(path);
   const input = { mode: 'implicit', rows: train, scale } as const;

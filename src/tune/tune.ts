@@ -2,14 +2,11 @@ import { z } from 'zod';
 import { StageError } from '../errors.js';
 import { type MeasureOptions, measureOptions } from '../evaluate/gate.js';
 import type { Metrics } from '../evaluate/metrics.js';
-import { type FitOptions, solvers } from '../options.js';
+import { type FitOptions, solverNames } from '../solvers/index.js';
 
 /** How options are searched for, and what they are measured by. */
 export const tuneOptions = measureOptions.extend({
-  solver: z
-    .enum(Object.keys(solvers) as [FitOptions['solver'], ...FitOptions['solver'][]])
-    .default('fsai')
-    .describe('solver whose options are searched'),
+  solver: z.enum(solverNames).default('fsai').describe('solver whose options are searched'),
   trials: z.int().min(2).max(1000).default(24).describe('options to try, the present ones among them'),
 });
 export type TuneOptions = z.output<typeof tuneOptions>;

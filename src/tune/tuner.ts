@@ -2,10 +2,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Holdout } from '../evaluate/measure.js';
 import { sampleUsers } from '../evaluate/split.js';
-import type { FitOptions } from '../options.js';
 import { startCompute } from '../runtime/compute.js';
+import { tasksOf } from '../runtime/task.js';
+import type { FitOptions } from '../solvers/index.js';
 import { candidate, surroundingsOf } from './space.js';
 import { type TuneOptions, type TuneResult, tune } from './tune.js';
+
+const trialTask = tasksOf<typeof import('./trial.js')>(new URL('./trial.js', import.meta.url));
 
 /** What a search on a holdout may use. */
 export interface TuneResources {
@@ -52,7 +55,7 @@ export async function tuneHoldout(
         const test = sampleUsers(holdout.test, users, options.seed);
         const settings = { k: options.k, threads: threadsOf(present), memoryBytes };
         const input = { holdout: { ...holdout, test }, options: fit, path: pathOf(id), settings };
-        const found = await compute.run('trial', input);
+        const found = await compute.run(trialTask('runTrial'), [input]);
         if (!seconds.has(id)) seconds.set(id, found.fitSeconds);
         return { ...found, fitSeconds: seconds.get(id)! };
       },

@@ -4,7 +4,7 @@ import { kafkaSinkOptions } from '../../connectors/kafka/sink-options.js';
 import { silent } from '../../src/contracts/index.js';
 import { publish } from '../../src/index.js';
 import { createEncoder, encodeLists, type NumberedLists } from '../../src/publish/encode.js';
-import type { ListBatch, ListSource } from '../../src/publish/publish.js';
+import type { ListBatch, ListSource } from '../../src/publish/list-source.js';
 import { Arena } from '../../src/runtime/arena.js';
 import { Threads } from '../../src/runtime/threads.js';
 import { publicationOf } from '../../src/testing/index.js';

@@ -9,6 +9,7 @@ import { loadInteractions } from '../../src/gramian/interactions.js';
 import { pairsBelow, strideOf } from '../../src/gramian/norms.js';
 import { scratchBytesOf } from '../../src/gramian/update.js';
 import { Arena } from '../../src/runtime/arena.js';
+import { read, record, recordBytes } from '../../src/runtime/records.js';
 import { type BenchOptions, dataSet, median, root } from './environment.js';
 
 const flags = ['-O3', '-march=x86-64-v2'];
@@ -51,11 +52,17 @@ async function prepare(train: string, test: string, file: string) {
   const arena = new Arena();
   const x = loadInteractions(arena, rows, positions);
   const stride = strideOf(x);
-  const [, , Xp, Xi, , , Cp, Cu, Cr] = Array.from(arena.i32(x.address, 9), a => a >>> 0);
+  const {
+    indptr: Xp,
+    positions: Xi,
+    columns: Cp,
+    user: Cu,
+    rest: Cr,
+  } = read(arena, 'Interactions', x.address);
   const parts = [
     Int32Array.of(users, n, entries, stride),
-    arena.i32(Xp!, users + 1),
-    ...[arena.i32(Xi!, entries), arena.i32(Cp!, n + 1), arena.i32(Cu!, entries), arena.i32(Cr!, entries)],
+    arena.i32(Xp, users + 1),
+    ...[arena.i32(Xi, entries), arena.i32(Cp, n + 1), arena.i32(Cu, entries), arena.i32(Cr, entries)],
   ];
   writeFileSync(file, Buffer.concat(parts.map(p => Buffer.from(p.buffer, p.byteOffset, p.byteLength))));
 
@@ -68,17 +75,26 @@ async function prepare(train: string, test: string, file: string) {
   );
   const tallies = arena.zeros(16 * n, 'tallies');
   const sums = arena.zeros(64 + 4 * n, 'sums');
-  const buffer = [8 * (n + 1), 4 * (n + 16), 4 * (n + 16)].map(bytes => arena.bytes(bytes, 'buffer'));
+  const buffer = {
+    lengths: arena.bytes(8 * (n + 1), 'buffer'),
+    indices: arena.bytes(4 * (n + 16), 'buffer'),
+    values: arena.bytes(4 * (n + 16), 'buffer'),
+  };
   const lengths = arena.bytes(4 * (n + 16), 'buffer');
   const ready = arena.zeros(64, 'ring');
   // Counts packed above 17 bits of position, as a fit does where they fit.
-  const fields = [n, 1, 1, n + 1, 0, 0, 0, 0, 0, 0, 17, 0, each, ready, lengths, buffer[1]!, 0];
-  const ring = arena.record(fields, 'ring');
-  arena.f64(ring, 8)[4] = stride;
+  const slot = { bounds: each, ready, starts: lengths, indices: buffer.indices, values: 0 };
+  const begin = { next: 0, consumed: 0, stopped: 0, kind: 0 };
+  const ring = record(
+    arena,
+    'Ring',
+    { blocks: n, slots: 1, width: 1, capacity: n + 1, stride, shift: 17, ...begin, ...slot },
+    'ring',
+  );
   const scratch = arena.zeros(scratchBytesOf(n, 4), 'sums');
-  const lists = arena.record([Xp!, Xi!, 0], 'rows');
-  const items = arena.record([Cp!, Cu!, 0], 'columns');
-  const out = arena.record(buffer, 'buffer');
+  const lists = record(arena, 'Lines', { indptr: Xp, indices: Xi, values: 0 }, 'rows');
+  const items = record(arena, 'Lines', { indptr: Cp, indices: Cu, values: 0 }, 'columns');
+  const out = record(arena, 'Columns', buffer, 'buffer');
   const { kernels } = arena;
   const loops: Readonly<Record<string, Loop>> = {
     norms: {
@@ -86,7 +102,7 @@ async function prepare(train: string, test: string, file: string) {
       pairs,
       run: () => {
         arena.u8(tallies, 16 * n).fill(0);
-        kernels.norms!(0, tallies, x.address, whole, stride);
+        kernels.norms(0, tallies, x.address, whole, stride);
         return Number(arena.i64(tallies + 8 * n, n).reduce((a, b) => a + b, 0n));
       },
     },
@@ -95,7 +111,7 @@ async function prepare(train: string, test: string, file: string) {
       pairs,
       run: () => {
         arena.u8(sums, 64 + 4 * n).fill(0);
-        return kernels.sweep!(sums, ring, x.address);
+        return kernels.produceAll(sums, ring, x.address);
       },
     },
     rowUpdate: {
@@ -103,9 +119,9 @@ async function prepare(train: string, test: string, file: string) {
       pairs: 2 * pairs + entries,
       run: () => {
         let sum = 0;
-        const length = arena.i32(buffer[0]!, 1);
+        const length = arena.i32(buffer.lengths, 1);
         for (let j = 0; j < n; j++) {
-          kernels.outerOnes!(j, scratch, n, lists, items, each, 0, out - 12 * j, stride);
+          kernels.outerOnes(j, scratch, n, lists, items, each, 0, out - recordBytes('Columns') * j, stride);
           sum += length[0]!;
         }
         return sum;

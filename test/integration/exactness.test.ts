@@ -189,6 +189,7 @@ describe('incremental equals batch', () => {
             directory,
             store,
             scale: 1,
+            weights: { ...kind, scale: 1 },
             fitMemoryBytes: 2 ** 28,
             sources: [],
             sinks: [],

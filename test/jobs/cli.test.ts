@@ -2,6 +2,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { solvers } from '#src/solvers/index.js';
+import { tuneOptions } from '#src/tune/tune.js';
 import { runCli } from '../support/cli.js';
 import { temporaryDirectory } from '../support/directory.js';
 import { runSql } from '../support/duckdb.js';
@@ -43,6 +45,21 @@ describe('help', () => {
     expect(usage).toMatch(new RegExp(`^usage: sansa-stream ${command} .+`));
     expect(summary!.length).toBeGreaterThan(10);
     for (const line of flags.filter(Boolean)) expect(line).toMatch(/^ {2}--[a-z0-9-]+ +\S/);
+  });
+
+  it('shows the defaults of the schemas', async () => {
+    const [tune, fit] = await Promise.all([runCli(['tune', '--help']), runCli(['fit', '--help'])]);
+    const lineOf = (text: string, flag: string) =>
+      text.split('\n').find(line => line.startsWith(`  --${flag} `));
+    for (const [name, value] of Object.entries(tuneOptions.parse({})))
+      expect(lineOf(tune.stdout, name)).toMatch(new RegExp(`; default ${value}$`));
+    const { icf, fsai } = solvers;
+    const [a, b] = [icf.options.parse({}), fsai.options.parse({})];
+    expect(lineOf(fit.stdout, 'alpha')).toMatch(new RegExp(`\\(fsai\\); default ${b.alpha}$`));
+    expect(lineOf(fit.stdout, 'shift-step')).toMatch(new RegExp(`\\(icf\\); default ${a.shiftStep}$`));
+    const weights = `; default ${a.userWeighting} (icf), ${b.userWeighting} (fsai)`;
+    expect(lineOf(fit.stdout, 'user-weighting')!.endsWith(weights)).toBe(true);
+    expect(lineOf(fit.stdout, 'l2')).not.toMatch(/; default/);
   });
 });
 

@@ -84,3 +84,22 @@ it('hands a failing ledger to its owner', async () => {
   expect(state.failures).toEqual([new Error('the disk is full')]);
   await stop();
 });
+
+it('is not held up by a time that a wrong clock left far ahead', async () => {
+  const { state, stop } = await clock(async () => true, at('12:00:10') + 365 * 86_400_000);
+  expect(state.due).toBe(at('12:00:10'));
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect(state.calls).toEqual(['12:00:10']);
+  await stop();
+});
+
+it('goes on within a minute when its clock is set back while it runs', async () => {
+  vi.setSystemTime(at('18:00:01.500'));
+  const { state, stop } = await clock(async () => true);
+  await vi.advanceTimersByTimeAsync(10_000);
+  vi.setSystemTime(at('12:00:12'));
+  await vi.advanceTimersByTimeAsync(30_000);
+  expect(state.calls).toEqual(['18:00:10', '12:00:30', '12:00:40']);
+  expect(state.due).toBe(at('12:00:50'));
+  await stop();
+});

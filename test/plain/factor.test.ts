@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { icfOptions } from '#src/options.js';
+import { icfOptions } from '#src/solvers/icf/options.js';
 import { denseGramian, distance, fromLower, multiply } from '../support/dense.js';
 import { factorize } from '../support/plain/factor.js';
 

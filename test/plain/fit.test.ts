@@ -1,7 +1,7 @@
 /** The whole fit against EASE: with room for everything and enough scans, the two layers multiply to its weights. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { icfOptions } from '#src/options.js';
+import { icfOptions } from '#src/solvers/icf/options.js';
 import {
   build,
   type Dense,

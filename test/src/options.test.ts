@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { fitOptions, overrideFit } from '#src/options.js';
+import { fitOptions, overrideFit } from '#src/solvers/index.js';
 
 test('defaults', () => {
   expect(fitOptions.parse({})).toEqual({

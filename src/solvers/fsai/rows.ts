@@ -1,6 +1,9 @@
-import type { ArrangedGramian } from '../../gramian/columns.js';
-import type { Lower } from '../../matrix/lower.js';
-import type { Address, Arena } from '../../runtime/arena.js';
+import type { ArrangedGramian, Report, SweepVisitor } from '../../gramian/columns.js';
+import { emptyLower, type Lower } from '../../matrix/lower.js';
+import { bestBytes } from '../../matrix/scratch.js';
+import { type Address, type Arena, aligned, fitsInt32 } from '../../runtime/arena.js';
+import { allocate, bytesOf } from '../../runtime/parts.js';
+import { read, record, write } from '../../runtime/records.js';
 import type { Threads } from '../../runtime/threads.js';
 
 /** A factorized sparse approximate inverse under way: its place in the arena. */
@@ -18,20 +21,41 @@ export interface Fsai {
   readonly pivots: Address;
 }
 
-/** Where blocks A[P_j, P_j] are collected for some rows at a time. */
-export interface Blocks {
-  /** The kernels' `Blocks` record. */
-  readonly address: Address;
-}
+/** Parts of a batch of rows per thread. */
+const PARTS_A_THREAD = 32;
 
-/** Blocks a thread gets of a pass over all rows. */
-const BLOCKS_A_THREAD = 32;
+/** What stays of n rows with m neighbours. */
+const rowParts = (n: number, m: number) => ({
+  counts: 4 * n,
+  pivots: 8 * n,
+  pattern: 4 * n * m,
+  values: 8 * n * m,
+  diagonal: 8 * n,
+  reach: 8 * n,
+});
+export const rowBytes = (n: number, m: number): number => bytesOf(rowParts(n, m));
 
-/** Bytes of the blocks of one row. */
-export const blockBytes = (m: number, wide: boolean): number => ((m * (m - 1)) / 2) * (wide ? 8 : 4);
+/** The blocks A[P_j, P_j] of so many rows; see the kernels' `Blocks`. */
+const blockParts = (n: number, m: number, rows: number, wide: boolean) => ({
+  entries: rows * blockBytes(m, wide),
+  starts: 4 * (n + 2),
+  places: 4 * m * rows,
+});
 
-/** Bytes of a thread's dense block and solution. */
-export const solveBytes = (m: number): number => Math.ceil((8 * (m + 1) * (m + 2)) / 64) * 64;
+/** Bytes of the block of one row; `wide` where entries do not fit int32. */
+export const blockBytes = (m: number, wide: boolean): number =>
+  Math.max(1, ((m * (m - 1)) / 2) * (wide ? 8 : 4));
+
+/** Rows whose blocks are collected in one pass over G: as many as fit the budget. */
+const batchOf = (n: number, m: number, wide: boolean, budget: number): number =>
+  Math.max(1, Math.min(n, Math.floor(budget / blockBytes(m, wide))));
+
+/** Bytes of the blocks of a pass. */
+export const batchBytes = (n: number, m: number, wide: boolean, budget: number): number =>
+  bytesOf(blockParts(n, m, batchOf(n, m, wide, budget), wide));
+
+/** Bytes of a thread's dense block and its solution. */
+export const solveBytes = (m: number): number => aligned(8 * (m + 1) * (m + 2));
 
 /** Room for K̂ and D of a Gramian with this diagonal (by item), m neighbours a row; it stays in the arena. */
 export function fsaiWorkspace(
@@ -41,17 +65,16 @@ export function fsaiWorkspace(
   { neighbours: m, alpha }: { readonly neighbours: number; readonly alpha: number },
 ): Fsai {
   const n = diagonal.length;
-  const [counts, pivots] = [arena.bytes(4 * n, 'patterns'), arena.bytes(8 * n, 'pivots')];
-  const pattern = arena.bytes(4 * n * m, 'patterns');
-  const values = arena.bytes(8 * n * m, 'rows of the inverse');
-  const g = arena.f64(arena.bytes(8 * n, 'diagonal'), n);
-  const reach = arena.f64(arena.bytes(8 * n, 'diagonal'), n);
+  const parts = allocate(arena, rowParts(n, m), 'rows of the inverse');
+  const g = arena.f64(parts.diagonal, n);
+  const reach = arena.f64(parts.reach, n);
   for (let i = 0; i < n; i++) {
     g[positions[i]!] = diagonal[i]!;
     reach[positions[i]!] = diagonal[i]! > 0 ? diagonal[i]! ** -alpha : 0;
   }
-  const fields = [n, m, counts, pattern, values, g.byteOffset, reach.byteOffset, pivots];
-  return { address: arena.record(fields, 'patterns'), n, m, counts, values, pivots };
+  const { counts, values, pivots } = parts;
+  const address = record(arena, 'Fsai', { n, m, ...parts }, 'rows of the inverse');
+  return { address, n, m, counts, values, pivots };
 }
 
 /**
@@ -76,55 +99,67 @@ export function factorizeInverse(
 ): void {
   const { n, m } = f;
   const { lambda, report = () => {} } = settings;
-  arranged.select(f, part => report(part / 2));
-  const perRow = Math.max(1, blockBytes(m, isWide(arranged.diagonal)));
-  const rows = Math.max(1, Math.min(n, Math.floor(settings.blockBytes / perRow)));
+  select(arena, arranged, f, part => report(part / 2));
+  const rows = batchOf(n, m, isWide(arranged.diagonal), settings.blockBytes);
   const blocks = openBlocks(arena, f, arranged.diagonal, rows);
   for (let lo = 0; lo < n; lo += rows) {
     const hi = Math.min(n, lo + rows);
-    collect(arena, arranged, f, blocks, lo, hi, part => report((1 + (lo + part * (hi - lo)) / n) / 2));
-    solveRows(arena, threads, f, blocks, lambda);
+    collect(arena, arranged, blocks, lo, hi, part => report((1 + (lo + part * (hi - lo)) / n) / 2));
+    solveRows(arena, threads, m, blocks, lambda);
   }
+}
+
+/** A function of the kernels for each width of sums. */
+const byWidth = (indexOf: (width: number) => number): SweepVisitor['take'] => ({
+  i32: indexOf(0),
+  i64: indexOf(1),
+  f64: indexOf(2),
+});
+
+/** Finds the patterns of `f` and their entries of G in one pass. */
+export function select(arena: Arena, arranged: ArrangedGramian, f: Fsai, report?: Report): void {
+  const take = byWidth(arena.kernels.fsaiSelect);
+  arranged.sweep({ take, state: f.address, listed: true, tailBytes: bestBytes(f.m) }, report);
 }
 
 /** Whether entries of G may pass 32 bits: |G_ik| ≤ max G_jj. */
 export const isWide = (diagonal: Float64Array): boolean =>
-  diagonal.reduce((a, b) => Math.max(a, b), 0) > 0x7fffffff;
+  !fitsInt32(diagonal.reduce((a, b) => Math.max(a, b), 0));
 
-/** Room for the blocks of so many rows. */
-export function openBlocks(arena: Arena, f: Fsai, diagonal: Float64Array, rows: number): Blocks {
+/** Room for the blocks of so many rows of `f`: the kernels' `Blocks` record. */
+export function openBlocks(arena: Arena, f: Fsai, diagonal: Float64Array, rows: number): Address {
   const wide = isWide(diagonal);
-  const entries = arena.bytes(Math.max(1, blockBytes(f.m, wide)) * rows, 'blocks of rows');
-  const starts = arena.bytes(4 * (f.n + 2), 'blocks of rows');
-  const places = arena.bytes(4 * f.m * rows, 'blocks of rows');
-  return { address: arena.record([0, 0, wide ? 1 : 0, entries, starts, places], 'blocks of rows') };
+  const parts = allocate(arena, blockParts(f.n, f.m, rows, wide), 'blocks of rows');
+  const fields = { f: f.address, lo: 0, hi: 0, wide: wide ? 1 : 0, ...parts };
+  return record(arena, 'Blocks', fields, 'blocks of rows');
 }
 
 /** Fills the blocks of the rows lo … hi in one pass over G. */
 export function collect(
   arena: Arena,
   arranged: ArrangedGramian,
-  f: Fsai,
-  blocks: Blocks,
+  blocks: Address,
   lo: number,
   hi: number,
-  report?: (fraction: number) => void,
+  report?: Report,
 ): void {
-  arena.i32(blocks.address, 2).set([lo, hi]);
-  arena.kernels.fsaiPlaces!(f.address, blocks.address);
-  arranged.gather(f, blocks, report);
+  const { fsaiGather, fsaiGathers, fsaiPlaces } = arena.kernels;
+  write(arena, 'Blocks', blocks, { lo, hi });
+  fsaiPlaces(blocks);
+  const visitor = { take: byWidth(fsaiGather), wants: fsaiGathers(), state: blocks };
+  arranged.sweep({ ...visitor, listed: false, tailBytes: 0 }, report);
 }
 
 /** Solves the rows whose blocks were collected: K̂ comes in the place of the entries of G. */
-export function solveRows(arena: Arena, threads: Threads, f: Fsai, blocks: Blocks, lambda: number): void {
+export function solveRows(arena: Arena, threads: Threads, m: number, blocks: Address, lambda: number): void {
   const mark = arena.mark();
-  const [lo, hi] = arena.i32(blocks.address, 2) as unknown as [number, number];
-  const scratchBytes = solveBytes(f.m);
+  const { lo, hi } = read(arena, 'Blocks', blocks);
+  const scratchBytes = solveBytes(m);
   const scratch = arena.bytes(scratchBytes * threads.size, 'block of a thread');
-  const tasks = BLOCKS_A_THREAD * threads.size;
+  const tasks = PARTS_A_THREAD * threads.size;
   const bounds = arena.i32(arena.bytes(4 * (tasks + 1), 'blocks of rows'), tasks + 1);
   for (let t = 0; t <= tasks; t++) bounds[t] = Math.floor(((hi - lo) * t) / tasks);
-  const args = [f.address, blocks.address, bounds.byteOffset, lambda];
+  const args = [blocks, bounds.byteOffset, lambda] as const;
   threads.run({ kernel: 'fsaiSolve', tasks, args, scratch, scratchBytes });
   arena.release(mark);
 }
@@ -133,11 +168,10 @@ export function solveRows(arena: Arena, threads: Threads, f: Fsai, blocks: Block
 export function columnsOf(arena: Arena, f: Fsai): Lower {
   const { n } = f;
   const entries = arena.i32(f.counts, n).reduce((sum, count) => sum + count, n);
-  const indptr = arena.bytes(4 * (n + 1), 'inverse');
-  const indices = arena.bytes(4 * entries, 'inverse');
-  const data = arena.bytes(4 * entries, 'inverse');
+  const K = emptyLower(arena, n, entries, 'inverse');
   const mark = arena.mark();
-  arena.kernels.fsaiColumns!(f.address, indptr, indices, data, arena.bytes(4 * n, 'inverse'));
+  const next = arena.bytes(4 * n, 'inverse');
+  arena.kernels.fsaiColumns(f.address, K.indptr, K.indices, K.data, next);
   arena.release(mark);
-  return { n, entries, indptr, indices, data };
+  return { ...K, entries };
 }

@@ -1,11 +1,11 @@
-import type { FitContext, Solved } from '../../fit/fit.js';
-import { blockBudget } from '../../fit/memory.js';
-import type { FsaiOptions } from '../../options.js';
+import { bestBytes } from '../../matrix/scratch.js';
 import type { Address } from '../../runtime/arena.js';
-import { defaultL2, neighboursOf } from '../defaults.js';
-import { buildModel } from '../layers.js';
+import { defaultL2 } from '../defaults.js';
+import { buildModel, layerBytes } from '../layers.js';
+import type { Passes, SharedPasses, Solved, SolverContext, SolverRoom, SolverSize } from '../solver.js';
+import { type FsaiOptions, neighboursOf } from './options.js';
 import {
-  type Blocks,
+  batchBytes,
   blockBytes,
   collect,
   columnsOf,
@@ -14,30 +14,23 @@ import {
   fsaiWorkspace,
   isWide,
   openBlocks,
+  rowBytes,
+  select,
+  solveBytes,
   solveRows,
 } from './rows.js';
 
-/**
- * What fits of one G on one engine share when they differ in λ or in what they serve alone: patterns and blocks, which
- * stay at the bottom of the arena. Nothing else may be allocated below.
- */
-export interface Passes {
-  shared?:
-    | {
-        readonly key: string;
-        readonly f: Fsai;
-        readonly blocks: Blocks;
-        /** G_ij on the patterns, which a solution overwrites. */
-        readonly edges: Address;
-        readonly bottom: Address;
-        readonly top: Address;
-      }
-    | undefined;
+/** Patterns and blocks: the same for fits that differ in λ or in what they serve alone. */
+interface Shared extends SharedPasses {
+  readonly f: Fsai;
+  readonly blocks: Address;
+  /** G_ij on the patterns, which a solution overwrites. */
+  readonly edges: Address;
 }
 
 /** SANSA by a factorized sparse approximate inverse: patterns, blocks, rows, weights. */
-export function fitFsai(context: FitContext, options: FsaiOptions, passes?: Passes): Solved {
-  const { arena, threads, gramian, diagonal, positions, unit, stage } = context;
+export function solve(context: SolverContext, options: FsaiOptions): Solved {
+  const { arena, threads, gramian, diagonal, positions, unit, passes, stage } = context;
   const l2 = options.l2 ?? defaultL2(diagonal) / unit;
   const neighbours = neighboursOf(gramian.n, options);
   const settings = { neighbours, alpha: options.alpha };
@@ -49,7 +42,7 @@ export function fitFsai(context: FitContext, options: FsaiOptions, passes?: Pass
     ({ f, top: bottom } = shared);
     const values = arena.u8(f.values, 8 * f.n * f.m);
     values.set(arena.u8(shared.edges, values.length));
-    stage('factor', () => solveRows(arena, threads, f, shared.blocks, lambda));
+    stage('factor', () => solveRows(arena, threads, neighbours, shared.blocks, lambda));
   } else {
     // What stays lies below X.
     const own = fsaiWorkspace(arena, diagonal, positions, settings);
@@ -69,14 +62,14 @@ export function fitFsai(context: FitContext, options: FsaiOptions, passes?: Pass
 
 /** The passes over G for these neighbours: those that were made last, if they are the same. */
 function sharedPasses(
-  { arena, gramian, diagonal, positions, stage }: FitContext,
+  { arena, gramian, diagonal, positions, stage }: SolverContext,
   settings: { readonly neighbours: number; readonly alpha: number; readonly userWeighting: number },
   passes: Passes,
-): NonNullable<Passes['shared']> {
-  const key = JSON.stringify(settings);
+): Shared {
+  const key = `fsai ${JSON.stringify(settings)}`;
   if (passes.shared?.key === key) {
     arena.release(passes.shared.top);
-    return passes.shared;
+    return passes.shared as Shared;
   }
   if (passes.shared) arena.release(passes.shared.bottom);
   passes.shared = undefined;
@@ -86,11 +79,35 @@ function sharedPasses(
   const edges = arena.bytes(8 * f.n * f.m, 'patterns');
   const top = arena.mark();
   const arranged = stage('scale', () => gramian.arrange(positions));
-  arranged.select(f);
+  select(arena, arranged, f);
   arena.u8(edges, 8 * f.n * f.m).set(arena.u8(f.values, 8 * f.n * f.m));
-  collect(arena, arranged, f, blocks, 0, f.n);
+  collect(arena, arranged, blocks, 0, f.n);
   arena.release(top);
   const shared = { key, f, blocks, edges, bottom, top };
   passes.shared = shared;
   return shared;
+}
+
+/** Budget of the blocks of a pass, of that of the fit: with less there are more passes over G. */
+const blockBudget = (memoryBytes: number): number => Math.min(2 ** 24, Math.floor(memoryBytes / 16));
+
+/** Bytes of each phase of `solve`, passes that are not shared. */
+export function room(size: SolverSize, options: FsaiOptions): SolverRoom {
+  const { items: n, valued, weighted, threads, memoryBytes, gramian } = size;
+  const m = neighboursOf(n, options);
+  const kept = rowBytes(n, m);
+  const sweep = kept + gramian.arranged + gramian.sweep(bestBytes(m));
+  // of the two widths the entries may have, whichever takes more
+  const widths = valued || weighted ? [false, true] : [false];
+  const batch = Math.max(...widths.map(wide => batchBytes(n, m, wide, blockBudget(memoryBytes))));
+  const { layers, making } = layerBytes(n, n * (m + 1));
+  return {
+    phases: {
+      loading: kept + gramian.arranged + gramian.arranging,
+      patterns: sweep,
+      blocks: sweep + batch + threads * solveBytes(m) + 4 * n,
+      model: kept + (3 * layers) / 2 + making,
+    },
+    layers,
+  };
 }

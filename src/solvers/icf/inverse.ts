@@ -1,5 +1,7 @@
-import { capacity, type Lower } from '../../matrix/lower.js';
+import { capacity, emptyLower, factorRecord, type Lower, sparseParts } from '../../matrix/lower.js';
+import { scatteredBytes } from '../../matrix/scratch.js';
 import type { Address, Arena } from '../../runtime/arena.js';
+import { allocate, bytesOf } from '../../runtime/parts.js';
 import type { Threads } from '../../runtime/threads.js';
 
 /** When to stop improving an approximate inverse, and how large it may be. */
@@ -20,7 +22,9 @@ export interface Inverse {
   readonly undone: boolean;
 }
 
+/** Bins of magnitudes in a scan. */
 const BINS = 65536;
+/** Blocks of columns a thread gets. */
 const BLOCKS_A_THREAD = 32;
 
 /**
@@ -35,7 +39,7 @@ export function invert(arena: Arena, threads: Threads, L: Lower, options: Invers
   let loss = residualLoss(arena, threads, L, K);
   const losses = [loss];
   for (let scan = 0; scan < options.scans && loss > options.tolerance; scan++) {
-    spare ??= lower(arena, L.n, room);
+    spare ??= emptyLower(arena, L.n, room, 'inverse');
     const better = umrScan(arena, threads, L, K, spare, room);
     const after = residualLoss(arena, threads, L, better);
     losses.push(after);
@@ -47,14 +51,8 @@ export function invert(arena: Arena, threads: Threads, L: Lower, options: Invers
   return { lower: K, losses, undone: false };
 }
 
-function lower(arena: Arena, n: number, room: number): Lower {
-  const indptr = arena.bytes(4 * (n + 1), 'inverse');
-  const indices = arena.bytes(4 * room, 'inverse');
-  return { n, entries: 0, indptr, indices, data: arena.bytes(4 * room, 'inverse') };
-}
-
 function schultz(arena: Arena, L: Lower, room: number): Lower {
-  const K = lower(arena, L.n, room);
+  const K = emptyLower(arena, L.n, room, 'inverse');
   const Lp = arena.i32(L.indptr, L.n + 1);
   const Kx = arena.f32(K.data, L.entries);
   const Lx = arena.f32(L.data, L.entries);
@@ -65,21 +63,13 @@ function schultz(arena: Arena, L: Lower, room: number): Lower {
   return { ...K, entries: L.entries };
 }
 
-/** The kernels' `Factor` record of a matrix. */
-export function record(arena: Arena, { n, indptr, indices, data }: Lower): Address {
-  return arena.record([n, indptr, indices, data], 'matrix');
-}
-
-/** Bytes of the kernels' `Scattered` of n. */
-function scatteredBytes(n: number): number {
-  return Math.ceil((16 * n + 64) / 64) * 64;
-}
+/** What columns are cut into blocks with. */
+const cutParts = (n: number) => ({ bounds: 4 * (n + 1), work: 8 * n });
 
 /** Blocks of columns of equal work, where column j costs Σ |L_k| over the entries k of K_j. */
 function cut(arena: Arena, threads: Threads, L: Lower, K: Lower): { bounds: Address; tasks: number } {
   const { n } = L;
-  const bounds = arena.bytes(4 * (n + 1), 'blocks');
-  const at = arena.bytes(8 * n, 'blocks');
+  const { bounds, work: at } = allocate(arena, cutParts(n), 'blocks');
   const work = arena.f64(at, n);
   const Lp = arena.i32(L.indptr, n + 1);
   const Kp = arena.i32(K.indptr, n + 1);
@@ -92,7 +82,7 @@ function cut(arena: Arena, threads: Threads, L: Lower, K: Lower): { bounds: Addr
     total += sum;
   }
   const share = total / (BLOCKS_A_THREAD * threads.size);
-  return { bounds, tasks: arena.kernels.blocks!(n, at, 0, share, n, bounds) };
+  return { bounds, tasks: arena.kernels.blocks(n, at, 0, share, n, bounds) };
 }
 
 /** The loss ‖I − LK‖²_F / n; the same for any number of threads. */
@@ -105,11 +95,32 @@ export function residualLoss(arena: Arena, threads: Threads, L: Lower, K: Lower)
   const scratchBytes = scatteredBytes(n);
   const scratch = arena.bytes(scratchBytes * threads.size, 'residuals of a thread');
   arena.u8(scratch, scratchBytes * threads.size).fill(0xff);
-  const args = [record(arena, L), record(arena, K), bounds, loss];
+  const args = [factorRecord(arena, L), factorRecord(arena, K), bounds, loss] as const;
   threads.run({ kernel: 'residualLoss', tasks, args, scratch, scratchBytes });
   const sum = arena.f64(loss, n).reduce((a, b) => a + b, 0);
   arena.release(mark);
   return sum / n;
+}
+
+/** Scratch of a thread in a scan. */
+const scanScratchBytes = (n: number): number => 2 * scatteredBytes(n) + 4 * BINS;
+
+/** The improved columns, before they are gathered. */
+const improvedParts = (n: number, entries: number) => ({
+  starts: 4 * n,
+  lengths: 4 * n,
+  indices: 4 * entries,
+  data: 4 * entries,
+});
+
+/** Bytes of K of at most `room` entries: what stays, and what making it needs on top; upper bounds. */
+export function inverseRoom(n: number, room: number, scans: number, threads: number) {
+  const layer = bytesOf(sparseParts(n, room));
+  const cutting = bytesOf(cutParts(n));
+  if (scans === 0) return { kept: layer, making: cutting + 8 * n + threads * scatteredBytes(n) };
+  // entries that share the last bin are held beyond the room, and their magnitudes once more
+  const improved = bytesOf(improvedParts(n, 0)) + 2 * layer;
+  return { kept: 2 * layer, making: cutting + 8 * n + improved + threads * scanScratchBytes(n) };
 }
 
 /**
@@ -128,10 +139,10 @@ export function umrScan(
   const { n } = L;
   const mark = arena.mark();
   const { bounds, tasks } = cut(arena, threads, L, K);
-  const matrices = [record(arena, L), record(arena, K)];
+  const matrices = [factorRecord(arena, L), factorRecord(arena, K)] as const;
   const alpha = arena.bytes(8 * n, 'steps');
   const scattered = scatteredBytes(n);
-  const scratchBytes = 2 * scattered + 4 * BINS;
+  const scratchBytes = scanScratchBytes(n);
   const scratch = arena.bytes(scratchBytes * threads.size, 'residuals of a thread');
   arena.u8(scratch, scratchBytes * threads.size).fill(0xff);
   const binsOf = (t: number) => arena.i32(scratch + t * scratchBytes + 2 * scattered, BINS);
@@ -155,18 +166,15 @@ export function umrScan(
   const keep = least === 0 && boundary === 0 ? Math.max(0, room - n) : room - n - above;
 
   const held = n + above + boundary;
-  const starts = arena.bytes(4 * n, 'improved inverse');
-  const lengths = arena.bytes(4 * n, 'improved inverse');
-  const indices = arena.bytes(4 * held, 'improved inverse');
-  const data = arena.bytes(4 * held, 'improved inverse');
+  const { starts, lengths, indices, data } = allocate(arena, improvedParts(n, held), 'improved inverse');
   const cursor = arena.zeros(64, 'improved inverse');
   arena.u8(scratch, scratchBytes * threads.size).fill(0xff);
-  const improved = [starts, lengths, indices, data];
-  const args = [...matrices, bounds, alpha, least, ...improved, cursor];
+  const improved = [starts, lengths, indices, data] as const;
+  const args = [...matrices, bounds, alpha, least, ...improved, cursor] as const;
   threads.run({ kernel: 'umrEmit', tasks, args, scratch, scratchBytes });
   const keys = arena.bytes(4 * Math.max(1, boundary), 'improved inverse');
   arena.i32(into.indptr, 1)[0] = 0;
-  arena.kernels.umrGather!(...improved, least, keep, keys, record(arena, into));
+  arena.kernels.umrGather(...improved, least, keep, keys, factorRecord(arena, into));
   arena.release(mark);
   return { ...into, entries: arena.i32(into.indptr, n + 1)[n]! };
 }

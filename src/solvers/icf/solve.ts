@@ -1,16 +1,16 @@
 import { StageError } from '../../errors.js';
-import type { FitContext, Solved } from '../../fit/fit.js';
-import type { Lower } from '../../matrix/lower.js';
+import { capacity, factorRecord, type Lower } from '../../matrix/lower.js';
 import type { Model } from '../../model/model.js';
-import type { IcfOptions } from '../../options.js';
-import { defaultL2, entryBudget, scaledL2 } from '../defaults.js';
-import { buildModel, undoScaling } from '../layers.js';
-import { icfBegin, icfWorkspace } from './factor.js';
-import { invert, record } from './inverse.js';
+import { defaultL2 } from '../defaults.js';
+import { buildModel, layerBytes, undoScaling } from '../layers.js';
+import type { Solved, SolverContext, SolverRoom, SolverSize } from '../solver.js';
+import { eliminate, eliminationBytes, factorBytes, icfWorkspace } from './factor.js';
+import { inverseRoom, invert } from './inverse.js';
+import { entryBudget, type IcfOptions, scaledL2 } from './options.js';
 
 /** SANSA by incomplete Cholesky: scale, factorize, invert, weights (Spišák et al. 2023, Algorithm 1). */
-export function fitIcf(
-  { arena, threads, gramian, positions, unit, stage }: FitContext,
+export function solve(
+  { arena, threads, gramian, positions, unit, stage }: SolverContext,
   options: IcfOptions,
 ): Solved {
   const { n } = gramian;
@@ -35,13 +35,8 @@ export function fitIcf(
       const raised = attempt === 0 ? 0 : options.shiftStep * options.shiftMultiplier ** (attempt - 1);
       const shift = l2 + raised;
       shifts.push(shift);
-      icfBegin(
-        arena,
-        workspace,
-        scaled.map(a => a + shift),
-        t,
-      );
-      const result = arranged.eliminate(workspace, report);
+      const diagonal = scaled.map(a => a + shift);
+      const result = eliminate(arena, workspace, arranged, diagonal, t, report);
       if (result.ok) return result.factor;
       if (attempt === options.maxShifts) {
         const at = `pivot ${result.pivot} in column ${result.column} of ${n}`;
@@ -50,7 +45,7 @@ export function fitIcf(
     }
   });
   arena.release(workspace.mark); // G is no longer needed
-  arena.kernels.unitLower!(record(arena, L), pivots);
+  arena.kernels.unitLower(factorRecord(arena, L), pivots);
   const inverse = stage('inverse', () => invert(arena, threads, L, { ...options, budget }));
   const layers = stage('weights', (): Model => {
     const model = buildModel(arena, inverse.lower, pivots, positions);
@@ -59,4 +54,23 @@ export function fitIcf(
   });
   const { losses, undone } = inverse;
   return { layers, l2, details: { shifts, factorEntries: L.entries, losses, undone } };
+}
+
+/** Bytes of each phase of `solve`. */
+export function room({ items: n, threads, gramian }: SolverSize, { density, scans }: IcfOptions): SolverRoom {
+  const budget = entryBudget(n, density);
+  const entries = capacity(n, budget);
+  const factor = 8 * n + factorBytes(n, budget);
+  const arranged = factor + eliminationBytes(n) + gramian.arranged;
+  const inverse = inverseRoom(n, entries, scans, threads);
+  const { layers, making } = layerBytes(n, entries);
+  return {
+    phases: {
+      norms: arranged + Math.max(gramian.arranging, gramian.squaredNorms),
+      elimination: arranged + gramian.stream,
+      inverse: factor + inverse.kept + inverse.making,
+      model: factor + inverse.kept + layers + making,
+    },
+    layers,
+  };
 }

@@ -476,3 +476,78 @@ describe('what cannot be read', () => {
     expect([events.length, dead.map(d => d.code)]).toEqual([30_000, ['weight-type']]);
   });
 });
+
+describe('rows are known by what they are', () => {
+  /** Everything that a source gives, kept in a state as a pipeline would keep it: marks are added to those stored. */
+  async function onward(source: Source, from: readonly Position[]) {
+    const { rows, positions, warnings } = await drain(source, from);
+    return { rows, warnings, at: positions.length > 0 ? [positions.at(-1)!] : from };
+  }
+
+  it('takes rows that join very many of the border’s date, and none of those twice', async () => {
+    const path = join(temporaryDirectory(), 'w.duckdb');
+    await runSql(
+      path,
+      `CREATE TABLE sales AS SELECT 'm' || r AS "user", 'i' || r % 100 AS item, DATE '2026-05-01' AS day FROM range(25000) t(r)`,
+    );
+    const source = sourceOf({ database: path, query: 'FROM sales', cursor: 'day', batchSize: 7000 });
+    const first = await onward(source, []);
+    expect(first.rows).toHaveLength(25_000);
+    await runSql(path, `INSERT INTO sales SELECT 'a' || r, 'i1', DATE '2026-05-01' FROM range(5) t(r)`);
+    const second = await onward(source, first.at);
+    expect(second.rows.sort()).toEqual(['a0:i1', 'a1:i1', 'a2:i1', 'a3:i1', 'a4:i1']);
+    // Equal to a row that was taken, and yet one more.
+    await runSql(
+      path,
+      `INSERT INTO sales VALUES ('m7', 'i7', DATE '2026-05-01'), ('n', 'i', DATE '2026-05-02')`,
+    );
+    const third = await onward(source, second.at);
+    expect(third.rows.sort()).toEqual(['m7:i7', 'n:i']);
+    expect(third.at[0]!.taken).toBeUndefined();
+    expect((await onward(source, third.at)).rows).toEqual([]);
+    expect([first, second, third].flatMap(r => r.warnings)).toEqual([]);
+  });
+
+  it('resumes a count of many ties that an earlier program stored', async () => {
+    const query = 'SELECT range AS "user", range % 7 AS item, 1 AS tick FROM range(25000)';
+    const options = { query, cursor: 'tick', batchSize: 3000 };
+    const token = JSON.stringify({ cursor: '1', taken: 18_000, known: 18_000 });
+    const { rows } = await onward(sourceOf(options), [{ partition: 'rows', sequence: 17_999, token }]);
+    expect(rows).toEqual((await onward(sourceOf(options), [])).rows.slice(18_000));
+  });
+
+  const csv = (...rows: readonly string[]) => `${['user,item', ...rows].join('\n')}\n`;
+
+  it('without a cursor, takes a file that sorts before those taken, once', async () => {
+    const directory = temporaryDirectory();
+    const put = (file: string, ...rows: readonly string[]) =>
+      writeFileSync(join(directory, file), csv(...rows));
+    const source = sourceOf({ query: `FROM '${directory}/*.csv'`, batchSize: 3 });
+    put('b.csv', 'u,x', 'u,y', 'u,y', 'v,z');
+    const first = await onward(source, []);
+    expect(first.rows).toEqual(['u:x', 'u:y', 'u:y', 'v:z']);
+    put('a.csv', 'w,x', 'u,y');
+    const second = await onward(source, first.at);
+    expect(second.rows.sort()).toEqual(['u:y', 'w:x']);
+    put('c.csv', 'w,z');
+    const third = await onward(sourceOf({ query: `FROM '${directory}/*.csv'` }), second.at);
+    expect(third.rows).toEqual(['w:z']);
+    expect((await onward(source, third.at)).rows).toEqual([]);
+  });
+
+  it('without a cursor, refuses rows in front of more rows than it knows', async () => {
+    const path = join(temporaryDirectory(), 'w.duckdb');
+    await runSql(path, `CREATE TABLE events AS SELECT range + 10 AS "user", 1 AS item FROM range(200001)`);
+    const source = sourceOf({ database: path, query: 'FROM events ORDER BY "user"', batchSize: 100_000 });
+    const first = await onward(source, []);
+    expect(first.rows).toHaveLength(200_001);
+    expect(first.at[0]!.taken).toBeUndefined();
+    await runSql(path, 'INSERT INTO events VALUES (900000, 1)');
+    const second = await onward(source, first.at);
+    expect(second.rows).toEqual(['900000:1']);
+    await runSql(path, 'INSERT INTO events VALUES (1, 1)');
+    await expect(onward(source, second.at)).rejects.toMatchObject(
+      unreadable(/rows before row 200002 are not those that were taken.*cursor/),
+    );
+  });
+});

@@ -9,7 +9,7 @@ import { fit, type GramianInput } from '#src/fit/fit.js';
 import { buildSegment } from '#src/gramian/build.js';
 import { fromNothing, type Rows } from '#src/matrix/rows.js';
 import type { Model } from '#src/model/model.js';
-import { type IcfOptions, icfOptions } from '#src/options.js';
+import { type IcfOptions, icfOptions } from '#src/solvers/icf/options.js';
 import { build, type Dense, distance, easeWeights, gramOf, weightsOf } from '../../support/dense.js';
 import { temporaryDirectory } from '../../support/directory.js';
 import { fit as plainFit } from '../../support/plain/fit.js';

@@ -2,8 +2,9 @@
 import { describe, expect, it } from 'vitest';
 import { fit } from '#src/fit/fit.js';
 import { assertWorkable, memoryOfFit, planFit } from '#src/fit/memory.js';
-import { fsaiOptions, icfOptions } from '#src/options.js';
 import { parseSize } from '#src/size.js';
+import { fsaiOptions } from '#src/solvers/fsai/options.js';
+import { icfOptions } from '#src/solvers/icf/options.js';
 import { randomRows } from '../../support/rows.js';
 
 const size = {
@@ -67,6 +68,16 @@ it.each([
     }
   },
 );
+
+it('covers loading X where users are many more than items', async () => {
+  const rows = randomRows({ users: 80_000, items: 40, density: 0.05, seed: 3 });
+  const options = fsaiOptions.parse({ serving: 0 });
+  const { report } = await fit({ mode: 'implicit', rows, scale: 1 }, options, { threads: 1 });
+  const interactions = rows.indices.length;
+  const counts = { users: rows.users.length, items: rows.n, interactions, valued: false };
+  const planned = memoryOfFit({ ...counts, mode: 'implicit', options }, 1);
+  expect(planned.kernels).toBeGreaterThanOrEqual(report.workingBytes);
+});
 
 it('gives up threads before it refuses', () => {
   const one = memoryOfFit(size, 1).total;

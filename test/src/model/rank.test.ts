@@ -3,9 +3,9 @@ import { expect, it } from 'vitest';
 import { fit } from '#src/fit/fit.js';
 import { loadRanker, rankRows } from '#src/model/rank.js';
 import { createScorer } from '#src/model/score.js';
-import { fitOptions } from '#src/options.js';
 import { Arena } from '#src/runtime/arena.js';
 import { Threads } from '#src/runtime/threads.js';
+import { fitOptions } from '#src/solvers/index.js';
 import { randomRows } from '../../support/rows.js';
 
 it.each([1, 3])('on %i threads', async threadCount => {

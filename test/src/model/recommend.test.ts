@@ -6,7 +6,7 @@ import type { Model } from '#src/model/model.js';
 import type { RankedRows } from '#src/model/rank.js';
 import { popularItems, recommendAll } from '#src/model/recommend.js';
 import { createScorer } from '#src/model/score.js';
-import { fsaiOptions } from '#src/options.js';
+import { fsaiOptions } from '#src/solvers/fsai/options.js';
 import { build, multiply, weightsOf } from '../../support/dense.js';
 import { randomRows } from '../../support/rows.js';
 

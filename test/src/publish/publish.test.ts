@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { type ListKind, type RankedList, type Sink, type SinkVersion, silent } from '#src/contracts/index.js';
 import { StageError } from '#src/errors.js';
-import { type ListBatch, type ListSource, type PublishOptions, publish } from '#src/publish/publish.js';
+import type { ListBatch, ListSource } from '#src/publish/list-source.js';
+import { type PublishOptions, publish } from '#src/publish/publish.js';
 import { superseded } from '#src/publish/retention.js';
 import { manifestOf } from '../../support/manifest.js';
 import { ranked } from '../../support/sink-suite.js';

@@ -6,7 +6,9 @@
 import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
 import type { RecordBatch } from '#src/contracts/index.js';
-import { decodeEvents, maxFixedPoint, maxIdBytes } from '#src/stages/events.js';
+import { maxFixedPoint } from '#src/stages/event-weight.js';
+import { decodeEvents } from '#src/stages/events.js';
+import { maxIdBytes } from '#src/stages/identifier.js';
 
 type Fields = { readonly [F in 'user' | 'item' | 'weight' | 'op' | 'ts' | 'id']?: unknown };
 

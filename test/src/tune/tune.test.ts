@@ -2,7 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import type { Metrics } from '#src/evaluate/metrics.js';
 import { fit, StageError } from '#src/index.js';
-import { type FitOptions, fitOptions, type IcfOptions } from '#src/options.js';
+import type { IcfOptions } from '#src/solvers/icf/options.js';
+import { type FitOptions, fitOptions } from '#src/solvers/index.js';
 import { candidate, type Surroundings, searched, surroundingsOf } from '#src/tune/space.js';
 import { rungs, type TuneSetting, tune, tuneOptions } from '#src/tune/tune.js';
 import { randomRows } from '../../support/rows.js';

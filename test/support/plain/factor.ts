@@ -1,6 +1,6 @@
 import { StageError } from '#src/errors.js';
-import type { IcfOptions } from '#src/options.js';
-import { entryBudget, scaledL2 } from '#src/solvers/defaults.js';
+import type { IcfOptions } from '#src/solvers/icf/options.js';
+import { entryBudget, scaledL2 } from '#src/solvers/icf/options.js';
 import type { Gramian, LowerColumns } from './columns.js';
 import { icf } from './icf.js';
 import type { Lower } from './lower.js';

@@ -1,7 +1,7 @@
 import { degreeOrder } from '#src/fit/order.js';
 import { type Model, parameters } from '#src/model/model.js';
-import type { IcfOptions } from '#src/options.js';
-import { entryBudget } from '#src/solvers/defaults.js';
+import type { IcfOptions } from '#src/solvers/icf/options.js';
+import { entryBudget } from '#src/solvers/icf/options.js';
 import type { Gramian } from './columns.js';
 import { factorize } from './factor.js';
 import { invert } from './inverse.js';

@@ -3,7 +3,7 @@ import avro from 'avsc';
 import type { KafkaMessage } from 'kafkajs';
 import protobuf from 'protobufjs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createDecoder } from '#connectors/kafka/decode.js';
+import { createDecoder } from '#connectors/kafka/decoder.js';
 import { kafkaSourceOptions } from '#connectors/kafka/options.js';
 import { Records } from '#connectors/kafka/records.js';
 import { framed, startRegistry } from '../../support/schema-registry.js';
@@ -223,8 +223,8 @@ describe('the schema registry', () => {
         { value: framed(1, avroBytes(big, at, null)) },
       ),
     ).toEqual([
-      { user: 12, item: 'i', ts: at, weight: 2.5 },
-      { user: big, item: 'i', ts: at, weight: null },
+      { user: 12, item: 'i', ts: new Date(at), weight: 2.5 },
+      { user: big, item: 'i', ts: new Date(at), weight: null },
     ]);
     const [found] = await decode(
       { ...settings, fields: { user: 'user.number' } },
@@ -261,12 +261,12 @@ describe('the schema registry', () => {
       { user: 'v', item: 't', op: 'add', ts: at },
     ]);
     const line = root.lookupType('shop.Event.Line');
-    const inner = Buffer.from(line.encode({ sku: 'x' }).finish());
+    const inner = Buffer.from(line.encode({ sku: 'x', count: 7 }).finish());
     const [nested] = await decode(
-      { ...settings, fields: { user: 'sku', item: 'sku' } },
+      { ...settings, fields: { user: 'sku', item: 'count' } },
       { value: framed(2, inner, [1, 0]) },
     );
-    expect(nested).toMatchObject({ user: 'x', item: 'x' });
+    expect(nested).toMatchObject({ user: 'x', item: '7' });
   });
 
   it('rejects unknown ids, broken schemas, truncated values and values without the prefix, by name', async () => {

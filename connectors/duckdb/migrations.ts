@@ -1,0 +1,107 @@
+import { renameSync, rmSync } from 'node:fs';
+import { StageError } from '../../src/errors.js';
+import type { DuckDBConnection } from './client.js';
+import { literal, scalar, transaction } from './database.js';
+
+/** The stream that a partition belongs to: its name without the number behind the last slash. */
+export const streamOf = (part: string): string => `regexp_replace(${part}, '/[0-9]+$', '')`;
+
+/** A step from one format of the state's schema to a later one; part of the caller's transaction. */
+export type Migration = readonly [
+  from: number,
+  to: number,
+  run: (connection: DuckDBConnection) => Promise<void>,
+];
+
+/**
+ * To 2: an event id belongs to a stream of a source; one of several streams, which is not known any more, belongs to all
+ * (NULL). Repeated events are counted, models have an order of their own, removed files are noted, and rows at a border
+ * have marks. A failed run keeps its error code.
+ */
+async function toFormat2(connection: DuckDBConnection): Promise<void> {
+  const streams = `SELECT DISTINCT source, ${streamOf('part')} AS stream FROM positions`;
+  const only = `SELECT * FROM (${streams}) QUALIFY count(*) OVER () = 1`;
+  for (const sql of [
+    `CREATE TABLE ids AS SELECT id, source, stream FROM event_ids
+       LEFT JOIN (${only}) ON true`,
+    'DROP TABLE event_ids',
+    'ALTER TABLE ids RENAME TO event_ids',
+    'CREATE TABLE counted AS SELECT events, 0::BIGINT AS repeated FROM folded',
+    'DROP TABLE folded',
+    'ALTER TABLE counted RENAME TO folded',
+    'CREATE TABLE numbered AS SELECT *, row_number() OVER (ORDER BY created_at, version) AS ordinal FROM models',
+    'DROP TABLE models',
+    'ALTER TABLE numbered RENAME TO models',
+    'CREATE TABLE retired (file VARCHAR)',
+    'CREATE TABLE marks (channel INTEGER, mark UBIGINT)',
+    'ALTER TABLE runs ADD COLUMN code VARCHAR',
+  ])
+    await connection.run(sql);
+}
+
+/** Steps by ascending format. A format is never changed once it was released: a change is a new step. */
+export const migrations: readonly Migration[] = [[1, 2, toFormat2]];
+
+/** The format of the schema that this program writes. */
+export const format = migrations.at(-1)?.[1] ?? 1;
+
+/**
+ * The steps from `stored` to the newest format.
+ *
+ * @throws StageError `STATE_MISMATCH` for a format of a newer program, or of none.
+ */
+export function stepsFrom(stored: string, steps = migrations): readonly Migration[] {
+  const newest = steps.at(-1)?.[1] ?? format;
+  const found: Migration[] = [];
+  let at = Number(stored);
+  if (at > newest) {
+    throw new StageError(
+      'STATE_MISMATCH',
+      `this state was written by a newer sansa-stream (format ${stored}); this one reads formats up to ${newest}: use the newer program, or a new state directory`,
+    );
+  }
+  for (const step of steps) {
+    if (step[0] !== at) continue;
+    found.push(step);
+    at = step[1];
+  }
+  if (at === newest) return found;
+  throw new StageError(
+    'STATE_MISMATCH',
+    `this state has the format ${JSON.stringify(stored)}, which no sansa-stream writes: restore a copy of the state`,
+  );
+}
+
+/**
+ * Runs the steps and notes the format they lead to, in one transaction. Before that, the database is copied to
+ * `<path>.format-<stored>`: DuckDB copies it, because a process that closes a second descriptor of the file loses its lock.
+ */
+export async function migrate(
+  connection: DuckDBConnection,
+  path: string | undefined,
+  stored: string,
+  steps: readonly Migration[],
+): Promise<void> {
+  const last = steps.at(-1);
+  if (!last) return;
+  if (path !== undefined) await copyDatabase(connection, path, stored);
+  await transaction(connection, async () => {
+    for (const [, , run] of steps) await run(connection);
+    await connection.run("UPDATE settings SET value = ? WHERE key = 'format'", [String(last[1])]);
+  });
+}
+
+/** Copies the database to `<path>.format-<stored>`, which appears when it is whole. */
+async function copyDatabase(connection: DuckDBConnection, path: string, stored: string): Promise<void> {
+  const copy = `${path}.format-${stored}`;
+  const unfinished = `${copy}.tmp`;
+  rmSync(unfinished, { force: true });
+  const own = String(await scalar(connection, 'SELECT current_database()'));
+  await connection.run(`ATTACH ${literal(unfinished)} AS copied`);
+  try {
+    await connection.run(`COPY FROM DATABASE "${own}" TO copied`);
+  } finally {
+    await connection.run('DETACH copied');
+  }
+  renameSync(unfinished, copy);
+}

@@ -1,0 +1,104 @@
+import { randomUUID } from 'node:crypto';
+import { existsSync, linkSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { StageError } from '../../src/errors.js';
+import { syncDirectory } from '../../src/matrix/safetensors-header.js';
+import type { DuckDBInstance } from './client.js';
+import { type DatabaseOptions, literal, openDatabase, releaseResults } from './database.js';
+import { format } from './migrations.js';
+import { createSchema, type Semantics, storedSettings } from './schema.js';
+
+/** A new state under the name it is made under; what a process that died has left of one. */
+const unfinished = /^state\.duckdb\.[0-9a-f-]{36}\.new(\.wal)?$/;
+/** What may lie in the directory of a new state. */
+const harmless = new Set(['lost+found', '.gitignore', '.gitkeep']);
+
+const namesIn = (directory: string): string[] => (existsSync(directory) ? readdirSync(directory) : []);
+
+/** The file of the state in a directory. */
+export const stateFile = (directory: string): string => join(directory, 'state.duckdb');
+
+/** Refuses to begin a state among the files of somebody else: a state has a directory of its own. */
+function assertRoom(directory: string): void {
+  const foreign = namesIn(directory).filter(name => !unfinished.test(name) && !harmless.has(name));
+  if (foreign.length === 0) return;
+  const found = `${foreign.slice(0, 3).join(', ')}${foreign.length > 3 ? ` and ${foreign.length - 3} more` : ''}`;
+  throw new StageError(
+    'STATE_MISMATCH',
+    `state ${directory}: expected a state or an empty directory, found ${found}; name a directory of its own`,
+  );
+}
+
+/**
+ * Makes the file of a new state, which appears when its schema and settings are in it. A link fails if another process
+ * was quicker; where there are no links, the file is renamed.
+ */
+async function makeFile(directory: string, semantics: Semantics): Promise<void> {
+  mkdirSync(directory, { recursive: true });
+  const path = stateFile(directory);
+  const made = `${path}.${randomUUID()}.new`;
+  const database = await openDatabase(made);
+  const connection = await database.connect();
+  try {
+    await createSchema(connection, semantics);
+  } finally {
+    connection.closeSync();
+    database.closeSync();
+    await releaseResults();
+  }
+  try {
+    linkSync(made, path);
+  } catch {
+    if (!existsSync(path)) renameSync(made, path);
+  }
+  rmSync(made, { force: true });
+  syncDirectory(directory);
+}
+
+/** Opens the file of a state for writing, or makes it. */
+export async function openForWriting(
+  directory: string,
+  semantics: Semantics,
+  limits: Partial<DatabaseOptions>,
+): Promise<DuckDBInstance> {
+  const path = stateFile(directory);
+  if (!existsSync(path)) {
+    assertRoom(directory);
+    await makeFile(directory, semantics);
+  }
+  const database = await openDatabase(path, limits);
+  for (const name of namesIn(directory)) if (unfinished.test(name)) rmSync(join(directory, name));
+  return database;
+}
+
+/**
+ * Opens a state without changing anything: the file itself if it has the present format, else a copy in memory, which
+ * can be brought to it. Where there is no state, an empty one in memory.
+ */
+export async function openForReading(
+  directory: string,
+  limits: Partial<DatabaseOptions>,
+): Promise<DuckDBInstance> {
+  const path = stateFile(directory);
+  if (!existsSync(path)) {
+    assertRoom(directory);
+    return openDatabase(':memory:', limits);
+  }
+  const database = await openDatabase(path, limits, true);
+  const connection = await database.connect();
+  const stored = await storedSettings(connection);
+  connection.closeSync();
+  if (stored.get('format') === String(format)) return database;
+  database.closeSync();
+  await releaseResults();
+  const copy = await openDatabase(':memory:', limits);
+  const copying = await copy.connect();
+  try {
+    await copying.run(`ATTACH ${literal(path)} AS stored (READ_ONLY)`);
+    await copying.run('COPY FROM DATABASE stored TO memory');
+    await copying.run('DETACH stored');
+  } finally {
+    copying.closeSync();
+  }
+  return copy;
+}

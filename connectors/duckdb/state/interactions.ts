@@ -1,0 +1,75 @@
+import type { StateStore } from '../../../src/contracts/index.js';
+import type { DuckDBInstance } from '../client.js';
+import { all, releaseResults, type SerialConnection, scalar } from '../database.js';
+import { readChanged, readHistories } from '../histories.js';
+import { readKeys, readRows, readTimedRows } from '../rows.js';
+
+const erased = 'changes ANTI JOIN users USING (key) WHERE key IS NOT NULL';
+const allRows = 'SELECT "user", item, value FROM matrix ORDER BY "user", item';
+
+/** The reads of X. Long ones run on the connection of the folds, so that X does not change meanwhile. */
+export function openInteractions(
+  database: DuckDBInstance,
+  folds: SerialConnection,
+  queries: SerialConnection,
+): Pick<StateStore, 'interactions' | 'withTimes' | 'histories' | 'history' | 'popularItems' | 'itemKeys'> {
+  const items = 'SELECT count(*) FROM items';
+  return {
+    interactions: () => folds.use(async c => readRows(c, allRows, Number(await scalar(c, items)))),
+
+    withTimes: use =>
+      folds.use(async c => {
+        const n = Number(await scalar(c, items));
+        const entries = Number(await scalar(c, 'SELECT count(*) FROM matrix'));
+        const sql = 'SELECT "user", item, value, ts::DOUBLE FROM matrix ORDER BY "user", item';
+        const result = await use(await readTimedRows(c, sql, n, entries));
+        await releaseResults();
+        return result;
+      }),
+
+    // On a connection of its own: a stream blocks its connection for as long as its reader takes.
+    histories: size => readHistories(database, size),
+
+    history: user =>
+      queries.use(async c => {
+        const id = await scalar(c, 'SELECT id FROM users WHERE key = ?', [user]);
+        if (id === undefined) return undefined;
+        const sql = `SELECT "user", item, value FROM matrix WHERE "user" = ${Number(id)} ORDER BY item`;
+        const n = Number(await scalar(c, items));
+        return readRows(c, sql, n, { users: Int32Array.of(Number(id)), few: true });
+      }),
+
+    popularItems: limit =>
+      queries.use(async c => {
+        const popular = `SELECT item FROM matrix GROUP BY item ORDER BY count(*) DESC, item LIMIT ${limit}`;
+        return Int32Array.from((await all(c, popular)).map(r => Number(r.item)));
+      }),
+
+    itemKeys: n => queries.use(async c => (await readKeys(c, 'items', 0, n)).keys),
+  };
+}
+
+/** The notes of whose history changed when. */
+export function openChanges(
+  database: DuckDBInstance,
+  folds: SerialConnection,
+  queries: SerialConnection,
+): Pick<StateStore, 'newestChange' | 'changedUsers' | 'erasedUsers' | 'dropErased'> {
+  return {
+    newestChange: () =>
+      queries.use(async c => Number(await scalar(c, 'SELECT coalesce(max(change), 0) FROM changes'))),
+
+    // On a connection of its own, like `histories`.
+    changedUsers: (since, size) => readChanged(database, since, size),
+
+    erasedUsers: () =>
+      queries.use(async c => (await all(c, `SELECT key FROM ${erased}`)).map(r => String(r.key))),
+
+    dropErased: change =>
+      folds.use(async c => {
+        // The next change is numbered after the largest one: a row without a key keeps that number.
+        await c.run(`INSERT INTO changes SELECT max(change), NULL FROM changes`);
+        await c.run(`DELETE FROM changes WHERE key IN (SELECT key FROM ${erased} AND change <= ${change})`);
+      }),
+  };
+}

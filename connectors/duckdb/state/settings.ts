@@ -1,0 +1,42 @@
+import type { StateStore } from '../../../src/contracts/index.js';
+import type { GramianMode } from '../../../src/gramian/plan.js';
+import type { TunedOptions } from '../../../src/tune/tune.js';
+import { type SerialConnection, scalar, transaction } from '../database.js';
+
+type Values = Readonly<Record<string, string | undefined>>;
+
+/** What a state remembers by name beside its semantics: how the Gramian is kept, and tuned options. */
+export function openSettings(
+  queries: SerialConnection,
+): Pick<StateStore, 'gramian' | 'setGramian' | 'tuned' | 'setTuned'> {
+  const get = (key: string): Promise<string | undefined> =>
+    queries.use(async c => {
+      const value = await scalar(c, 'SELECT value FROM settings WHERE key = ?', [key]);
+      return value === undefined ? undefined : String(value);
+    });
+  const set = (values: Values): Promise<void> =>
+    queries.use(c =>
+      transaction(c, async () => {
+        for (const [key, value] of Object.entries(values)) {
+          await c.run('DELETE FROM settings WHERE key = ?', [key]);
+          if (value !== undefined) await c.run('INSERT INTO settings VALUES (?, ?)', [key, value]);
+        }
+      }),
+    );
+
+  return {
+    async gramian() {
+      const [mode, weighting] = await Promise.all([get('gramian'), get('userWeighting')]);
+      return mode === undefined
+        ? undefined
+        : { mode: mode as GramianMode, userWeighting: Number(weighting ?? 0) };
+    },
+    setGramian: ({ mode, userWeighting }) => set({ gramian: mode, userWeighting: String(userWeighting) }),
+
+    async tuned() {
+      const text = await get('tuned');
+      return text === undefined ? undefined : (JSON.parse(text) as TunedOptions);
+    },
+    setTuned: tuned => set({ tuned: tuned && JSON.stringify(tuned) }),
+  };
+}

@@ -1,0 +1,124 @@
+import { z } from 'zod';
+import { StageError } from '../src/errors.js';
+import { withoutSecrets } from './secrets.js';
+
+/** A path as `a.b.0`. */
+export const shownPath = (path: readonly PropertyKey[]): string =>
+  path.map(String).join('.') || '(top level)';
+
+/** `text` as the number or the boolean that a schema expects, if it reads as one. */
+function reread(text: string, expected: string): number | boolean | undefined {
+  if (expected === 'boolean') return text === 'true' ? true : text === 'false' ? false : undefined;
+  const number = text.trim() === '' ? Number.NaN : Number(text);
+  return ['number', 'int'].includes(expected) && Number.isFinite(number) ? number : undefined;
+}
+
+/**
+ * Turns the text of a variable into a number or a boolean where the schema expects one. It stays text elsewhere: a
+ * directory may be called 2024. Changes `input`; returns true if anything was changed.
+ */
+function rereadVariables(input: unknown, issues: readonly z.core.$ZodIssue[], replaced: ReadonlySet<string>) {
+  let changed = false;
+  for (const issue of issues) {
+    if (issue.code !== 'invalid_type' || !replaced.has(shownPath(issue.path))) continue;
+    const value = reread(String(at(input, issue.path)), issue.expected);
+    if (value === undefined) continue;
+    const parent = at(input, issue.path.slice(0, -1)) as Record<PropertyKey, unknown>;
+    parent[issue.path.at(-1)!] = value;
+    changed = true;
+  }
+  return changed;
+}
+
+function at(input: unknown, path: readonly PropertyKey[]): unknown {
+  let value = input;
+  for (const key of path)
+    value =
+      typeof value === 'object' && value !== null ? (value as Record<PropertyKey, unknown>)[key] : undefined;
+  return value;
+}
+
+function shown(value: unknown): string {
+  if (value === undefined) return 'nothing';
+  const text = typeof value === 'number' ? String(value) : JSON.stringify(withoutSecrets(value));
+  return text.length > 120 ? `${text.slice(0, 120)}…` : text;
+}
+
+/** The object schema that takes the value at `path`, through defaults, arrays and unions told apart by a key. */
+function objectAt(
+  schema: z.core.$ZodType,
+  path: readonly PropertyKey[],
+  input: unknown,
+): z.ZodObject | undefined {
+  const def: object = schema._zod.def;
+  const inside = (next: unknown) => objectAt(next as z.core.$ZodType, path, input);
+  if (schema instanceof z.ZodObject) {
+    const [key, ...rest] = path;
+    if (key === undefined) return schema;
+    const next = schema.shape[String(key)];
+    return next && objectAt(next, rest, at(input, [key]));
+  }
+  if (schema instanceof z.ZodArray)
+    return objectAt(schema.element, path.slice(1), at(input, path.slice(0, 1)));
+  if (schema instanceof z.ZodDiscriminatedUnion) {
+    const key = schema.def.discriminator;
+    const options = schema.options as readonly z.ZodObject[];
+    return inside(options.find(o => o.shape[key]?.safeParse(at(input, [key])).success) ?? options[0]);
+  }
+  if (schema instanceof z.ZodPipe)
+    return inside(schema.def.in instanceof z.ZodTransform ? schema.def.out : schema.def.in);
+  return 'innerType' in def ? inside(def.innerType) : undefined;
+}
+
+/** One line for each mistake: the path, what is accepted, what was found. */
+function describeIssue(issue: z.core.$ZodIssue, schema: z.ZodType, input: unknown): string {
+  const path = shownPath(issue.path);
+  const value = withoutSecrets(at(input, issue.path), String(issue.path.at(-1)));
+  const found = `found ${shown(value)}`;
+  switch (issue.code) {
+    case 'unrecognized_keys': {
+      const accepted = Object.keys(objectAt(schema, issue.path, input)?.shape ?? {}).join(', ');
+      return `${path}: expected only ${accepted}, found ${issue.keys.map(k => JSON.stringify(k)).join(', ')}`;
+    }
+    case 'invalid_value':
+      return `${path}: expected one of ${issue.values.map(shown).join(', ')}, ${found}`;
+    case 'invalid_type':
+      return `${path}: expected ${kinds[issue.expected] ?? issue.expected}, ${found}`;
+    case 'custom':
+      return `${path}: ${issue.message}${issue.message.includes('found') ? '' : `, ${found}`}`;
+    case 'invalid_union': {
+      const options = 'options' in issue && Array.isArray(issue.options) ? issue.options.map(shown) : [];
+      return `${path}: expected one of ${options.join(', ')}, ${found}`;
+    }
+    default:
+      return `${path}: ${issue.message.replace(/^Too (small|big): /, '').replace(/^Invalid input: /, '')}, ${found}`;
+  }
+}
+
+/** Plain names of the types of a schema. */
+const kinds: Readonly<Record<string, string>> = {
+  object: 'settings (key: value)',
+  array: 'a list',
+  string: 'text',
+  number: 'a number',
+  int: 'a whole number',
+  boolean: 'true or false',
+};
+
+/**
+ * Validates settings against a schema; `CONFIG_INVALID` lists every mistake, one a line. `replaced` are the
+ * paths of `input` whose text came from variables.
+ */
+export function checked<S extends z.ZodType>(
+  schema: S,
+  input: unknown,
+  where: string,
+  replaced: ReadonlySet<string> = new Set(),
+): z.output<S> {
+  let result = schema.safeParse(input, { reportInput: true });
+  if (!result.success && rereadVariables(input, result.error.issues, replaced))
+    result = schema.safeParse(input, { reportInput: true });
+  if (result.success) return result.data;
+  const lines = result.error.issues.map(issue => `${where}: ${describeIssue(issue, schema, input)}`);
+  throw new StageError('CONFIG_INVALID', lines.join('\n'));
+}

@@ -1,0 +1,33 @@
+import { z } from 'zod';
+import { databaseOptions } from '../connectors/duckdb/database.js';
+import { semanticsOptions } from '../connectors/duckdb/schema.js';
+import { signalOptions, sinkOptions, sourceOptions } from '../connectors/registry.js';
+import { gateOptions } from '../src/evaluate/gate.js';
+import { stageOptions } from '../src/stages/options.js';
+
+/** Settings of a pipeline that its jobs know. */
+export const settings = stageOptions.extend({
+  state: z.string().min(1).default('./state').describe('state directory'),
+  semantics: semanticsOptions.prefault({}),
+  database: databaseOptions.prefault({}),
+  sources: z
+    .array(sourceOptions)
+    .superRefine((sources, context) => {
+      const names = sources.map(s => s.name);
+      names.forEach((name, k) => {
+        if (names.indexOf(name) === k) return;
+        const message = `expected a name of its own, found ${JSON.stringify(name)} as in sources.${names.indexOf(name)}`;
+        context.addIssue({ code: 'custom', path: [k, 'name'], message });
+      });
+    })
+    .default([]),
+  sinks: z.array(sinkOptions).default([]),
+  models: z
+    .strictObject({
+      keep: z.int().min(1).default(10).describe('newest models kept beside those that are published'),
+    })
+    .prefault({}),
+  signals: signalOptions.optional(),
+  gate: gateOptions.optional(),
+});
+export type Settings = z.output<typeof settings>;

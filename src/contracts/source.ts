@@ -1,0 +1,110 @@
+/** The contract of the streams that events come from. */
+
+/** Where to resume reading one partition of a source. */
+export interface Position {
+  /**
+   * Name of the partition; several of one stream end in a slash and a number (`events/3`). Ids of events are those of
+   * their stream.
+   */
+  readonly partition: string;
+  /** Sequence number of the last record taken, −1 before the first; grows by at least 1 a record; below 2⁵³. */
+  readonly sequence: number;
+  /** What the source itself needs to resume behind that record, opaque to the stage. */
+  readonly token?: string | undefined;
+  /** Marks of records up to here by which the source knows them again. */
+  readonly taken?: Marks | undefined;
+}
+
+/** Marks that are kept beside a position. */
+export interface Marks {
+  readonly marks: BigUint64Array;
+  /** The first of them that earlier positions have brought, and that are stored already; 0 replaces what is stored. */
+  readonly stored: number;
+}
+
+/** Why a record is no event: a code for machines and a sentence for people. */
+export interface Rejection {
+  readonly code: string;
+  readonly reason: string;
+}
+
+/** A record that could not become an event. */
+export interface DeadLetter extends Rejection {
+  readonly partition: string;
+  readonly sequence: number;
+  /** The user it names, as far as that could be read. */
+  readonly user?: string | undefined;
+  /** The original record. */
+  readonly raw: string;
+}
+
+/** How the numbers in `ts` are read. */
+export interface TimeRules {
+  /** What they count; `auto` tells by their size. */
+  readonly unit: 'auto' | 'counter' | 'days' | 's' | 'ms' | 'us' | 'ns';
+  /** Events dated further ahead of the clock are refused. */
+  readonly maxAheadMs: number;
+}
+
+/**
+ * Records of one partition as a source read them, mapped to fields but not yet validated: a structure of arrays, `length` long.
+ * A field the source does not have is left out.
+ */
+export interface RecordBatch {
+  readonly length: number;
+  readonly partition: string;
+  /** Sequence number of each record, ascending. */
+  readonly sequence: ArrayLike<number>;
+  readonly user: ArrayLike<unknown>;
+  readonly item: ArrayLike<unknown>;
+  readonly weight?: ArrayLike<unknown> | undefined;
+  readonly op?: ArrayLike<unknown> | undefined;
+  readonly ts?: ArrayLike<unknown> | undefined;
+  readonly id?: ArrayLike<unknown> | undefined;
+  /** Without them, units are told by size and a day ahead is allowed. Dates and ISO 8601 need no unit. */
+  readonly times?: TimeRules | undefined;
+  /** Records that the source could not make fields of, by their index. */
+  readonly rejected?: ReadonlyMap<number, Rejection> | undefined;
+  /** The original bytes of record `k`, kept with a dead letter. */
+  raw(k: number): string;
+}
+
+/** Records of one partition and where they end. */
+export interface PartitionBatch {
+  readonly records: RecordBatch;
+  readonly position: Position;
+}
+
+/** One read: records of one or more partitions, taken in together, and how to acknowledge them once they are durable. */
+export interface Read {
+  readonly batches: readonly PartitionBatch[];
+  /** Tells the source that the records are in the state. Advisory: the state's positions decide. */
+  ack(): Promise<void>;
+}
+
+/** A stream of interaction events. `connect`, then `read` until it returns nothing, then `close`. */
+export interface Source {
+  readonly name: string;
+  /** Whether `read` may be called again before what it returned is acknowledged. */
+  readonly readsAhead?: boolean;
+  /** Whether `read` waits a while for records to come, so that a source with nothing new is best kept open. */
+  readonly waits?: boolean;
+  /**
+   * Opens the source behind the given positions (one a partition; none on a new state). `state` is the id of the
+   * state that the records go into, for a source that must not feed two states.
+   */
+  connect(positions: readonly Position[], state?: string): Promise<void>;
+  /**
+   * The next records, or `undefined` when there are none now (a later call may find some). May wait for the
+   * system behind it, but not after `signal` aborts.
+   */
+  read(signal?: AbortSignal): Promise<Read | undefined>;
+  /**
+   * Hears of the dead letters of a read before they are stored, to pass them on. A crash in between makes it hear of
+   * them again.
+   */
+  reject?(dead: readonly DeadLetter[]): Promise<void>;
+  /** What came up since this was last called that a person should know: records that will never be read, say. */
+  warnings?(): readonly string[];
+  close(): Promise<void>;
+}

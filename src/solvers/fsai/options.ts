@@ -1,0 +1,26 @@
+import { z } from 'zod';
+import { defaultNeighbours } from '../defaults.js';
+import { commonOptions } from '../solver.js';
+
+/** SANSA by a factorized sparse approximate inverse. */
+export const fsaiOptions = z.strictObject({
+  solver: z.literal('fsai').default('fsai'),
+  ...commonOptions(0.5),
+  neighbours: z
+    .int()
+    .min(1)
+    .max(1000)
+    .optional()
+    .describe('most other items in a row of the inverse factor; by default 20, in small catalogues up to 64'),
+  alpha: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0.3)
+    .describe('neighbours of item j are those with the largest G_ij / G_ii^α: 0 prefers popular ones'),
+});
+export type FsaiOptions = z.output<typeof fsaiOptions>;
+
+/** Neighbours that an item gets at most in a fit of n items; at least room for one. */
+export const neighboursOf = (n: number, { neighbours }: FsaiOptions): number =>
+  Math.max(1, Math.min(neighbours ?? defaultNeighbours(n), n - 1));

@@ -1,0 +1,176 @@
+import { z } from 'zod';
+import { StageError } from '../errors.js';
+import type { Gramian, GramianRoom, Report } from '../gramian/columns.js';
+import type { GramianMode } from '../gramian/plan.js';
+import type { Rows } from '../matrix/rows.js';
+import type { Model } from '../model/model.js';
+import type { Address, Arena } from '../runtime/arena.js';
+import type { Threads } from '../runtime/threads.js';
+
+/** Options that every solver has, beside `solver`, its name; `eta` is its default of `userWeighting`. */
+export const commonOptions = (eta: number) => ({
+  l2: z
+    .number()
+    .positive()
+    .optional()
+    .describe('λ, added to the diagonal of the Gramian; by default derived from that diagonal'),
+  serving: z
+    .int()
+    .min(0)
+    .max(10_000)
+    .optional()
+    .describe(
+      'entries kept for each item in the serving matrix, 0 makes none; by default what ranks as the layers do',
+    ),
+  userWeighting: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(eta)
+    .describe('η: a user of d items counts 2^(−η⌊log₂ d⌋); 0 counts all alike'),
+});
+
+/** What all options of a fit have in common. */
+export interface CommonOptions {
+  readonly solver: string;
+  readonly l2?: number | undefined;
+  readonly serving?: number | undefined;
+  readonly userWeighting: number;
+}
+
+/**
+ * A way to make a model of X, listed in `index.ts`. It answers for itself: nobody else asks which solver it is.
+ * `O` is what its schema gives.
+ */
+export interface Solver<O extends CommonOptions = CommonOptions> {
+  /** Described options: configuration, flags, help, signals and manifest come from it. */
+  readonly options: z.ZodObject;
+  /** Input that it needs: columns of G, or X itself, which a stored Gramian does not have. */
+  readonly reads: 'gramian' | 'interactions';
+  /** The option that decides how much memory a fit takes. */
+  readonly sizedBy: string;
+  /** Bytes of a fit, stated beside its allocations. */
+  room(size: SolverSize, options: O): SolverRoom;
+  /** The largest value of `sizedBy` with which `fits` holds, if there is one. */
+  smaller(options: O, n: number, fits: (options: O) => boolean): string | undefined;
+  /** Entries of an item in the serving matrix, where `serving` is not given. */
+  servingWidth(n: number, options: O): number;
+  /** The options that are searched, for n items. */
+  space(n: number): Space;
+  /** @throws StageError what the solver fails with */
+  solve(context: SolverContext, options: O): Solved;
+}
+
+/** Refuses a solver that reads interactions where there is only a Gramian: `INTERACTIONS_NEEDED`. */
+export function assertReadable(
+  { reads }: Pick<Solver, 'reads'>,
+  mode: GramianMode,
+  { solver }: CommonOptions,
+): void {
+  if (reads === 'gramian' || mode === 'implicit') return;
+  throw new StageError(
+    'INTERACTIONS_NEEDED',
+    `The solver ${solver} reads the interactions, and this fit has only a ${mode} Gramian of them.`,
+  );
+}
+
+/** The sizes that decide how much memory a solver takes. */
+export interface SolverSize {
+  readonly items: number;
+  /** Whether X has values other than 1, and whether users are weighted. */
+  readonly valued: boolean;
+  readonly weighted: boolean;
+  readonly threads: number;
+  /** The budget of the whole fit. */
+  readonly memoryBytes: number;
+  readonly gramian: GramianRoom;
+}
+
+/** Upper bounds of what the arena holds. */
+export interface SolverRoom {
+  /** In each phase of the fit; give it the largest of them. */
+  readonly phases: Readonly<Record<string, number>>;
+  /** Of the layers alone. */
+  readonly layers: number;
+}
+
+/** A searched option: values between two bounds, evenly or evenly by their logarithm, or a choice. */
+export type Axis = {
+  /** Several candidates in a row have the same value: they share the solver's passes over G. */
+  readonly shared?: boolean;
+} & (
+  | {
+      readonly low: number;
+      readonly high: number;
+      readonly log?: boolean;
+      readonly whole?: boolean;
+      /** The values are times the λ that the data suggest, see `defaultL2`. */
+      readonly timesL2?: boolean;
+    }
+  | { readonly choices: readonly (number | boolean)[] }
+);
+
+/** Axes by the name of their option. */
+export type Space = Readonly<Record<string, Axis>>;
+
+/** The axes of the common options. */
+export const weightingAxis: Axis = { choices: [0, 0.25, 0.5, 0.75] };
+export const servingAxis: Axis = { low: 20, high: 200, log: true, whole: true };
+
+/** The stages of a fit, in order; not every solver has each. */
+export type FitStage = 'order' | 'scale' | 'factor' | 'inverse' | 'weights' | 'serving';
+
+/** Input and resources of a solver. */
+export interface SolverContext {
+  readonly arena: Arena;
+  readonly threads: Threads;
+  readonly gramian: Gramian;
+  /** X by item; always given to a solver that reads interactions. */
+  readonly rows: Rows | undefined;
+  /** G_jj by item. */
+  readonly diagonal: Float64Array;
+  /** Place of each item in ascending G_jj. */
+  readonly positions: Int32Array;
+  /** Units of G in 1. */
+  readonly unit: number;
+  /** Given where fits of one G on one engine follow one another. */
+  readonly passes: Passes | undefined;
+  /** Runs and times a stage, which may report its progress. */
+  readonly stage: <T>(name: FitStage, run: (report: Report) => T) => T;
+}
+
+/** What fits of one G on one engine share. It stays at the bottom of the arena; nothing else may be allocated below. */
+export interface Passes {
+  shared?: SharedPasses | undefined;
+}
+
+/** A solver's own results, which it extends this with, by the settings that they depend on. */
+export interface SharedPasses {
+  /** Begins with the solver's name. */
+  readonly key: string;
+  readonly bottom: Address;
+  readonly top: Address;
+}
+
+/** A solver's part of the report of a fit. */
+export interface SolverReport {
+  /** Nonzeros of the factor: of L with icf, of K with fsai. */
+  readonly factorEntries: number;
+  /** icf: shifts λ that were tried; the last one is in the factor. */
+  readonly shifts?: readonly number[];
+  /** icf: ‖I − LK‖²_F / n at the start and after each scan. */
+  readonly losses?: readonly number[];
+  /** icf: whether the last scan was undone because it raised the loss. */
+  readonly undone?: boolean;
+}
+
+/** What a solver returns. */
+export interface Solved {
+  /** The model, in the arena. */
+  readonly layers: Model;
+  /** λ that was asked for or derived. */
+  readonly l2: number;
+  readonly details: SolverReport;
+  /** Where the model is to be kept, above what is shared with other fits. */
+  readonly bottom?: Address | undefined;
+}

@@ -1,0 +1,47 @@
+import type { Rejection } from '../contracts/index.js';
+import { absent, describe } from './identifier.js';
+import { numeric } from './number.js';
+
+/** Largest fixed-point value of an interaction: products stay below 2⁴⁰, so 2¹³ of them fit exactly in 2⁵³. */
+export const maxFixedPoint = 2 ** 20;
+/** Largest fixed-point weight of one event of a sum that is clamped: what the inbox can hold. */
+const maxInbox = 2 ** 31 - 1;
+
+/** What weights mean; the part of a state's semantics that concerns one event. */
+export interface WeightRules {
+  readonly interactions: 'binary' | 'last' | 'sum';
+  /** Fixed-point units in a weight of 1. */
+  readonly scale: number;
+  /** Interactions are clamped to this weight; `binary` has no use for it. */
+  readonly maxWeight?: number | undefined;
+}
+
+/**
+ * The fixed-point weight of an event, `round(weight × scale)`. In `binary`, a weight says nothing: 1, but for a `set`
+ * to 0 (code 2), which takes the interaction away. With `maxWeight`, larger weights are clamped instead of refused; a
+ * sum is clamped as a whole, so its events keep their weights.
+ */
+export function fixedPoint(x: unknown, op: unknown, rules: WeightRules): number | Rejection {
+  const { interactions, scale, maxWeight } = rules;
+  const w = absent(x) ? 1 : numeric(x);
+  if (w === undefined || !Number.isFinite(w)) {
+    return { code: 'weight-type', reason: `weight: expected a finite number, found ${describe(x)}` };
+  }
+  if (w < 0) return { code: 'weight-negative', reason: `weight: expected a number ≥ 0, found ${w}` };
+  if (interactions === 'binary') return w === 0 && op === 2 ? 0 : 1;
+  const q = Math.round(w * scale);
+  if (q === 0 && w > 0) {
+    return { code: 'weight-too-small', reason: `weight: expected 0 or at least ${0.5 / scale}, found ${w}` };
+  }
+  if (maxWeight !== undefined) {
+    const most = Math.min(maxFixedPoint, Math.max(1, Math.round(maxWeight * scale)));
+    return Math.min(q, interactions === 'last' ? most : maxInbox);
+  }
+  if (q > maxFixedPoint) {
+    return {
+      code: 'weight-too-large',
+      reason: `weight: expected at most ${maxFixedPoint / scale}, found ${w}`,
+    };
+  }
+  return q;
+}

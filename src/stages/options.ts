@@ -1,0 +1,61 @@
+import { availableParallelism } from 'node:os';
+import { z } from 'zod';
+import { ruleOptions } from '../publish/rule-options.js';
+import { sizePattern } from '../size.js';
+import { fitOptions } from '../solvers/index.js';
+
+/** How the stage keeps the Gramian. */
+export const gramianOptions = z.strictObject({
+  mode: z
+    .enum(['auto', 'stored', 'implicit'])
+    .default('auto')
+    .describe('stored: incremental segments on disk; implicit: computed from the histories at each fit'),
+});
+
+/** When and how much is folded at a time. */
+export const foldOptions = z.strictObject({
+  maxEvents: z.int().min(1).default(4_000_000).describe('events folded in one transaction'),
+});
+
+/** Settings of a publication. */
+export const publishOptions = z.strictObject({
+  k: z.int().min(1).max(1000).default(50).describe('length of the lists'),
+  rules: ruleOptions.prefault({}),
+});
+
+/** A percentage as a share; 100% is more than there can be. Anything else as it is. */
+function shareOf(x: unknown): unknown {
+  if (typeof x !== 'string' || !/^\d+(\.\d+)?%$/.test(x)) return x;
+  const share = Number.parseFloat(x) / 100;
+  return share < 1 ? share : Number.MAX_SAFE_INTEGER;
+}
+
+/** Treatment of records that are no events. */
+export const deadLetterOptions = z.strictObject({
+  tolerance: z
+    .preprocess(shareOf, z.number().min(0).default(0.5))
+    .describe(
+      'stop when more records than this are rejected: a share such as 50% or 0.5 (of 1,000 records or more), or, from 1 on, a count; 0 none, 100% any',
+    ),
+});
+
+/** All settings of `src/`. */
+export const stageOptions = z.strictObject({
+  memory: z
+    .string()
+    .regex(sizePattern, 'expected a size such as 512MiB')
+    .default('1GiB')
+    .describe('what a fit, with DuckDB, may use beside the fixed base of the runtime'),
+  threads: z
+    .int()
+    .min(1)
+    .max(64)
+    .default(availableParallelism())
+    .describe('threads of fits, folds and scoring'),
+  gramian: gramianOptions.prefault({}),
+  fold: foldOptions.prefault({}),
+  fit: fitOptions.prefault({}),
+  publish: publishOptions.prefault({}),
+  deadLetters: deadLetterOptions.prefault({}),
+});
+export type StageOptions = z.output<typeof stageOptions>;

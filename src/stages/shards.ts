@@ -1,0 +1,82 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Manifest } from '../contracts/manifest.js';
+import { StageError } from '../errors.js';
+import { planFit } from '../fit/memory.js';
+import { mergeItems, renameItems } from '../gramian/merge.js';
+import type { SegmentFile } from '../gramian/segment.js';
+import type { Progress } from '../runtime/task.js';
+import type { FitOptions } from '../solvers/index.js';
+import { makeModel } from './make-model.js';
+
+/** A state with a stored Gramian, one of several whose users are disjoint. */
+export interface ShardState {
+  readonly directory: string;
+  /** Fixed-point scale and semantics. */
+  readonly scale: number;
+  readonly interactions: string;
+  /** η of the user weights in the segments. */
+  readonly userWeighting: number;
+  readonly itemKeys: readonly string[];
+  readonly segments: readonly SegmentFile[];
+  /** Users with a nonzero row, their nonzeros, events folded, and events that wait for a fold. */
+  readonly counts: Readonly<Record<'users' | 'interactions' | 'events' | 'waiting', number>>;
+}
+
+/** Settings that shards must have in common. */
+const shared = {
+  scale: 'semantics.weightScale',
+  interactions: 'semantics.interactions',
+  userWeighting: 'fit.userWeighting',
+} as const;
+
+/** Refuses shards whose entries do not mean the same: `STATE_MISMATCH`. */
+export function assertAlike([first, ...others]: readonly ShardState[]): void {
+  for (const other of others) {
+    for (const [key, setting] of Object.entries(shared) as [keyof typeof shared, string][]) {
+      if (other[key] === first![key]) continue;
+      throw new StageError(
+        'STATE_MISMATCH',
+        `${setting}: ${first!.directory} was made with ${first![key]}, ${other.directory} with ${other[key]}`,
+      );
+    }
+  }
+}
+
+/**
+ * Fits the sum of the shards' Gramians, whose items are brought into one numbering, and writes `out/<version>/`.
+ * `waiting` counts events that are not folded. `STATE_EMPTY` without interactions.
+ */
+export async function fitShards(
+  shards: readonly ShardState[],
+  options: FitOptions,
+  {
+    out,
+    memoryBytes,
+    threads: most,
+  }: { readonly out: string; readonly memoryBytes: number; readonly threads: number },
+  settings: { readonly progress?: Progress; readonly signal?: AbortSignal } = {},
+): Promise<{ readonly manifest: Manifest; readonly waiting: number }> {
+  const { keys, ids } = mergeItems(shards.map(s => s.itemKeys));
+  const total = (key: keyof ShardState['counts']) => shards.reduce((sum, s) => sum + s.counts[key], 0);
+  const [users, interactions, events] = [total('users'), total('interactions'), total('events')];
+  if (interactions === 0) throw new StageError('STATE_EMPTY', 'expected interactions to fit on, found none');
+  const segments = shards.reduce((sum, s) => sum + s.segments.length, 0);
+  const counts = { users, items: keys.length, interactions, valued: true };
+  const { threads } = planFit({ ...counts, mode: 'stored', segments, options }, memoryBytes, most);
+  const renamed = mkdtempSync(join(tmpdir(), 'sansa-stream-fit-'));
+  try {
+    const paths = shards.flatMap(({ directory, segments: files }, s) =>
+      files.map(({ file }) =>
+        join(renamed, renameItems(join(directory, 'gramian', file), ids[s]!, keys.length, renamed).file),
+      ),
+    );
+    const gramian = { mode: 'stored', paths, n: keys.length, scale: shards[0]!.scale } as const;
+    const about = { parent: undefined, events, users, interactions };
+    const input = { gramian, keys, options, threads, memoryBytes, ...about };
+    return { manifest: await makeModel(out, input, settings), waiting: total('waiting') };
+  } finally {
+    rmSync(renamed, { recursive: true });
+  }
+}

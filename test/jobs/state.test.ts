@@ -1,0 +1,150 @@
+/**
+ * Files of a state: what is not ours is left alone, what the state has let go of is removed, what it does not know is
+ * set aside; a file that is not what was registered is refused by its name, and nothing is made of it.
+ */
+import { createHash } from 'node:crypto';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { createPipeline, type Pipeline, type PipelineOptions, refitStep } from '#jobs/index.js';
+import { silent } from '#src/index.js';
+import { temporaryDirectory } from '../support/directory.js';
+import { runSql } from '../support/duckdb.js';
+
+const options: PipelineOptions = {
+  gramian: { mode: 'stored' },
+  sources: [{ type: 'duckdb', database: 'w.duckdb', query: 'FROM events', cursor: 'line' }],
+  sinks: [{ type: 'files', path: 'feeds' }],
+  fit: { density: 0.5 },
+};
+
+/** Opens the pipeline of a directory, with what it warned of. */
+async function opened<T>(directory: string, use: (p: Pipeline, warned: object[]) => Promise<T>): Promise<T> {
+  const warned: object[] = [];
+  const log = { ...silent, warn: (fields: object) => void warned.push(fields) };
+  const pipeline = await createPipeline(options, { baseDirectory: directory, log });
+  try {
+    return await use(pipeline, warned);
+  } finally {
+    await pipeline.close();
+  }
+}
+
+/** A state with a model and two segments. */
+async function made(): Promise<{ directory: string; state: string; version: string }> {
+  const directory = temporaryDirectory();
+  await runSql(
+    join(directory, 'w.duckdb'),
+    `CREATE TABLE events AS SELECT range AS line, 'u' || range % 31 AS "user",
+       'i' || (range * 7 + range // 31) % 23 AS item FROM range(400)`,
+  );
+  const version = await opened(directory, async p => {
+    await p.ingest();
+    await p.fold();
+    const fitted = await refitStep(p, { trigger: 'test' });
+    await runSql(
+      join(directory, 'w.duckdb'),
+      "INSERT INTO events VALUES (400, 'u1', 'new'), (401, 'u2', 'new')",
+    );
+    await p.ingest();
+    await p.fold();
+    expect(await p.parts.store.segments()).toHaveLength(2);
+    return fitted;
+  });
+  return { directory, state: join(directory, 'state'), version };
+}
+
+const flip = (path: string): void => {
+  const bytes = readFileSync(path);
+  bytes[bytes.length - 1]! ^= 1;
+  writeFileSync(path, bytes);
+};
+
+const corrupt = (file: string) => ({
+  code: 'STATE_CORRUPT',
+  message: expect.stringContaining(file),
+});
+
+it('leaves foreign files alone, removes unfinished and retired ones, and sets others aside', async () => {
+  const { directory, state, version } = await made();
+  const own = readdirSync(join(state, 'gramian'));
+  const unknown = '11111111-1111-4111-8111-111111111111.safetensors';
+  const retired = '22222222-2222-4222-8222-222222222222.safetensors';
+  for (const name of ['thesis.tex', `${unknown}.tmp`, unknown, retired])
+    writeFileSync(join(state, 'gramian', name), name);
+  for (const name of [
+    'my-llm',
+    '.fit-17-1700000000000',
+    '20260101-120000000-abcd',
+    '20250101-120000000-abcd',
+  ]) {
+    mkdirSync(join(state, 'models', name));
+    writeFileSync(join(state, 'models', name, 'precious.bin'), name);
+  }
+  await runSql(
+    join(state, 'state.duckdb'),
+    `INSERT INTO retired VALUES ('${retired}'), ('20250101-120000000-abcd'), ('${version}')`,
+  );
+  await opened(directory, async (p, warned) => {
+    expect(warned).toEqual([
+      { files: [unknown, '20260101-120000000-abcd'], directory: join(state, 'aside') },
+    ]);
+    expect(await p.verify()).toMatchObject({ differing: 0, broken: [] });
+    expect(await p.parts.store.retired()).toEqual([]);
+  });
+  expect(readdirSync(join(state, 'gramian')).sort()).toEqual([...own, 'thesis.tex'].sort());
+  expect(readdirSync(join(state, 'models')).sort()).toEqual([version, 'my-llm'].sort());
+  expect(readdirSync(join(state, 'aside')).sort()).toEqual([unknown, '20260101-120000000-abcd']);
+  await opened(directory, async (_, warned) => expect(warned).toEqual([]));
+});
+
+it('keeps the files that a database knew before it was put back to an earlier one', async () => {
+  const { directory, state, version } = await made();
+  const earlier = join(directory, 'earlier.duckdb');
+  copyFileSync(join(state, 'state.duckdb'), earlier);
+  const newer = await opened(directory, async p => {
+    await p.compact();
+    return refitStep(p, { trigger: 'later' });
+  });
+  const bytes = (path: string) => createHash('sha256').update(readFileSync(path)).digest('hex');
+  const weights = bytes(join(state, 'models', newer, 'weights.safetensors'));
+  copyFileSync(earlier, join(state, 'state.duckdb'));
+  await opened(directory, async (p, warned) => {
+    expect((await p.parts.store.models()).map(m => m.version)).toEqual([version]);
+    expect(warned).toHaveLength(1);
+  });
+  expect(bytes(join(state, 'aside', newer, 'weights.safetensors'))).toBe(weights);
+  expect(readdirSync(join(state, 'aside'))).toHaveLength(2);
+});
+
+it('refuses a damaged segment by its name: no fit, no compaction, and the files stay', async () => {
+  const { directory, state } = await made();
+  const file = await opened(directory, async p => (await p.parts.store.segments())[1]!.file);
+  flip(join(state, 'gramian', file));
+  await opened(directory, async p => {
+    await expect(refitStep(p, { trigger: 'test-2' })).rejects.toMatchObject(corrupt(file));
+    await expect(p.compact()).rejects.toMatchObject(corrupt(file));
+    expect(await p.parts.store.segments()).toHaveLength(2);
+    expect((await p.verify()).broken).toEqual([join(state, 'gramian', file)]);
+  });
+});
+
+it.each([
+  ['weights.safetensors', flip],
+  [
+    'manifest.json',
+    (path: string) =>
+      writeFileSync(path, readFileSync(path, 'utf8').replace(/("weightsChecksum": ")[0-9a-f]{4}/, '$1beef')),
+  ],
+] as const)(
+  'refuses a model whose %s is not what was registered: nothing is published',
+  async (file, damage) => {
+    const { directory, state, version } = await made();
+    damage(join(state, 'models', version, file));
+    await opened(directory, async p => {
+      await expect(p.publish()).rejects.toMatchObject(corrupt(join(version, file)));
+      await expect(p.recommend('u3', 5)).rejects.toMatchObject(corrupt(join(version, file)));
+      expect((await p.parts.store.models()).map(m => m.published)).toEqual([false]);
+    });
+  },
+);

@@ -1,0 +1,23 @@
+import { expect, it } from 'vitest';
+import { toStageError } from '#src/errors.js';
+
+it.each([
+  new Error('IO Error: Could not write file "/x/state.duckdb.wal": No space left on device'),
+  new Error(
+    'TransactionContext Error: Failed to commit: Could not fsync file "/x/state.duckdb": Input/output error',
+  ),
+  new Error('FATAL Error: Failed: database has been invalidated because of a previous fatal error.\nmore'),
+  Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' }),
+  Object.assign(new Error('EIO: i/o error, fsync'), { code: 'EIO' }),
+])('names a disk that fails: %s', error => {
+  const found = toStageError(error);
+  expect(found).toMatchObject({ code: 'STATE_UNWRITABLE', retryable: false, exitCode: 1 });
+  expect(found.message).toBe(`the state could not be written: ${error.message.split('\n')[0]}`);
+  expect(found.remedy).toMatch(/free space/);
+  expect(toStageError(error, 'SINK_FAILED', 'a sink').code).toBe('SINK_FAILED');
+});
+
+it('does not take other failures for one of the disk', () => {
+  expect(toStageError(new Error('Binder Error: no such column')).code).toBe('INTERNAL');
+  expect(toStageError('text').code).toBe('INTERNAL');
+});
