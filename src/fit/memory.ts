@@ -11,7 +11,7 @@ export const mebibytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20
 
 /** DuckDB's least share. */
 const leastShare = 24 * 2 ** 20;
-/** What reading takes at least: DuckDB's least share, and what it allocates beside it (measured: 64 to 72 MiB). */
+/** Least budget of reading: DuckDB's least share, and its allocations beside it (measured: 64 to 72 MiB). */
 const leastBudget = 104 * 2 ** 20;
 
 /** Refuses a budget that nothing fits into, before anything is opened or read. */
@@ -78,6 +78,9 @@ export function memoryOfFit(
   return { rows, kernels, model, total: rows + kernels + model };
 }
 
+/** Bytes that the kernels' addresses reach, less their own. */
+const reach = 2 ** 32 - 2 ** 20;
+
 /**
  * The number of threads, at most `threads`, with which a fit stays within `memoryBytes`, and its memory.
  * `MEMORY_BUDGET` gives the numbers and the nearest setting that works when even one thread does not fit.
@@ -92,18 +95,44 @@ export function planFit(
   assertReadable(solver, size.mode, options);
   for (let t = threads; t >= 1; t--) {
     const memory = memoryOfFit(size, t, memoryBytes);
-    if (memory.total <= memoryBytes) return { threads: t, memory };
+    if (memory.total <= memoryBytes && memory.kernels <= reach) return { threads: t, memory };
   }
   const need = memoryOfFit(size, 1, memoryBytes);
-  const fits = (options: FitOptions) =>
-    memoryOfFit({ ...size, options }, 1, memoryBytes).total <= memoryBytes;
-  const smaller = solver.smaller(options, items, fits);
   const { sizedBy } = solver;
-  const advice = `memory: ${mebibytes(need.total)} would do${smaller ? `, or ${sizedBy}: ${smaller}` : ''}`;
   const parts = `X ${mebibytes(need.rows)}, kernels ${mebibytes(need.kernels)}, model ${mebibytes(need.model)}`;
   const given = (options as Readonly<Record<string, unknown>>)[sizedBy] ?? '(default)';
+  const found = `found ${mebibytes(memoryBytes)}${need.kernels > reach ? ', and kernels reach 4096 MiB at most' : ''}`;
   throw new StageError(
     'MEMORY_BUDGET',
-    `a fit of ${interactions} interactions of ${items} items at ${sizedBy} ${given} takes ${mebibytes(need.total)} (${parts}), found ${mebibytes(memoryBytes)}; ${advice}`,
+    `a fit of ${interactions} interactions of ${items} items at ${sizedBy} ${given} takes ${mebibytes(need.total)} (${parts}), ${found}; ${adviceOf(size, need, memoryBytes)}`,
   );
+}
+
+/** What would fit: more memory, a smaller setting, or fewer items. */
+function adviceOf(size: FitSize, need: FitMemory, memoryBytes: number): string {
+  const { options, items } = size;
+  const solver = solverOf(options);
+  const fits = (changed: Partial<FitSize>) => {
+    const { total, kernels } = memoryOfFit({ ...size, ...changed }, 1, memoryBytes);
+    return total <= memoryBytes && kernels <= reach;
+  };
+  const smaller = solver.smaller(options, items, options => fits({ options }));
+  const most = solver.dense ? mostItems(items, items => fits({ items })) : 0;
+  const ways = [
+    need.kernels <= reach && `memory: ${mebibytes(need.total)} would do`,
+    smaller && `${solver.sizedBy}: ${smaller}`,
+    most > 0 && `at most ${most} items`,
+  ];
+  return ways.filter(way => way).join(', or ') || 'choose another solver';
+}
+
+/** The largest number of items below `items` that fits, 0 if none does. */
+function mostItems(items: number, fits: (items: number) => boolean): number {
+  let [lo, hi] = [0, items];
+  while (hi - lo > 1) {
+    const middle = Math.floor((lo + hi) / 2);
+    if (fits(middle)) lo = middle;
+    else hi = middle;
+  }
+  return lo;
 }

@@ -1,14 +1,15 @@
 import { z } from 'zod';
+import { exact } from './exact/index.js';
 import { fsai } from './fsai/index.js';
 import { icf } from './icf/index.js';
 import type { Solver } from './solver.js';
 
 /** The solvers by name: the only list of them. */
-export const solvers = { icf, fsai };
+export const solvers = { icf, fsai, exact };
 
 type Schema = (typeof solvers)[keyof typeof solvers]['options'];
 
-/** How a model is fitted; the same for the CLI, the configuration and the library. Without a solver it is `icf`. */
+/** Options of a fit; the same for the CLI, the configuration and the library. Without a solver it is `icf`. */
 export const fitOptions = z.preprocess(
   given =>
     typeof given === 'object' && given !== null && !Array.isArray(given)

@@ -1,6 +1,12 @@
 import { parseArgs } from 'node:util';
+import { StageError } from '../../src/errors.js';
 import { kafkaChaos } from '../bench/kafka-chaos.js';
 import { seeded } from '../support/random.js';
+
+import { chaosCrash } from './crash/crash.js';
+
+import { chaosLeases } from './leases.js';
+
 import { chaosPublish } from './publish.js';
 
 /** What a trial is told on its command line. */
@@ -19,6 +25,9 @@ const { values, positionals } = parseArgs({
     events: { type: 'string' },
     seconds: { type: 'string' },
     kills: { type: 'string' },
+    only: { type: 'string' },
+    at: { type: 'string' },
+    sinks: { type: 'string' },
   },
 });
 
@@ -36,10 +45,30 @@ const trials: Readonly<Record<string, () => Promise<{ readonly result: object; r
     const { lost, duplicated, verifyDiffering, gramianDiffering } = result;
     return { result, ok: lost + duplicated + verifyDiffering + gramianDiffering === 0 };
   },
+  async leases() {
+    const result = await chaosLeases({
+      rounds: Number(values.rounds ?? 20),
+      kinds: (values.sinks ?? 'lmdb,redis,files,duckdb,kafka').split(','),
+      random: seeded(Number(values.seed ?? 1)),
+      log,
+    });
+    return { result, ok: result.incomplete.length === 0 && result.published > 0 };
+  },
   async publish() {
     const rounds = Number(values.rounds ?? 50);
     const result = await chaosPublish({ rounds, seed: Number(values.seed ?? 1), log });
     return { result, ok: result.failures.length === 0 };
+  },
+  async crash() {
+    const { only, at } = values;
+    const result = await chaosCrash({
+      kills: Number(values.kills ?? 300),
+      seed: Number(values.seed ?? 1),
+      only,
+      at,
+      log,
+    });
+    return { result, ok: result.violations === 0 };
   },
 };
 
@@ -52,9 +81,19 @@ if (!trial) {
   log(
     'usage: npm run -s chaos -- kafka [--rounds N] [--events N] [--seconds N] [--kills N] [--seed N] [--json]',
   );
+  log('       npm run -s chaos -- leases [--rounds N] [--sinks lmdb,redis,…] [--seed N] [--json]');
   log('       npm run -s chaos -- publish [--rounds N] [--seed N] [--json]');
+  log(
+    '       npm run -s chaos -- crash [--kills N] [--seed N] [--only TRIAL|SCENARIO [--at BLOWS]] [--json]',
+  );
   process.exit(2);
 }
-const { result, ok } = await trial();
-process.stdout.write(`${JSON.stringify(result, null, values.json ? undefined : 2)}\n`);
-process.exitCode = ok ? 0 : 1;
+try {
+  const { result, ok } = await trial();
+  process.stdout.write(`${JSON.stringify(result, null, values.json ? undefined : 2)}\n`);
+  process.exitCode = ok ? 0 : 1;
+} catch (error) {
+  if (!(error instanceof StageError)) throw error;
+  log(`${error.code}: ${error.message}`);
+  process.exitCode = error.exitCode;
+}
