@@ -14,9 +14,9 @@ const longestTimerMs = 60_000;
  * Calls `due(job, time)` at every time of each expression, in `timezone`. `due` returns `true` when the job has ended.
  * The ledger keeps, for each job, the earliest time whose job has not ended. If that time has passed, `due` is called
  * at once: a job that a crash cut off, or that came due while the process was down or held up, is made up for once,
- * however many times were missed. No time lies behind the next one from now: a clock that was ahead for a while holds
- * nothing up. `fail` gets the errors of the ledger. Returns a function that stops the clocks and
- * waits for the calls under way.
+ * however many times were missed. No time lies behind the next one from now, so that a clock that was ahead for a while
+ * holds nothing up. `fail` gets the errors of the ledger. Returns a function that stops the clocks and waits for the
+ * calls under way.
  */
 export async function startSchedules(
   ledger: Ledger,

@@ -9,7 +9,7 @@ const shortest = 4;
 
 /** Everything between the scheme, if there is one, and the last @: a password may have any character in it. */
 const userInfo = /(\w[\w+.-]*:\/\/)([^\s'"]*)@/g;
-const bareUserInfo = /^()([^\s/@]*:\S*)@(?=[^\s@]+$)/;
+const bareUserInfo = /^()((?!\w[\w+.-]*:\/\/)[^\s/@]*:\S*)@(?=[^\s@]+$)/;
 /** Secrets in connection strings and SQL. */
 const assigned =
   /\b(password|passwd|pwd|secret|token|key_id)(\s*[=:]\s*|\s+(?='))('[^']*'|"[^"]*"|[^\s;,)'"&]+)/gi;
@@ -33,11 +33,12 @@ export function rememberVariable(name: string, value: string): void {
 function partsOf(info: string): string[] {
   const at = info.indexOf(':');
   const password = at < 0 ? info : info.slice(at + 1);
-  return [password, ...password.split(/[@/:?#]/)];
+  return [password, ...password.split(/[@/:?#,]/)];
 }
 
 function secretsIn(text: string): string[] {
-  const infos = [...text.matchAll(userInfo), ...[bareUserInfo.exec(text) ?? []]].map(m => m[2]);
+  const urls = text.split(/,(?=\w[\w+.-]*:\/\/)/);
+  const infos = urls.flatMap(url => [...url.matchAll(userInfo), bareUserInfo.exec(url) ?? []].map(m => m[2]));
   const values = [...text.matchAll(assigned)].map(m => m[3]!.replace(/^['"]|['"]$/g, ''));
   const lines = pem.test(text)
     ? [text, ...text.split(/\s+/).filter(w => !/^-|^[A-Z]{2,11}(-+)?$/.test(w))]

@@ -4,6 +4,7 @@ import { failpoint } from '../../src/runtime/failpoint.js';
 import type { DuckDBConnection } from './client.js';
 import { all, scalar, transaction } from './database.js';
 import { streamOf } from './migrations.js';
+import { setAsideOverflow } from './overflow.js';
 import { readRows } from './rows.js';
 import type { Semantics } from './schema.js';
 import { insertSegment } from './state/segments.js';
@@ -137,6 +138,7 @@ export async function foldInbox(
     await run(`CREATE OR REPLACE TEMP TABLE coded AS
       SELECT u.id AS "user", i.id AS item, weight, op, ts, channel, sequence
       FROM batch JOIN users u ON u.key = batch."user" JOIN items i ON i.key = batch.item`);
+    await setAsideOverflow(connection, semantics);
     await run('CREATE OR REPLACE TEMP TABLE touched AS SELECT DISTINCT "user" FROM coded');
     failpoint('fold:encoded');
     const users = await touchedUsers(connection);

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { StageError } from '../../src/errors.js';
-import { maxFixedPoint, type WeightRules } from '../../src/stages/event-weight.js';
+import type { WeightRules } from '../../src/stages/event-weight.js';
 import type { DuckDBConnection } from './client.js';
 import { all, transaction } from './database.js';
 import { format, type Migration, migrate, migrations, stepsFrom } from './migrations.js';
@@ -63,6 +63,13 @@ CREATE TABLE signals (source VARCHAR, id VARCHAR, type VARCHAR, options VARCHAR,
   status VARCHAR, version VARCHAR, message VARCHAR, finished_at TIMESTAMP, reported BOOLEAN);
 `;
 
+/** What sums are clamped to, in fixed point. States rely on the larger bound: it stays. */
+export const largestSum = ({
+  weightScale,
+  maxWeight,
+}: Pick<Semantics, 'weightScale' | 'maxWeight'>): number =>
+  Math.min(2 ** 20, Math.max(1, Math.round((maxWeight ?? 2 ** 20) * weightScale)));
+
 /**
  * X as a view (user, item, value > 0, ts of the newest event of the pair). `interactions` holds, for binary and last, the newest event of each
  * pair, removals included as value 0, so that a late older event stays without effect; for sum, every
@@ -72,8 +79,7 @@ function matrixView({ interactions, weightScale, maxWeight }: Semantics): string
   if (interactions !== 'sum') {
     return `SELECT "user", item, value::INTEGER AS value, ts FROM interactions WHERE value > 0`;
   }
-  const most = Math.min(maxFixedPoint, Math.max(1, Math.round((maxWeight ?? maxFixedPoint) * weightScale)));
-  return `SELECT "user", item, least(sum(value), ${most})::INTEGER AS value, max(ts) AS ts
+  return `SELECT "user", item, least(sum(value), ${largestSum({ weightScale, maxWeight })})::INTEGER AS value, max(ts) AS ts
     FROM interactions
     GROUP BY "user", item HAVING sum(value) > 0`;
 }

@@ -33,14 +33,14 @@ export function measureLists(
   return tally.metrics();
 }
 
-/** What an evaluation may use, and what it is told besides. */
+/** Resources and options of an evaluation. */
 export interface EvaluateSettings extends Resources {
   /** Whether to score through both layers even where there is a serving matrix. */
   readonly layered?: boolean | undefined;
   /** Popularity of the items, if `train` does not hold every user; by default that of `train`. */
   readonly catalogue?: Catalogue | undefined;
   readonly bootstrap?: Bootstrap | undefined;
-  /** Hears how many seconds the lists took, what is measured of them left out. */
+  /** Hears how many seconds ranking took, without the metrics. */
   readonly ranked?: ((seconds: number) => void) | undefined;
 }
 

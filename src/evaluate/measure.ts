@@ -17,7 +17,7 @@ export interface Holdout {
   readonly scale: number;
 }
 
-/** How a fit is measured, and what that may use. */
+/** Options and resources of a measurement. */
 export interface MeasureSettings extends Resources {
   readonly k: number;
   /** Whether to measure both layers beside the serving matrix. */
@@ -27,14 +27,14 @@ export interface MeasureSettings extends Resources {
   readonly report?: ((stage: string, part: number) => void) | undefined;
 }
 
-/** How the lists of a model differ with what they are scored through. */
+/** A model's lists when both layers score them. */
 export interface Layered {
   /** Metrics of both layers, in place of the serving matrix. */
   readonly metrics: Metrics;
   readonly scoreSeconds: number;
 }
 
-/** What came of a fit on a holdout. */
+/** Figures of a fit on a holdout. */
 export interface Measured {
   /** Metrics of the lists that the model is published with: through the serving matrix if it has one. */
   readonly metrics: Metrics;

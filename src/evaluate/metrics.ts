@@ -1,6 +1,6 @@
 import { hashed } from './hashed.js';
 
-/** What is averaged over users; each lies between 0 and 1 but novelty, which is in bits. */
+/** Measures that are averaged over users; each lies between 0 and 1 but novelty, which is in bits. */
 export const measures = ['recall', 'ndcg', 'hitRate', 'mrr', 'novelty'] as const;
 export type Measure = (typeof measures)[number];
 
@@ -47,7 +47,7 @@ export interface Catalogue {
   readonly users: number;
 }
 
-/** How often users are drawn again for the intervals, and the seed that decides which. */
+/** Number of draws of users for the intervals, and their seed. */
 export interface Bootstrap {
   readonly draws: number;
   readonly seed: number;

@@ -39,7 +39,7 @@ export interface FitResources extends Resources {
   readonly passes?: Passes | undefined;
 }
 
-/** What a fit did, as plain JSON values; times are in seconds. */
+/** Report of a fit, as plain JSON values; times are in seconds. */
 export interface FitReport extends SolverReport {
   readonly items: number;
   /** Items with G_jj > 0. */

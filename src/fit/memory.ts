@@ -11,7 +11,7 @@ export const mebibytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20
 
 /** DuckDB's least share. */
 const leastShare = 24 * 2 ** 20;
-/** What reading takes at least: DuckDB's least share, and what it allocates beside it (measured: 64 to 72 MiB). */
+/** Least budget of reading: DuckDB's least share, and its allocations beside it (measured: 64 to 72 MiB). */
 const leastBudget = 104 * 2 ** 20;
 
 /** Refuses a budget that nothing fits into, before anything is opened or read. */

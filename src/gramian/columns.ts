@@ -57,7 +57,7 @@ export const byWidth = (indexOf: (width: number) => TableIndex): SweepVisitor['t
   f64: indexOf(2),
 });
 
-/** What decides how much memory a Gramian takes. */
+/** The sizes that decide how much memory a Gramian takes. */
 export interface GramianSize {
   readonly users: number;
   readonly items: number;

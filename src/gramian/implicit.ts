@@ -107,7 +107,7 @@ const ringParts = (threads: number, capacity: number, packed: boolean) => ({
   values: packed ? 0 : 8 * slotsOf(threads) * capacity,
 });
 
-/** What a stream cuts into blocks: the most entries of each column, and the blocks' bounds. */
+/** The most entries of each column, and the bounds of the blocks that a stream makes of them. */
 const streamParts = (n: number) => ({ most: 8 * n, bounds: 4 * (n + 1) });
 
 /** Scratch of a thread in a stream: the kernels' base and n sums. */

@@ -32,7 +32,7 @@ const columnParts = (n: number, entries: number) => ({
   rest: 4 * entries,
 });
 
-/** What loading X needs besides. */
+/** Workspace of loading X. */
 export const loadingParts = ({ users, items: n }: Pick<GramianSize, 'users' | 'items'>) => ({
   place: 4 * n,
   cursor: 4 * Math.max(users, n),

@@ -1,7 +1,7 @@
-/** How the fit gets its columns: summed over segment files, or computed from X. */
+/** Origin of a fit's columns: sums over segment files, or computed from X. */
 export type GramianMode = 'stored' | 'implicit';
 
-/** How a state keeps its Gramian; η = `userWeighting` is in the segments, if there are any. */
+/** A state's record of its Gramian; η = `userWeighting` is in the segments, if there are any. */
 export interface GramianState {
   readonly mode: GramianMode;
   readonly userWeighting: number;

@@ -63,7 +63,7 @@ export interface SegmentWriter {
 
 /**
  * Begins `<id>.safetensors`: `indptr` I64[n + 1], `indices` I32[nnz] ascending within a column, `data` I32[nnz], or
- * F64[nnz] when the blocks are. At most `capacity` entries: the values are written behind room for so many
+ * F64[nnz] when the blocks are. At most `capacity` entries: the values are written behind room for that many
  * indices, and what is left of it is the tensor `unused`, a hole in the file. The file appears under its name only
  * when it is whole and synced. In the metadata, `largest` is the largest magnitude, `checksum` Fletcher's sums
  * (64 bits each) of the three tensors.

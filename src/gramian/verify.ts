@@ -7,7 +7,7 @@ import { sumRange } from './stored.js';
 import { type ColumnBlock, rowUpdate } from './update.js';
 import { weightChanges } from './weights.js';
 
-/** How a stored Gramian compares with the histories. */
+/** Comparison of a stored Gramian with the histories. */
 export interface Comparison {
   /** Entries that differ; 0 in a sound state. */
   readonly differing: number;

@@ -18,7 +18,7 @@ export class Text {
   length: i32;
 }
 
-/** How lists are written: head, items, scores, and how many are fallbacks where some are. */
+/** Form of a written list: head, items, scores, and the number of fallbacks where there are some. */
 @unmanaged
 export class Form {
   msgpack: i32; // else JSON

@@ -1,7 +1,7 @@
 import { Interactions } from './interactions';
 import { I32s, I64s } from './views';
 
-/** What a thread knows of row i: G_ij of the current column on top of its base, and Σ G_ij² so far. */
+/** A thread's tally of row i: G_ij of the current column on top of its base, and Σ G_ij² so far. */
 @unmanaged
 class Tally {
   count: i32;

@@ -44,7 +44,7 @@ export function fromNothing(after: Rows): RowChanges {
   return { before, after };
 }
 
-/** How many rows have each item, by item. */
+/** The number of rows that have an item, by item. */
 export function rowsPerItem({ n, indices }: Rows): Int32Array {
   const counts = new Int32Array(n);
   for (const i of indices) counts[i]!++;

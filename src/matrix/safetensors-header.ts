@@ -37,7 +37,7 @@ export function encodeHeader(
   return header;
 }
 
-/** What `parseHeader` finds. */
+/** A parsed header. */
 export interface TensorHeader {
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   readonly metadata: Readonly<Record<string, string>>;

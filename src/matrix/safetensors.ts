@@ -12,7 +12,7 @@ export interface Tensor {
   readonly data: TensorData;
 }
 
-/** What a safetensors file holds. */
+/** Contents of a safetensors file. */
 export interface TensorFile {
   readonly tensors: ReadonlyMap<string, Tensor>;
   readonly metadata: Readonly<Record<string, string>>;

@@ -27,7 +27,7 @@ export interface Model {
   readonly serving?: CsrMatrix | undefined;
 }
 
-/** What scores users: a model, or its serving matrix alone. */
+/** A model that can score users: all of it, or its serving matrix alone. */
 export type ScoringModel = Model | (Pick<Model, 'n'> & { readonly serving: CsrMatrix });
 
 /** Number of stored weights in both layers. */

@@ -3,7 +3,7 @@ import { onEngine, type Resources } from '../runtime/threads.js';
 import type { Model } from './model.js';
 import { type Choice, loadRanker, type RankedRows, rankRows } from './rank.js';
 
-/** What lists are made with, and what making them may use. */
+/** Rules and resources of making lists. */
 export interface RecommendSettings extends Resources, Choice {
   /** Whether to score through both layers even where there is a serving matrix. */
   readonly layered?: boolean | undefined;

@@ -1,7 +1,7 @@
 import { type Ranked, topK } from '../matrix/top.js';
 import type { CsrMatrix, Model } from './model.js';
 
-/** How a list is made. */
+/** Options of a list. */
 export interface RankOptions {
   /** Whether the user's own items are left out; by default they are. */
   readonly exclude?: boolean | undefined;

@@ -59,7 +59,7 @@ function tensorsOf(name: string, A: CsrMatrix): Record<string, Tensor> {
   };
 }
 
-/** Reads a matrix; `shapeOf` says what shape is expected of one with so many rows and, as it says itself, columns. */
+/** Reads a matrix. `shapeOf` gives the expected shape from the rows that it has and the columns that its shape declares. */
 function matrixOf(
   name: string,
   { tensors, metadata }: TensorFile,

@@ -11,7 +11,7 @@ export const solvers = { icf, fsai, exact, elsa, 'compressed-elsa': compressedEl
 
 type Schema = (typeof solvers)[keyof typeof solvers]['options'];
 
-/** How a model is fitted; the same for the CLI, the configuration and the library. Without a solver it is `icf`. */
+/** Options of a fit; the same for the CLI, the configuration and the library. Without a solver it is `icf`. */
 export const fitOptions = z.preprocess(
   given =>
     typeof given === 'object' && given !== null && !Array.isArray(given)

@@ -3,10 +3,10 @@ import type { CsrMatrix, Model } from '../model/model.js';
 import type { Address, Arena } from '../runtime/arena.js';
 import { allocate, bytesOf } from '../runtime/parts.js';
 
-/** What making the layers needs below them. */
+/** Workspace of making the layers, below them. */
 const makingParts = (n: number) => ({ place: 4 * n, next: 4 * n });
 
-/** Bytes of two layers of n × n with so many entries each, and of making them. */
+/** Bytes of two layers of n × n with `entries` each, and of making them. */
 export const layerBytes = (n: number, entries: number) => ({
   layers: 2 * bytesOf(sparseParts(n, entries)),
   making: bytesOf(makingParts(n)),

@@ -30,7 +30,7 @@ export const commonOptions = (eta: number) => ({
     .describe('η: a user of d items counts 2^(−η⌊log₂ d⌋); 0 counts all alike'),
 });
 
-/** What all options of a fit have in common. */
+/** The part of a fit's options that every solver has. */
 export interface CommonOptions {
   readonly solver: string;
   readonly l2?: number | undefined;
@@ -144,7 +144,7 @@ export interface SolverContext {
   readonly stage: <T>(name: FitStage, run: (report: Report) => T) => T;
 }
 
-/** What fits of one G on one engine share. It stays at the bottom of the arena; nothing else may be allocated below. */
+/** Results that fits of one G on one engine share. They stay at the bottom of the arena; nothing else may be allocated below. */
 export interface Passes {
   shared?: SharedPasses | undefined;
 }
@@ -169,7 +169,7 @@ export interface SolverReport {
   readonly undone?: boolean;
 }
 
-/** What a solver returns. */
+/** The result of a solver. */
 export interface Solved {
   /** The model, in the arena. */
   readonly layers: Model;

@@ -41,7 +41,8 @@ const milliseconds = {
 function inUnit(x: number, unit: keyof typeof milliseconds): number {
   const [times, per] = milliseconds[unit];
   // Decimal fractions of seconds are a little off in binary: 1.001 s is 1,001 ms.
-  return times === per ? Math.trunc(x) : Math.floor((x * times) / per + 1e-3);
+  if (times === per) return Math.trunc(x);
+  return Math.floor(per === 1 ? x * times + 1e-3 : x / per);
 }
 
 /** A number as epoch milliseconds by the one unit in which it is plausible; NaN if there is none. */

@@ -2,8 +2,8 @@ import type { Rejection } from '../contracts/index.js';
 import { absent, describe } from './identifier.js';
 import { numeric } from './number.js';
 
-/** Largest fixed-point value of an interaction: products stay below 2⁴⁰, so 2¹³ of them fit exactly in 2⁵³. */
-export const maxFixedPoint = 2 ** 20;
+/** Largest fixed-point value of an interaction: its square times a user's weight (4,096 units) stays below 2⁵³ by far. */
+export const maxFixedPoint = 2 ** 19;
 /** Largest fixed-point weight of one event of a sum that is clamped: what the inbox can hold. */
 const maxInbox = 2 ** 31 - 1;
 

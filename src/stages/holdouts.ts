@@ -25,7 +25,7 @@ export interface StateHoldout extends Holdout, SplitRows {
   readonly counts: StateCounts;
 }
 
-/** What of the settings of a measurement a caller decides. */
+/** Settings of a measurement that its caller decides. */
 export type HoldoutSettings = Pick<MeasureSettings, 'k' | 'bootstrap' | 'layered'> & {
   readonly progress?: Progress | undefined;
   readonly signal?: AbortSignal | undefined;

@@ -11,7 +11,7 @@ import type { FitOptions } from '../solvers/index.js';
 
 const fitTask = tasksOf<typeof import('../fit/fit-task.js')>(new URL('../fit/fit-task.js', import.meta.url));
 
-/** What a model is made from, and what its manifest says of that. */
+/** Input of a model, and what its manifest says of that. */
 export interface ModelInput extends Pick<Manifest, 'parent' | 'events' | 'users' | 'interactions'> {
   readonly gramian: GramianInput;
   /** Item of each row and column of G. */

@@ -4,7 +4,7 @@ import { type MeasureOptions, measureOptions } from '../evaluate/gate.js';
 import type { Metrics } from '../evaluate/metrics.js';
 import { type FitOptions, solverNames } from '../solvers/index.js';
 
-/** How options are searched for, and what they are measured by. */
+/** Options of a search, and its measure. */
 export const tuneOptions = measureOptions.extend({
   solver: z.enum(solverNames).default('fsai').describe('solver whose options are searched'),
   trials: z.int().min(2).max(1000).default(24).describe('options to try, the present ones among them'),
@@ -26,10 +26,10 @@ export interface Trial {
   readonly problem?: string | undefined;
 }
 
-/** What measuring a trial gives. */
+/** Figures of a trial. */
 export type TrialFigures = Pick<Trial, 'parameters' | 'fitSeconds'> & { readonly metrics: Metrics };
 
-/** What a search found: `best` and `present` were measured on the same users. */
+/** Result of a search: `best` and `present` were measured on the same users. */
 export interface TuneResult {
   readonly best: Trial;
   readonly present: Trial;
@@ -50,7 +50,7 @@ export interface TunedOptions {
   readonly at: number;
 }
 
-/** What a search works with. */
+/** Input of a search. */
 export interface TuneSetting {
   readonly present: FitOptions;
   readonly options: TuneOptions;
@@ -67,7 +67,7 @@ export interface TuneSetting {
   readonly report?: ((stage: string, part: number) => void) | undefined;
 }
 
-/** One in so many trials goes on to the next rung, where so many times the users are measured. */
+/** A third of the trials go on to the next rung, where three times the users are measured. */
 const reduction = 3;
 /** With fewer users a rung would choose by chance. */
 const fewestUsers = 400;
@@ -109,7 +109,7 @@ export async function tune(setting: TuneSetting): Promise<TuneResult> {
 
 type Candidate = Pick<Trial, 'id' | 'options'>;
 
-/** The present options and such candidates as can be fitted; fewer where hardly any can. */
+/** The present options, and candidates that fit the memory; fewer than asked for where hardly any do. */
 function draw({ present, options: { trials }, candidate, fits }: TuneSetting): Candidate[] {
   const drawn: Candidate[] = [{ id: 0, options: present }];
   for (let index = 0; drawn.length < trials && index < 20 * trials; index++) {

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Holdout } from '../evaluate/measure.js';
 import { sampleUsers } from '../evaluate/split.js';
@@ -10,7 +10,7 @@ import { type TuneOptions, type TuneResult, tune } from './tune.js';
 
 const trialTask = tasksOf<typeof import('./trial.js')>(new URL('./trial.js', import.meta.url));
 
-/** What a search on a holdout may use. */
+/** Resources of a search on a holdout. */
 export interface TuneResources {
   /** Where models lie meanwhile. */
   readonly directory: string;
@@ -31,6 +31,7 @@ export async function tuneHoldout(
   options: TuneOptions,
   { directory, memoryBytes, threadsOf, progress, signal }: TuneResources,
 ): Promise<TuneResult> {
+  mkdirSync(directory, { recursive: true });
   const models = mkdtempSync(join(directory, '.tune-'));
   const pathOf = (id: number): string => join(models, `${id}.safetensors`);
   const around = surroundingsOf(holdout.train, holdout.scale);

@@ -34,8 +34,9 @@ export async function startRedis(directory: string) {
     send: (...args: string[]): Promise<unknown> => client.sendCommand(args),
     async stop(): Promise<void> {
       client.destroy();
-      child?.kill();
-      if (child) await once(child, 'exit');
+      if (!child || child.exitCode !== null || child.signalCode !== null) return;
+      child.kill();
+      await once(child, 'exit');
     },
   };
 }

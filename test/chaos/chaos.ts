@@ -1,6 +1,8 @@
 import { parseArgs } from 'node:util';
+import { StageError } from '../../src/errors.js';
 import { kafkaChaos } from '../bench/kafka-chaos.js';
 import { seeded } from '../support/random.js';
+import { chaosCrash } from './crash/crash.js';
 import { chaosPublish } from './publish.js';
 
 /** What a trial is told on its command line. */
@@ -19,6 +21,8 @@ const { values, positionals } = parseArgs({
     events: { type: 'string' },
     seconds: { type: 'string' },
     kills: { type: 'string' },
+    only: { type: 'string' },
+    at: { type: 'string' },
   },
 });
 
@@ -41,6 +45,17 @@ const trials: Readonly<Record<string, () => Promise<{ readonly result: object; r
     const result = await chaosPublish({ rounds, seed: Number(values.seed ?? 1), log });
     return { result, ok: result.failures.length === 0 };
   },
+  async crash() {
+    const { only, at } = values;
+    const result = await chaosCrash({
+      kills: Number(values.kills ?? 300),
+      seed: Number(values.seed ?? 1),
+      only,
+      at,
+      log,
+    });
+    return { result, ok: result.violations === 0 };
+  },
 };
 
 function log(line: string): void {
@@ -53,8 +68,17 @@ if (!trial) {
     'usage: npm run -s chaos -- kafka [--rounds N] [--events N] [--seconds N] [--kills N] [--seed N] [--json]',
   );
   log('       npm run -s chaos -- publish [--rounds N] [--seed N] [--json]');
+  log(
+    '       npm run -s chaos -- crash [--kills N] [--seed N] [--only TRIAL|SCENARIO [--at BLOWS]] [--json]',
+  );
   process.exit(2);
 }
-const { result, ok } = await trial();
-process.stdout.write(`${JSON.stringify(result, null, values.json ? undefined : 2)}\n`);
-process.exitCode = ok ? 0 : 1;
+try {
+  const { result, ok } = await trial();
+  process.stdout.write(`${JSON.stringify(result, null, values.json ? undefined : 2)}\n`);
+  process.exitCode = ok ? 0 : 1;
+} catch (error) {
+  if (!(error instanceof StageError)) throw error;
+  log(`${error.code}: ${error.message}`);
+  process.exitCode = error.exitCode;
+}

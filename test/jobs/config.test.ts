@@ -171,6 +171,19 @@ describe('mistakes', () => {
   });
 });
 
+it('an alias of itself is a mistake of the file', () => {
+  expect(mistakes('sources: &a [*a]')).toEqual([
+    'expected YAML, found: an alias of a value that contains it',
+  ]);
+});
+
+it('a tolerance is a share, a percentage or a count', () => {
+  const tolerance = (text: string) => load(`deadLetters: { tolerance: ${text} }`).deadLetters.tolerance;
+  expect(['0.5', '50%', '2.5%', '0', '1', '7'].map(tolerance)).toEqual([0.5, 0.5, 0.025, 0, 1, 7]);
+  expect(tolerance('100%')).toBe(Number.MAX_SAFE_INTEGER);
+  expect(mistakes('deadLetters: { tolerance: some }')).toHaveLength(1);
+});
+
 describe('secrets', () => {
   it('are named in no mistake', () => {
     const kafka = (rest: string) => `sources: [{ type: kafka, brokers: b:1, topics: [t], ${rest} }]`;

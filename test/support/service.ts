@@ -11,6 +11,8 @@ import { lmdbOptions } from '#connectors/lmdb/options.js';
 import { createLmdbSink } from '#connectors/lmdb/sink.js';
 import { loadConfig, openPipeline, type Pipeline, type PipelineOptions } from '#jobs/index.js';
 
+export { matrixOf } from './matrix.js';
+
 const cli = fileURLToPath(new URL('../../dist/jobs/cli.js', import.meta.url));
 
 /** Processes that have not ended: a test that fails leaves some behind. */
@@ -251,17 +253,4 @@ export function summed(sales: readonly Sale[]): Map<string, number> {
     values.set(key, (values.get(key) ?? 0) + weight);
   }
   return new Map([...values].filter(([, x]) => x > 0).sort());
-}
-
-/** X of a state in the same form. */
-export async function matrixOf({ parts: { store } }: Pipeline): Promise<Map<string, number>> {
-  const keys = await store.itemKeys();
-  const values: [string, number][] = [];
-  for await (const { keys: users, rows } of store.histories(100)) {
-    users.forEach((user, r) => {
-      for (let e = rows.indptr[r]!; e < rows.indptr[r + 1]!; e++)
-        values.push([`${user} ${keys[rows.indices[e]!]}`, rows.values?.[e] ?? 1]);
-    });
-  }
-  return new Map(values.sort());
 }

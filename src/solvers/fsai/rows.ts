@@ -24,7 +24,7 @@ export interface Fsai {
 /** Parts of a batch of rows per thread. */
 const PARTS_A_THREAD = 32;
 
-/** What stays of n rows with m neighbours. */
+/** The rows of n items with m neighbours; they stay. */
 const rowParts = (n: number, m: number) => ({
   counts: 4 * n,
   pivots: 8 * n,
@@ -35,7 +35,7 @@ const rowParts = (n: number, m: number) => ({
 });
 export const rowBytes = (n: number, m: number): number => bytesOf(rowParts(n, m));
 
-/** The blocks A[P_j, P_j] of so many rows; see the kernels' `Blocks`. */
+/** The blocks A[P_j, P_j] of `rows` rows; see the kernels' `Blocks`. */
 const blockParts = (n: number, m: number, rows: number, wide: boolean) => ({
   entries: rows * blockBytes(m, wide),
   starts: 4 * (n + 2),
@@ -119,7 +119,7 @@ export function select(arena: Arena, arranged: ArrangedGramian, f: Fsai, report?
 export const isWide = (diagonal: Float64Array): boolean =>
   !fitsInt32(diagonal.reduce((a, b) => Math.max(a, b), 0));
 
-/** Room for the blocks of so many rows of `f`: the kernels' `Blocks` record. */
+/** Room for the blocks of `rows` rows of `f`: the kernels' `Blocks` record. */
 export function openBlocks(arena: Arena, f: Fsai, diagonal: Float64Array, rows: number): Address {
   const wide = isWide(diagonal);
   const parts = allocate(arena, blockParts(f.n, f.m, rows, wide), 'blocks of rows');

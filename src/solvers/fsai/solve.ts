@@ -44,7 +44,7 @@ export function solve(context: SolverContext, options: FsaiOptions): Solved {
     values.set(arena.u8(shared.edges, values.length));
     stage('factor', () => solveRows(arena, threads, neighbours, shared.blocks, lambda));
   } else {
-    // What stays lies below X.
+    // the rows stay, so they lie below X
     const own = fsaiWorkspace(arena, diagonal, positions, settings);
     const mark = arena.mark();
     const arranged = stage('scale', () => gramian.arrange(positions));

@@ -18,7 +18,7 @@ export interface Workspace {
   readonly mark: Address;
 }
 
-/** What the elimination needs on top of its factor; see the kernels' `Icf`. */
+/** Workspace of the elimination, on top of its factor; see the kernels' `Icf`. */
 const eliminationParts = (n: number) => ({
   rows: 16 * n,
   first: 4 * n,

@@ -63,7 +63,7 @@ function schultz(arena: Arena, L: Lower, room: number): Lower {
   return { ...K, entries: L.entries };
 }
 
-/** What columns are cut into blocks with. */
+/** Bounds of blocks of columns, and the work of each column. */
 const cutParts = (n: number) => ({ bounds: 4 * (n + 1), work: 8 * n });
 
 /** Blocks of columns of equal work, where column j costs Σ |L_k| over the entries k of K_j. */

@@ -15,7 +15,7 @@ export function solve(
 ): Solved {
   const { n } = gramian;
   const budget = entryBudget(n, options.density);
-  // What stays lies below what the elimination alone needs.
+  // the factor stays, so it lies below the elimination
   const pivots = arena.bytes(8 * n, 'pivots');
   const workspace = icfWorkspace(arena, n, budget);
   const { t, arranged } = stage('scale', () => {

@@ -310,6 +310,11 @@ describe('column types', () => {
     [`ENUM`, `'b'::ENUM('a', 'b')`, 'b'],
     [`DOUBLE`, `7.0::DOUBLE`, '7'],
     [`BOOLEAN`, `true`, 'true'],
+    [`DECIMAL with zeros`, `101.00::DECIMAL(9,2)`, '101'],
+    [`JSON text`, `'"ann"'::JSON`, 'ann'],
+    [`JSON number`, `'7.0'::JSON`, '7'],
+    [`JSON number of 64 bits`, `'1795292668348461057'::JSON`, '1795292668348461057'],
+    [`text with a byte order mark`, `'\ufeffann'`, 'ann'],
   ])('%s as an identifier', async (_, sql, expected) => {
     const { events } = await decoded(`${sql} AS "user", 'i' AS item`);
     expect(events.user).toEqual([expected]);
@@ -318,6 +323,9 @@ describe('column types', () => {
   it.each([
     ['NaN', `'nan'::DOUBLE`],
     ['a fraction', '1.5::DOUBLE'],
+    ['a DECIMAL with a fraction', '1.50::DECIMAL(9,2)'],
+    ['a JSON object', `'{"a":1}'::JSON`],
+    ['a JSON truth value', `'true'::JSON`],
   ])('%s is no identifier', async (_, sql) => {
     const { dead } = await decoded(`${sql} AS "user", 'i' AS item`);
     expect(dead).toMatchObject([{ code: 'user-type' }]);
@@ -360,6 +368,21 @@ describe('column types', () => {
   it('an infinite time is a dead letter', async () => {
     const { dead } = await decoded(`1 AS "user", 2 AS item, 'infinity'::TIMESTAMP AS ts`);
     expect(dead).toMatchObject([{ code: 'ts-invalid' }]);
+  });
+
+  it('dates keep their unit, numbers have the configured one', async () => {
+    const read = async (sql: string, timeUnit: 'auto' | 'days' = 'auto') =>
+      decodeEvents(await columns({ query: `SELECT 1 AS "user", 2 AS item, ${sql} AS ts`, timeUnit }), 1);
+    expect([...(await read(`TIMESTAMP '1975-01-01'`)).events.ts]).toEqual([Date.UTC(1975, 0)]);
+    expect([...(await read(`DATE '1970-08-23'`, 'days')).events.ts]).toEqual([Date.UTC(1970, 7, 23)]);
+    expect([...(await read('20574', 'days')).events.ts]).toEqual([Date.UTC(2026, 4, 1)]);
+    expect((await read('20574')).dead).toMatchObject([{ code: 'ts-invalid' }]);
+  });
+
+  it('a flattened delete that nothing maps is no addition', async () => {
+    const query = `SELECT 1 AS "user", i AS item, d AS __deleted FROM (VALUES (1, 'false'), (2, 'true')) t(i, d)`;
+    const { events, dead } = decodeEvents(await columns({ query }), 1);
+    expect([events.item, dead.map(d => d.code)]).toEqual([['1'], ['op-unknown']]);
   });
 
   it('a dead letter holds the fields and the cursor of its row', async () => {

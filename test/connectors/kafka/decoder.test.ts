@@ -1,4 +1,6 @@
 /** What a message becomes: fields by their paths in JSON, Avro, Protobuf and CloudEvents, or a rejection that says why. */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import avro from 'avsc';
 import type { KafkaMessage } from 'kafkajs';
 import protobuf from 'protobufjs';
@@ -113,6 +115,114 @@ describe('tombstones', () => {
     expect(unmapped).toMatchObject({ code: 'tombstone-unmapped' });
     const [keyless] = await decode({ key: {} }, { value: null });
     expect(keyless).toMatchObject({ code: 'tombstone-keyless' });
+  });
+});
+
+describe('what producers write', () => {
+  it('whole numbers beyond 2^53 keep their digits, in values and keys', async () => {
+    const value = '{"user":1795292668348461057,"item":653247040368672768,"id":9007199254740993}';
+    expect(await decode({}, { value })).toEqual([
+      { user: 1795292668348461057n, item: 653247040368672768n, id: 9007199254740993n, ts: at },
+    ]);
+    const settings = { fields: { user: '$key.u' }, key: { format: 'json' } } as const;
+    const [found] = await decode(settings, sent({ item: 'i' }, { key: '{"u":1795292668348461057}' }));
+    expect(found).toMatchObject({ user: 1795292668348461057n });
+  });
+
+  it('names with dots are found by their path, nested fields before them', async () => {
+    const fields = { user: 'user.id', item: 'ecommerce.item.sku' };
+    const [dotted, nested] = await decode(
+      { fields },
+      sent({ 'user.id': 'ann', 'ecommerce.item.sku': 'A' }),
+      sent({ user: { id: 'bob' }, 'user.id': 'ann', ecommerce: { 'item.sku': 'B' } }),
+    );
+    expect([dotted, nested]).toEqual([
+      { user: 'ann', item: 'A', ts: at },
+      { user: 'bob', item: 'B', ts: at },
+    ]);
+  });
+
+  it('Kafka Connect: decimals by their scale, times by their unit, below the payload', async () => {
+    const decimal = {
+      name: 'org.apache.kafka.connect.data.Decimal',
+      parameters: { scale: '2' },
+      type: 'bytes',
+    };
+    const schema = {
+      type: 'struct',
+      fields: [
+        { field: 'item', ...decimal },
+        { field: 'weight', ...decimal },
+        { field: 'ts', type: 'int64', name: 'io.debezium.time.MicroTimestamp' },
+      ],
+    };
+    const base64 = (...bytes: number[]) => Buffer.from(bytes).toString('base64');
+    const payload = { user: 'u', item: base64(0x27, 0x74), weight: base64(0xff, 0x83), ts: at * 1000 };
+    const fields = { user: 'payload.user', item: 'payload.item', weight: 'payload.weight', ts: 'payload.ts' };
+    expect(await decode({ fields }, sent({ schema, payload }))).toEqual([
+      { user: 'u', item: 101, weight: -1.25, ts: new Date(at) },
+    ]);
+  });
+
+  const row = { user: 'u', item: 'i' };
+  it('a flattened delete removes where it is mapped, and is never an addition', async () => {
+    const ops = async (op: string | undefined, ...rows: object[]) =>
+      (await decode(op ? { fields: { op } } : {}, ...rows.map(r => sent({ ...row, ...r })))).map(f =>
+        'code' in f ? f.code : f.op,
+      );
+    const rows = [
+      { __deleted: 'true' },
+      { __deleted: true },
+      { __op: 'd' },
+      { __deleted: 'false', __op: 'c' },
+    ];
+    const refused = 'delete-unmapped';
+    expect(await ops(undefined, ...rows)).toEqual([refused, refused, refused, undefined]);
+    expect(await ops('__deleted', ...rows)).toEqual(['remove', 'remove', refused, 'add']);
+    expect(await ops('__op', ...rows)).toEqual([refused, refused, 'remove', 'add']);
+    expect(await ops('__op', { __op: 'u' }, { __op: 'r' }, { __op: 'x' })).toEqual(['set', 'add', 'x']);
+    expect(
+      await ops(undefined, { op: 'remove', __deleted: 'true' }, { op: 'add', __deleted: 'true' }),
+    ).toEqual(['remove', refused]);
+    const [nested] = await decode(
+      { fields: { user: 'after.user', item: 'after.item' } },
+      sent({ after: { ...row, __deleted: 'true' } }),
+    );
+    expect(nested).toMatchObject({ code: refused });
+  });
+
+  it('a key with more parts than are read cannot be told apart', async () => {
+    const codes = async (key: object, text: string) =>
+      (await decode({ key }, { value: null, key: text })).map(f => ('code' in f ? f.code : f.item));
+    expect(await codes({}, 'a:b:c')).toEqual(['key-ambiguous']);
+    expect(await codes({}, 'urn:u:1:urn:i:9')).toEqual(['key-ambiguous']);
+    expect(await codes({ parts: 3 }, 'a:b:c')).toEqual(['b']);
+    expect(await codes({ item: '2' }, 'a:b:c')).toEqual(['c']);
+  });
+
+  it('a unit that is configured is that of values, not of the record', async () => {
+    const [own, given] = await decode({ timeUnit: 's' }, sent(row), sent({ ...row, ts: 5 }));
+    expect([own, given]).toEqual([
+      { ...row, ts: new Date(at) },
+      { ...row, ts: 5 },
+    ]);
+  });
+
+  it('two fields with one path, logins in brokers and PEM in place of a path are refused', () => {
+    const refuses = (settings: object, message: RegExp) =>
+      expect(() =>
+        kafkaSourceOptions.parse({ type: 'kafka', brokers: 'x:1', topics: ['t'], ...settings }),
+      ).toThrow(message);
+    refuses({ fields: { item: 'id' } }, /expected a path of its own, found ..id../);
+    refuses({ cloudEvents: true, fields: { user: '$ce.uid' } }, /expected a path of its own/);
+    refuses({ brokers: 'u:p@x:1' }, /belongs into `sasl`/);
+    refuses({ ssl: { key: '-----BEGIN PRIVATE KEY-----' } }, /path of a PEM file|Invalid input/);
+    kafkaSourceOptions.parse({
+      type: 'kafka',
+      brokers: 'x:1',
+      topics: ['t'],
+      fields: { op: 'none', ts: 'none', item: 'id', id: 'none' },
+    });
   });
 });
 
@@ -267,6 +377,166 @@ describe('the schema registry', () => {
       { value: framed(2, inner, [1, 0]) },
     );
     expect(nested).toMatchObject({ user: 'x', item: '7' });
+  });
+
+  const types = {
+    11: {
+      type: 'record',
+      name: 'W',
+      fields: [
+        ...[event.fields[1]!],
+        { name: 'weight', type: ['null', 'int', 'double'] },
+        { name: 'user', type: ['string', 'long'] },
+      ],
+    },
+    12: [
+      { type: 'record', name: 'Viewed', namespace: 'shop', fields: [event.fields[1]!] },
+      {
+        type: 'record',
+        name: 'Bought',
+        namespace: 'shop',
+        fields: [event.fields[1]!, { name: 'user', type: 'string' }],
+      },
+    ],
+    13: {
+      type: 'record',
+      name: 'E',
+      fields: [
+        {
+          name: 'payload',
+          type: [
+            { type: 'record', name: 'V', namespace: 'shop', fields: [event.fields[1]!] },
+            { type: 'record', name: 'B', namespace: 'shop', fields: [event.fields[1]!] },
+          ],
+        },
+      ],
+    },
+    14: {
+      type: 'record',
+      name: 'L',
+      fields: [
+        { name: 'item', type: { type: 'bytes', logicalType: 'decimal', precision: 10, scale: 2 } },
+        { name: 'weight', type: { type: 'bytes', logicalType: 'decimal', precision: 10, scale: 2 } },
+        { name: 'ts', type: { type: 'int', logicalType: 'date' } },
+        { name: 'id', type: { type: 'long', 'connect.name': 'io.debezium.time.MicroTimestamp' } },
+      ],
+    },
+  } as const;
+  const wrapped = (id: keyof typeof types, value: object) => ({
+    value: framed(
+      id,
+      avro.Type.forSchema(types[id] as unknown as avro.Schema, { wrapUnions: true }).toBuffer(value),
+    ),
+  });
+
+  it('gives Avro: the branch of any union, decimals and logical types', async () => {
+    const other = await startRegistry(
+      Object.fromEntries(
+        Object.entries(types).map(([id, schema]) => [id, { schema: JSON.stringify(schema) }]),
+      ),
+    );
+    try {
+      const settings = { registry: { url: other.url }, format: 'avro' as const };
+      const v = { payload: { 'shop.V': { item: 'i' } } };
+      expect(
+        await decode(
+          settings,
+          wrapped(11, { item: 'i', weight: { int: 3 }, user: { long: 77 } }),
+          wrapped(12, { 'shop.Bought': { item: 'i', user: 'u' } }),
+        ),
+      ).toEqual([
+        { user: 77, item: 'i', weight: 3, ts: at },
+        { user: 'u', item: 'i', ts: at },
+      ]);
+      for (const item of ['payload.item', 'payload.shop.V.item', 'payload.item.string'])
+        expect(await decode({ ...settings, fields: { item } }, wrapped(13, v))).toEqual([
+          { item: 'i', ts: at },
+        ]);
+      const item = Buffer.from([0x27, 0x74]);
+      expect(
+        await decode(
+          settings,
+          wrapped(14, { item, weight: Buffer.from([0x04, 0xe2]), ts: 20574, id: at * 1000 }),
+        ),
+      ).toEqual([{ item: 101, weight: 12.5, ts: new Date('2026-05-01'), id: new Date(at) }]);
+    } finally {
+      await other.stop();
+    }
+  });
+
+  it('gives Protobuf: timestamps, wrappers, and operations by the names of an enumeration', async () => {
+    const text = `syntax = "proto3"; import "google/protobuf/timestamp.proto"; import "google/protobuf/wrappers.proto";
+      message Event { google.protobuf.StringValue user = 1; string item = 2; google.protobuf.Timestamp ts = 3;
+        google.protobuf.DoubleValue weight = 4; Op op = 5; enum Op { OP_UNSPECIFIED = 0; OP_ADD = 1; OP_REMOVE = 2; } }`;
+    const other = await startRegistry({ 1: { schema: text, schemaType: 'PROTOBUF' } });
+    const root = new protobuf.Root();
+    for (const name of ['timestamp', 'wrappers'])
+      root.addJSON(protobuf.common.get(`google/protobuf/${name}.proto`)!.nested!);
+    protobuf.parse(text, root, { keepCase: true });
+    const type = root.lookupType('Event');
+    const value = (event: object) => ({
+      value: framed(1, Buffer.from(type.encode(type.fromObject(event)).finish()), [0]),
+    });
+    try {
+      const settings = { registry: { url: other.url }, format: 'protobuf' as const };
+      const full = {
+        user: { value: 'u' },
+        item: 'i',
+        ts: { seconds: at / 1000, nanos: 5e8 },
+        weight: { value: 0 },
+        op: 2,
+      };
+      const [found, bare] = await decode(settings, value(full), value({ item: 'i' }));
+      expect(found).toMatchObject({ user: 'u', item: 'i', weight: 0, op: 'remove' });
+      expect((found as { ts: Date }).ts.getTime()).toBe(at + 500);
+      expect(bare).toEqual({ user: null, item: 'i', weight: null, ts: at });
+      const paths = { user: 'user.value', weight: 'weight.value', ts: 'ts.seconds' };
+      const [inside] = await decode({ ...settings, fields: paths }, value(full));
+      expect(inside).toMatchObject({ user: 'u', weight: 0, ts: String(at / 1000) });
+    } finally {
+      await other.stop();
+    }
+  });
+
+  it('says which other framing bytes have, and reads ids of 8 bytes', async () => {
+    const long = Buffer.concat([Buffer.from([0, 0, 0, 0, 0, 0, 0, 0, 1]), avroBytes(12n, at, null)]);
+    const settings = { ...options, format: 'avro' as const };
+    const reasons = async (...messages: Sent[]) =>
+      (await decode(settings, ...messages)).map(f => ('reason' in f ? f.reason : f));
+    expect(
+      await reasons(
+        { value: long },
+        { value: avroBytes(12n, at, null), headers: { 'apicurio.value.globalId': '1' } },
+        { value: Buffer.from([3, 0, 1, 2, 3]) },
+      ),
+    ).toEqual([
+      expect.stringMatching(/registry\.idBytes: 8/),
+      expect.stringMatching(/header apicurio\.value\.globalId/),
+      expect.stringMatching(/AWS Glue/),
+    ]);
+    const eight = { ...settings, registry: { url: registry.url, idBytes: 8 as const } };
+    expect(await decode(eight, { value: long })).toMatchObject([{ user: 12, item: 'i' }]);
+  });
+
+  it('an answer that is no schema is an outage, an id that cannot be is not asked for', async () => {
+    const server = createServer((_, response) =>
+      response.writeHead(status, { 'content-type': 'text/html' }).end('<html>'),
+    );
+    let status = 200;
+    await new Promise<void>(done => server.listen(0, '127.0.0.1', done));
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const settings = { format: 'avro' as const, registry: { url } };
+    try {
+      for (status of [200, 404, 302])
+        await expect(decode(settings, { value: framed(1, avroBytes(1n, at, null)) })).rejects.toMatchObject({
+          code: 'SOURCE_UNREADABLE',
+        });
+    } finally {
+      server.close();
+    }
+    expect(await decode(settings, { value: framed(-1, avroBytes(1n, at, null)) })).toMatchObject([
+      { code: 'schema-unknown' },
+    ]);
   });
 
   it('rejects unknown ids, broken schemas, truncated values and values without the prefix, by name', async () => {

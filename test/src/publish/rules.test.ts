@@ -38,6 +38,38 @@ describe('rulesOf', () => {
     expect([...rules({ allow: 'ours', deny: 'gone' }).allowed!]).toEqual([0, 1, 0, 0, 0, 0]);
   });
 
+  it.each<[string, unknown, unknown]>([
+    ['TINYINT', 1, 0],
+    ['BIGINT', 1n, 0n],
+    ['CHAR', 'Y', 'N'],
+    ['words', ' Yes ', 'off'],
+    ['text', 'TRUE', 'false'],
+    ['BIT', '1', '0'],
+    ['BLOB', Uint8Array.of(1), Uint8Array.of(0)],
+    ['DECIMAL', '1.0', '0.0'],
+    ['JSON', '"true"', 'null'],
+    ['NULL', true, null],
+  ])('reads truth values: %s', (_, is, isNot) => {
+    const given = { items: ['a', 'b'], columns: { gone: [is, isNot] } };
+    const { allowed } = rulesOf(ruleOptions.parse({ deny: 'gone' }), keys, given, undefined);
+    expect([...allowed!]).toEqual([0, 1, 1, 1, 1, 1]);
+  });
+
+  it('refuses what is no truth value, and says what has no effect', () => {
+    const given = (items: string[], gone: unknown) => ({ items, columns: { gone: items.map(() => gone) } });
+    const said: string[] = [];
+    const deny = (attributes: ReturnType<typeof given>) =>
+      rulesOf(ruleOptions.parse({ deny: 'gone' }), keys, attributes, undefined, text => said.push(text));
+    expect(() => deny(given(['b'], 'maybe'))).toThrow(
+      /deny: gone: expected truth values .*"maybe" of item "b"/,
+    );
+    deny(given(['A', 'B'], true));
+    expect(said).toEqual([
+      expect.stringMatching(/none of the 2 items .* has "a", the query "A"/),
+      expect.stringMatching(/gone is true of no item/),
+    ]);
+  });
+
   it('refuses an attribute that the query does not give', () => {
     expect(() => rules({ deny: 'sold' })).toThrow(
       /publish\.rules\.deny: .*found "sold" and gone, brand, ours/,
