@@ -69,7 +69,7 @@ export function memoryOfFit(
     ? implicitRoom({ ...shape, entries: interactions })
     : storedRoom({ ...shape, entries: 0 }, segments);
   const solver = solverOf(options);
-  const { phases, layers } = solver.room({ ...shape, memoryBytes, gramian }, options);
+  const { phases, layers } = solver.room({ ...shape, entries: interactions, memoryBytes, gramian }, options);
   const serving = servingBytes(n, options.serving ?? solver.servingWidth(n, options), layers, threads);
   const peak = Math.max(...Object.values(phases), serving) + SLACK * (1 + threads);
   const rows = implicit ? 4 * (2 * users + 1) + (valued ? 8 : 4) * interactions : 0;
@@ -77,6 +77,9 @@ export function memoryOfFit(
   const model = 24 * n + 24 * (n + 1);
   return { rows, kernels, model, total: rows + kernels + model };
 }
+
+/** Bytes that the kernels' addresses reach, less their own. */
+const reach = 2 ** 32 - 2 ** 20;
 
 /**
  * The number of threads, at most `threads`, with which a fit stays within `memoryBytes`, and its memory.
@@ -92,18 +95,44 @@ export function planFit(
   assertReadable(solver, size.mode, options);
   for (let t = threads; t >= 1; t--) {
     const memory = memoryOfFit(size, t, memoryBytes);
-    if (memory.total <= memoryBytes) return { threads: t, memory };
+    if (memory.total <= memoryBytes && memory.kernels <= reach) return { threads: t, memory };
   }
   const need = memoryOfFit(size, 1, memoryBytes);
-  const fits = (options: FitOptions) =>
-    memoryOfFit({ ...size, options }, 1, memoryBytes).total <= memoryBytes;
-  const smaller = solver.smaller(options, items, fits);
   const { sizedBy } = solver;
-  const advice = `memory: ${mebibytes(need.total)} would do${smaller ? `, or ${sizedBy}: ${smaller}` : ''}`;
   const parts = `X ${mebibytes(need.rows)}, kernels ${mebibytes(need.kernels)}, model ${mebibytes(need.model)}`;
   const given = (options as Readonly<Record<string, unknown>>)[sizedBy] ?? '(default)';
+  const found = `found ${mebibytes(memoryBytes)}${need.kernels > reach ? ', and kernels reach 4096 MiB at most' : ''}`;
   throw new StageError(
     'MEMORY_BUDGET',
-    `a fit of ${interactions} interactions of ${items} items at ${sizedBy} ${given} takes ${mebibytes(need.total)} (${parts}), found ${mebibytes(memoryBytes)}; ${advice}`,
+    `a fit of ${interactions} interactions of ${items} items at ${sizedBy} ${given} takes ${mebibytes(need.total)} (${parts}), ${found}; ${adviceOf(size, need, memoryBytes)}`,
   );
+}
+
+/** What would fit: more memory, a smaller setting, or fewer items. */
+function adviceOf(size: FitSize, need: FitMemory, memoryBytes: number): string {
+  const { options, items } = size;
+  const solver = solverOf(options);
+  const fits = (changed: Partial<FitSize>) => {
+    const { total, kernels } = memoryOfFit({ ...size, ...changed }, 1, memoryBytes);
+    return total <= memoryBytes && kernels <= reach;
+  };
+  const smaller = solver.smaller(options, items, options => fits({ options }));
+  const most = solver.dense ? mostItems(items, items => fits({ items })) : 0;
+  const ways = [
+    need.kernels <= reach && `memory: ${mebibytes(need.total)} would do`,
+    smaller && `${solver.sizedBy}: ${smaller}`,
+    most > 0 && `at most ${most} items`,
+  ];
+  return ways.filter(way => way).join(', or ') || 'choose another solver';
+}
+
+/** The largest number of items below `items` that fits, 0 if none does. */
+function mostItems(items: number, fits: (items: number) => boolean): number {
+  let [lo, hi] = [0, items];
+  while (hi - lo > 1) {
+    const middle = Math.floor((lo + hi) / 2);
+    if (fits(middle)) lo = middle;
+    else hi = middle;
+  }
+  return lo;
 }

@@ -15,6 +15,17 @@ export { fsaiColumns, fsaiGather, fsaiGathers, fsaiPlaces, fsaiSelect, fsaiSolve
 export { encode, encodePack, encodePlaces } from './encode';
 export { score } from './score';
 export { distil } from './serving';
+export { factorDiagonal, factorTile } from './dense-cholesky';
+export { invertTile, productTile, transposeDiagonal } from './dense-inverse';
+export { tilesTake } from './dense-columns';
+export { cutRows } from './dense-cut';
+export { largeEntries, magnitudeBins } from './dense-sparsify';
+export { gather } from './dense-gather';
+export { multiply } from './dense-multiply';
+export { gram, mirror } from './dense-gram';
+export { elsaUsers } from './elsa';
+export { adamMoments, adamStep } from './adam';
+export { normalizeRows, prune } from './prune';
 export { fletcher, largestF64, largestI32 } from './checksum';
 
 /** First byte that is not the module's own. */

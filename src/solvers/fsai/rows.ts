@@ -1,4 +1,4 @@
-import type { ArrangedGramian, Report, SweepVisitor } from '../../gramian/columns.js';
+import { type ArrangedGramian, byWidth, type Report } from '../../gramian/columns.js';
 import { emptyLower, type Lower } from '../../matrix/lower.js';
 import { bestBytes } from '../../matrix/scratch.js';
 import { type Address, type Arena, aligned, fitsInt32 } from '../../runtime/arena.js';
@@ -108,13 +108,6 @@ export function factorizeInverse(
     solveRows(arena, threads, m, blocks, lambda);
   }
 }
-
-/** A function of the kernels for each width of sums. */
-const byWidth = (indexOf: (width: number) => number): SweepVisitor['take'] => ({
-  i32: indexOf(0),
-  i64: indexOf(1),
-  f64: indexOf(2),
-});
 
 /** Finds the patterns of `f` and their entries of G in one pass. */
 export function select(arena: Arena, arranged: ArrangedGramian, f: Fsai, report?: Report): void {
