@@ -69,10 +69,10 @@ export function memoryOfFit(
     ? implicitRoom({ ...shape, entries: interactions })
     : storedRoom({ ...shape, entries: 0 }, segments);
   const solver = solverOf(options);
-  const { phases, layers } = solver.room({ ...shape, memoryBytes, gramian }, options);
+  const rows = implicit ? 4 * (2 * users + 1) + (valued ? 8 : 4) * interactions : 0;
+  const { phases, layers } = solver.room({ ...shape, memoryBytes, rowsBytes: rows, gramian }, options);
   const serving = servingBytes(n, options.serving ?? solver.servingWidth(n, options), layers, threads);
   const peak = Math.max(...Object.values(phases), serving) + SLACK * (1 + threads);
-  const rows = implicit ? 4 * (2 * users + 1) + (valued ? 8 : 4) * interactions : 0;
   const kernels = peak + gramian.outside;
   const model = 24 * n + 24 * (n + 1);
   return { rows, kernels, model, total: rows + kernels + model };

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { Arena } from '../runtime/arena.js';
-import { openIntactSegments, openSegmentWriter, type SegmentFile } from './segment.js';
-import { sumSegments } from './stored.js';
+import { openIntactSegments, type SegmentFile } from './segment.js';
+import { openSegmentWriter } from './segment-writer.js';
+import { sumSegments } from './sum.js';
 
 /**
  * Which newest segments to merge so that sizes fall by at least half from one to the next: the longest
@@ -26,9 +27,8 @@ export function compactSegments(directory: string, segments: readonly SegmentFil
   const arena = new Arena();
   const paths = segments.map(s => join(directory, s.file));
   const open = openIntactSegments(arena, paths);
-  const capacity = open.reduce((sum, s) => sum + s.nnz, 0);
   const { scale = 1, userWeighting } = open[0] ?? {};
-  const writer = openSegmentWriter(arena, directory, n, scale, capacity, userWeighting);
+  const writer = openSegmentWriter(arena, directory, n, scale, userWeighting);
   try {
     for (const block of sumSegments(arena, open, n)) writer.write(block);
     return writer.finish();

@@ -20,7 +20,7 @@ export interface ColumnBlock {
 /** Entries in a buffer of columns, unless a single column needs more. */
 const BUFFER_ENTRIES = 1 << 17;
 /** Entries that the kernels may write behind the last one, to do without a branch. */
-export const SPARE = 3;
+const SPARE = 3;
 const BUFFERS_A_THREAD = 4;
 
 /** Bytes of a thread's n sums, their rowset and its base: see the kernels `sparse` and `outer`. */
@@ -33,8 +33,6 @@ export function scratchBytesOf(n: number, valueBytes: 4 | 8): number {
 export interface RowUpdate {
   /** Pairs that it visits. */
   readonly pairs: number;
-  /** It has no more entries than this. */
-  readonly capacity: number;
   /** Hands the columns of ΔG to `write`, block by block in order; returns the number of entries. Once only. */
   run(write: (block: ColumnBlock) => void): number;
 }
@@ -61,11 +59,9 @@ export function rowUpdate(
   const most = arena.f64(arena.bytes(8 * n, 'blocks'), n);
   const work = arena.f64(terms.work, n);
   let room = BUFFER_ENTRIES;
-  let capacity = 0;
   for (let j = 0; j < n; j++) {
     most[j] = Math.min(work[j]!, n);
     room = Math.max(room, most[j]!);
-    capacity += most[j]!;
   }
   const bounds = arena.bytes(4 * (n + 1), 'blocks');
   const blocks = arena.kernels.blocks(n, most.byteOffset, 0, BUFFER_ENTRIES, n, bounds);
@@ -112,5 +108,5 @@ export function rowUpdate(
     }
     return entries;
   }
-  return { pairs: terms.pairs, capacity, run };
+  return { pairs: terms.pairs, run };
 }

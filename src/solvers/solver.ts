@@ -83,8 +83,9 @@ export interface SolverSize {
   readonly valued: boolean;
   readonly weighted: boolean;
   readonly threads: number;
-  /** The budget of the whole fit. */
+  /** The budget of the whole fit, and what X takes of it outside the arena. */
   readonly memoryBytes: number;
+  readonly rowsBytes: number;
   readonly gramian: GramianRoom;
 }
 
@@ -158,6 +159,8 @@ export interface SharedPasses {
 export interface SolverReport {
   /** Nonzeros of the factor: of L with icf, of K with fsai. */
   readonly factorEntries: number;
+  /** fsai: times that G was read or computed. */
+  readonly readings?: number;
   /** icf: shifts λ that were tried; the last one is in the factor. */
   readonly shifts?: readonly number[];
   /** icf: ‖I − LK‖²_F / n at the start and after each scan. */
