@@ -84,7 +84,10 @@ export function createGramianKeeper(parts: PipelineParts) {
     const counts = await store.counts();
     const { items, pairs } = counts;
     const implicit = memoryOfFit({ ...counts, mode: 'implicit', options: options.fit }, 1, fitMemoryBytes);
-    const planned = implicit.total <= fitMemoryBytes ? planGramian(items, pairs, current?.mode) : 'stored';
+    const segments = current?.mode === 'stored' ? await store.segments() : [];
+    const entries = segments.length > 0 ? segments.reduce((sum, s) => sum + s.nnz, 0) : undefined;
+    const planned =
+      implicit.total <= fitMemoryBytes ? planGramian({ items, pairs, entries }, current?.mode) : 'stored';
     const wanted = options.gramian.mode === 'auto' ? planned : options.gramian.mode;
     const fits = wanted === 'implicit' || current?.userWeighting === userWeighting;
     if (wanted === current?.mode && fits) return;
