@@ -70,7 +70,8 @@ export function memoryOfFit(
     : storedRoom({ ...shape, entries: 0 }, segments);
   const solver = solverOf(options);
   const rows = implicit ? 4 * (2 * users + 1) + (valued ? 8 : 4) * interactions : 0;
-  const { phases, layers } = solver.room({ ...shape, memoryBytes, rowsBytes: rows, gramian }, options);
+  const sizes = { ...shape, entries: interactions, memoryBytes, rowsBytes: rows, gramian };
+  const { phases, layers } = solver.room(sizes, options);
   const serving = servingBytes(n, options.serving ?? solver.servingWidth(n, options), layers, threads);
   const peak = Math.max(...Object.values(phases), serving) + SLACK * (1 + threads);
   const kernels = peak + gramian.outside;
