@@ -120,8 +120,8 @@ export interface Sink {
    */
   amend?(version: string, kind: ListKind, amendment: Amendment): Promise<void>;
   /**
-   * Deletes the lists of users and items that were erased, in every version, and takes the items out of all other lists;
-   * nobody else may write meanwhile. What is cut off is done by calling it again.
+   * Deletes the lists of users and items that were erased, in every version, and takes the items out of all other lists,
+   * or says in `remains` what it leaves; nobody else may write meanwhile. What is cut off is done by calling it again.
    */
   forget?(erased: ErasedIds): Promise<ForgottenLists>;
   /** Deletes complete versions that no alias names, except the `keep` newest. */
