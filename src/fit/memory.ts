@@ -69,7 +69,7 @@ export function memoryOfFit(
     ? implicitRoom({ ...shape, entries: interactions })
     : storedRoom({ ...shape, entries: 0 }, segments);
   const solver = solverOf(options);
-  const { phases, layers } = solver.room({ ...shape, memoryBytes, gramian }, options);
+  const { phases, layers } = solver.room({ ...shape, entries: interactions, memoryBytes, gramian }, options);
   const serving = servingBytes(n, options.serving ?? solver.servingWidth(n, options), layers, threads);
   const peak = Math.max(...Object.values(phases), serving) + SLACK * (1 + threads);
   const rows = implicit ? 4 * (2 * users + 1) + (valued ? 8 : 4) * interactions : 0;
