@@ -136,6 +136,11 @@ export function createModelLibrary(
     return loaded;
   }
 
+  /** Lets go of the model that is kept, because its file changes. */
+  const unload = (): void => {
+    loaded = undefined;
+  };
+
   /** Top-k list of a user from the folded history. `UNKNOWN_ID` for a user without one. */
   async function recommend(user: string, k: number, version?: string): Promise<RankedList> {
     const { keys, scorer } = await load(version);
@@ -178,5 +183,16 @@ export function createModelLibrary(
     return old;
   }
 
-  return { register, pruneModels, fit, manifestOf, intact, weightsPath, recommend, similar, evaluate };
+  return {
+    register,
+    unload,
+    pruneModels,
+    fit,
+    manifestOf,
+    intact,
+    weightsPath,
+    recommend,
+    similar,
+    evaluate,
+  };
 }
