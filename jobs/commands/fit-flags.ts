@@ -11,10 +11,11 @@ const fallbackSolver = fitOptions.parse({}).solver;
 const meanings = new Map<string, string>([
   ['solver', `${solverNames.join(' or ')}; default ${fallbackSolver}`],
 ]);
-for (const [solver, { options }] of Object.entries(solvers)) {
+for (const { options } of Object.values(solvers)) {
   for (const [name, schema] of Object.entries(options.shape)) {
-    const alone = Object.values(solvers).some(other => !(name in other.options.shape));
-    const meaning = `${schema.description ?? ''}${alone ? ` (${solver})` : ''}`;
+    const owners = solverNames.filter(other => name in solvers[other].options.shape);
+    const some = owners.length < solverNames.length ? ` (${owners.join(', ')})` : '';
+    const meaning = `${schema.description ?? ''}${some}`;
     if (!meanings.has(name)) meanings.set(name, `${meaning}${defaultsText(name)}`);
   }
 }
@@ -34,6 +35,15 @@ function defaultsText(name: string): string {
 }
 
 const names = [...meanings.keys()];
+/** Options whose values are words. */
+const texts = new Set(['solver', ...names.filter(isText)]);
+
+function isText(name: string): boolean {
+  return Object.values(solvers).some(({ options }) => {
+    const option = (options.shape as Readonly<Record<string, z.ZodType>>)[name];
+    return option !== undefined && typeof option.safeParse(undefined).data === 'string';
+  });
+}
 
 /** One flag for each fit option: `--l2`, `--density`, `--max-shifts`, … */
 export const fitFlags: NonNullable<ParseArgsConfig['options']> = Object.fromEntries(
@@ -51,7 +61,7 @@ export function optionsOfFit(values: Values): Record<string, unknown> {
   return Object.fromEntries(
     given.map(name => {
       const text = String(values[kebab(name)]);
-      if (name === 'solver') return [name, text];
+      if (texts.has(name)) return [name, text];
       if (text === 'true' || text === 'false') return [name, text === 'true'];
       const number = Number(text);
       if (text.trim() === '' || Number.isNaN(number)) {

@@ -69,7 +69,7 @@ export function memoryOfFit(
     ? implicitRoom({ ...shape, entries: interactions })
     : storedRoom({ ...shape, entries: 0 }, segments);
   const solver = solverOf(options);
-  const { phases, layers } = solver.room({ ...shape, memoryBytes, gramian }, options);
+  const { phases, layers } = solver.room({ ...shape, entries: interactions, memoryBytes, gramian }, options);
   const derived = options.signedServing ?? (solver.signedFrom === undefined ? false : undefined);
   const kinds = derived === undefined ? [false, true] : [derived];
   const widths = kinds.map(signed => solver.servingWidth(n, options, { signed, memoryBytes }));

@@ -82,14 +82,17 @@ export function multiply(threads: Threads, Y: Dense, T: Square, Z: Dense): void 
   threads.run({ kernel: 'multiply', tasks: chunks(Y.rows), args });
 }
 
+/** Scratch of a thread in `addGram`. */
+export const gramScratch = 2 * TILE_BYTES;
+
 /** C += Yᵀ diag(h) Y, its lower triangle of tiles; h (F32[rows] in the arena) is address 0 where all are 1. */
 export function addGram(arena: Arena, threads: Threads, Y: Dense, h: Address, C: Square): void {
   const count = C.width / CHUNK;
   const mark = arena.mark();
-  const scratch = arena.bytes(2 * TILE_BYTES * threads.size, 'tiles of a thread');
+  const scratch = arena.bytes(gramScratch * threads.size, 'tiles of a thread');
   const args = [Y.rows, Y.address, h, C.address, count] as const;
   const tasks = (count * (count + 1)) / 2;
-  threads.run({ kernel: 'gram', tasks, args, scratch, scratchBytes: 2 * TILE_BYTES });
+  threads.run({ kernel: 'gram', tasks, args, scratch, scratchBytes: gramScratch });
   arena.release(mark);
 }
 

@@ -1,11 +1,13 @@
 import { z } from 'zod';
+import { compressedElsa } from './compressed-elsa/index.js';
+import { elsa } from './elsa/index.js';
 import { exact } from './exact/index.js';
 import { fsai } from './fsai/index.js';
 import { icf } from './icf/index.js';
 import type { Solver } from './solver.js';
 
 /** The solvers by name: the only list of them. */
-export const solvers = { icf, fsai, exact };
+export const solvers = { icf, fsai, exact, elsa, 'compressed-elsa': compressedElsa };
 
 type Schema = (typeof solvers)[keyof typeof solvers]['options'];
 

@@ -107,7 +107,10 @@ export function assertReadable(
 
 /** The sizes that decide how much memory a solver takes. */
 export interface SolverSize {
+  readonly users: number;
   readonly items: number;
+  /** Nonzeros of X. */
+  readonly entries: number;
   /** Whether X has values other than 1, and whether users are weighted. */
   readonly valued: boolean;
   readonly weighted: boolean;
@@ -195,7 +198,7 @@ export interface SolverReport {
   readonly factorEntries: number;
   /** icf: shifts λ that were tried; the last one is in the factor. */
   readonly shifts?: readonly number[];
-  /** icf: ‖I − LK‖²_F / n at the start and after each scan. */
+  /** icf: ‖I − LK‖²_F / n at the start and after each scan; elsa: the loss for a user before each step. */
   readonly losses?: readonly number[];
   /** icf: whether the last scan was undone because it raised the loss. */
   readonly undone?: boolean;

@@ -57,7 +57,10 @@ describe('help', () => {
     const [a, b] = [icf.options.parse({}), fsai.options.parse({})];
     expect(lineOf(fit.stdout, 'alpha')).toMatch(new RegExp(`\\(fsai\\); default ${b.alpha}$`));
     expect(lineOf(fit.stdout, 'shift-step')).toMatch(new RegExp(`\\(icf\\); default ${a.shiftStep}$`));
-    const weights = `; default ${a.userWeighting} (icf), ${b.userWeighting} (fsai)`;
+    const defaults = Object.entries(solvers).map(
+      ([name, s]) => `${s.options.parse({}).userWeighting} (${name})`,
+    );
+    const weights = `; default ${defaults.join(', ')}`;
     expect(lineOf(fit.stdout, 'user-weighting')!.endsWith(weights)).toBe(true);
     expect(lineOf(fit.stdout, 'l2')).not.toMatch(/; default/);
   });

@@ -1,3 +1,4 @@
+import type { GramianSize } from '../../gramian/columns.js';
 import type { Interactions } from '../../gramian/interactions.js';
 import {
   addGram,
@@ -15,6 +16,7 @@ import {
   zeroSquare,
 } from '../../matrix/dense.js';
 import type { Address, Arena } from '../../runtime/arena.js';
+import { allocate, bytesOf } from '../../runtime/parts.js';
 import { read, record, write } from '../../runtime/records.js';
 import type { Threads } from '../../runtime/threads.js';
 
@@ -41,19 +43,30 @@ export interface Passes {
   readonly M: Square;
 }
 
-/** Bytes of `openPasses` for latents of a width in whole tiles. */
-export function passesBytes(users: number, items: number, entries: number, valued: boolean, width: number) {
-  const strip = Math.min(STRIP, Math.max(users, items));
-  const values = valued ? 8 * entries : 0;
-  return (
-    values +
-    8 * users +
-    4 * Math.max(items, strip) +
-    12 * strip +
-    2 * denseBytes(strip, width) +
-    2 * squareBytes(width)
-  );
-}
+type PassesSize = Pick<GramianSize, 'users' | 'items' | 'entries' | 'valued'>;
+
+/** Small parts of a pass over X. */
+const passParts = ({ users, items, entries, valued }: PassesSize) => {
+  const strip = stripOf(users, items);
+  return {
+    byRow: valued ? 4 * entries : 0,
+    byColumn: valued ? 4 * entries : 0,
+    squares: 8 * users,
+    cursor: 4 * strip,
+    h: 4 * strip,
+    cosines: 8 * chunks(strip),
+  };
+};
+
+/** Rows of a strip at most. */
+const stripOf = (users: number, items: number): number => Math.min(STRIP, Math.max(users, items));
+
+/** Bytes of `openPasses` for latents of a width in whole tiles, and of a pass. */
+export const passesBytes = (size: PassesSize, width: number): number =>
+  bytesOf(passParts(size)) +
+  2 * denseBytes(stripOf(size.users, size.items), width) +
+  2 * squareBytes(width) +
+  4 * size.items;
 
 /** The workspace of passes over X, for `width` latents. */
 export function openPasses(arena: Arena, x: Interactions, width: number): Passes {
@@ -66,25 +79,23 @@ export function openPasses(arena: Arena, x: Interactions, width: number): Passes
     user: Cu,
     rest: Cr,
   } = read(arena, 'Interactions', x.address);
-  const strip = Math.min(STRIP, Math.max(users, items));
-  const squares = arena.f64(arena.bytes(8 * users, 'norms of the users'), users);
-  const [byRow, byColumn] = x.valued ? floatValues(arena, entries, Xv, Cr) : [0, 0];
+  const at = allocate(arena, passParts(x), 'passes over X');
+  const squares = arena.f64(at.squares, users);
   const indptr = arena.i32(Xp, users + 1);
-  const values = x.valued ? arena.f32(byRow, entries) : undefined;
+  if (x.valued) floatValues(arena, entries, { Xv, Cr }, at);
+  const values = x.valued ? arena.f32(at.byRow, entries) : undefined;
   for (let u = 0; u < users; u++) {
     let sum = 0;
     for (let e = indptr[u]!; e < indptr[u + 1]!; e++) sum += values ? values[e]! ** 2 : 1;
     squares[u] = sum;
   }
+  const strip = stripOf(users, items);
   return {
     users,
     items,
-    X: { rows: users, indptr: Xp, indices: Xi, values: byRow },
-    Xt: { rows: items, indptr: Cp, indices: Cu, values: byColumn },
-    squares: squares.byteOffset,
-    cursor: arena.bytes(4 * Math.max(items, strip), 'cursors'),
-    h: arena.bytes(4 * strip, 'terms of the users'),
-    cosines: arena.bytes(8 * chunks(strip), 'terms of the users'),
+    X: { rows: users, indptr: Xp, indices: Xi, values: x.valued ? at.byRow : 0 },
+    Xt: { rows: items, indptr: Cp, indices: Cu, values: x.valued ? at.byColumn : 0 },
+    ...at,
     Y: zeroDense(arena, strip, width, 'latents of users'),
     Z: zeroDense(arena, strip, width, 'latents of users'),
     S: zeroSquare(arena, width, 'latents × latents'),
@@ -93,14 +104,17 @@ export function openPasses(arena: Arena, x: Interactions, width: number): Passes
 }
 
 /** The values of X as float32, by rows and by columns. */
-function floatValues(arena: Arena, entries: number, Xv: Address, Cr: Address): [Address, Address] {
+function floatValues(
+  arena: Arena,
+  entries: number,
+  { Xv, Cr }: { readonly Xv: Address; readonly Cr: Address },
+  at: { readonly byRow: Address; readonly byColumn: Address },
+): void {
   const values = arena.i32(Xv, entries);
   const rest = arena.i32(Cr, entries);
-  const byRow = arena.f32(arena.bytes(4 * entries, 'values of X'), entries);
-  const byColumn = arena.f32(arena.bytes(4 * entries, 'values of X'), entries);
-  byRow.set(values);
+  const byColumn = arena.f32(at.byColumn, entries);
+  arena.f32(at.byRow, entries).set(values);
   for (let e = 0; e < entries; e++) byColumn[e] = values[rest[e]! - 1]!;
-  return [byRow.byteOffset, byColumn.byteOffset];
 }
 
 /** Calls `visit` for the rows 0 … count in strips. */

@@ -1,8 +1,8 @@
 import { StageError } from '../../errors.js';
-import { factorize } from '../../matrix/cholesky.js';
-import { chunks, type Dense, multiply, squareIndex } from '../../matrix/dense.js';
-import { invertLower } from '../../matrix/inverse.js';
-import { entriesOf, indexOf, zeroTiles } from '../../matrix/tiles.js';
+import { factorBytes, factorize } from '../../matrix/cholesky.js';
+import { chunks, type Dense, denseBytes, gramScratch, multiply, squareIndex } from '../../matrix/dense.js';
+import { inverseBytes, invertLower } from '../../matrix/inverse.js';
+import { entriesOf, indexOf, tilesBytes, zeroTiles } from '../../matrix/tiles.js';
 import type { Arena } from '../../runtime/arena.js';
 import type { Threads } from '../../runtime/threads.js';
 import { type Passes, setGram, throughUsers } from './gradient.js';
@@ -11,6 +11,17 @@ import { type Passes, setGram, throughUsers } from './gradient.js';
 const ITERATIONS = 2;
 /** Part of the trace that keeps a Gram matrix positive definite after its rounding to float32. */
 const RIDGE = 1e-6;
+
+/** Bytes of a start with the matrix that it needs beside A. */
+export const startBytes = (n: number, rank: number, width: number, threads: number): number =>
+  denseBytes(n, width) +
+  4 * n +
+  Math.max(threads * gramScratch, tilesBytes(rank, 'float64') + factorSum(rank, threads));
+
+const factorSum = (rank: number, threads: number): number => {
+  const { kept, making } = factorBytes(rank, 'float64', threads);
+  return kept + Math.max(making, inverseBytes(rank, 'float64', threads));
+};
 
 /** 1 / √G_jj, and 0 for an item that nobody has. */
 const inverseRoots = (diagonal: Float64Array): Float64Array =>

@@ -1,5 +1,15 @@
-import { chunks, type Dense, multiply, rowsOf, zeroDense } from '../../matrix/dense.js';
-import type { Arena } from '../../runtime/arena.js';
+import type { Report } from '../../gramian/columns.js';
+import {
+  chunks,
+  type Dense,
+  denseBytes,
+  gramScratch,
+  multiply,
+  rowsOf,
+  zeroDense,
+} from '../../matrix/dense.js';
+import { bestBytes } from '../../matrix/scratch.js';
+import { type Arena, aligned } from '../../runtime/arena.js';
 import type { Threads } from '../../runtime/threads.js';
 import { lossAndGradient, type Passes, strips } from './gradient.js';
 
@@ -14,10 +24,13 @@ export interface TrainOptions {
   readonly keep?: number | undefined;
 }
 
+/** Scratch of a thread that prunes. */
+const pruneScratch = (keep: number): number => aligned(bestBytes(keep));
+
 /** A_i := the `keep` largest entries of W_i, normalised. */
 export function prune(arena: Arena, threads: Threads, W: Dense, A: Dense, keep: number): void {
   const mark = arena.mark();
-  const scratchBytes = Math.ceil((16 + 12 * keep) / 64) * 64;
+  const scratchBytes = pruneScratch(keep);
   const scratch = arena.bytes(scratchBytes * threads.size, 'best entries of a row');
   const args = [W.rows, W.address, A.address, W.width, keep] as const;
   threads.run({ kernel: 'prune', tasks: chunks(W.rows), args, scratch, scratchBytes });
@@ -41,7 +54,7 @@ export function train(
   W: Dense,
   A: Dense,
   { steps, rate, keep }: TrainOptions,
-  report: (fraction: number) => void = () => {},
+  report: Report = () => {},
 ): number[] {
   const mark = arena.mark();
   const adam = openAdam(arena, threads, p, W, A);
@@ -80,6 +93,10 @@ export function train(
   arena.release(mark);
   return losses;
 }
+
+/** Bytes of `train`, for matrices that are `width` wide. */
+export const trainBytes = (n: number, width: number, threads: number): number =>
+  3 * denseBytes(n, width) + 8 * n + threads * Math.max(gramScratch, pruneScratch(width));
 
 /** Adam's state for W. The gradient of the loss is by A. */
 function openAdam(arena: Arena, threads: Threads, p: Passes, W: Dense, A: Dense) {

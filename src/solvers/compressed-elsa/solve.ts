@@ -1,0 +1,32 @@
+import { zeroDense } from '../../matrix/dense.js';
+import { rankOf } from '../elsa/options.js';
+import { embed, embedRoom } from '../elsa/solve.js';
+import { landmarkStart } from '../elsa/start.js';
+import type { Solved, SolverContext, SolverRoom, SolverSize } from '../solver.js';
+import type { CompressedElsaOptions } from './options.js';
+
+/** ELSA on the most popular items as dimensions, of which each item keeps a few; they follow the magnitudes at every step. */
+export function solve(context: SolverContext, options: CompressedElsaOptions): Solved {
+  const { arena, threads } = context;
+  const { n } = context.gramian;
+  const rank = rankOf(n, options);
+  const keep = keptOf(n, options);
+  return embed(context, rank, { ...options, keep }, (p, x, A) => {
+    const W = zeroDense(arena, n, rank, 'magnitudes');
+    // A has the right shape, and the training writes it anew.
+    landmarkStart(arena, threads, p, x.diagonal, mostPopular(x.diagonal, rank), W, A);
+    return W;
+  });
+}
+
+const keptOf = (n: number, options: CompressedElsaOptions): number =>
+  Math.min(options.kept, rankOf(n, options));
+
+/** The items with the largest G_jj, in this order; of equal ones the smaller first. */
+function mostPopular(diagonal: Float64Array, count: number): Int32Array {
+  const items = Int32Array.from({ length: diagonal.length }, (_, i) => i);
+  return items.sort((i, j) => diagonal[j]! - diagonal[i]! || i - j).subarray(0, count);
+}
+
+export const room = (size: SolverSize, options: CompressedElsaOptions): SolverRoom =>
+  embedRoom(size, rankOf(size.items, options), 1, keptOf(size.items, options));
