@@ -11,6 +11,7 @@ import { benchKernels } from './kernels.js';
 import { benchMemory } from './memory.js';
 import { benchPublish } from './publish.js';
 import { benchScale } from './scale.js';
+import { benchSolvers } from './solvers.js';
 import { quoted, type Results, withFigures } from './table.js';
 
 const benches: Readonly<Record<string, (options: BenchOptions) => Promise<object>>> = {
@@ -18,6 +19,7 @@ const benches: Readonly<Record<string, (options: BenchOptions) => Promise<object
   fit: benchFit,
   fsai: benchFsai,
   defaults: benchDefaults,
+  solvers: benchSolvers,
   scale: benchScale,
   ingest: benchIngest,
   kafka: benchKafka,
