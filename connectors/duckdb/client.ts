@@ -11,6 +11,7 @@ export type DuckDBDataChunk = Client.DuckDBDataChunk;
 export type DuckDBInstance = Client.DuckDBInstance;
 export const {
   BIGINT,
+  BOOLEAN,
   DuckDBDataChunk,
   DuckDBInstance,
   DuckDBTimestampValue,

@@ -1,41 +1,46 @@
 import type { ListKind, RankedList } from '../../src/contracts/sink.js';
-import { type DuckDBConnection, DuckDBDataChunk, FLOAT, INTEGER, VARCHAR } from './client.js';
+import { BOOLEAN, type DuckDBConnection, DuckDBDataChunk, FLOAT, INTEGER, VARCHAR } from './client.js';
 
 /** Rows of one DuckDB data chunk. */
 const chunkRows = 2048;
 
-/** Columns of a table of lists, one row for each item of a list; rank from 1. */
-export const listColumns = 'kind VARCHAR, id VARCHAR, rank INTEGER, item VARCHAR, score FLOAT';
-const types = [VARCHAR, VARCHAR, INTEGER, VARCHAR, FLOAT];
+/** Columns of a table of lists, one row for each item of a list; rank from 1, fallback where the item fills up. */
+export const listColumns =
+  'kind VARCHAR, id VARCHAR, rank INTEGER, item VARCHAR, score FLOAT, fallback BOOLEAN';
+const types = [VARCHAR, VARCHAR, INTEGER, VARCHAR, FLOAT, BOOLEAN];
 
-/** Appends lists to a table with `listColumns`. */
+/** Appends lists to a table with `listColumns`; returns how many rows they are. */
 export async function appendLists(
   connection: DuckDBConnection,
   table: string,
   kind: ListKind,
   lists: readonly RankedList[],
-): Promise<void> {
+): Promise<number> {
+  let rows = 0;
   const appender = await connection.createAppender(table);
   try {
-    let columns: [string[], string[], number[], string[], number[]] = [[], [], [], [], []];
+    let columns: [string[], string[], number[], string[], number[], boolean[]] = [[], [], [], [], [], []];
     const flush = (): void => {
       if (columns[0].length === 0) return;
       const chunk = DuckDBDataChunk.create(types, columns[0].length);
       chunk.setColumns(columns);
       appender.appendDataChunk(chunk);
-      columns = [[], [], [], [], []];
+      rows += columns[0].length;
+      columns = [[], [], [], [], [], []];
     };
-    for (const { id, items, scores } of lists) {
+    for (const { id, items, scores, fallback = 0 } of lists) {
       for (let k = 0; k < items.length; k++) {
         columns[0].push(kind);
         columns[1].push(id);
         columns[2].push(k + 1);
         columns[3].push(items[k]!);
         columns[4].push(scores[k]!);
+        columns[5].push(k >= items.length - fallback);
         if (columns[0].length === chunkRows) flush();
       }
     }
     flush();
+    return rows;
   } finally {
     appender.closeSync();
   }

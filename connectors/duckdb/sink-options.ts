@@ -1,7 +1,13 @@
 import { z } from 'zod';
 import { leaseSetting, sinkSettings } from '../../src/publish/sink-options.js';
 
-const identifier = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'expected a table name');
+const identifier = z
+  .string()
+  .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'expected a table name')
+  .refine(
+    name => !/_(versions|pointers|lease)$/i.test(name),
+    'expected a name without _versions, _pointers or _lease at its end: tables beside the lists have those',
+  );
 
 /** Settings of the DuckDB sink. */
 export const duckdbSinkOptions = z.strictObject({

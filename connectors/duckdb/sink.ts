@@ -1,4 +1,6 @@
-import { existsSync, rmSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import type {
   Amendment,
   ListKind,
@@ -7,11 +9,13 @@ import type {
   Sink,
   SinkVersion,
 } from '../../src/contracts/sink.js';
-import type { Draft, ListStore } from '../../src/publish/list-store.js';
+import { mayFollow } from '../../src/publish/lease.js';
+import type { Draft, ListStore, Move } from '../../src/publish/list-store.js';
 import {
   assertExpected,
   leaseLost,
   notComplete,
+  Refusal,
   type StoredPublication,
   sinkVersion,
 } from '../../src/publish/sink-steps.js';
@@ -24,8 +28,15 @@ import { attachWarehouse } from './warehouse.js';
 
 export { type DuckdbSinkOptions, duckdbSinkOptions };
 
+/** The version's own rows, and those of single lists, while they are taken over: no table may have such a name. */
+const [written, amended] = ['written lists', 'amended lists'];
+const columns = 'kind, id, rank, item, score, fallback';
+
+/** A name as SQL takes it, whatever word it is. */
+const name = (text: string): string => `"${text}"`;
+
 /**
- * Lists as rows of a DuckDB table `lists(kind, id, rank, item, score, version)`, rank from 1; an empty list has no row.
+ * Lists as rows of a DuckDB table `lists(kind, id, rank, item, score, version, fallback)`, rank from 1; an empty list has no row.
  * `lists_pointers(alias, version)` names the versions to read. The database is opened for each step and let go of.
  */
 export function createDuckdbSink(options: DuckdbSinkOptions): Sink {
@@ -41,23 +52,27 @@ class TableLists implements ListStore<readonly RankedList[]> {
   readonly #versions: string;
   readonly #pointers: string;
   readonly #lease: string;
+  /** Beginning of the names of files in which rows wait. */
+  readonly #scratch: string;
 
   constructor({ database, table, leaseMs }: DuckdbSinkOptions) {
     this.#database = database;
     this.#leaseMs = leaseMs;
-    this.#lists = table;
-    this.#versions = `${table}_versions`;
-    this.#pointers = `${table}_pointers`;
-    this.#lease = `${table}_lease`;
+    this.#lists = name(table);
+    this.#versions = name(`${table}_versions`);
+    this.#pointers = name(`${table}_pointers`);
+    this.#lease = name(`${table}_lease`);
+    this.#scratch = `${database}.${table}.writing-`;
   }
 
-  /** Runs `body` in one transaction on the database, open for that long. `scratch` is attached beside it. */
+  /** Runs `body` in one transaction on the database, open for that long. `scratch` is attached as `written`. */
   async #on<T>(body: (c: DuckDBConnection) => Promise<T>, scratch?: string): Promise<T> {
     const { connection, release } = await attachWarehouse(this.#database, 'write');
     try {
-      if (scratch !== undefined) await connection.run(`ATTACH ${literal(scratch)} AS scratch (READ_ONLY)`);
+      if (scratch !== undefined)
+        await connection.run(`ATTACH ${literal(scratch)} AS ${name(written)} (READ_ONLY)`);
       const result = await transaction(connection, () => body(connection));
-      if (scratch !== undefined) await connection.run('DETACH scratch');
+      if (scratch !== undefined) await connection.run(`DETACH ${name(written)}`);
       return result;
     } finally {
       await release();
@@ -68,6 +83,7 @@ class TableLists implements ListStore<readonly RankedList[]> {
     if (!existsSync(this.#database)) (await openDatabase(this.#database)).closeSync();
     await this.#on(c =>
       c.run(`CREATE TABLE IF NOT EXISTS ${this.#lists} (${listColumns}, version VARCHAR);
+        ALTER TABLE ${this.#lists} ADD COLUMN IF NOT EXISTS fallback BOOLEAN;
         CREATE TABLE IF NOT EXISTS ${this.#versions} (version VARCHAR, manifest VARCHAR);
         CREATE TABLE IF NOT EXISTS ${this.#pointers} (alias VARCHAR, version VARCHAR);
         CREATE TABLE IF NOT EXISTS ${this.#lease} (owner VARCHAR, until BIGINT);`),
@@ -76,41 +92,54 @@ class TableLists implements ListStore<readonly RankedList[]> {
 
   close = async () => undefined;
 
-  takeLease(owner: string): Promise<string | undefined> {
+  takeLease(holder: string): Promise<string | undefined> {
     return this.#on(async c => {
       const [found] = await all(c, `SELECT owner, until FROM ${this.#lease}`);
-      if (found && found.owner !== owner && Number(found.until) > Date.now()) return String(found.owner);
+      const runs = found !== undefined && Number(found.until) > Date.now();
+      if (runs && !mayFollow(String(found.owner), holder)) return String(found.owner);
       await c.run(`DELETE FROM ${this.#lease}`);
-      await c.run(`INSERT INTO ${this.#lease} VALUES (?, ?)`, [owner, this.#until()]);
+      await c.run(`INSERT INTO ${this.#lease} VALUES (?, ?)`, [holder, this.#until()]);
       return undefined;
     });
   }
 
-  renewLease = (owner: string) => this.#on(c => this.#renew(c, owner));
+  renewLease = (holder: string) => this.#on(c => this.#renew(c, holder));
 
-  async #renew(c: DuckDBConnection, owner: string): Promise<boolean> {
-    if ((await scalar(c, `SELECT owner FROM ${this.#lease}`)) !== owner) return false;
-    await c.run(`UPDATE ${this.#lease} SET until = ?`, [this.#until()]);
-    return true;
+  async #renew(c: DuckDBConnection, holder: string): Promise<boolean> {
+    const held = `owner = ? AND until > ?`;
+    const count = await scalar(c, `UPDATE ${this.#lease} SET until = ? WHERE ${held}`, [
+      this.#until(),
+      holder,
+      BigInt(Date.now()),
+    ]);
+    return Number(count) > 0;
   }
 
   #until(): bigint {
     return BigInt(Date.now() + this.#leaseMs);
   }
 
-  async releaseLease(owner: string): Promise<void> {
-    await this.#on(c => c.run(`DELETE FROM ${this.#lease} WHERE owner = ?`, [owner]));
+  async releaseLease(holder: string): Promise<void> {
+    await this.#on(c => c.run(`DELETE FROM ${this.#lease} WHERE owner = ?`, [holder]));
+  }
+
+  /** Deletes the files in which rows of other attempts waited. */
+  #clear(): void {
+    const directory = dirname(this.#scratch);
+    const [own, earlier] = [basename(this.#scratch), `${basename(this.#database)}.writing`];
+    for (const file of readdirSync(directory))
+      if (file.startsWith(own) || file === earlier || file === `${earlier}.wal`)
+        rmSync(join(directory, file), { recursive: true, force: true });
   }
 
   /** The rows wait in a file of their own, so that the database is free meanwhile. */
-  async begin(version: string, _: Publication, owner: string): Promise<Draft<readonly RankedList[]>> {
-    const scratch = `${this.#database}.writing`;
-    const remove = () => {
-      for (const suffix of ['', '.wal']) rmSync(scratch + suffix, { force: true });
-    };
-    remove();
+  async begin(_target: string, _: Publication, holder: string): Promise<Draft<readonly RankedList[]>> {
+    this.#clear();
+    const scratch = this.#scratch + randomUUID();
     const instance = await DuckDBInstance.create(scratch, { memory_limit: '128MiB', threads: '1' });
     const connection = await instance.connect();
+    await connection.run(`CREATE TABLE lists (${listColumns})`);
+    let rows = 0;
     let open = true;
     const close = () => {
       if (!open) return;
@@ -118,27 +147,43 @@ class TableLists implements ListStore<readonly RankedList[]> {
       connection.closeSync();
       instance.closeSync();
     };
-    await connection.run(`CREATE TABLE lists (${listColumns})`);
+    const abandon = async () => {
+      close();
+      for (const suffix of ['', '.wal', '.tmp']) rmSync(scratch + suffix, { recursive: true, force: true });
+    };
     return {
       lists: { users: 0, items: 0 },
       async put(kind, lists) {
-        await appendLists(connection, 'lists', kind, lists);
+        rows += await appendLists(connection, 'lists', kind, lists);
         return lists.length;
       },
       complete: async manifest => {
         close();
-        await this.#on(async c => {
-          if (!(await this.#renew(c, owner))) throw leaseLost();
-          await c.run(`INSERT INTO ${this.#lists} SELECT *, ${literal(version)} FROM scratch.lists`);
-          await c.run(`INSERT INTO ${this.#versions} VALUES (?, ?)`, [version, JSON.stringify(manifest)]);
-        }, scratch);
-        remove();
+        // Whoever took the lease has deleted it.
+        if (!existsSync(scratch)) throw leaseLost();
+        await this.#on(c => this.#takeOver(c, holder, manifest, rows), scratch);
+        await abandon();
       },
-      async abandon() {
-        close();
-        remove();
-      },
+      abandon,
     };
+  }
+
+  /** Takes all rows of a version over from `written`, with its manifest. */
+  async #takeOver(
+    c: DuckDBConnection,
+    holder: string,
+    manifest: StoredPublication,
+    rows: number,
+  ): Promise<void> {
+    if (!(await this.#renew(c, holder))) throw leaseLost();
+    const { version } = manifest;
+    const from = `SELECT ${columns}, ${literal(version)} FROM ${name(written)}.lists`;
+    const count = await scalar(c, `INSERT INTO ${this.#lists} (${columns}, version) ${from}`);
+    if (Number(count) !== rows)
+      throw new Refusal(
+        `${count} of ${rows} rows of version ${version} came back from the disk; publish again`,
+      );
+    await c.run(`INSERT INTO ${this.#versions} VALUES (?, ?)`, [version, JSON.stringify(manifest)]);
   }
 
   versions = () => this.#on(c => this.#held(c));
@@ -162,8 +207,9 @@ class TableLists implements ListStore<readonly RankedList[]> {
     return JSON.parse(String(text)) as StoredPublication;
   }
 
-  async point(alias: string, version: string, expected: string | null | undefined): Promise<void> {
+  async point({ alias, version, expected, holder }: Move): Promise<void> {
     await this.#on(async c => {
+      if (holder !== undefined && !(await this.#renew(c, holder))) throw leaseLost();
       await this.#manifest(c, version);
       assertExpected(alias, (await this.#named(c)).get(alias), version, expected);
       await c.run(`DELETE FROM ${this.#pointers} WHERE alias = ?`, [alias]);
@@ -177,14 +223,15 @@ class TableLists implements ListStore<readonly RankedList[]> {
       const manifest = await this.#manifest(c, version);
       const ids = [...gone, ...lists.map(list => list.id)].map(literal).join();
       if (ids) await c.run(`DELETE FROM ${this.#lists} WHERE ${these} AND id IN (${ids})`);
-      await c.run(`CREATE OR REPLACE TEMP TABLE fresh (${listColumns})`);
-      await appendLists(c, 'fresh', kind, lists);
-      await c.run(`INSERT INTO ${this.#lists} SELECT *, ${literal(version)} FROM fresh`);
+      await c.run(`CREATE OR REPLACE TEMP TABLE ${name(amended)} (${listColumns})`);
+      await appendLists(c, amended, kind, lists);
+      const from = `SELECT ${columns}, ${literal(version)} FROM ${name(amended)}`;
+      await c.run(`INSERT INTO ${this.#lists} (${columns}, version) ${from}`);
       const count = await scalar(c, `SELECT count(DISTINCT id) FROM ${this.#lists} WHERE ${these}`);
       const counts = { ...manifest.lists, [kind]: Number(count) };
-      const amended = { ...manifest, lists: counts, ...(change === undefined ? {} : { change }) };
+      const brought = { ...manifest, lists: counts, ...(change === undefined ? {} : { change }) };
       await c.run(`UPDATE ${this.#versions} SET manifest = ? WHERE version = ?`, [
-        JSON.stringify(amended),
+        JSON.stringify(brought),
         version,
       ]);
     });

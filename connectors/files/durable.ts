@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { open, rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
@@ -19,7 +20,7 @@ export async function renameDurably(from: string, to: string): Promise<void> {
 
 /** Replaces the content of `name` in `directory`; a reader sees the old text or the new, never a part. */
 export async function replaceText(directory: string, name: string, text: string): Promise<void> {
-  const temporary = join(directory, `.${name}`);
+  const temporary = join(directory, `.${name}-${randomUUID()}`);
   const handle = await open(temporary, 'w');
   try {
     await handle.writeFile(text);

@@ -1,44 +1,49 @@
+import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { mayFollow } from '../../src/publish/lease.js';
 
-/** The right to write below a directory: a directory with the owner's name in it, renewed by its time. */
+/** The right to write below a directory: a directory with the holder's text in it, renewed by its time. */
 export function fileLease(root: string, leaseMs: number) {
   const path = join(root, '.lease');
-  const ownerFile = join(path, 'owner');
-  const ownerOf = (): Promise<string | undefined> => readFile(ownerFile, 'utf8').catch(() => undefined);
+  const holderFile = join(path, 'owner');
+  const holder = (): Promise<string | undefined> => readFile(holderFile, 'utf8').catch(() => undefined);
+  const runs = async (): Promise<boolean> => {
+    const touched = await stat(path).catch(() => undefined);
+    return touched !== undefined && Date.now() - touched.mtimeMs < leaseMs;
+  };
 
   return {
-    /** Takes the lease; returns the owner that has it, if that is another. */
-    async take(owner: string): Promise<string | undefined> {
+    /** Takes the lease; returns the holder that has it, if that is another. */
+    async take(by: string): Promise<string | undefined> {
       for (;;) {
         try {
           await mkdir(path);
-          break;
+          await writeFile(holderFile, by);
+          return undefined;
         } catch (error) {
           if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
         }
-        const [found, touched] = [await ownerOf(), await stat(path).catch(() => undefined)];
-        if (found === owner) break;
-        if (touched && Date.now() - touched.mtimeMs < leaseMs) return found ?? 'that just began';
+        const found = await holder();
+        if ((await runs()) && (found === undefined || !mayFollow(found, by)))
+          return found ?? 'that just began';
         // Whoever renames it away has it; the others find none and try again.
-        const stale = `${path}-${process.pid}-${Date.now()}`;
+        const stale = `${path}-${randomUUID()}`;
         await rename(path, stale).catch(() => undefined);
         await rm(stale, { recursive: true, force: true });
       }
-      await writeFile(ownerFile, owner);
-      return undefined;
     },
 
-    /** Makes the lease last longer; false when somebody else has it. */
-    async renew(owner: string): Promise<boolean> {
-      if ((await ownerOf()) !== owner) return false;
+    /** Makes the lease last longer; false when somebody else has it, or when it has run out. */
+    async renew(by: string): Promise<boolean> {
+      if ((await holder()) !== by || !(await runs())) return false;
       await utimes(path, new Date(), new Date());
       return true;
     },
 
-    /** Gives up the lease, if `owner` has it. */
-    async release(owner: string): Promise<void> {
-      if ((await ownerOf()) === owner) await rm(path, { recursive: true, force: true });
+    /** Gives up the lease, if `by` has it. */
+    async release(by: string): Promise<void> {
+      if ((await holder()) === by) await rm(path, { recursive: true, force: true });
     },
   };
 }

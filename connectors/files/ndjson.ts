@@ -1,3 +1,4 @@
+import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ListWriter } from './writer.js';
@@ -5,7 +6,10 @@ import type { ListWriter } from './writer.js';
 /** Characters gathered before they go to the file. */
 const chunkLength = 1 << 20;
 
-/** Writes `users.ndjson` and `items.ndjson`: one `{ "id", "items", "scores" }` a line, in the order given. */
+/**
+ * Writes `users.ndjson` and `items.ndjson`: one `{ "id", "items", "scores" }` a line, in the order given, with
+ * `"fallback"` where the last items fill up the list.
+ */
 export async function ndjsonWriter(directory: string): Promise<ListWriter> {
   const files = {
     users: await open(join(directory, 'users.ndjson'), 'w'),
@@ -15,8 +19,9 @@ export async function ndjsonWriter(directory: string): Promise<ListWriter> {
   return {
     async write(kind, lists) {
       let chunk = '';
-      for (const { id, items, scores } of lists) {
-        chunk += `${JSON.stringify({ id, items, scores: Array.from(scores) })}\n`;
+      for (const { id, items, scores, fallback } of lists) {
+        const line = { id, items, scores: Array.from(scores), ...(fallback ? { fallback } : {}) };
+        chunk += `${JSON.stringify(line)}\n`;
         if (chunk.length < chunkLength) continue;
         await files[kind].writeFile(chunk);
         chunk = '';
@@ -33,4 +38,12 @@ export async function ndjsonWriter(directory: string): Promise<ListWriter> {
       for (const file of each) await file.close();
     },
   };
+}
+
+/** The lists in a file that `ndjsonWriter` wrote: its lines. */
+export async function countLines(path: string): Promise<number> {
+  let lines = 0;
+  for await (const bytes of createReadStream(path) as AsyncIterable<Buffer>)
+    for (let at = bytes.indexOf(10); at >= 0; at = bytes.indexOf(10, at + 1)) lines++;
+  return lines;
 }

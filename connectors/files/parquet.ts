@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
+  BOOLEAN,
   type DuckDBAppender,
   DuckDBDataChunk,
   DuckDBInstance,
@@ -9,16 +10,17 @@ import {
   VARCHAR,
 } from '@duckdb/node-api';
 import type { ListKind, RankedList } from '../../src/contracts/index.js';
+import { Refusal } from '../../src/publish/sink-steps.js';
 import { syncPath } from './durable.js';
 import type { ListWriter } from './writer.js';
 
 /** Rows of one DuckDB data chunk. */
 const chunkRows = 2048;
-const columns = 'id VARCHAR, rank INTEGER, item VARCHAR, score FLOAT';
+const columns = 'id VARCHAR, rank INTEGER, item VARCHAR, score FLOAT, fallback BOOLEAN';
 
 /**
- * Writes `users.parquet` and `items.parquet`: a row per list entry, `id`, `rank` (from 1), `item`, `score`, in
- * the order given; an empty list has no row. Rows wait in a DuckDB file beside them, so that memory stays at
+ * Writes `users.parquet` and `items.parquet`: a row per list entry, `id`, `rank` (from 1), `item`, `score` and
+ * `fallback` (whether the item fills up the list), in the order given; an empty list has no row. Rows wait in a DuckDB file beside them, so that memory stays at
  * 256 MiB however many there are.
  */
 export async function parquetWriter(directory: string): Promise<ListWriter> {
@@ -49,7 +51,11 @@ export async function parquetWriter(directory: string): Promise<ListWriter> {
       for (const kind of ['users', 'items'] satisfies ListKind[]) {
         rows[kind].close();
         const file = join(directory, `${kind}.parquet`);
-        await connection.run(`COPY ${kind} TO '${file.replaceAll("'", "''")}' (FORMAT parquet)`);
+        const target = `'${file.replaceAll("'", "''")}'`;
+        const copied = await connection.runAndReadAll(`COPY ${kind} TO ${target} (FORMAT parquet)`);
+        const count = Number(copied.getRowsJS()[0]?.[0]);
+        if (count !== rows[kind].count)
+          throw new Refusal(`${file} has ${count} of ${rows[kind].count} rows; publish again`);
         await syncPath(file);
       }
       await release();
@@ -60,26 +66,34 @@ export async function parquetWriter(directory: string): Promise<ListWriter> {
 
 /** Gathers list entries into data chunks for one appender. */
 function rowBuffer(appender: DuckDBAppender) {
-  const chunk = DuckDBDataChunk.create([VARCHAR, INTEGER, VARCHAR, FLOAT], chunkRows);
+  const chunk = DuckDBDataChunk.create([VARCHAR, INTEGER, VARCHAR, FLOAT, BOOLEAN], chunkRows);
   let ids: string[] = [];
   let ranks: number[] = [];
   let items: string[] = [];
   let scores: number[] = [];
+  let fallbacks: boolean[] = [];
+  let count = 0;
   function flush(): void {
     if (ids.length === 0) return;
     // Frees the strings of the last fill.
     chunk.reset();
-    chunk.setColumns([ids, ranks, items, scores]);
+    chunk.setColumns([ids, ranks, items, scores, fallbacks]);
     appender.appendDataChunk(chunk);
-    [ids, ranks, items, scores] = [[], [], [], []];
+    count += ids.length;
+    [ids, ranks, items, scores, fallbacks] = [[], [], [], [], []];
   }
   return {
+    /** Rows that went to the appender. */
+    get count() {
+      return count;
+    },
     push(list: RankedList): void {
       for (let k = 0; k < list.items.length; k++) {
         ids.push(list.id);
         ranks.push(k + 1);
         items.push(list.items[k]!);
         scores.push(list.scores[k]!);
+        fallbacks.push(k >= list.items.length - (list.fallback ?? 0));
         if (ids.length === chunkRows) flush();
       }
     },

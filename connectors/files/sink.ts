@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -8,11 +9,13 @@ import {
   type Sink,
   type SinkVersion,
 } from '../../src/contracts/sink.js';
-import type { Draft, ListStore } from '../../src/publish/list-store.js';
+import type { Draft, ListStore, Move } from '../../src/publish/list-store.js';
 import {
   assertExpected,
   leaseLost,
+  listsMissing,
   notComplete,
+  Refusal,
   type StoredPublication,
   sinkVersion,
 } from '../../src/publish/sink-steps.js';
@@ -27,6 +30,8 @@ export { type FilesOptions, filesOptions };
 /** Directories of versions being written, and of those being deleted. */
 const writing = '.writing-';
 const leaving = '.leaving-';
+/** Beginnings of names that only a crash leaves: those, and pointers that were to be replaced. */
+const temporary = [writing, leaving, '.current'];
 
 /**
  * Lists as files: `<path>/<version>/` holds `users` and `items` as `.ndjson` or `.parquet` and `manifest.json`;
@@ -67,13 +72,13 @@ class FileLists implements ListStore<readonly RankedList[]> {
   }
 
   close = async () => undefined;
-  takeLease = (owner: string) => this.#lease.take(owner);
-  renewLease = (owner: string) => this.#lease.renew(owner);
-  releaseLease = (owner: string) => this.#lease.release(owner);
+  takeLease = (holder: string) => this.#lease.take(holder);
+  renewLease = (holder: string) => this.#lease.renew(holder);
+  releaseLease = (holder: string) => this.#lease.release(holder);
 
-  async begin(version: string, _: Publication, owner: string): Promise<Draft<readonly RankedList[]>> {
+  async begin(version: string, _: Publication, holder: string): Promise<Draft<readonly RankedList[]>> {
     await this.#clear();
-    const directory = this.#at(writing + version);
+    const directory = this.#at(`${writing}${version}-${randomUUID()}`);
     await mkdir(directory);
     const writer = await listWriter(this.#format, directory);
     let open = true;
@@ -84,11 +89,13 @@ class FileLists implements ListStore<readonly RankedList[]> {
         return lists.length;
       },
       complete: async manifest => {
+        // Whoever took it has deleted the directory.
+        if (!(await this.#lease.renew(holder))) throw leaseLost();
         open = false;
         await writer.finish();
         await replaceText(directory, 'manifest.json', `${JSON.stringify(manifest, null, 2)}\n`);
         await syncPath(directory);
-        if (!(await this.#lease.renew(owner))) throw leaseLost();
+        if (!(await this.#lease.renew(holder))) throw leaseLost();
         await renameDurably(directory, this.#at(version));
       },
       async abandon() {
@@ -100,14 +107,17 @@ class FileLists implements ListStore<readonly RankedList[]> {
   /** Deletes what a crash left. */
   async #clear(): Promise<void> {
     for (const name of await readdir(this.#root))
-      if (name.startsWith(leaving) || name.startsWith(writing)) await rm(this.#at(name), { recursive: true });
+      if (temporary.some(start => name.startsWith(start))) await rm(this.#at(name), { recursive: true });
   }
 
   async versions(): Promise<SinkVersion[]> {
     const names = await readdir(this.#root);
     const found = names.filter(name => !name.startsWith('.') && this.#isComplete(name));
-    const texts = found.map(version => readFile(this.#at(version, 'manifest.json'), 'utf8'));
-    return (await Promise.all(texts)).map(text => sinkVersion(JSON.parse(text) as StoredPublication));
+    return (await Promise.all(found.map(version => this.#manifest(version)))).map(m => sinkVersion(m));
+  }
+
+  async #manifest(version: string): Promise<StoredPublication> {
+    return JSON.parse(await readFile(this.#at(version, 'manifest.json'), 'utf8')) as StoredPublication;
   }
 
   async pointers(): Promise<Map<string, string>> {
@@ -123,16 +133,39 @@ class FileLists implements ListStore<readonly RankedList[]> {
     return existsSync(file) ? (await readFile(file, 'utf8')).trim() : undefined;
   }
 
-  async point(alias: string, version: string, expected: string | null | undefined): Promise<void> {
+  async point({ alias, version, expected, holder }: Move): Promise<void> {
+    if (holder !== undefined && !(await this.#lease.renew(holder))) throw leaseLost();
     if (!this.#isComplete(version)) throw notComplete(version);
-    assertExpected(alias, await this.current(alias), version, expected);
+    await this.#assertWhole(version);
+    const before = await this.current(alias);
+    assertExpected(alias, before, version, expected);
     await replaceText(this.#root, pointer(alias), `${version}\n`);
+    if (this.#isComplete(version)) return;
+    // It was deleted at the same moment.
+    if (before === undefined) await rm(this.#at(pointer(alias)), { force: true });
+    else await replaceText(this.#root, pointer(alias), `${before}\n`);
+    throw new Refusal(`version ${version} was just deleted; publish it again`);
+  }
+
+  /** Throws if a complete version lacks lists. */
+  async #assertWhole(version: string): Promise<void> {
+    const { lists } = await this.#manifest(version);
+    const files = await readdir(this.#at(version));
+    for (const kind of ['users', 'items'] as const) {
+      if (files.includes(`${kind}.parquet`)) continue;
+      const path = this.#at(version, `${kind}.ndjson`);
+      const found = existsSync(path) ? await (await import('./ndjson.js')).countLines(path) : 0;
+      if (found < lists[kind]) throw listsMissing(version, kind, found, lists[kind]);
+    }
   }
 
   async remove(versions: readonly string[]): Promise<void> {
     for (const version of versions) {
       await renameDurably(this.#at(version), this.#at(leaving + version));
-      await rm(this.#at(leaving + version), { recursive: true });
+      // A pointer may have come to it at the same moment.
+      if ([...(await this.pointers()).values()].includes(version))
+        await renameDurably(this.#at(leaving + version), this.#at(version));
+      else await rm(this.#at(leaving + version), { recursive: true });
     }
   }
 }

@@ -1,4 +1,5 @@
 import type { KafkaMessage } from 'kafkajs';
+import { z } from 'zod';
 import type { Publication, SinkVersion } from '../../src/contracts/sink.js';
 
 /** Offsets of a publication, a partition, in the topics it is written to. */
@@ -26,7 +27,7 @@ export interface VersionRecord extends Publication, Omit<SinkVersion, keyof Publ
 /** Who writes, until when, epoch ms. */
 export interface Lease {
   readonly owner: string;
-  /** Tells two connections of one owner apart. */
+  /** The holder: see `newHolder`. */
   readonly session: string;
   readonly until: number;
   /** The newest publication that was ever begun. */
@@ -37,25 +38,65 @@ export interface Lease {
 export const leaseKey = 'publisher/lease';
 export const resultKey = (signal: string): string => `signal/${signal}`;
 
+const offsets = z.array(z.number());
+/** What is relied upon of a record; whoever may write to the topic can put anything there. */
+const shapes = {
+  lease: z.looseObject({
+    owner: z.string(),
+    session: z.string(),
+    until: z.number(),
+    publication: z.number(),
+  }),
+  alias: z.looseObject({ version: z.string() }),
+  version: z.looseObject({
+    version: z.string(),
+    publication: z.number(),
+    publishedAt: z.string(),
+    lists: z.looseObject({ users: z.number(), items: z.number() }),
+    starts: z.looseObject({ weights: offsets, users: offsets, items: offsets }),
+    ends: z.looseObject({ weights: offsets, users: offsets, items: offsets }),
+    parts: z.array(z.string()),
+  }),
+};
+
+/** Keys that a warning was given for. */
+const warned = new Set<string>();
+
+function warn(key: string, kind: string): void {
+  if (warned.has(key)) return;
+  warned.add(key);
+  process.emitWarning(
+    `The record ${JSON.stringify(key)} of the models topic is no ${kind} record. It was passed over; find out who wrote it.`,
+    'SansaStreamWarning',
+  );
+}
+
 /** What the models topic says when it has been read to its end. */
 export class ModelsState {
   readonly versions = new Map<string, VersionRecord>();
   readonly #aliases = new Map<string, string>();
   lease: Lease | undefined;
 
+  /** Takes a record in. One that is not of ours changes nothing; a warning tells of it once. */
   apply({ key, value, headers }: KafkaMessage): void {
     const name = key?.toString() ?? '';
-    if (name === leaseKey) {
-      this.lease = value === null ? undefined : (JSON.parse(value.toString()) as Lease);
+    if (name === '' || (name.includes('/') && name !== leaseKey)) return;
+    const alias = headers?.kind?.toString() === 'alias';
+    const kind = name === leaseKey ? 'lease' : alias ? 'alias' : 'version';
+    const record = value === null ? undefined : parsed(value, kind);
+    if (value !== null && record === undefined) {
+      warn(name, kind);
       return;
     }
-    if (name === '' || name.includes('/')) return;
+    if (kind === 'lease') {
+      this.lease = record as Lease | undefined;
+      return;
+    }
     this.versions.delete(name);
     this.#aliases.delete(name);
-    if (value === null) return;
-    const record = JSON.parse(value.toString()) as VersionRecord;
-    if (headers?.kind?.toString() === 'alias') this.#aliases.set(name, record.version);
-    else this.versions.set(name, record);
+    if (record === undefined) return;
+    if (alias) this.#aliases.set(name, (record as VersionRecord).version);
+    else this.versions.set(name, record as VersionRecord);
   }
 
   /** The version of every alias. */
@@ -79,6 +120,16 @@ export class ModelsState {
   /** The number of the next publication. */
   get next(): number {
     return Math.max(this.newest?.publication ?? 0, this.lease?.publication ?? 0) + 1;
+  }
+}
+
+/** The record in `value`, or nothing if it is of another shape. */
+function parsed(value: Buffer, kind: keyof typeof shapes): unknown {
+  try {
+    const record: unknown = JSON.parse(value.toString());
+    return shapes[kind].safeParse(record).success ? record : undefined;
+  } catch {
+    return undefined;
   }
 }
 

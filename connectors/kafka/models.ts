@@ -1,6 +1,6 @@
-import { randomUUID } from 'node:crypto';
 import type { Kafka, Message } from 'kafkajs';
-import { type HeldLease, holdLease } from '../../src/publish/lease.js';
+import { type HeldLease, holderName, holdLease, mayFollow, newHolder } from '../../src/publish/lease.js';
+import type { Move } from '../../src/publish/list-store.js';
 import { superseded } from '../../src/publish/retention.js';
 import { assertExpected, leaseLost, notComplete, Refusal, refused } from '../../src/publish/sink-steps.js';
 import { type Lease, leaseKey, ModelsState, type VersionRecord } from './models-topic.js';
@@ -56,7 +56,8 @@ export class Models {
   readonly #kafka: Kafka;
   readonly #settings: ModelsSettings;
   readonly #tail: Tail;
-  readonly #session = randomUUID();
+  /** Of the last claim. */
+  #holder = '';
   #lease: HeldLease | undefined;
 
   constructor(kafka: Kafka, settings: ModelsSettings, state: ModelsState, tail: Tail) {
@@ -78,25 +79,22 @@ export class Models {
     await this.#tail.passed(until, { stalled: () => stalled().then(() => true) });
   }
 
-  /** Takes the lease for a new publication; returns its number. Throws while another owner writes. */
+  /** Takes the lease for a new publication; returns its number. Throws while another attempt writes. */
   async claim(): Promise<number> {
     const { owner, leaseMs } = this.#settings;
+    await this.#lease?.stop();
+    this.#holder = newHolder(owner);
     const publication = await this.#section(
       async send => {
         const other = this.#taken();
-        if (other) throw refused(other.owner);
+        if (other) throw refused(holderName(other));
         const publication = this.state.next;
-        await this.#sendLease(send, {
-          owner,
-          session: this.#session,
-          until: Date.now() + leaseMs,
-          publication,
-        });
+        const until = Date.now() + leaseMs;
+        await this.#sendLease(send, { owner, session: this.#holder, until, publication });
         return publication;
       },
       { claims: true },
     );
-    await this.#lease?.stop();
     this.#lease = holdLease(leaseMs, () => this.#extend(() => Date.now() + leaseMs));
     return publication;
   }
@@ -105,19 +103,23 @@ export class Models {
   async assertHeld(): Promise<void> {
     await this.#tail.caughtUp();
     this.#lease?.assertHeld();
-    if (!this.#held()) throw leaseLost();
+    if (!this.#runs()) throw leaseLost();
   }
 
   async release(): Promise<void> {
     await this.#lease?.stop();
     this.#lease = undefined;
-    if (this.#held() && this.state.lease!.until > 0) await this.#extend(() => 0);
+    if (this.#runs()) await this.#extend(() => 0);
   }
 
-  /** Names `version` by an alias; returns false, and does nothing, if its lists are not the last that were written. */
-  point(version: string, alias: string, expected: string | null | undefined): Promise<boolean> {
+  /**
+   * Names `version` by an alias; returns false, and does nothing, if its lists are not the last that were written. With
+   * `own` only while the lease is held that it was written under.
+   */
+  point({ version, alias, expected }: Omit<Move, 'holder'>, own: boolean): Promise<boolean> {
     const { state } = this;
     return this.#section(async send => {
+      if (own && !this.#runs()) throw leaseLost();
       const record = versionIn(state, version);
       if (state.versions.has(alias))
         throw new Refusal(`a version has the name of alias ${alias}: choose another alias`);
@@ -147,24 +149,33 @@ export class Models {
     await this.#tail.close();
   }
 
+  /** Whether nobody has taken the lease since we did. */
   #held(): boolean {
-    return this.state.lease?.session === this.#session;
+    return this.#holder !== '' && this.state.lease?.session === this.#holder;
   }
 
-  /** The lease of somebody else who writes. */
-  #taken(): Lease | undefined {
+  /** Whether it is ours and has not run out. */
+  #runs(): boolean {
+    return this.#held() && this.state.lease!.until > Date.now();
+  }
+
+  /** The holder of a lease that keeps us out. */
+  #taken(): string | undefined {
     const { lease } = this.state;
-    return lease && lease.owner !== this.#settings.owner && lease.until > Date.now() ? lease : undefined;
+    if (!lease || lease.until <= Date.now()) return undefined;
+    // Earlier releases stored a session that tells nothing of its process.
+    const holder = lease.session.startsWith('{') ? lease.session : lease.owner;
+    return mayFollow(holder, newHolder(this.#settings.owner)) ? undefined : holder;
   }
 
   async #sendLease(send: Send, lease: Lease): Promise<void> {
     await send(this.#settings.topics.models, [{ key: leaseKey, value: JSON.stringify(lease) }]);
   }
 
-  /** Renews the lease, or gives it up; returns false, and does nothing, once it is somebody else's. */
+  /** Renews the lease, or gives it up; returns false, and does nothing, once it has run out or is somebody else's. */
   #extend(until: () => number): Promise<boolean> {
     return this.#section(async send => {
-      if (!this.#held()) return false;
+      if (!this.#runs()) return false;
       await this.#sendLease(send, { ...this.state.lease!, until: until() });
       return true;
     });

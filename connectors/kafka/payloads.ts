@@ -34,6 +34,18 @@ function partsOf({ user, item, parts }: NonNullable<KafkaSourceOptions['key']>):
   return parts ?? 1 + Math.max(...[user, item].map(path => (/^\d+$/.test(path) ? Number(path) : 0)));
 }
 
+/** The parts of a key of text; throws `Undecodable` if there are more than are read. */
+function textParts(bytes: Buffer, what: string, options: NonNullable<KafkaSourceOptions['key']>): string[] {
+  const { separator } = options;
+  const parts = bytes.toString().split(separator);
+  const expected = partsOf(options);
+  if (parts.length <= expected) return parts;
+  throw new Undecodable(
+    'key-ambiguous',
+    `${what}: expected ${expected} parts, found ${parts.length}: ids with ${JSON.stringify(separator)} in them cannot be told apart`,
+  );
+}
+
 /** Opens the formats of `options`, and the registry that they need. */
 export function openPayloads(options: KafkaSourceOptions): Payloads {
   const { format, key: keyOptions } = options;
@@ -61,19 +73,8 @@ export function openPayloads(options: KafkaSourceOptions): Payloads {
     }
   }
 
-  function textParts(bytes: Buffer, what: string): string[] {
-    const parts = bytes.toString().split(keyOptions!.separator);
-    const expected = partsOf(keyOptions!);
-    if (parts.length > expected)
-      throw new Undecodable(
-        'key-ambiguous',
-        `${what}: expected ${expected} parts, found ${parts.length}: ids with ${JSON.stringify(keyOptions!.separator)} in them cannot be told apart`,
-      );
-    return parts;
-  }
-
   function parse(bytes: Buffer, what: string, as: Format, headers: IHeaders | undefined): unknown {
-    if (as === 'text') return textParts(bytes, what);
+    if (as === 'text') return textParts(bytes, what, keyOptions!);
     if (as === 'json')
       return convertConnect(parseJson(bytes[0] === 0 ? payloadOf(bytes, idBytes) : bytes, what));
     return framed(bytes, what, as, headers);

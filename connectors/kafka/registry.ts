@@ -58,38 +58,43 @@ export function addressOf(options: NonNullable<KafkaSourceOptions['registry']>) 
   return { base: url.href.replace(/\/+$/, ''), headers };
 }
 
+/**
+ * The schema at a path; `undefined` for one that the registry says it does not know. Any other answer, such as the
+ * page of a proxy, is an outage: `SOURCE_UNREADABLE`.
+ */
+async function fetchSchema(
+  { base, headers }: ReturnType<typeof addressOf>,
+  path: string,
+  timeoutMs: number,
+): Promise<Schema | undefined> {
+  const where = `schema registry ${base}${path}`;
+  let status: number;
+  let text: string;
+  try {
+    const response = await fetch(base + path, { headers, signal: AbortSignal.timeout(timeoutMs) });
+    status = response.status;
+    text = await response.text();
+  } catch (cause) {
+    const reason = ((cause as Error).cause as Error | undefined)?.message ?? (cause as Error).message;
+    throw new StageError('SOURCE_UNREADABLE', `${where}: expected an answer, found: ${reason}`, { cause });
+  }
+  if (status !== 404 && (status < 200 || status > 299))
+    throw new StageError('SOURCE_UNREADABLE', `${where}: answered ${status}`);
+  const found = jsonObject(text);
+  if (status === 404 && found) return undefined;
+  if (typeof found?.schema === 'string') return found as unknown as Schema;
+  throw new StageError(
+    'SOURCE_UNREADABLE',
+    `${where}: answered ${status} with no schema, but ${JSON.stringify(text.slice(0, 40))}`,
+  );
+}
+
 /** A registry over HTTP. Each schema is fetched and compiled once. */
 export function openRegistry(options: NonNullable<KafkaSourceOptions['registry']>): SchemaRegistry {
-  const { base, headers } = addressOf(options);
+  const address = addressOf(options);
+  const get = (path: string) => fetchSchema(address, path, options.timeoutMs);
   const readers = new Map<number, ReadPayload | { readonly reason: string; readonly until: number }>();
   const symbols = new Map<string, string | undefined>();
-
-  /**
-   * The schema at a path; `undefined` for one that the registry says it does not know. Any other answer, such as the
-   * page of a proxy, is an outage: `SOURCE_UNREADABLE`.
-   */
-  async function get(path: string): Promise<Schema | undefined> {
-    const where = `schema registry ${base}${path}`;
-    let status: number;
-    let text: string;
-    try {
-      const response = await fetch(base + path, { headers, signal: AbortSignal.timeout(options.timeoutMs) });
-      status = response.status;
-      text = await response.text();
-    } catch (cause) {
-      const reason = ((cause as Error).cause as Error | undefined)?.message ?? (cause as Error).message;
-      throw new StageError('SOURCE_UNREADABLE', `${where}: expected an answer, found: ${reason}`, { cause });
-    }
-    if (status !== 404 && (status < 200 || status > 299))
-      throw new StageError('SOURCE_UNREADABLE', `${where}: answered ${status}`);
-    const found = jsonObject(text);
-    if (status === 404 && found) return undefined;
-    if (typeof found?.schema === 'string') return found as unknown as Schema;
-    throw new StageError(
-      'SOURCE_UNREADABLE',
-      `${where}: answered ${status} with no schema, but ${JSON.stringify(text.slice(0, 40))}`,
-    );
-  }
 
   /** The texts that a schema refers to, each behind those that it refers to itself. */
   async function referencesOf(schema: Schema, seen: Set<string>): Promise<string[]> {

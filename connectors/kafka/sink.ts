@@ -51,6 +51,8 @@ export function createKafkaSink(options: KafkaSinkOptions, baseDirectory = '.'):
   const format: ListFormat = { encoding: options.encoding, stamped: false };
   let opened: Opened | undefined;
   let begun: Begun | undefined;
+  /** The version that the lease was last taken for. */
+  let own: string | undefined;
 
   function connected(): Opened {
     if (!opened) throw notConnected();
@@ -136,6 +138,7 @@ export function createKafkaSink(options: KafkaSinkOptions, baseDirectory = '.'):
         const { version } = publication;
         checkVersion(version, where);
         await drop();
+        own = undefined;
         await here.models.refresh();
         if (here.models.state.versions.has(version)) throw completeAlready(version);
         if (here.models.state.aliases.has(version))
@@ -143,6 +146,7 @@ export function createKafkaSink(options: KafkaSinkOptions, baseDirectory = '.'):
         const number = await here.models.claim();
         const attempt = await beginPublication(place(here), { version, publication: number });
         begun = { attempt, publication, parts: [] };
+        own = version;
         return { users: 0, items: 0 };
       }),
 
@@ -194,7 +198,7 @@ export function createKafkaSink(options: KafkaSinkOptions, baseDirectory = '.'):
         checkVersion(version, where);
         checkAlias(alias);
         const { models } = connected();
-        while (!(await models.point(version, alias, expected)))
+        while (!(await models.point({ version, alias, expected }, own === version)))
           await rewrite(versionIn(models.state, version));
       }),
 
@@ -251,6 +255,7 @@ export function createKafkaSink(options: KafkaSinkOptions, baseDirectory = '.'):
     async close() {
       const last = opened;
       opened = undefined;
+      own = undefined;
       await drop().catch(() => undefined);
       await last?.models.close();
       await last?.admin.disconnect().catch(() => undefined);

@@ -37,6 +37,12 @@ export function lmdbKeys(prefix: string) {
       start: bytes(`${layout.mark(version)}:`),
       end: bytes(`${layout.mark(version)};`),
     }),
+    /** Where the lists of one kind are, by id and by digest. */
+    kind: (version: string, kind: ListKind) =>
+      (kind === 'users' ? ['u', 'uh'] : ['i', 'ih']).map(part => ({
+        start: bytes(`${layout.mark(version)}:${part}:`),
+        end: bytes(`${layout.mark(version)}:${part};`),
+      })),
     /** The part of a list's key behind its version. */
     suffix: (version: string, key: string): string => key.slice(layout.mark(version).length + 1),
   };

@@ -9,11 +9,12 @@ import {
   type SinkVersion,
 } from '../../src/contracts/sink.js';
 import { encodeRanked, hashRange, storedValue } from '../../src/publish/encode.js';
-import type { Draft, ListStore } from '../../src/publish/list-store.js';
+import type { Draft, ListStore, Move } from '../../src/publish/list-store.js';
 import { SeenIds } from '../../src/publish/seen-ids.js';
 import { notComplete, sinkVersion } from '../../src/publish/sink-steps.js';
 import { createVersionedSink, encodedForm } from '../../src/publish/versioned-sink.js';
 import { type LmdbOptions, lmdbOptions } from './options.js';
+import { assertSound } from './sound.js';
 import { LmdbStore } from './store.js';
 
 export { type LmdbOptions, lmdbOptions };
@@ -26,7 +27,8 @@ const overheadBytes = 250;
  *
  * `<prefix>:<version>:u:<user>` and `…:i:<item>` hold the lists, `<prefix>:<version>` the manifest once the version is
  * complete, `<prefix>:current` the version to read. Msgpack values are plain maps: a reader that uses msgpackr or lmdb
- * sets `useRecords: false` to get objects.
+ * sets `useRecords: false` to get objects. The file is in the format of Node's `lmdb` package (LMDB's data version 2),
+ * which LMDB 0.9, the release that other languages bind, does not read.
  */
 export function createLmdbSink(options: LmdbOptions): Sink {
   const inPlace = options.mode === 'inplace';
@@ -55,6 +57,7 @@ class LmdbLists implements ListStore<EncodedLists> {
   }
 
   async open(): Promise<void> {
+    await assertSound(this.#options.path);
     const store = new LmdbStore(this.#options);
     try {
       store.current();
@@ -69,32 +72,33 @@ class LmdbLists implements ListStore<EncodedLists> {
     await this.#store.close();
   }
 
-  takeLease = (owner: string) => this.#store.takeLease(owner, this.#options.leaseMs);
-  renewLease = (owner: string) => this.#store.renewLease(owner, this.#options.leaseMs);
-  releaseLease = (owner: string) => this.#store.releaseLease(owner);
+  takeLease = (holder: string) => this.#store.takeLease(holder);
+  renewLease = (holder: string) => this.#store.renewLease(holder);
+  releaseLease = (holder: string) => this.#store.releaseLease(holder);
 
-  async begin(target: string, publication: Publication, owner: string): Promise<Draft<EncodedLists>> {
+  async begin(target: string, publication: Publication, holder: string): Promise<Draft<EncodedLists>> {
     const store = this.#store;
-    const lists = await this.#claimed(target, publication);
-    const complete: Draft<EncodedLists>['complete'] = async manifest => {
-      await store.flushed();
-      await store.complete(target, manifest, owner);
-    };
-    const abandon = () => store.flushed();
-    if (target === live) return { lists, abandon, ...this.#overwriting(complete) };
+    const lists = await this.#claimed(target, publication, holder);
+    const seen = target === live ? new SeenIds() : undefined;
     return {
       lists,
-      complete,
-      abandon,
-      async put(kind, encoded, counts) {
-        await store.put(target, kind, encoded, encoded.ids.keys(), { ...publication, lists: counts });
+      put: async (kind, encoded, counts) => {
+        if (seen) return this.#overwrite(kind, encoded, seen, holder);
+        const progress = { ...publication, lists: counts };
+        await store.put(holder, target, kind, encoded, encoded.ids.keys(), progress);
         return encoded.ids.length;
       },
+      async complete(manifest) {
+        await store.flushed(holder);
+        if (seen) await store.sweep(live, holder, key => seen.has(key));
+        await store.complete(target, manifest, holder);
+      },
+      abandon: () => store.flushed(holder).catch(() => store.dropGathered()),
     };
   }
 
   /** What there is of an attempt at `publication`; deletes every other one that was not completed. */
-  async #claimed(target: string, { content }: Publication) {
+  async #claimed(target: string, { content }: Publication, holder: string) {
     const store = this.#store;
     let lists = { users: 0, items: 0 };
     for (const version of store.versions()) {
@@ -102,32 +106,23 @@ class LmdbLists implements ListStore<EncodedLists> {
       const found = store.progress(version);
       if (version === target && content !== undefined && found?.content === content)
         lists = { ...found.lists };
-      else await store.discard(version);
+      else await store.discard(version, holder);
     }
     return lists;
   }
 
-  /** Puts the lists whose hash differs from what is there, and at the end deletes those that did not come. */
-  #overwriting(complete: Draft<EncodedLists>['complete']): Pick<Draft<EncodedLists>, 'put' | 'complete'> {
+  /** Puts the lists whose hash differs from what is there. */
+  async #overwrite(kind: ListKind, encoded: EncodedLists, seen: SeenIds, holder: string): Promise<number> {
     const store = this.#store;
-    const seen = new SeenIds();
     const [from, to] = hashRange(this.#format);
-    return {
-      async put(kind, encoded) {
-        const { ids } = encoded;
-        const changed = [...ids.keys()].filter(r => {
-          const found = store.bytesOf(live, kind, ids[r]!);
-          return found?.toString('latin1', from, to) !== storedValue(encoded, r).toString('latin1', from, to);
-        });
-        for (const id of ids) seen.add(store.suffix(live, kind, id));
-        await store.put(live, kind, encoded, changed);
-        return changed.length;
-      },
-      async complete(manifest) {
-        await store.sweep(live, key => seen.has(key));
-        await complete(manifest);
-      },
-    };
+    const { ids } = encoded;
+    const changed = [...ids.keys()].filter(r => {
+      const found = store.bytesOf(live, kind, ids[r]!);
+      return found?.toString('latin1', from, to) !== storedValue(encoded, r).toString('latin1', from, to);
+    });
+    for (const id of ids) seen.add(store.suffix(live, kind, id));
+    await store.put(holder, live, kind, encoded, changed);
+    return changed.length;
   }
 
   versions(): SinkVersion[] {
@@ -140,24 +135,18 @@ class LmdbLists implements ListStore<EncodedLists> {
 
   pointers = () => this.#store.pointers();
   current = (alias: string) => this.#store.current(alias);
-  point = (alias: string, version: string, expected: string | null | undefined) =>
-    this.#store.point(alias, version, expected);
+  point = (move: Move) => this.#store.point(move);
   read = async (version: string, kind: ListKind, id: string) => this.#store.bytesOf(version, kind, id);
 
   async amend(version: string, kind: ListKind, { lists, gone, change }: Amendment): Promise<void> {
     const store = this.#store;
     const mark = store.mark(version);
     if (!mark) throw notComplete(version);
-    const added = lists.filter(list => store.bytesOf(version, kind, list.id) === undefined).length;
-    const removed = gone.filter(id => store.bytesOf(version, kind, id) !== undefined).length;
-    await store.put(version, kind, encodeRanked(lists, this.#format, mark.version), lists.keys());
-    await store.remove(version, kind, gone);
-    const counts = { ...mark.lists, [kind]: mark.lists[kind] + added - removed };
-    await store.setMark(version, { ...mark, lists: counts, ...(change === undefined ? {} : { change }) });
+    const encoded = encodeRanked(lists, this.#format, mark.version);
+    await store.amend(version, { kind, lists: encoded, gone, change });
   }
 
   async remove(versions: readonly string[]): Promise<void> {
-    for (const version of versions)
-      if (![...this.pointers().values()].includes(version)) await this.#store.discard(version);
+    for (const version of versions) await this.#store.retire(version);
   }
 }

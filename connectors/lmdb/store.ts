@@ -1,7 +1,10 @@
 import { asBinary, open, type RootDatabase } from 'lmdb';
 import { champion, type EncodedLists, type ListKind } from '../../src/contracts/sink.js';
+import { mayFollow } from '../../src/publish/lease.js';
+import type { ListCounts, Move } from '../../src/publish/list-store.js';
 import {
   leaseLost,
+  listsMissing,
   notComplete,
   Refusal,
   type StoredPublication,
@@ -11,6 +14,7 @@ import { observed } from '../../src/runtime/serial.js';
 import { Gathered } from './gathered.js';
 import { bytes, lmdbKeys } from './keys.js';
 import type { LmdbOptions } from './options.js';
+import { noteSound } from './sound.js';
 
 /** Keys held in memory, and deleted by one transaction, at a time. */
 const keyBatch = 10_000;
@@ -19,6 +23,7 @@ const keyBatch = 10_000;
 const mappedBytes = 2 ** 24;
 
 interface Lease {
+  /** The holder. */
   readonly owner: string;
   /** Epoch ms. */
   readonly until: number;
@@ -27,13 +32,27 @@ interface Lease {
 /** Of a version's mark and the progress of one that is not complete, of the lease, of a pointer. */
 type Value = StoredPublication | Lease | string;
 
-/** The keys and values of one prefix of an LMDB environment: see `lmdbKeys`. */
+/** Lists that change in a complete version. */
+export interface Changes {
+  readonly kind: ListKind;
+  readonly lists: EncodedLists;
+  /** Ids whose lists go. */
+  readonly gone: readonly string[];
+  readonly change?: number | undefined;
+}
+
+/**
+ * The keys and values of one prefix of an LMDB environment: see `lmdbKeys`. Everything changes in transactions that
+ * look first whether they still may: whoever stood still meanwhile changes nothing.
+ */
 export class LmdbStore {
   #db: RootDatabase<Value, Uint8Array>;
   readonly #open: () => RootDatabase<Value, Uint8Array>;
   /** Since the environment was opened. */
   #putBytes = 0;
   readonly #keys;
+  readonly #leaseMs: number;
+  readonly #path: string;
   /** Lists that wait for more, and where the next ones go meanwhile. */
   #gathered = new Gathered();
   #spare = new Gathered();
@@ -41,10 +60,18 @@ export class LmdbStore {
 
   constructor(options: LmdbOptions) {
     // msgpackr's records are an extension of its own: plain maps are what other readers understand.
-    const settings = { encoding: options.encoding, keyEncoding: 'binary', useRecords: false } as const;
+    // With eventTurnBatching, the client makes a promise of its own for each commit, and nobody catches its rejection.
+    const settings = {
+      encoding: options.encoding,
+      keyEncoding: 'binary',
+      useRecords: false,
+      eventTurnBatching: false,
+    } as const;
     this.#open = () => open<Value, Uint8Array>(options.path, settings);
     this.#db = this.#open();
     this.#keys = lmdbKeys(options.prefix);
+    this.#leaseMs = options.leaseMs;
+    this.#path = options.path;
   }
 
   /** The version that an alias names; throws if its value is not in the encoding of this store. */
@@ -83,11 +110,35 @@ export class LmdbStore {
   }
 
   /**
+   * Runs `body` in one transaction, alone among all processes, and throws what it returns if that is a refusal. The
+   * client reports a commit that failed by two promises, of which only one is awaited here.
+   */
+  async #change<T>(body: () => T | Refusal): Promise<T> {
+    let result: T | Refusal;
+    try {
+      result = await this.#db.transaction(body);
+    } catch (error) {
+      const { commitError } = error as { commitError?: Promise<unknown> };
+      if (commitError === undefined) throw error;
+      commitError.catch(() => undefined);
+      throw new Refusal('the disk took nothing of what was written; it may be full');
+    }
+    if (result instanceof Refusal) throw result;
+    return result;
+  }
+
+  /** As `#change`, by the holder of the lease alone. */
+  #changeHeld<T>(holder: string, body: () => T | Refusal): Promise<T> {
+    return this.#change(() => (this.#holds(holder) ? body() : leaseLost()));
+  }
+
+  /**
    * Stores the lists in the rows `rows`, and how far the version is then, in one transaction with others that come before
    * and after: small ones rewrite the same pages again and again. One transaction is committed while the next is gathered,
    * so what `put` throws may be about lists before; `flushed` waits for all.
    */
   async put(
+    holder: string,
     version: string,
     kind: ListKind,
     lists: EncodedLists,
@@ -100,16 +151,16 @@ export class LmdbStore {
     for (const r of rows)
       to.add(this.#keys.text(version, kind, ids[r]!), at + offsets[r]!, at + offsets[r + 1]!);
     if (progress) to.progress = { key: this.#keys.progress(version), value: progress };
-    if (to.full) await this.#commit();
+    if (to.full) await this.#commit(holder);
   }
 
   /** Begins to commit what is gathered when the transaction before is done. */
-  async #commit(): Promise<void> {
+  async #commit(holder: string): Promise<void> {
     await this.#done();
     if (this.#putBytes > mappedBytes) await this.#remap();
     const from = this.#gathered;
     [this.#gathered, this.#spare] = [this.#spare, from];
-    this.#committed = observed(this.#write(from).finally(() => from.clear()));
+    this.#committed = observed(this.#write(holder, from).finally(() => from.clear()));
   }
 
   /** Waits for the transaction under way; what went wrong is thrown once. */
@@ -119,24 +170,18 @@ export class LmdbStore {
     await committed;
   }
 
-  async #write(from: Gathered): Promise<void> {
-    await this.#db.batch(() => {
+  async #write(holder: string, from: Gathered): Promise<void> {
+    await this.#changeHeld(holder, () => {
       from.each(this.#putBinary);
-      if (from.progress) void this.#db.put(from.progress.key, from.progress.value);
+      if (from.progress) this.#db.putSync(from.progress.key, from.progress.value);
     });
     this.#putBytes += from.length;
   }
 
   /** One function for all transactions: what is compiled with it in place stays. */
   readonly #putBinary = (key: Buffer, value: Buffer): void => {
-    void this.#db.put(key, asBinary(value) as never);
+    this.#db.putSync(key, asBinary(value) as never);
   };
-
-  /** Until everything put is in the environment. */
-  async #settled(): Promise<void> {
-    if (this.#gathered.length > 0) await this.#commit();
-    await this.#done();
-  }
 
   async #remap(): Promise<void> {
     await this.#db.flushed;
@@ -145,69 +190,112 @@ export class LmdbStore {
     this.#putBytes = 0;
   }
 
-  async remove(version: string, kind: ListKind, ids: readonly string[]): Promise<void> {
-    await this.#settled();
-    await this.#db.batch(() => {
-      for (const id of ids) void this.#db.remove(this.#keys.list(version, kind, id));
-    });
+  /** Until everything put for `holder` is in the environment, and durable. */
+  async flushed(holder: string): Promise<void> {
+    if (this.#gathered.length > 0) await this.#commit(holder);
+    await this.#done();
+    await this.#db.flushed;
   }
 
-  /** Marks `version` complete in one transaction, in which `owner` must have the lease; then durable. */
-  async complete(version: string, manifest: StoredPublication, owner: string): Promise<void> {
-    const done = await this.#db.transaction(() => {
-      if (this.#lease()?.owner !== owner) return false;
+  /** Forgets lists that were put and not committed. */
+  async dropGathered(): Promise<void> {
+    await this.#done().catch(() => undefined);
+    this.#gathered.clear();
+  }
+
+  /** Marks `version` complete in one transaction, if all its lists are there; then durable. */
+  async complete(version: string, manifest: StoredPublication, holder: string): Promise<void> {
+    await this.#changeHeld(holder, () => {
+      const missing = this.#missing(version, manifest.lists);
+      if (missing) return missing;
       this.#db.putSync(this.#keys.mark(version), manifest);
       this.#db.removeSync(this.#keys.progress(version));
-      return true;
+      return undefined;
     });
-    if (!done) throw leaseLost();
     await this.#db.flushed;
   }
 
-  async setMark(version: string, manifest: StoredPublication): Promise<void> {
-    await this.#db.put(this.#keys.mark(version), manifest);
-    await this.#db.flushed;
+  /** Why `version` has not `lists`. */
+  #missing(version: string, lists: ListCounts): Refusal | undefined {
+    for (const kind of ['users', 'items'] as const) {
+      const ranges = this.#keys.kind(version, kind);
+      const found = ranges.reduce((sum, range) => sum + this.#db.getKeysCount(range), 0);
+      if (found < lists[kind]) return listsMissing(version, kind, found, lists[kind]);
+    }
+    return undefined;
   }
 
-  /** Switches a pointer to a version with a mark in one transaction, then makes it durable; see `Sink.point`. */
-  async point(alias: string, version: string, expected: string | null | undefined): Promise<void> {
-    const refusal = await this.#db.transaction(() => {
-      if (!this.#db.doesExist(this.#keys.mark(version))) return notComplete(version);
-      const refusal = unexpected(alias, this.current(alias), version, expected);
+  /** Switches a pointer to a version with a mark in one transaction, then makes it durable. */
+  async point({ alias, version, expected, holder }: Move): Promise<void> {
+    await this.#change(() => {
+      if (holder !== undefined && !this.#holds(holder)) return leaseLost();
+      const mark = this.mark(version);
+      const refusal = mark
+        ? (unexpected(alias, this.current(alias), version, expected) ?? this.#missing(version, mark.lists))
+        : notComplete(version);
       if (refusal === undefined) this.#db.putSync(this.#keys.pointer(alias), version);
       return refusal;
     });
-    if (refusal) throw refusal;
     await this.#db.flushed;
   }
 
-  /** Takes the lease; returns the owner that has it, if that is another. */
-  takeLease(owner: string, leaseMs: number): Promise<string | undefined> {
-    return this.#db.transaction(() => {
+  /** Changes lists of a complete version, and its mark with them, in one transaction; then durable. */
+  async amend(version: string, { kind, lists, gone, change }: Changes): Promise<void> {
+    await this.#change(() => {
+      const mark = this.mark(version);
+      if (!mark) return notComplete(version);
+      let count = mark.lists[kind];
+      for (const [r, id] of lists.ids.entries()) {
+        const key = this.#keys.list(version, kind, id);
+        if (!this.#db.doesExist(key)) count++;
+        const value = lists.bytes.subarray(lists.offsets[r], lists.offsets[r + 1]);
+        // LMDB's addon takes no shared memory.
+        this.#putBinary(key, Buffer.from(value));
+      }
+      for (const id of gone) if (this.#db.removeSync(this.#keys.list(version, kind, id))) count--;
+      const amended = { ...mark, lists: { ...mark.lists, [kind]: count } };
+      this.#db.putSync(this.#keys.mark(version), change === undefined ? amended : { ...amended, change });
+      return undefined;
+    });
+    await this.#db.flushed;
+  }
+
+  /** Takes the lease; returns the holder that has it, if that is another. */
+  takeLease(holder: string): Promise<string | undefined> {
+    return this.#change(() => {
       const lease = this.#lease();
-      if (lease && lease.owner !== owner && lease.until > Date.now()) return lease.owner;
-      this.#db.putSync(this.#keys.lease, { owner, until: Date.now() + leaseMs });
+      if (lease && lease.until > Date.now() && !mayFollow(lease.owner, holder)) return lease.owner;
+      this.#putLease(holder);
       return undefined;
     });
   }
 
-  /** Makes the lease last longer; false when somebody else has it. */
-  renewLease(owner: string, leaseMs: number): Promise<boolean> {
-    return this.#db.transaction(() => {
-      if (this.#lease()?.owner !== owner) return false;
-      this.#db.putSync(this.#keys.lease, { owner, until: Date.now() + leaseMs });
+  /** Makes the lease last longer; false when `holder` does not have it. */
+  renewLease(holder: string): Promise<boolean> {
+    return this.#change(() => {
+      if (!this.#holds(holder)) return false;
+      this.#putLease(holder);
       return true;
     });
   }
 
-  async releaseLease(owner: string): Promise<void> {
-    await this.#db.transaction(() => {
-      if (this.#lease()?.owner === owner) this.#db.removeSync(this.#keys.lease);
+  async releaseLease(holder: string): Promise<void> {
+    await this.#change(() => {
+      if (this.#lease()?.owner === holder) this.#db.removeSync(this.#keys.lease);
     });
+  }
+
+  #putLease(holder: string): void {
+    this.#db.putSync(this.#keys.lease, { owner: holder, until: Date.now() + this.#leaseMs });
   }
 
   #lease(): Lease | undefined {
     return this.#db.get(this.#keys.lease) as Lease | undefined;
+  }
+
+  #holds(holder: string): boolean {
+    const lease = this.#lease();
+    return lease?.owner === holder && lease.until > Date.now();
   }
 
   /** Every version that has a mark or a list, found by skipping from one to the next. */
@@ -228,28 +316,44 @@ export class LmdbStore {
     return [...found];
   }
 
-  /** Deletes a version: the mark at once, then its lists by key range, so that what a crash leaves has no mark. */
-  async discard(version: string): Promise<void> {
-    await this.#db.remove(this.#keys.mark(version));
+  /** Deletes what there is of a version that was not completed, by the holder of the lease. */
+  async discard(version: string, holder: string): Promise<void> {
+    await this.#deleteLists(version, () => this.#holds(holder) && this.mark(version) === undefined);
+  }
+
+  /** Deletes a complete version unless an alias names it: the mark at once, then its lists. */
+  async retire(version: string): Promise<void> {
+    const unmarked = await this.#change(() => {
+      if ([...this.pointers().values()].includes(version)) return false;
+      return this.#db.removeSync(this.#keys.mark(version));
+    });
+    // It may be written again meanwhile.
+    const stays = () => this.mark(version) === undefined && this.progress(version) === undefined;
+    if (unmarked) await this.#deleteLists(version, stays);
+  }
+
+  /** Deletes the lists of a version by key range, as long as `may` allows it. */
+  async #deleteLists(version: string, may: () => boolean): Promise<void> {
     const range = { ...this.#keys.lists(version), limit: keyBatch };
-    for (;;) {
-      const keys = [...this.#db.getKeys(range)];
-      if (keys.length === 0) return;
-      await this.#db.batch(() => {
-        for (const key of keys) void this.#db.remove(key);
+    for (let more = true; more; ) {
+      more = await this.#change(() => {
+        if (!may()) return false;
+        const keys = [...this.#db.getKeys(range)];
+        for (const key of keys) this.#db.removeSync(key);
+        return keys.length > 0;
       });
     }
   }
 
   /** Deletes the lists of `version` whose id `keep` does not keep; hashed ids are asked for by their digest. */
-  async sweep(version: string, keep: (key: string) => boolean): Promise<void> {
+  async sweep(version: string, holder: string, keep: (key: string) => boolean): Promise<void> {
     const { start: first, end } = this.#keys.lists(version);
     for (let start = first; ; ) {
       const keys = [...this.#db.getKeys({ start, end, limit: keyBatch })];
       if (keys.length === 0) return;
       const gone = keys.filter(key => !keep(this.#keys.suffix(version, Buffer.from(key).toString())));
-      await this.#db.batch(() => {
-        for (const key of gone) void this.#db.remove(key);
+      await this.#changeHeld(holder, () => {
+        for (const key of gone) this.#db.removeSync(key);
       });
       start = Buffer.concat([keys.at(-1)!, Buffer.of(0)]);
     }
@@ -260,14 +364,9 @@ export class LmdbStore {
     return this.#keys.suffix(version, this.#keys.text(version, kind, id));
   }
 
-  /** Waits until everything is durable. */
-  async flushed(): Promise<void> {
-    await this.#settled();
-    await this.#db.flushed;
-  }
-
   async close(): Promise<void> {
-    await this.flushed().catch(() => undefined);
+    await this.dropGathered();
     await this.#db.close();
+    noteSound(this.#path);
   }
 }

@@ -5,7 +5,7 @@ import type { KeyLayout } from '../../src/publish/layout.js';
 import type { Draft, ListCounts } from '../../src/publish/list-store.js';
 import { SeenIds } from '../../src/publish/seen-ids.js';
 import { leaseLost, Refusal } from '../../src/publish/sink-steps.js';
-import type { RedisConnection } from './connection.js';
+import type { Guard, RedisConnection } from './connection.js';
 import type { Entry, RedisStore } from './store.js';
 
 /** Where a version is written. */
@@ -24,14 +24,15 @@ export async function beginDraft(
   place: Place,
   version: string,
   publication: Publication,
-  owner: string,
+  holder: string,
 ): Promise<Draft<EncodedLists>> {
   const { store } = place;
+  const guard = store.heldBy(holder);
   const inPlace = version === live;
   const servers = await store.servers();
   const evicted = await store.evicted();
-  const entry = await claimed(store, { ...publication, version }, servers);
-  const writer = inPlace ? inPlaceWriter(place, entry) : versionWriter(place, entry);
+  const entry = await claimed(store, { ...publication, version }, servers, holder);
+  const writer = inPlace ? inPlaceWriter(place, entry, guard) : versionWriter(place, entry, guard);
   return {
     lists: inPlace ? { users: 0, items: 0 } : entry.lists,
     async put(kind, lists, counts) {
@@ -39,21 +40,21 @@ export async function beginDraft(
         return await writer.put(kind, lists, counts);
       } catch (error) {
         // What there is of the version only takes room that others lack.
-        if (/^OOM/.test((error as Error).message) && !inPlace) await store.discard(writer.entry);
+        if (/^OOM/.test((error as Error).message) && !inPlace) await store.discard(writer.entry, holder);
         throw error;
       }
     },
     async complete(manifest) {
       await writer.finish();
-      if (!(await store.renewLease(owner))) throw leaseLost();
+      if (!(await store.renewLease(holder))) throw leaseLost();
       if ((await store.servers()) !== servers)
         throw new Refusal('a server was restarted or replaced meanwhile and may lack what was written');
       const gone = (await store.evicted()) - evicted;
       if (gone > 0)
         throw new Refusal(`Redis evicted ${gone} keys meanwhile: give it more memory, or noeviction`);
-      await store.mark(version, manifest);
+      await store.mark(version, JSON.stringify(manifest), guard);
       const { lists } = manifest;
-      await store.register({ ...writer.entry, ...summary(publication), lists, complete: true });
+      await store.register({ ...writer.entry, ...summary(publication), lists, complete: true }, guard);
     },
     abandon: async () => undefined,
   };
@@ -67,18 +68,23 @@ const summary = ({ publishedAt, createdAt, model, content, change }: Publication
 });
 
 /** The entry to go on with; deletes every other attempt that was not completed. */
-async function claimed(store: RedisStore, publication: Publication, servers: string): Promise<Entry> {
+async function claimed(
+  store: RedisStore,
+  publication: Publication,
+  servers: string,
+  holder: string,
+): Promise<Entry> {
   const { version, content } = publication;
   let found: Entry | undefined;
   for (const entry of await store.entries()) {
     const resumable = content !== undefined && entry.content === content && entry.servers === servers;
     if (entry.version === version && !entry.leaving && (resumable || version === live)) found = entry;
-    else if (!entry.complete) await store.discard(entry);
+    else if (!entry.complete) await store.discard(entry, holder);
   }
   if (found) return found;
   const lists = { users: 0, items: 0 };
   const entry = { version, ...summary(publication), complete: false, lists, chunks: 0, servers };
-  await store.register(entry);
+  await store.register(entry, store.heldBy(holder));
   return entry;
 }
 
@@ -93,7 +99,7 @@ interface Writer {
 export const shortKey = (kind: ListKind, id: string): string => `${kind === 'users' ? 'u' : 'i'}:${id}`;
 
 /** Writes every list; index, lists and progress in this order, so that whatever was written can be found. */
-function versionWriter({ redis, store, layout }: Place, begun: Entry): Writer {
+function versionWriter({ redis, store, layout }: Place, begun: Entry, guard: Guard): Writer {
   const { version } = begun;
   let entry = begun;
   return {
@@ -106,13 +112,15 @@ function versionWriter({ redis, store, layout }: Place, begun: Entry): Writer {
         version,
         entry.chunks,
         ids.map(id => shortKey(kind, id)),
+        guard,
       );
       await redis.setAll(
         ids.map(id => layout.list(version, kind, id)),
         r => storedValue(lists, r),
+        guard,
       );
       entry = { ...entry, chunks: entry.chunks + 1, lists: counts };
-      await store.register(entry);
+      await store.register(entry, guard);
       return ids.length;
     },
     finish: async () => undefined,
@@ -120,7 +128,7 @@ function versionWriter({ redis, store, layout }: Place, begun: Entry): Writer {
 }
 
 /** Writes the lists whose hash differs from what is there, and at the end deletes those that did not come. */
-function inPlaceWriter({ redis, store, layout, format }: Place, begun: Entry): Writer {
+function inPlaceWriter({ redis, store, layout, format }: Place, begun: Entry, guard: Guard): Writer {
   const seen = new SeenIds();
   const [from, to] = hashRange(format);
   let entry = begun;
@@ -139,13 +147,14 @@ function inPlaceWriter({ redis, store, layout, format }: Place, begun: Entry): W
       const changed = rows.filter(r => found[r] !== value(r).toString('latin1', from, to));
       if (added.length > 0) {
         const index = added.map(r => shortKey(kind, ids[r]!));
-        await store.index(live, entry.chunks, index);
+        await store.index(live, entry.chunks, index, guard);
         entry = { ...entry, chunks: entry.chunks + 1 };
-        await store.register(entry);
+        await store.register(entry, guard);
       }
       await redis.setAll(
         changed.map(r => keys[r]!),
         k => value(changed[k]!),
+        guard,
       );
       return changed.length;
     },
@@ -157,11 +166,15 @@ function inPlaceWriter({ redis, store, layout, format }: Place, begun: Entry): W
         const index = JSON.parse(text) as string[];
         const gone = index.filter(id => !seen.has(id));
         if (gone.length === 0) continue;
-        await redis.deleteAll(gone.map(id => mark + id));
+        await redis.unlinkAll(
+          gone.map(id => mark + id),
+          guard,
+        );
         await store.index(
           live,
           n,
           index.filter(id => seen.has(id)),
+          guard,
         );
       }
     },

@@ -8,8 +8,8 @@ import type {
 } from '../../src/contracts/sink.js';
 import { encodeRanked, storedValue } from '../../src/publish/encode.js';
 import { type KeyLayout, keyLayout } from '../../src/publish/layout.js';
-import type { ListStore } from '../../src/publish/list-store.js';
-import { assertExpected, notComplete, Refusal } from '../../src/publish/sink-steps.js';
+import type { ListStore, Move } from '../../src/publish/list-store.js';
+import { assertExpected, listsMissing, notComplete, Refusal } from '../../src/publish/sink-steps.js';
 import { createVersionedSink, encodedForm } from '../../src/publish/versioned-sink.js';
 import { connectRedis, type RedisConnection } from './connection.js';
 import { beginDraft, shortKey } from './draft.js';
@@ -64,34 +64,64 @@ class RedisLists implements ListStore<EncodedLists> {
   }
 
   close = () => this.#redis.close();
-  takeLease = (owner: string) => this.#store.takeLease(owner);
-  renewLease = (owner: string) => this.#store.renewLease(owner);
-  releaseLease = (owner: string) => this.#store.releaseLease(owner);
+  takeLease = (holder: string) => this.#store.takeLease(holder);
+  renewLease = (holder: string) => this.#store.renewLease(holder);
+  releaseLease = (holder: string) => this.#store.releaseLease(holder);
 
-  begin(target: string, publication: Publication, owner: string) {
+  begin(target: string, publication: Publication, holder: string) {
     const place = { ...this.#opened!, layout: this.#layout, format: this.#format };
-    return beginDraft(place, target, publication, owner);
+    return beginDraft(place, target, publication, holder);
   }
 
   versions = async () => (await this.#store.entries()).filter(e => !e.leaving);
   pointers = () => this.#store.pointers();
   current = (alias: string) => this.#store.get(this.#layout.pointer(alias));
 
-  async point(alias: string, version: string, expected: string | null | undefined): Promise<void> {
+  async point(move: Move): Promise<void> {
     const store = this.#store;
+    const { alias, version, expected } = move;
     if (!(await store.isComplete(version))) throw notComplete(version);
-    const found = await store.move(alias, version, expected);
+    await this.#assertWhole(version);
+    const found = await store.move(move);
     if (found !== undefined) assertExpected(alias, found || undefined, version, expected);
     if (await store.isComplete(version)) return;
     // It was retired at the same moment.
-    if (expected) await store.move(alias, expected, version);
+    if (expected) await store.move({ alias, version: expected, expected: version, holder: undefined });
     else await store.dropPointer(alias);
     throw new Refusal(`version ${version} was just deleted; publish it again`);
+  }
+
+  /** Throws if lists of a complete version are missing. */
+  async #assertWhole(version: string): Promise<void> {
+    const entry = (await this.#store.entries()).find(e => e.version === version);
+    // A refresh that was cut off has left the number open.
+    if (!entry || entry.amending) return;
+    const found = await this.#counted(entry);
+    for (const kind of ['users', 'items'] as const)
+      if (found[kind] < entry.lists[kind]) throw listsMissing(version, kind, found[kind], entry.lists[kind]);
+  }
+
+  /** The lists of a version that are there, by its index, where an id that went and came again may stand twice. */
+  async #counted({ version, chunks }: Entry, distinct = false): Promise<Record<ListKind, number>> {
+    const counts = { users: 0, items: 0 };
+    const start = this.#layout.list(version, 'users', '');
+    const seen = new Set<string>();
+    for await (const keys of this.#store.chunksOf(version, chunks)) {
+      const lists = keys.slice(0, -1).filter(key => !seen.has(key));
+      if (distinct) for (const key of lists) seen.add(key);
+      counts.users += await this.#redis.count(lists.filter(key => key.startsWith(start)));
+      counts.items += await this.#redis.count(lists.filter(key => !key.startsWith(start)));
+    }
+    return counts;
   }
 
   read = (version: string, kind: ListKind, id: string) =>
     this.#redis.getBytes(this.#layout.list(version, kind, id));
 
+  /**
+   * First the index, because a key that is not in it would never be deleted, and a note that lists change; then the
+   * lists; then how many there are. What was cut off between is found by the note or the index, and counted anew.
+   */
   async amend(version: string, kind: ListKind, { lists, gone, change }: Amendment): Promise<void> {
     const [redis, store] = [this.#redis, this.#store];
     const entry = (await store.entries()).find(e => e.version === version && e.complete && !e.leaving);
@@ -101,20 +131,24 @@ class RedisLists implements ListStore<EncodedLists> {
       lists.map(l => keyOf(l.id)),
       key => ['EXISTS', key],
     );
-    const added = lists.filter((_, r) => found[r] === 0);
-    // The index first: a key that is not in it would never be deleted.
-    let { chunks } = entry;
-    if (added.length > 0)
-      await store.index(
-        version,
-        chunks++,
-        added.map(l => shortKey(kind, l.id)),
-      );
+    const added = lists.filter((_, r) => found[r] === 0).map(l => shortKey(kind, l.id));
+    const removed = await redis.count(gone.map(keyOf));
+    const left = await store.chunk(version, entry.chunks);
+    const { chunks } = entry;
+    if (added.length > 0) await store.index(version, chunks, [...new Set([...left, ...added])]);
+    const noted = { ...entry, amending: true, chunks: chunks + (added.length + left.length > 0 ? 1 : 0) };
+    if (lists.length + gone.length > 0) await store.register(noted);
     const encoded = encodeRanked(lists, this.#format, entry.model ?? version);
     await redis.setAll(encoded.ids.map(keyOf), r => storedValue(encoded, r));
     await redis.deleteAll(gone.map(keyOf));
-    const counts = { ...entry.lists, [kind]: entry.lists[kind] + added.length };
-    await store.register({ ...entry, chunks, lists: counts, ...(change === undefined ? {} : { change }) });
+    const cutOff = entry.amending || left.length > 0;
+    const counts = { ...entry.lists, [kind]: entry.lists[kind] + added.length - removed };
+    const { amending: _, ...amended } = noted;
+    await store.register({
+      ...amended,
+      lists: cutOff ? await this.#counted(noted, true) : counts,
+      ...(change === undefined ? {} : { change }),
+    });
   }
 
   /** Also goes on with deletions that were cut off. */
@@ -131,11 +165,11 @@ class RedisLists implements ListStore<EncodedLists> {
     await store.register({ ...entry, leaving: true });
     await store.unmark(entry.version);
     if (manifest !== undefined && [...(await store.pointers()).values()].includes(entry.version)) {
-      await store.mark(entry.version, JSON.parse(manifest));
+      await store.mark(entry.version, manifest);
       await store.register(entry);
       return;
     }
-    await store.discard(entry, this.#options.graceMs);
+    await store.remove(entry, this.#options.graceMs);
   }
 }
 

@@ -1,8 +1,58 @@
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
 import { leaseLost } from './sink-steps.js';
+
+/**
+ * The holder of a lease is one attempt, as text: the owner it writes for, a token that no other attempt has, and the
+ * process it runs in. Stores keep the text and compare it whole.
+ */
+export const newHolder = (owner: string): string =>
+  JSON.stringify({ owner, token: randomUUID(), host: hostname(), pid: process.pid });
+
+interface Holder {
+  readonly owner: string;
+  readonly host?: string;
+  readonly pid?: number;
+}
+
+/** Reads a holder; earlier releases stored the owner alone. */
+function read(text: string): Holder {
+  if (!text.startsWith('{')) return { owner: text };
+  try {
+    return JSON.parse(text) as Holder;
+  } catch {
+    return { owner: text };
+  }
+}
+
+/** The holder of a lease, for messages. */
+export function holderName(text: string): string {
+  const { owner, host, pid } = read(text);
+  return host === undefined ? owner : `${owner} (process ${pid} on ${host})`;
+}
+
+/**
+ * Whether `holder` may take a lease that `found` has and that has not run out: an attempt of the same owner in the same
+ * process, or in one of this machine that has died. Copies of one state in two processes keep each other out.
+ */
+export function mayFollow(found: string, holder: string): boolean {
+  const [before, after] = [read(found), read(holder)];
+  if (before.owner !== after.owner) return false;
+  if (before.host === undefined) return true;
+  return before.host === after.host && (before.pid === after.pid || !runs(before.pid!));
+}
+
+function runs(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
 
 /** A lease that is renewed in the background until `stop`. */
 export interface HeldLease {
-  /** Throws once a renewal was refused; it never comes back. */
+  /** Throws once a renewal was refused: a lease that was lost never comes back. */
   assertHeld(): void;
   /** Ends the renewals and waits for the one under way. */
   stop(): Promise<void>;

@@ -1,11 +1,23 @@
 import type { ListKind, Publication } from '../contracts/sink.js';
-import { type HeldLease, holdLease } from './lease.js';
-import type { Draft, ListCounts, ListStore } from './list-store.js';
+import { type HeldLease, holderName, holdLease, newHolder } from './lease.js';
+import type { Draft, ListCounts, ListStore, Move } from './list-store.js';
 import { completeAlready, notBegun, notConnected, refused } from './sink-steps.js';
 
+interface Attempt<L> {
+  /** The version under whose keys it writes. */
+  readonly target: string;
+  readonly publication: Publication;
+  readonly holder: string;
+  readonly lease: HeldLease;
+  /** Until it is finished. */
+  draft?: Draft<L> | undefined;
+  counts: ListCounts;
+}
+
 /**
- * Who may write, and what: a store that is open for an owner, and the version it has begun. The lease is held from
- * `begin` to `close` or the next `begin`; it is never renewed while lists are put, because both change the store.
+ * Who may write, and what: a store that is open for an owner, and the version it has begun. Each attempt has a lease of
+ * its own from `begin` to `close` or the next `begin`; it is never renewed while lists are put, because both change the
+ * store.
  */
 export class LifeCycle<L> {
   readonly #store: ListStore<L>;
@@ -13,8 +25,7 @@ export class LifeCycle<L> {
   readonly #inPlace: boolean;
   /** Set while the store is open. */
   #owner: string | undefined;
-  #lease: HeldLease | undefined;
-  #attempt: { publication: Publication; draft: Draft<L>; counts: ListCounts } | undefined;
+  #attempt: Attempt<L> | undefined;
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(store: ListStore<L>, leaseMs: number, inPlace: boolean) {
@@ -36,16 +47,17 @@ export class LifeCycle<L> {
 
   async begin(target: string, publication: Publication): Promise<ListCounts> {
     const { store } = this;
-    const owner = this.#owner!;
     await this.#end();
-    const other = await store.takeLease(owner);
-    if (other !== undefined) throw refused(other);
-    this.#lease = holdLease(this.#leaseMs, () => this.#alone(() => store.renewLease(owner)));
+    const holder = newHolder(this.#owner!);
+    const other = await store.takeLease(holder);
+    if (other !== undefined) throw refused(holderName(other));
+    const lease = holdLease(this.#leaseMs, () => this.#alone(() => store.renewLease(holder)));
+    this.#attempt = { target, publication, holder, lease, counts: { users: 0, items: 0 } };
     try {
       const complete = (await store.versions()).some(v => v.complete && v.version === target);
       if (complete && !this.#inPlace) throw completeAlready(target);
-      const draft = await store.begin(target, publication, owner);
-      this.#attempt = { publication, draft, counts: { ...draft.lists } };
+      const draft = await store.begin(target, publication, holder);
+      Object.assign(this.#attempt, { draft, counts: { ...draft.lists } });
       return { ...draft.lists };
     } catch (error) {
       await this.#end().catch(() => undefined);
@@ -55,18 +67,25 @@ export class LifeCycle<L> {
 
   /** Stores `count` lists, which `of` makes. */
   async write(kind: ListKind, count: number, of: (version: string) => L): Promise<number> {
-    const attempt = this.#begun();
-    const { draft, publication } = attempt;
+    const { attempt, draft } = this.#begun();
     const counts = { ...attempt.counts, [kind]: attempt.counts[kind] + count };
-    const stored = await this.#alone(() => draft.put(kind, of(publication.version), counts));
+    const stored = await this.#alone(() => draft.put(kind, of(attempt.publication.version), counts));
     attempt.counts = counts;
     return stored;
   }
 
   async finish(): Promise<void> {
-    const { draft, publication, counts } = this.#begun();
-    await this.#alone(() => draft.complete({ ...publication, lists: counts }));
-    this.#attempt = undefined;
+    const { attempt, draft } = this.#begun();
+    await this.#alone(() => draft.complete({ ...attempt.publication, lists: attempt.counts }));
+    attempt.draft = undefined;
+  }
+
+  /** Points at a version; one of this attempt only while its lease is held. */
+  async point(move: Omit<Move, 'holder'>): Promise<void> {
+    const { store } = this;
+    const own = this.#attempt?.target === move.version ? this.#attempt : undefined;
+    own?.lease.assertHeld();
+    await this.#alone(() => store.point({ ...move, holder: own?.holder }));
   }
 
   async close(): Promise<void> {
@@ -77,22 +96,24 @@ export class LifeCycle<L> {
     await this.#store.close();
   }
 
-  #begun() {
-    if (this.#attempt === undefined) throw this.#owner === undefined ? notConnected() : notBegun();
-    this.#lease?.assertHeld();
-    return this.#attempt;
+  #begun(): { attempt: Attempt<L>; draft: Draft<L> } {
+    const attempt = this.#attempt;
+    if (attempt?.draft === undefined) throw this.#owner === undefined ? notConnected() : notBegun();
+    attempt.lease.assertHeld();
+    return { attempt, draft: attempt.draft };
   }
 
-  /** Lets go of the version and the lease, also of one that a process of this owner left when it died. */
+  /** Lets go of the version and of its lease. */
   async #end(): Promise<void> {
-    const [attempt, lease] = [this.#attempt, this.#lease];
+    const attempt = this.#attempt;
     this.#attempt = undefined;
-    this.#lease = undefined;
+    if (attempt === undefined) return;
     try {
-      await lease?.stop();
-      await attempt?.draft.abandon();
+      await attempt.lease.stop();
+      // What cannot be let go of is cleared away by the next attempt.
+      await attempt.draft?.abandon().catch(() => undefined);
     } finally {
-      await this.#store.releaseLease(this.#owner!);
+      await this.#store.releaseLease(attempt.holder);
     }
   }
 

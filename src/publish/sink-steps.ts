@@ -60,6 +60,10 @@ export const completeAlready = (version: string): Refusal =>
 export const notComplete = (version: string): Refusal =>
   new Refusal(`version ${version} is not there or unfinished; publish it first`);
 
+/** A version lacks lists that its manifest counts. */
+export const listsMissing = (version: string, kind: string, found: number, counted: number): Refusal =>
+  new Refusal(`version ${version} has ${found} of its ${counted} lists of ${kind}; publish it again`);
+
 /** The sink is not open. */
 export const notConnected = (): Refusal => new Refusal('the sink is not connected; call `connect` first');
 

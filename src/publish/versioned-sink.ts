@@ -87,7 +87,7 @@ export function createVersionedSink<L>(settings: VersionedSinkSettings<L>, store
       step(`to point ${alias} at version ${version}`, async () => {
         checkVersion(version, where);
         checkAlias(alias);
-        await connected().point(alias, target(version), expected);
+        await life.point({ alias, version: target(version), expected });
       }),
 
     current: (alias = champion) => step('to read the pointer', () => connected().current(alias)),

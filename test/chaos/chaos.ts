@@ -2,7 +2,11 @@ import { parseArgs } from 'node:util';
 import { StageError } from '../../src/errors.js';
 import { kafkaChaos } from '../bench/kafka-chaos.js';
 import { seeded } from '../support/random.js';
+
 import { chaosCrash } from './crash/crash.js';
+
+import { chaosLeases } from './leases.js';
+
 import { chaosPublish } from './publish.js';
 
 /** What a trial is told on its command line. */
@@ -23,6 +27,7 @@ const { values, positionals } = parseArgs({
     kills: { type: 'string' },
     only: { type: 'string' },
     at: { type: 'string' },
+    sinks: { type: 'string' },
   },
 });
 
@@ -39,6 +44,15 @@ const trials: Readonly<Record<string, () => Promise<{ readonly result: object; r
     });
     const { lost, duplicated, verifyDiffering, gramianDiffering } = result;
     return { result, ok: lost + duplicated + verifyDiffering + gramianDiffering === 0 };
+  },
+  async leases() {
+    const result = await chaosLeases({
+      rounds: Number(values.rounds ?? 20),
+      kinds: (values.sinks ?? 'lmdb,redis,files,duckdb,kafka').split(','),
+      random: seeded(Number(values.seed ?? 1)),
+      log,
+    });
+    return { result, ok: result.incomplete.length === 0 && result.published > 0 };
   },
   async publish() {
     const rounds = Number(values.rounds ?? 50);
@@ -67,6 +81,7 @@ if (!trial) {
   log(
     'usage: npm run -s chaos -- kafka [--rounds N] [--events N] [--seconds N] [--kills N] [--seed N] [--json]',
   );
+  log('       npm run -s chaos -- leases [--rounds N] [--sinks lmdb,redis,…] [--seed N] [--json]');
   log('       npm run -s chaos -- publish [--rounds N] [--seed N] [--json]');
   log(
     '       npm run -s chaos -- crash [--kills N] [--seed N] [--only TRIAL|SCENARIO [--at BLOWS]] [--json]',

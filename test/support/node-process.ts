@@ -12,6 +12,14 @@ export function startNode(script: string, args: readonly string[] = []): ChildPr
   });
 }
 
+/** Starts `script` by a shell: `command` runs `"$0"`, which is Node, with `"$1"`, the script, and the arguments. */
+export function startShell(command: string, script: string, args: readonly string[]): ChildProcess {
+  return spawn('bash', ['-c', command, process.execPath, script, ...args], {
+    cwd: root,
+    stdio: ['pipe', 'pipe', 'ignore'],
+  });
+}
+
 /** Standard output of a process until it ends; throws unless it exits with 0. */
 export async function output(child: ChildProcess): Promise<string> {
   let text = '';

@@ -16,3 +16,10 @@ export const sinkSuite = (
 /** The suite for sinks that overwrite in place, run by vitest. */
 export const inPlaceSuite = (name: string, makeSink: (store: string) => Sink): void =>
   suite.inPlaceSuite(runner, name, makeSink);
+
+/** The suite for leases of `leaseMs`, run by vitest. */
+export const leaseSuite = (
+  name: string,
+  makeSink: (store: string) => Sink,
+  options: suite.SinkSuiteOptions & { readonly leaseMs: number },
+): void => suite.leaseSuite(runner, name, makeSink, options);

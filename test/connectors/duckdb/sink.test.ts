@@ -1,11 +1,18 @@
+import { readdirSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createDuckdbSink, duckdbSinkOptions } from '#connectors/duckdb/sink.js';
-import type { ListKind, RankedList } from '#src/contracts/index.js';
-import { sinkSuite } from '../../support/sink-suite.js';
+import type { ListKind, RankedList, Sink } from '#src/contracts/index.js';
+import { publicationOf } from '#src/testing/index.js';
+import { leaseSuite, ranked, sinkSuite } from '../../support/sink-suite.js';
 
-const sinkOn = (path: string) =>
-  createDuckdbSink(duckdbSinkOptions.parse({ type: 'duckdb', database: join(path, 'feeds.duckdb') }));
+const sinkOn = (path: string, more: object = {}) =>
+  createDuckdbSink(
+    duckdbSinkOptions.parse({ type: 'duckdb', database: join(path, 'feeds.duckdb'), ...more }),
+  );
 
 /** Reads a list as any other program would: by the pointer, from the rows. */
 async function read(path: string, kind: ListKind, id: string): Promise<RankedList | undefined> {
@@ -22,4 +29,46 @@ async function read(path: string, kind: ListKind, id: string): Promise<RankedLis
   return items.length > 0 ? { id, items, scores } : undefined;
 }
 
-sinkSuite('duckdb', sinkOn, { read, keepsEmptyLists: false });
+sinkSuite('duckdb', path => sinkOn(path), { read, keepsEmptyLists: false });
+leaseSuite('duckdb', path => sinkOn(path, { leaseMs: 3000 }), { leaseMs: 3000, read });
+
+describe('duckdb store', () => {
+  let path: string;
+  beforeEach(async () => {
+    path = await mkdtemp(join(tmpdir(), 'duckdb-'));
+  });
+  afterEach(() => rm(path, { recursive: true, force: true }));
+
+  it('holds several tables in one file, whatever their names, written at the same time', async () => {
+    const tables = ['select', 'fresh', 'scratch', 'lists'];
+    const sinks = tables.map(table => sinkOn(path, { table }));
+    const each = <T>(run: (sink: Sink, table: string) => Promise<T>) =>
+      Promise.all(sinks.map((sink, k) => run(sink, tables[k]!)));
+    await each(sink => sink.connect());
+    await each(sink => sink.begin(publicationOf('v1')));
+    await each((sink, table) => sink.write('users', [{ ...ranked('x', [table, 'p']), fallback: 1 }]));
+    await each(sink => sink.finish());
+    await each(sink => sink.point('v1'));
+    await each(sink => sink.amend!('v1', 'users', { lists: [ranked('y', ['a'])], gone: [] }));
+    await each(sink => sink.close());
+    expect(readdirSync(path)).toEqual(['feeds.duckdb']);
+    const instance = await DuckDBInstance.create(join(path, 'feeds.duckdb'));
+    const connection = await instance.connect();
+    for (const table of tables) {
+      const sql = `SELECT id, item, fallback FROM "${table}" WHERE version = 'v1' ORDER BY id, rank`;
+      const rows = await connection.runAndReadAll(sql);
+      expect(rows.getRowsJS(), table).toEqual([
+        ['x', table, false],
+        ['x', 'p', true],
+        ['y', 'a', false],
+      ]);
+    }
+    connection.closeSync();
+    instance.closeSync();
+  });
+
+  it('refuses a table that would stand beside another', () => {
+    for (const table of ['lists_versions', 'a_POINTERS', 'b_lease', 'a b', ''])
+      expect(() => sinkOn(path, { table }), table).toThrow(/table|name/);
+  });
+});

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createFilesSink, filesOptions } from '#connectors/files/sink.js';
 import type { ListKind, RankedList } from '#src/contracts/index.js';
 import { manifestOf } from '../../support/manifest.js';
-import { ranked, sinkSuite } from '../../support/sink-suite.js';
+import { leaseSuite, ranked, sinkSuite } from '../../support/sink-suite.js';
 
 const sinkOn = (path: string, more: object = {}) =>
   createFilesSink(filesOptions.parse({ type: 'files', path, ...more }));
@@ -42,6 +42,7 @@ sinkSuite('parquet files', path => sinkOn(path, { format: 'parquet' }), {
   read: readParquet,
   keepsEmptyLists: false,
 });
+leaseSuite('ndjson files', path => sinkOn(path, { leaseMs: 1000 }), { leaseMs: 1000, read: readNdjson });
 
 describe('files store', () => {
   let path: string;
@@ -90,6 +91,37 @@ describe('files store', () => {
     await mkdir(join(path, '.leaving-v0'));
     await publish('v3');
     expect((await readdir(path)).sort()).toEqual(['current', 'v1', 'v3']);
+  });
+
+  it.each(['ndjson', 'parquet'] as const)('tells in %s what fills up a list', async format => {
+    const sink = sinkOn(path, { format });
+    await sink.connect();
+    await sink.begin(manifestOf('v1'));
+    await sink.write('users', [{ ...ranked('x', ['a', 'b', 'c']), fallback: 2 }]);
+    await sink.finish();
+    await sink.close();
+    const file = join(path, 'v1', `users.${format}`);
+    if (format === 'ndjson') {
+      expect(JSON.parse(await readFile(file, 'utf8'))).toMatchObject({ id: 'x', fallback: 2 });
+      return;
+    }
+    const connection = await (await DuckDBInstance.create()).connect();
+    const rows = await connection.runAndReadAll(
+      `SELECT fallback FROM read_parquet('${file.replaceAll("'", "''")}') ORDER BY rank`,
+    );
+    connection.closeSync();
+    expect(rows.getRowsJS().flat()).toEqual([false, true, true]);
+  });
+
+  it('points at no version that lacks lists', async () => {
+    await publish('v1');
+    await writeFile(join(path, 'v1', 'users.ndjson'), '');
+    const sink = sinkOn(path);
+    await sink.connect();
+    await expect(sink.point('v1', 'candidate')).rejects.toMatchObject({
+      message: expect.stringContaining('version v1 has 0 of its 1 lists of users'),
+    });
+    await sink.close();
   });
 
   it('refuses a path that is a file', async () => {

@@ -53,3 +53,30 @@ it('takes a version for whole until others have overwritten it for as long as th
   expect(isWhole({ ...record, overwrittenAt: 5000 }, 5999)).toBe(true);
   expect(isWhole({ ...record, overwrittenAt: 5000 }, 6000)).toBe(false);
 });
+
+it('passes over records that are not of ours, and warns of each once', async () => {
+  const warnings: string[] = [];
+  const hear = (warning: Error) => void warnings.push(warning.message);
+  process.on('warning', hear);
+  const text = (key: string, value: string, kind = 'version') => ({
+    ...message(key, {}, kind),
+    value: Buffer.from(value),
+  });
+  for (let twice = 0; twice < 2; twice++) {
+    const state = new ModelsState();
+    state.apply(message('v1', version('v1', 1)));
+    state.apply(message('champion', version('v1', 1), 'alias'));
+    for (const garbage of ['no json', '{', '1', '[]', 'null', '{"version":"v9"}', '{"publication":1}'])
+      state.apply(text('stray', garbage));
+    state.apply(text('champion', '{', 'alias'));
+    state.apply(text(leaseKey, 'zz'));
+    expect([...state.versions.keys()]).toEqual(['v1']);
+    expect(state.of('champion')?.version).toBe('v1');
+    expect(state.lease).toBeUndefined();
+    state.apply(message('stray', null));
+    expect(state.next).toBe(2);
+  }
+  await new Promise(resolve => setImmediate(resolve));
+  process.off('warning', hear);
+  expect(warnings.filter(w => w.includes('"stray"'))).toHaveLength(1);
+});

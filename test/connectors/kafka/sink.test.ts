@@ -15,7 +15,7 @@ import type { ListKind, Sink } from '#src/contracts/index.js';
 import { fileChecksum } from '#src/contracts/manifest.js';
 import { temporaryDirectory } from '../../support/directory.js';
 import { manifestOf } from '../../support/manifest.js';
-import { ranked, sinkSuite } from '../../support/sink-suite.js';
+import { leaseSuite, ranked, sinkSuite } from '../../support/sink-suite.js';
 import { client, readTopic } from '../../support/topic.js';
 import { withBroker } from '../../support/with-broker.js';
 
@@ -41,6 +41,11 @@ await withBroker('the Kafka sink', {}, broker => {
   }
 
   sinkSuite('kafka json', path => sinkOn(path), { read: (p, kind, id) => read(p, kind, id, 'json') });
+
+  leaseSuite('kafka', path => sinkOn(path, { leaseMs: 4000 }), {
+    leaseMs: 4000,
+    read: (p, kind, id) => read(p, kind, id, 'json'),
+  });
 
   async function publish(
     sink: Sink,

@@ -1,12 +1,12 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { open } from 'lmdb';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createLmdbSink, lmdbOptions } from '#connectors/lmdb/sink.js';
 import { manifestOf } from '../../support/manifest.js';
-import { output, startNode } from '../../support/node-process.js';
-import { inPlaceSuite, ranked, sinkSuite } from '../../support/sink-suite.js';
+import { output, startNode, startShell } from '../../support/node-process.js';
+import { inPlaceSuite, leaseSuite, ranked, sinkSuite } from '../../support/sink-suite.js';
 
 const sinkOn = (path: string, more: object = {}) =>
   createLmdbSink(lmdbOptions.parse({ type: 'lmdb', path, ...more }));
@@ -15,6 +15,7 @@ sinkSuite('lmdb json', path => sinkOn(path));
 sinkSuite('lmdb msgpack', path => sinkOn(path, { encoding: 'msgpack' }));
 inPlaceSuite('lmdb json', path => sinkOn(path, { mode: 'inplace' }));
 inPlaceSuite('lmdb msgpack', path => sinkOn(path, { mode: 'inplace', encoding: 'msgpack' }));
+leaseSuite('lmdb', path => sinkOn(path, { leaseMs: 1000 }), { leaseMs: 1000 });
 
 describe('lmdb store', () => {
   let path: string;
@@ -112,6 +113,91 @@ describe('lmdb store', () => {
     const file = join(path, 'plain');
     await writeFile(file, 'text');
     await expect(sinkOn(join(file, 'below')).connect()).rejects.toMatchObject({ code: 'SINK_FAILED' });
+  });
+
+  it('counts right after amendments, whatever came twice', async () => {
+    const sink = sinkOn(path);
+    await sink.connect();
+    await sink.begin(manifestOf('v1'));
+    await sink.write('users', [ranked('x', ['a']), ranked('y', ['a'])]);
+    await sink.finish();
+    await sink.point('v1');
+    const amendment = { lists: [ranked('y', ['b']), ranked('z', ['b'])], gone: ['x', 'nobody'] };
+    for (let twice = 0; twice < 2; twice++) await sink.amend!('v1', 'users', amendment);
+    expect(await sink.versions()).toMatchObject([{ lists: { users: 2, items: 0 } }]);
+    await sink.point('v1');
+    await sink.close();
+  });
+
+  it('points at no version that lacks lists', async () => {
+    await publish('v1');
+    const db = open<unknown, string>(path, { encoding: 'json' });
+    await db.remove('sansa:v1:u:x');
+    await db.close();
+    const sink = sinkOn(path);
+    await sink.connect();
+    await expect(sink.point('v1', 'candidate')).rejects.toMatchObject({
+      message: expect.stringContaining('version v1 has 0 of its 1 lists of users'),
+    });
+    await sink.close();
+  });
+
+  it('refuses a damaged file by name, and this process lives', async () => {
+    const file = join(path, 'feeds.lmdb');
+    const sink = sinkOn(file);
+    await sink.connect();
+    await sink.begin(manifestOf('v1'));
+    await sink.write(
+      'users',
+      Array.from({ length: 3000 }, (_, k) => ranked(`u${k}`, ['a', 'b'])),
+    );
+    await sink.finish();
+    await sink.close();
+    const sound = await readFile(file);
+    const noise = (from: number) => Buffer.from(sound).fill('noise', from);
+    for (const bytes of [sound.subarray(0, sound.length / 2), noise(0), noise(8192), Buffer.from('text')]) {
+      await writeFile(file, bytes);
+      await expect(sinkOn(file).connect()).rejects.toMatchObject({
+        code: 'SINK_FAILED',
+        message: expect.stringContaining(`${file} is damaged`),
+      });
+    }
+    await writeFile(file, sound);
+    const again = sinkOn(file);
+    await again.connect();
+    expect(await again.versions()).toMatchObject([{ version: 'v1', complete: true }]);
+    await again.close();
+  });
+
+  it('says once that the disk is full, and goes on when it is not', async () => {
+    const limited = startShell(
+      `trap '' XFSZ; ulimit -f 4000; exec "$0" --input-type=module --eval "$1" "$2"`,
+      `
+      import { createLmdbSink, lmdbOptions } from '#connectors/lmdb/sink.js';
+      const sink = createLmdbSink(lmdbOptions.parse({ type: 'lmdb', path: process.argv[1] }));
+      const list = k => ({ id: 'u' + k, items: Array(100).fill('item'), scores: Array(100).fill(1) });
+      await sink.connect();
+      for (const [version, count] of [['v1', 20000], ['v2', 10]]) {
+        await sink.begin({ version, createdAt: '2026-01-01T00:00:00.000Z' });
+        try {
+          for (let k = 0; k < count; k += 1000)
+            await sink.write('users', Array.from({ length: Math.min(count, 1000) }, (_, i) => list(k + i)));
+          await sink.finish();
+          await sink.point(version);
+        } catch (error) {
+          console.log(error.code, error.message.replace(/.*: /, ''));
+        }
+      }
+      console.log(await sink.current());
+      await sink.close();
+      `,
+      [join(path, 'feeds.lmdb')],
+    );
+    const text = await output(limited);
+    expect(text.trim().split('\n')).toEqual([
+      'SINK_FAILED the disk took nothing of what was written; it may be full',
+      'v2',
+    ]);
   });
 
   it('shows another process whole versions only, while versions are published', async () => {

@@ -4,7 +4,7 @@ import { createRedisSink, redisOptions } from '#connectors/redis/sink.js';
 import type { Sink } from '#src/contracts/index.js';
 import { manifestOf } from '../../support/manifest.js';
 import { anyRedis, missing, onRedis, type RedisServer, skipped } from '../../support/redis.js';
-import { inPlaceSuite, ranked, sinkSuite } from '../../support/sink-suite.js';
+import { inPlaceSuite, leaseSuite, ranked, sinkSuite } from '../../support/sink-suite.js';
 
 let server: Pick<RedisServer, 'url' | 'remove'>;
 
@@ -21,6 +21,7 @@ describe.skipIf(skipped(missing))('redis', () => {
   sinkSuite('redis msgpack', path => sinkOn(path, { encoding: 'msgpack' }));
   inPlaceSuite('redis json', path => sinkOn(path, { mode: 'inplace' }));
   inPlaceSuite('redis msgpack', path => sinkOn(path, { mode: 'inplace', encoding: 'msgpack' }));
+  leaseSuite('redis', path => sinkOn(path, { leaseMs: 1000 }), { leaseMs: 1000 });
 
   const keysOf = (prefix: string) =>
     onRedis(server.url, async send => ((await send('KEYS', `${prefix}:*`)) as string[]).sort());
@@ -82,6 +83,31 @@ describe.skipIf(skipped(missing))('redis', () => {
     });
     await publish('cut', 'v2', 1, { graceMs: 0 });
     expect((await keysOf('cut')).filter(key => key.startsWith('cut:v1'))).toEqual([]);
+  });
+
+  it('leaves no key without a time to live when an amendment was cut off', async () => {
+    const sink = sinkOn('amend', { graceMs: 0 });
+    await sink.connect();
+    const write = async (version: string, minute: number) => {
+      await sink.begin(manifestOf(version, minute));
+      await sink.write('users', [ranked('x', [version]), ranked('gone', [version])]);
+      await sink.finish();
+      await sink.point(version);
+    };
+    await write('v1', 0);
+    await onRedis(server.url, async send => {
+      await send('SET', 'amend:v1:keys:1', JSON.stringify(['u:a']));
+      await send('SET', 'amend:v1:u:a', '{}');
+    });
+    const amendment = { lists: [ranked('a', ['a']), ranked('b', ['a'])], gone: ['gone'], change: 2 };
+    await sink.amend!('v1', 'users', amendment);
+    expect(await sink.versions()).toMatchObject([{ lists: { users: 3, items: 0 }, change: 2 }]);
+    await sink.amend!('v1', 'users', { lists: [], gone: ['b'] });
+    expect(await sink.versions()).toMatchObject([{ lists: { users: 2, items: 0 } }]);
+    await write('v2', 1);
+    await sink.prune!(0);
+    await sink.close();
+    expect((await keysOf('amend')).filter(key => key.startsWith('amend:v1'))).toEqual([]);
   });
 
   it('keeps no lease behind', async () => {
