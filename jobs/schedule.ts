@@ -1,5 +1,6 @@
-import cron from 'node-cron';
 import type { Ledger } from '../src/contracts/index.js';
+import { DueTimes } from './due-times.js';
+import { formatTrigger } from './trigger.js';
 
 /** A job that is due by the clock. */
 export interface Scheduled {
@@ -27,12 +28,12 @@ export async function startSchedules(
 ): Promise<() => Promise<void>> {
   const stops = await Promise.all(
     schedules.map(async ({ job, expression }) => {
-      // node-cron computes the times. Its own timers are not used: they skip a time for which they are late.
-      const times = cron.createTask(expression, () => undefined, { timezone, name: job });
-      const following = (): number => Math.floor(times.getNextRuns(1)[0]!.getTime() / 1000) * 1000;
+      const times = new DueTimes(expression, timezone);
+      const following = (): number => times.after(Date.now());
       const open = new Set<number>();
       const calls = new Set<Promise<void>>();
       let timer: NodeJS.Timeout | undefined;
+      let stopped = false;
       let next = Math.min((await ledger.due(job, expression)) ?? Number.POSITIVE_INFINITY, following());
       const remember = () => ledger.setDue(job, expression, Math.min(next, ...open));
 
@@ -43,25 +44,35 @@ export async function startSchedules(
         await remember();
       }
 
+      function track(call: Promise<void>): void {
+        const tracked = call.catch(fail).finally(() => calls.delete(tracked));
+        calls.add(tracked);
+      }
+
       function beat(): void {
-        next = Math.min(next, following());
         next = Math.min(next, following());
         if (next <= Date.now()) {
           const time = next;
           next = following();
-          const called = call(time)
-            .catch(fail)
-            .finally(() => calls.delete(called));
-          calls.add(called);
+          track(call(time));
         }
         timer = setTimeout(beat, Math.min(Math.max(1, next - Date.now()), longestTimerMs));
       }
 
+      /** Ends what an earlier process left behind its run for `next`. That run makes up for no time after its own. */
+      async function finish(): Promise<void> {
+        if (!(await due(job, next))) return;
+        next = times.after(next);
+        await remember();
+        if (!stopped) beat();
+      }
+
       await remember();
-      beat();
+      if (await ledger.endedRun(job, formatTrigger({ kind: 'cron', time: next }))) track(finish());
+      else beat();
       return async () => {
+        stopped = true;
         clearTimeout(timer);
-        await times.destroy();
         await Promise.all(calls);
       };
     }),

@@ -50,7 +50,7 @@ export interface SweepVisitor {
   readonly tailBytes: number;
 }
 
-/** The functions of a visitor, from that which says them by width: 0 i32, 1 i64, 2 f64. */
+/** The functions of a visitor from that which says them by width: 0 i32, 1 i64, 2 f64. */
 export const byWidth = (indexOf: (width: number) => TableIndex): SweepVisitor['take'] => ({
   i32: indexOf(0),
   i64: indexOf(1),

@@ -12,9 +12,15 @@ afterEach(() => {
 });
 
 /** One clock every ten seconds over a ledger that is a variable; `ends` decides how each call comes back. */
-async function clock(ends: (time: number) => Promise<boolean>, remembered?: number) {
+async function clock(
+  ends: (time: number) => Promise<boolean>,
+  remembered?: number,
+  ended: readonly string[] = [],
+) {
   const state = { due: remembered, calls: [] as string[], failures: [] as unknown[] };
   const ledger = {
+    endedRun: async (_job: string, trigger: string) =>
+      ended.includes(trigger.replace(/^cron:.*T|\.000Z$/g, '')) ? {} : undefined,
     due: async () => state.due,
     async setDue(_job: string, _expression: string, due: number) {
       state.due = due;
@@ -50,6 +56,16 @@ it('makes up once for what came due before the start', async () => {
   await vi.advanceTimersByTimeAsync(0);
   expect(state.calls).toEqual(['11:59:10']);
   expect(state.due).toBe(at('12:00:10'));
+  await stop();
+});
+
+it('makes up for what came due after a run that an earlier process ended without what follows it', async () => {
+  const { state, stop } = await clock(async () => true, at('11:59:10'), ['11:59:10']);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(state.calls).toEqual(['11:59:10', '11:59:20']);
+  await vi.advanceTimersByTimeAsync(9000);
+  expect(state.calls).toEqual(['11:59:10', '11:59:20', '12:00:10']);
+  expect(state.due).toBe(at('12:00:20'));
   await stop();
 });
 
