@@ -3,6 +3,7 @@ import type { Arena } from '../runtime/arena.js';
 import { record } from '../runtime/records.js';
 import type { TaskKernel, Threads } from '../runtime/threads.js';
 import type { Gramian, GramianRoom, GramianSize, Report, SweepVisitor } from './columns.js';
+import { sampledItems } from './density.js';
 import {
   type ColumnSizes,
   columnSizes,
@@ -15,7 +16,7 @@ import {
 } from './encoded.js';
 import { openIntactSegments, type Segment } from './segment.js';
 import { streamRoom, streamStored } from './stored-stream.js';
-import { boundOf } from './sum.js';
+import { boundOf, sumReader } from './sum.js';
 
 /** Parts of the loaded columns per thread. */
 const PARTS_A_THREAD = 8;
@@ -135,6 +136,19 @@ function squaredNorms(stored: StoredColumns): Float64Array {
   return squares.slice();
 }
 
+/** See `Gramian.density`. */
+function sampledDensity(arena: Arena, segments: readonly Segment[], n: number): number {
+  const mark = arena.mark();
+  const columns = sumReader(arena, segments, n);
+  const sample = sampledItems(n);
+  let entries = 0;
+  for (const j of sample) {
+    entries += columns.range(j, j + 1).indices.length;
+    arena.release(mark);
+  }
+  return entries / Math.max(1, sample.length * n);
+}
+
 /** Facts of the columns of a segment, by item. */
 function spread({ columns }: Segment, facts: Float64Array, n: number): Float64Array {
   const all = new Float64Array(n);
@@ -176,6 +190,7 @@ export function storedGramian(
   return {
     n,
     diagonal,
+    density: () => sampledDensity(arena, segments, n),
     arrange(positions) {
       const byPosition = (x: Float64Array): Float64Array => {
         const y = new Float64Array(n);
