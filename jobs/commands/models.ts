@@ -3,6 +3,10 @@ import { StageError } from '../../src/errors.js';
 import { type Command, type CommandContext, type CommandResult, count } from '../command.js';
 import type { Pipeline } from '../open.js';
 
+/** Lists that `diff` compares: their length, and how many users are asked. */
+const listLength = 20;
+const sampledUsers = 2000;
+
 const actions = ['list', 'show', 'diff', 'prune'] as const;
 
 export const models: Command = {
@@ -78,9 +82,19 @@ async function show(pipeline: Pipeline, version: string): Promise<CommandResult>
 async function diff(pipeline: Pipeline, a: string, b: string): Promise<CommandResult> {
   const [left, right] = [leaves(await pipeline.manifestOf(a)), leaves(await pipeline.manifestOf(b))];
   const keys = [...new Set([...left.keys(), ...right.keys()])].filter(k => left.get(k) !== right.get(k));
-  const json = Object.fromEntries(keys.map(k => [k, [left.get(k) ?? null, right.get(k) ?? null]]));
-  const text = keys.map(k => `${k}: ${left.get(k) ?? '–'} → ${right.get(k) ?? '–'}`).join('\n');
-  return { json, text: text || 'the same' };
+  if (keys.length === 0) return { json: {}, text: 'the same' };
+  const lists = await pipeline.compare(a, b, listLength, sampledUsers);
+  const json = {
+    ...Object.fromEntries(keys.map(k => [k, [left.get(k) ?? null, right.get(k) ?? null]])),
+    lists,
+  };
+  const share = (x: number): string => `${(100 * x).toFixed(1)}%`;
+  const [before, after] = lists.coverage;
+  const text = [
+    ...keys.map(k => `${k}: ${left.get(k) ?? '–'} → ${right.get(k) ?? '–'}`),
+    `lists of ${lists.k} of ${count(lists.users)} users: ${share(lists.changed)} changed, ${share(lists.overlap)} of their items stay, rank correlation ${lists.rankCorrelation.toFixed(3)}, coverage ${share(before)} → ${share(after)}`,
+  ].join('\n');
+  return { json, text };
 }
 
 /** The values of a manifest by their paths. */

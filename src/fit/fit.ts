@@ -1,7 +1,9 @@
+import type { Gramian } from '../gramian/columns.js';
 import { implicitGramian } from '../gramian/implicit.js';
 import { storedGramian } from '../gramian/stored.js';
 import { unitsOf } from '../gramian/weights.js';
 import type { Rows } from '../matrix/rows.js';
+import { itemWeights, scaleColumns, scaleRows } from '../model/item-weights.js';
 import { type Model, parameters } from '../model/model.js';
 import { servingMatrix } from '../model/serving.js';
 import type { Address, Arena } from '../runtime/arena.js';
@@ -51,6 +53,10 @@ export interface FitReport extends SolverReport {
   readonly parameters: number;
   /** Entries kept for each item in the serving matrix, 0 if there is none. */
   readonly serving: number;
+  /** Whether they are the largest by magnitude, not the largest positive ones. */
+  readonly signedServing: boolean;
+  /** Share of the layers' NDCG that the serving matrix loses, if users could be asked. */
+  readonly servingLoss?: number | undefined;
   /** Most bytes of kernel memory in use. */
   readonly workingBytes: number;
   readonly seconds: Readonly<Partial<Record<FitStage, number>>>;
@@ -107,12 +113,22 @@ function fitOn<O extends CommonOptions>(
     const diagonal = gramian.diagonal();
     const positions = stage('order', () => positionsOf(degreeOrder(diagonal)));
     const unit = unitsOf(input.scale, options.userWeighting);
+    const signed = options.serving !== 0 && (options.signedServing ?? isSigned(solver, gramian));
+    const width =
+      options.serving ?? solver.servingWidth(gramian.n, options, { signed, memoryBytes: arena.limit });
     const context = { arena, threads, gramian, rows, diagonal, positions, unit, passes, stage };
     const { layers, l2, details, bottom } = solver.solve(context, options);
     const model = keepLayers(arena, bottom ?? mark, layers);
-    const width = options.serving ?? solver.servingWidth(gramian.n, options);
+    const { inputPower, outputPower } = options;
+    if (outputPower !== 0) scaleColumns(model.decoder, itemWeights(diagonal, outputPower));
     const serving =
-      width > 0 ? stage('serving', () => servingMatrix(arena, threads, model, width)) : undefined;
+      width > 0 ? stage('serving', () => servingMatrix(arena, threads, model, width, signed)) : undefined;
+    if (inputPower !== 0) {
+      // after the serving matrix, whose rows then keep their order
+      const q = itemWeights(diagonal, inputPower);
+      scaleRows(model.encoder, q);
+      if (serving) scaleRows(serving, q);
+    }
     return {
       model: { ...model, serving },
       report: {
@@ -124,6 +140,7 @@ function fitOn<O extends CommonOptions>(
         ...details,
         parameters: parameters(model),
         serving: width,
+        signedServing: signed,
         workingBytes: arena.peak,
         seconds,
       },
@@ -135,6 +152,10 @@ function fitOn<O extends CommonOptions>(
     gramian.close();
   }
 }
+
+/** Whether negative scores count in the serving matrix, where the options do not say. */
+const isSigned = ({ signedFrom }: Pick<Solver, 'signedFrom'>, gramian: Gramian): boolean =>
+  signedFrom !== undefined && gramian.density() >= signedFrom;
 
 /** Moves the layers to where the fit began in the arena; everything else of it goes. */
 function keepLayers(arena: Arena, mark: Address, { n, encoder: W, decoder: Z }: Model): Model {

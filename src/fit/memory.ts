@@ -70,7 +70,10 @@ export function memoryOfFit(
     : storedRoom({ ...shape, entries: 0 }, segments);
   const solver = solverOf(options);
   const { phases, layers } = solver.room({ ...shape, entries: interactions, memoryBytes, gramian }, options);
-  const serving = servingBytes(n, options.serving ?? solver.servingWidth(n, options), layers, threads);
+  const derived = options.signedServing ?? (solver.signedFrom === undefined ? false : undefined);
+  const kinds = derived === undefined ? [false, true] : [derived];
+  const widths = kinds.map(signed => solver.servingWidth(n, options, { signed, memoryBytes }));
+  const serving = servingBytes(n, options.serving ?? Math.max(...widths), layers, threads);
   const peak = Math.max(...Object.values(phases), serving) + SLACK * (1 + threads);
   const rows = implicit ? 4 * (2 * users + 1) + (valued ? 8 : 4) * interactions : 0;
   const kernels = peak + gramian.outside;

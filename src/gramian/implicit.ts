@@ -4,6 +4,7 @@ import { allocate, bytesOf } from '../runtime/parts.js';
 import { record } from '../runtime/records.js';
 import type { Threads } from '../runtime/threads.js';
 import type { Gramian, GramianRoom, GramianSize, Report, StreamTaker, SweepVisitor } from './columns.js';
+import { densityOfRows } from './density.js';
 import { type Interactions, interactionParts, loadInteractions, loadingParts } from './interactions.js';
 import { normBytes, pairsBelow, squaredNorms, strideOf } from './norms.js';
 import { diagonalOf, octaveWeights } from './weights.js';
@@ -30,6 +31,7 @@ export function implicitGramian(arena: Arena, threads: Threads, rows: Rows, user
   return {
     n: rows.n,
     diagonal: () => diagonalOf(rows, weights),
+    density: () => densityOfRows(rows),
     arrange(positions) {
       const x = loadInteractions(arena, rows, positions, weights);
       const pairs = pairsBelow(arena, x);

@@ -3,6 +3,7 @@ import type { Arena } from '../runtime/arena.js';
 import { record, write } from '../runtime/records.js';
 import type { Threads } from '../runtime/threads.js';
 import type { Gramian, GramianRoom, GramianSize, Report, StreamTaker, SweepVisitor } from './columns.js';
+import { sampledItems } from './density.js';
 import { implicitRoom, sweepBytes } from './implicit.js';
 import { openIntactSegments, type Segment } from './segment.js';
 import { sumColumns } from './sum.js';
@@ -54,6 +55,18 @@ export function* sumSegments(arena: Arena, segments: readonly Segment[], n: numb
     yield sumRange(arena, segments, n, first, last);
     first = last;
   }
+}
+
+/** See `Gramian.density`. */
+function sampledDensity(arena: Arena, segments: readonly Segment[], n: number): number {
+  const mark = arena.mark();
+  const sample = sampledItems(n);
+  let entries = 0;
+  for (const j of sample) {
+    for (const value of sumRange(arena, segments, n, j, j + 1).values) entries += value === 0 ? 0 : 1;
+    arena.release(mark);
+  }
+  return entries / Math.max(1, sample.length * n);
 }
 
 /** The diagonal and the squared column norms of Σ S_s, by item. */
@@ -192,6 +205,7 @@ export function storedGramian(
   return {
     n,
     diagonal: () => totals().diagonal,
+    density: () => sampledDensity(arena, segments, n),
     arrange(positions) {
       const byPosition = (x: Float64Array): Float64Array => {
         const y = new Float64Array(n);

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { RankedList } from '../contracts/index.js';
 import { fileChecksum, type Manifest, readManifest } from '../contracts/manifest.js';
 import { StageError } from '../errors.js';
+import { createComparison, type ListDifference } from '../evaluate/compare-lists.js';
 import { evaluate as evaluateModel } from '../evaluate/evaluate.js';
 import type { ModelMetrics } from '../evaluate/gate.js';
 import { type HeldOut, matchHeldOut } from '../evaluate/held-out.js';
@@ -128,12 +129,16 @@ export function createModelLibrary(
   async function load(version?: string): Promise<Loaded> {
     const { version: wanted } = await manifestOf(version);
     if (loaded?.version === wanted) return loaded;
-    const manifest = await intact(wanted);
+    loaded = await open(wanted);
+    return loaded;
+  }
+
+  async function open(version: string): Promise<Loaded> {
+    const manifest = await intact(version);
     const keys = await store.itemKeys(manifest.items.count);
     const ids = new Map(keys.map((key, i) => [key, i]));
     const model = loadModel(weightsPath(manifest.version));
-    loaded = { version: manifest.version, keys, ids, model, scorer: createScorer(model) };
-    return loaded;
+    return { version: manifest.version, keys, ids, model, scorer: createScorer(model) };
   }
 
   /** Lets go of the model that is kept, because its file changes. */
@@ -169,6 +174,24 @@ export function createModelLibrary(
     return evaluateModel(model, train, test, k, { threads: options.threads, memoryBytes, catalogue });
   }
 
+  /** Compares the lists that two models make for a sample of users; ids of items are the same in all models of a state. */
+  async function compare(a: string, b: string, k: number, sample: number): Promise<ListDifference> {
+    const [before, after] = [await load(a), await open(b)];
+    const comparison = createComparison(k, [before.model.n, after.model.n]);
+    const step = Math.max(1, Math.floor((await store.userCount()) / sample));
+    let user = 0;
+    for await (const { rows } of store.histories(4096)) {
+      for (let r = 0; r < rows.users.length; r++, user++) {
+        if (user % step !== 0) continue;
+        const [lo, hi] = [rows.indptr[r]!, rows.indptr[r + 1]!];
+        const [items, values] = [rows.indices.subarray(lo, hi), rows.values?.subarray(lo, hi)];
+        const listOf = ({ scorer }: Loaded) => scorer.topK(items, values, k).items;
+        comparison.add(listOf(before), listOf(after));
+      }
+    }
+    return comparison.result();
+  }
+
   /** Deletes all models but the `keep` newest, the one whose lists are published, and `named`; returns their versions. */
   async function pruneModels(keep: number, named: readonly string[] = []): Promise<readonly string[]> {
     const records = await store.models();
@@ -194,5 +217,6 @@ export function createModelLibrary(
     recommend,
     similar,
     evaluate,
+    compare,
   };
 }

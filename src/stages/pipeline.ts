@@ -34,6 +34,7 @@ export function joinPipeline(parts: PipelineParts) {
     weightsPath: models.weightsPath,
     recommend: models.recommend,
     similar: models.similar,
+    compare: models.compare,
     evaluate: models.evaluate,
     pruneModels: models.pruneModels,
 

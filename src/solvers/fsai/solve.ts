@@ -32,7 +32,7 @@ interface Shared extends SharedPasses {
 export function solve(context: SolverContext, options: FsaiOptions): Solved {
   const { arena, threads, gramian, diagonal, positions, unit, passes, stage } = context;
   const l2 = options.l2 ?? defaultL2(diagonal) / unit;
-  const neighbours = neighboursOf(gramian.n, options);
+  const neighbours = neighboursOf(gramian.n, options, arena.limit);
   const settings = { neighbours, alpha: options.alpha };
   const lambda = l2 * unit;
   let f: Fsai;
@@ -57,7 +57,7 @@ export function solve(context: SolverContext, options: FsaiOptions): Solved {
     const K = columnsOf(arena, f);
     return { layers: buildModel(arena, K, f.pivots, positions), entries: K.entries };
   });
-  return { layers, l2, details: { factorEntries: entries }, bottom };
+  return { layers, l2, details: { neighbours, factorEntries: entries }, bottom };
 }
 
 /** The passes over G for these neighbours: those that were made last, if they are the same. */
@@ -94,7 +94,7 @@ const blockBudget = (memoryBytes: number): number => Math.min(2 ** 24, Math.floo
 /** Bytes of each phase of `solve`, passes that are not shared. */
 export function room(size: SolverSize, options: FsaiOptions): SolverRoom {
   const { items: n, valued, weighted, threads, memoryBytes, gramian } = size;
-  const m = neighboursOf(n, options);
+  const m = neighboursOf(n, options, memoryBytes);
   const kept = rowBytes(n, m);
   const sweep = kept + gramian.arranged + gramian.sweep(bestBytes(m));
   // of the two widths the entries may have, whichever takes more
