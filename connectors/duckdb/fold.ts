@@ -3,6 +3,7 @@ import type { SegmentFile } from '../../src/gramian/segment.js';
 import { failpoint } from '../../src/runtime/failpoint.js';
 import type { DuckDBConnection } from './client.js';
 import { all, scalar, transaction } from './database.js';
+import { useErasedIds } from './erased-ids.js';
 import { streamOf } from './migrations.js';
 import { setAsideOverflow } from './overflow.js';
 import { readRows } from './rows.js';
@@ -88,6 +89,7 @@ async function touchedUsers(connection: DuckDBConnection): Promise<Int32Array> {
 async function dropRepeated(connection: DuckDBConnection): Promise<number> {
   await connection.run(`CREATE OR REPLACE TEMP TABLE identified AS
     SELECT seq, id, source, ${streamOf('part')} AS stream FROM batch JOIN positions USING (channel) WHERE id IS NOT NULL`);
+  await useErasedIds(connection);
   const dropped = await all(
     connection,
     `DELETE FROM batch WHERE seq IN (
@@ -154,29 +156,4 @@ export async function foldInbox(
   });
   failpoint('fold:committed');
   return summary;
-}
-
-/** Erases what the state knows of a user; events that arrive later begin a new history. */
-export async function forgetUser(
-  connection: DuckDBConnection,
-  user: string,
-  build: BuildSegment,
-): Promise<FoldSummary> {
-  return transaction(connection, async () => {
-    await connection.run(
-      'CREATE OR REPLACE TEMP TABLE touched AS SELECT id AS "user" FROM users WHERE key = ?',
-      [user],
-    );
-    const users = await touchedUsers(connection);
-    const segment = await changeRows(connection, users, build, async () => {
-      await connection.run('DELETE FROM interactions WHERE "user" IN (SELECT "user" FROM touched)');
-    });
-    await noteChange(connection);
-    const events = Number(await scalar(connection, 'SELECT count(*) FROM inbox WHERE "user" = ?', [user]));
-    await connection.run('DELETE FROM inbox WHERE "user" = ?', [user]);
-    await connection.run('DELETE FROM dead_letters WHERE "user" = ?', [user]);
-    await connection.run('DELETE FROM users WHERE key = ?', [user]);
-    await connection.run('DROP TABLE touched');
-    return { events, users: users.length, segment };
-  });
 }

@@ -39,8 +39,18 @@ async function toFormat2(connection: DuckDBConnection): Promise<void> {
     await connection.run(sql);
 }
 
+/** To 3: erasures of users, under way and done. */
+async function toFormat3(connection: DuckDBConnection): Promise<void> {
+  await connection.run(
+    'CREATE TABLE erasures (hash VARCHAR, asked_at TIMESTAMP, "user" VARCHAR, step VARCHAR, detail VARCHAR)',
+  );
+}
+
 /** Steps by ascending format. A format is never changed once it was released: a change is a new step. */
-export const migrations: readonly Migration[] = [[1, 2, toFormat2]];
+export const migrations: readonly Migration[] = [
+  [1, 2, toFormat2],
+  [2, 3, toFormat3],
+];
 
 /** The format of the schema that this program writes. */
 export const format = migrations.at(-1)?.[1] ?? 1;
@@ -96,12 +106,17 @@ async function copyDatabase(connection: DuckDBConnection, path: string, stored: 
   const copy = `${path}.format-${stored}`;
   const unfinished = `${copy}.tmp`;
   rmSync(unfinished, { force: true });
+  await copyInto(connection, unfinished);
+  renameSync(unfinished, copy);
+}
+
+/** Copies what a connection's database has into a new file. */
+export async function copyInto(connection: DuckDBConnection, file: string): Promise<void> {
   const own = String(await scalar(connection, 'SELECT current_database()'));
-  await connection.run(`ATTACH ${literal(unfinished)} AS copied`);
+  await connection.run(`ATTACH ${literal(file)} AS copied`);
   try {
     await connection.run(`COPY FROM DATABASE "${own}" TO copied`);
   } finally {
     await connection.run('DETACH copied');
   }
-  renameSync(unfinished, copy);
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import type { ErasedIds, ForgottenLists } from '../../src/contracts/erasure.js';
 import type {
   Amendment,
   ListKind,
@@ -21,8 +22,9 @@ import {
 } from '../../src/publish/sink-steps.js';
 import { createVersionedSink, rankedForm } from '../../src/publish/versioned-sink.js';
 import { type DuckDBConnection, DuckDBInstance } from './client.js';
-import { all, literal, openDatabase, scalar, transaction } from './database.js';
+import { all, literal, openDatabase, type Row, reason, scalar, transaction } from './database.js';
 import { appendLists, listColumns } from './list-rows.js';
+import { copyInto } from './migrations.js';
 import { type DuckdbSinkOptions, duckdbSinkOptions } from './sink-options.js';
 import { attachWarehouse } from './warehouse.js';
 
@@ -235,6 +237,58 @@ class TableLists implements ListStore<readonly RankedList[]> {
         version,
       ]);
     });
+  }
+
+  /** Deletes in all versions, and writes the database into a new file, which leaves its free pages behind. */
+  async forget({ users, items }: ErasedIds): Promise<ForgottenLists> {
+    this.#clear();
+    const among = (ids: readonly string[]) => `IN (${['NULL', ...ids.map(literal)].join()})`;
+    const total = await this.#on(async c => {
+      const remove = (where: string) =>
+        all(c, `DELETE FROM ${this.#lists} WHERE ${where} RETURNING version, kind, id`);
+      const key = (r: Row) => JSON.stringify([r.version, r.kind, r.id]);
+      const kinds = `kind = 'users' AND id ${among(users)} OR kind = 'items' AND id ${among(items)}`;
+      const deleted = new Map((await remove(kinds)).map(r => [key(r), r]));
+      const rewritten = new Set((await remove(`item ${among(items)}`)).map(key));
+      if (rewritten.size > 0)
+        await c.run(`UPDATE ${this.#lists} t SET rank = n.rank FROM (
+          SELECT rowid AS row, row_number() OVER (PARTITION BY version, kind, id ORDER BY rank) AS rank
+          FROM ${this.#lists}) n WHERE t.rowid = n.row AND t.rank <> n.rank`);
+      for (const { version, lists } of await this.#held(c)) {
+        const gone = [...deleted.values()].filter(r => r.version === version);
+        const count = (kind: ListKind) => lists[kind] - gone.filter(r => r.kind === kind).length;
+        const manifest = {
+          ...(await this.#manifest(c, version)),
+          lists: { users: count('users'), items: count('items') },
+        };
+        await c.run(`UPDATE ${this.#versions} SET manifest = ? WHERE version = ?`, [
+          JSON.stringify(manifest),
+          version,
+        ]);
+      }
+      return { deleted: deleted.size, rewritten: rewritten.size };
+    });
+    return { ...total, remains: await this.#leaveFreePages() };
+  }
+
+  /** Returns what remains where the database cannot be written into a new file. */
+  async #leaveFreePages(): Promise<string[]> {
+    const { connection, release } = await attachWarehouse(this.#database, 'write');
+    const copy = `${this.#scratch}${randomUUID()}`;
+    try {
+      await connection.run('CHECKPOINT');
+      await copyInto(connection, copy);
+      if (existsSync(`${this.#database}.wal`)) throw new Error('its log outlived a checkpoint');
+      renameSync(copy, this.#database);
+      return [];
+    } catch (error) {
+      return [
+        `free pages of ${this.#database} may have the id, because it could not be copied: ${reason(error)}`,
+      ];
+    } finally {
+      rmSync(copy, { force: true });
+      await release();
+    }
   }
 
   async remove(versions: readonly string[]): Promise<void> {

@@ -14,7 +14,8 @@ import { observed } from '../../src/runtime/serial.js';
 import { Gathered } from './gathered.js';
 import { bytes, lmdbKeys } from './keys.js';
 import type { LmdbOptions } from './options.js';
-import { noteSound } from './sound.js';
+import { rewriteEnvironment } from './rewrite.js';
+import { fileOf, noteSound } from './sound.js';
 
 /** Keys held in memory, and deleted by one transaction, at a time. */
 const keyBatch = 10_000;
@@ -357,6 +358,35 @@ export class LmdbStore {
       });
       start = Buffer.concat([keys.at(-1)!, Buffer.of(0)]);
     }
+  }
+
+  /** The lists of a version by id, some at a time; without those whose id is hashed. */
+  async *lists(version: string, kind: ListKind): AsyncGenerator<(readonly [string, Buffer])[]> {
+    const { start: first, end } = this.#keys.kind(version, kind)[0]!;
+    for (let start: Buffer = first; ; ) {
+      const keys = [...this.#db.getKeys({ start, end, limit: keyBatch })].map(key => Buffer.from(key));
+      if (keys.length === 0) return;
+      yield keys.map(key => [key.subarray(first.length).toString(), this.#db.getBinary(key)!] as const);
+      start = Buffer.concat([keys.at(-1)!, Buffer.of(0)]);
+    }
+  }
+
+  /**
+   * Writes what there is into a new file: deleted keys stay in free pages and between pages. Not while another process
+   * reads, because it would never see the new file; returns what remains then.
+   */
+  async leaveFreePages(): Promise<string[]> {
+    this.#db.readerCheck();
+    const others = [...this.#db.readerList().matchAll(/^ *(\d+) /gm)].map(m => Number(m[1]));
+    const pids = [...new Set(others)].filter(pid => pid !== process.pid);
+    if (pids.length > 0)
+      return [
+        `free pages of ${fileOf(this.#path)} may have the id, because processes read it (${pids.join(', ')}): forget again when they have closed it`,
+      ];
+    await this.#db.flushed;
+    await rewriteEnvironment(this.#db, this.#path);
+    this.#db = this.#open();
+    return [];
   }
 
   /** The part of a list's key behind its version. */

@@ -1,10 +1,10 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { BuildSegment, FoldSummary } from '../contracts/index.js';
+import type { BuildSegment, FoldSummary, LeavingUser } from '../contracts/index.js';
 import type { GramianInput } from '../fit/fit.js';
 import { memoryOfFit } from '../fit/memory.js';
 import { buildSegment, isSmall } from '../gramian/build.js';
-import { compactSegments, suffixToCompact } from '../gramian/compact.js';
+import { compactSegments, compactWithout, suffixToCompact } from '../gramian/compact.js';
 import { type GramianMode, planGramian } from '../gramian/plan.js';
 import type { SegmentFile } from '../gramian/segment.js';
 import { type Comparison, compareWithHistories } from '../gramian/verify.js';
@@ -135,8 +135,15 @@ export function createGramianKeeper(parts: PipelineParts) {
     return old.length;
   }
 
-  /** Erases a user and the user's part of the Gramian. Models keep what they have learned until the next fit. */
-  const forget = async (user: string): Promise<FoldSummary> => store.forget(user, await segmentBuilder());
+  /** Writes the stored Gramian without a user, as one segment: no smaller one with her history is left. */
+  async function without({ segments, ...leftOut }: LeavingUser): Promise<SegmentFile | undefined> {
+    if (segments.length === 0) return undefined;
+    const { n } = leftOut.row;
+    const entries = segments.reduce((sum, s) => sum + s.nnz, leftOut.row.indices.length ** 2);
+    return entries < smallEntries
+      ? compactWithout(directory, segments, n, leftOut)
+      : runOnce(compactTask('compactWithout'), [directory, segments, n, leftOut]);
+  }
 
   /** Compares the stored Gramian with the one recomputed from the histories. */
   async function verify(): Promise<VerifySummary> {
@@ -173,5 +180,5 @@ export function createGramianKeeper(parts: PipelineParts) {
     return { mode: 'stored', paths, n, scale };
   }
 
-  return { register, fold, compact, forget, verify, modeFor, input };
+  return { register, fold, compact, without, verify, modeFor, input };
 }

@@ -141,6 +141,11 @@ export function createModelLibrary(
     return { version: manifest.version, keys, ids, model, scorer: createScorer(model) };
   }
 
+  /** Lets go of the model that is kept, because its file changes. */
+  const unload = (): void => {
+    loaded = undefined;
+  };
+
   /** Top-k list of a user from the folded history. `UNKNOWN_ID` for a user without one. */
   async function recommend(user: string, k: number, version?: string): Promise<RankedList> {
     const { keys, scorer } = await load(version);
@@ -203,6 +208,7 @@ export function createModelLibrary(
 
   return {
     register,
+    unload,
     pruneModels,
     fit,
     manifestOf,

@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { benchDefaults } from './defaults.js';
 import { type BenchOptions, environment, root, writeResult } from './environment.js';
+import { benchExact } from './exact.js';
 import { benchFit } from './fit.js';
 import { benchFsai } from './fsai.js';
 import { benchIngest } from './ingest.js';
@@ -18,6 +19,7 @@ const benches: Readonly<Record<string, (options: BenchOptions) => Promise<object
   kernels: benchKernels,
   fit: benchFit,
   fsai: benchFsai,
+  exact: benchExact,
   defaults: benchDefaults,
   solvers: benchSolvers,
   scale: benchScale,
