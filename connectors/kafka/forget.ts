@@ -12,22 +12,25 @@ export async function forgetInVersions(
   here: Opened,
   { users, items }: ErasedIds,
 ): Promise<ForgottenLists> {
-  await here.models.claim();
-  const records = [...here.models.state.versions.values()];
-  for (const record of records) {
-    const attempt = await beginPublication(place(here), record);
-    try {
-      const tombstone = (id: string) => ({ id: Buffer.from(id), value: null });
-      await attempt.send('users', users.map(tombstone));
-      await attempt.send('items', items.map(tombstone));
-      await here.models.assertHeld();
-      const end = await attempt.commit(() => [versionMessage({ ...record, amended: true })]);
-      await here.models.reached(end);
-    } finally {
-      await attempt.abandon();
+  const { models } = here;
+  await models.claim();
+  const records = [...models.state.versions.values()];
+  try {
+    for (const record of records) {
+      const attempt = await beginPublication(place(here), record);
+      try {
+        const tombstone = (id: string) => ({ id: Buffer.from(id), value: null });
+        await attempt.send('users', users.map(tombstone));
+        await attempt.send('items', items.map(tombstone));
+        await models.assertHeld();
+        await models.reached(await attempt.commit(() => [versionMessage({ ...record, amended: true })]));
+      } finally {
+        await attempt.abandon();
+      }
     }
+  } finally {
+    await models.release();
   }
-  await here.models.release();
   const named =
     'lists of other users and weights that name an item only she had stay until the next publication';
   return {

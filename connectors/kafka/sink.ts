@@ -251,6 +251,7 @@ export function createKafkaSink(options: KafkaSinkOptions, baseDirectory = '.'):
     forget: erased =>
       step('to forget ids', async () => {
         await drop();
+        own = undefined;
         return forgetInVersions(place, connected(), erased);
       }),
 

@@ -1,6 +1,7 @@
 import type { Manifest } from '../../src/contracts/manifest.js';
 import { StageError } from '../../src/errors.js';
 import { type Command, type CommandContext, type CommandResult, count } from '../command.js';
+import { pruneModels, sinkContents } from '../kept-models.js';
 import type { Pipeline } from '../open.js';
 
 /** Lists that `diff` compares: their length, and how many users are asked. */
@@ -38,20 +39,6 @@ export const models: Command = {
 function wanted(version: string | undefined, usage: string): string {
   if (version !== undefined) return version;
   throw new StageError('USAGE', `models: expected a version, found nothing; usage: models ${usage}`);
-}
-
-/** The versions in each sink, and the version that each of its aliases names. */
-function sinkContents(pipeline: Pipeline) {
-  if (pipeline.parts.sinks.length === 0) return Promise.resolve([]);
-  return pipeline.withSinks(sinks =>
-    Promise.all(
-      sinks.map(async sink => ({
-        sink: sink.name,
-        aliases: Object.fromEntries(await sink.pointers()),
-        versions: await sink.versions(),
-      })),
-    ),
-  );
 }
 
 async function list(pipeline: Pipeline): Promise<CommandResult> {
@@ -120,10 +107,7 @@ async function prune(pipeline: Pipeline, { log }: CommandContext): Promise<Comma
       .filter(v => v.complete && !after[k]?.versions.some(o => o.version === v.version))
       .map(v => ({ sink, version: v.version })),
   );
-  const named = after.flatMap(({ versions, aliases }) =>
-    versions.filter(v => Object.values(aliases).includes(v.version)).map(v => v.model ?? v.version),
-  );
-  const models = await pipeline.pruneModels(pipeline.config.models.keep, named);
+  const models = await pruneModels(pipeline);
   log.info({ models, versions: gone }, 'pruned');
   const text = [...models.map(v => `model ${v}`), ...gone.map(g => `${g.sink} ${g.version}`)].join('\n');
   return { json: { models, versions: gone }, text: text || 'nothing to delete' };

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Receipt } from '../../src/contracts/index.js';
-import type { Job } from '../job.js';
+import { following, type Job, publishes } from '../job.js';
+import { fresh } from './fresh.js';
 
 const options = z.strictObject({ user: z.string().min(1) });
 
@@ -13,6 +14,9 @@ export const forget: Job<z.output<typeof options>, Receipt> = {
   async run({ pipeline, attempt }, _, { user }) {
     const result = await attempt('forget', () => pipeline.forget(user));
     return { kind: 'done', detail: '', result, facts: result };
+  },
+  async *followers({ pipeline }, { trigger }) {
+    if (publishes(pipeline)) yield following(fresh, trigger, {});
   },
   answer: () => 'forgotten',
 };

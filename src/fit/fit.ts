@@ -8,6 +8,7 @@ import { type Model, parameters } from '../model/model.js';
 import { servingMatrix } from '../model/serving.js';
 import type { Address, Arena } from '../runtime/arena.js';
 import { type Engine, onEngine, type Resources } from '../runtime/threads.js';
+import { denseGramian } from '../solvers/defaults.js';
 import { type FitOptions, solverOf } from '../solvers/index.js';
 import {
   assertReadable,
@@ -55,6 +56,9 @@ export interface FitReport extends SolverReport {
   readonly serving: number;
   /** Whether they are the largest by magnitude, not the largest positive ones. */
   readonly signedServing: boolean;
+  /** Exponents of the items' weights. */
+  readonly inputPower: number;
+  readonly outputPower: number;
   /** Share of the layers' NDCG that the serving matrix loses, if users could be asked. */
   readonly servingLoss?: number | undefined;
   /** Most bytes of kernel memory in use. */
@@ -113,13 +117,13 @@ function fitOn<O extends CommonOptions>(
     const diagonal = gramian.diagonal();
     const positions = stage('order', () => positionsOf(degreeOrder(diagonal)));
     const unit = unitsOf(input.scale, options.userWeighting);
-    const signed = options.serving !== 0 && (options.signedServing ?? isSigned(solver, gramian));
+    const { signed, inputPower } = derived(solver, options, gramian);
     const width =
       options.serving ?? solver.servingWidth(gramian.n, options, { signed, memoryBytes: arena.limit });
     const context = { arena, threads, gramian, rows, diagonal, positions, unit, passes, stage };
     const { layers, l2, details, bottom } = solver.solve(context, options);
     const model = keepLayers(arena, bottom ?? mark, layers);
-    const { inputPower, outputPower } = options;
+    const { outputPower } = options;
     if (outputPower !== 0) scaleColumns(model.decoder, itemWeights(diagonal, outputPower));
     const serving =
       width > 0 ? stage('serving', () => servingMatrix(arena, threads, model, width, signed)) : undefined;
@@ -141,6 +145,8 @@ function fitOn<O extends CommonOptions>(
         parameters: parameters(model),
         serving: width,
         signedServing: signed,
+        inputPower,
+        outputPower,
         workingBytes: arena.peak,
         seconds,
       },
@@ -153,9 +159,19 @@ function fitOn<O extends CommonOptions>(
   }
 }
 
-/** Whether negative scores count in the serving matrix, where the options do not say. */
-const isSigned = ({ signedFrom }: Pick<Solver, 'signedFrom'>, gramian: Gramian): boolean =>
-  signedFrom !== undefined && gramian.density() >= signedFrom;
+/** Options that follow from the density of G where they are not given. */
+function derived<O extends CommonOptions>(
+  { signedFrom = Number.POSITIVE_INFINITY, inputPower: power = 0 }: Solver<O>,
+  options: O,
+  gramian: Gramian,
+): { readonly signed: boolean; readonly inputPower: number } {
+  const known = options.signedServing !== undefined && options.inputPower !== undefined;
+  const density = known ? 0 : gramian.density();
+  return {
+    signed: options.serving !== 0 && (options.signedServing ?? density >= signedFrom),
+    inputPower: options.inputPower ?? (density < denseGramian ? power : 0),
+  };
+}
 
 /** Moves the layers to where the fit began in the arena; everything else of it goes. */
 function keepLayers(arena: Arena, mark: Address, { n, encoder: W, decoder: Z }: Model): Model {

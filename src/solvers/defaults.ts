@@ -24,6 +24,12 @@ export function defaultNeighbours(n: number, memoryBytes: number): number {
 }
 
 /**
+ * Density of G from which on items of a history weigh alike: G_ii^(−0.2) gains 1 to 2% of NDCG on catalogues below it, and costs
+ * two of four above it 2 and 3%.
+ */
+export const denseGramian = 0.5;
+
+/**
  * Density of G from which on negative scores count: leaving them out gains up to 3% of NDCG on catalogues of density up to 0.04, and
  * loses up to 15% on those above 0.05.
  */

@@ -7,8 +7,8 @@ import type { Model } from '../model/model.js';
 import type { Address, Arena } from '../runtime/arena.js';
 import type { Threads } from '../runtime/threads.js';
 
-/** Options that every solver has, beside `solver`, its name; `eta` and `power` are its defaults of `userWeighting` and `inputPower`. */
-export const commonOptions = (eta: number, power = 0) => ({
+/** Options that every solver has, beside `solver`, its name; `eta` is its default of `userWeighting`. */
+export const commonOptions = (eta: number) => ({
   l2: z
     .number()
     .positive()
@@ -38,8 +38,10 @@ export const commonOptions = (eta: number, power = 0) => ({
     .number()
     .min(-2)
     .max(2)
-    .default(power)
-    .describe("an item of a user's history weighs G_ii^(−inputPower): above 0, popular ones say less"),
+    .optional()
+    .describe(
+      "an item of a user's history weighs G_ii^(−inputPower): above 0, popular ones say less; by default 0.2 with fsai and exact where less than half of the Gramian's entries are nonzero, else 0",
+    ),
   outputPower: z
     .number()
     .min(-2)
@@ -55,7 +57,7 @@ export interface CommonOptions {
   readonly serving?: number | undefined;
   readonly userWeighting: number;
   readonly signedServing?: boolean | undefined;
-  readonly inputPower: number;
+  readonly inputPower?: number | undefined;
   readonly outputPower: number;
 }
 
@@ -80,6 +82,8 @@ export interface Solver<O extends CommonOptions = CommonOptions> {
   servingWidth(n: number, options: O, room: ServingRoom): number;
   /** Density of G from which on negative scores count in the serving matrix, where `signedServing` is not given; never without. */
   readonly signedFrom?: number;
+  /** The `inputPower` of catalogues that are not dense, where it is not given; 0 without. */
+  readonly inputPower?: number;
   /** The options that are searched, for n items. */
   space(n: number): Space;
   /** @throws StageError what the solver fails with */

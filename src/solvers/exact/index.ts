@@ -15,6 +15,7 @@ export const exact = {
   /** The rows of the inverse are cut once. */
   servingWidth: (n, options) => (options.form === 'inverse' ? keptEntries(n, options) : 150),
   signedFrom: signedDensity,
+  inputPower: 0.2,
   space: () => ({
     l2: { low: 1 / 5, high: 5, log: true, timesL2: true },
     userWeighting: weightingAxis,

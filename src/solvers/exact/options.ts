@@ -7,7 +7,7 @@ const { density, scans, tolerance } = icfOptions.shape;
 /** EASE, and SANSA by an exact factor, for catalogues whose dense matrix fits the memory. */
 export const exactOptions = z.strictObject({
   solver: z.literal('exact').default('exact'),
-  ...commonOptions(0.5, 0.2),
+  ...commonOptions(0.5),
   form: z
     .enum(['inverse', 'factor'])
     .default('inverse')

@@ -17,6 +17,7 @@ export const fsai = {
   servingWidth: (n, options, { signed, memoryBytes }) =>
     defaultWidth(n, neighboursOf(n, options, memoryBytes), signed, memoryBytes),
   signedFrom: signedDensity,
+  inputPower: 0.2,
   space: () => ({
     l2: { low: 1 / 5, high: 5, log: true, timesL2: true },
     neighbours: { choices: [10, 20, 32, 64], shared: true },

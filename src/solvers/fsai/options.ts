@@ -5,7 +5,7 @@ import { commonOptions } from '../solver.js';
 /** SANSA by a factorized sparse approximate inverse. */
 export const fsaiOptions = z.strictObject({
   solver: z.literal('fsai').default('fsai'),
-  ...commonOptions(0.5, 0.2),
+  ...commonOptions(0.5),
   neighbours: z
     .int()
     .min(1)
