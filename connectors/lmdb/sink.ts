@@ -75,9 +75,9 @@ class LmdbLists implements ListStore<EncodedLists> {
     await this.#store.close();
   }
 
-  takeLease = (holder: string) => this.#store.takeLease(holder);
-  renewLease = (holder: string) => this.#store.renewLease(holder);
-  releaseLease = (holder: string) => this.#store.releaseLease(holder);
+  takeLease = (holder: string) => this.#store.lease.take(holder);
+  renewLease = (holder: string) => this.#store.lease.renew(holder);
+  releaseLease = (holder: string) => this.#store.lease.release(holder);
 
   async begin(target: string, publication: Publication, holder: string): Promise<Draft<EncodedLists>> {
     const store = this.#store;
@@ -88,15 +88,15 @@ class LmdbLists implements ListStore<EncodedLists> {
       put: async (kind, encoded, counts) => {
         if (seen) return this.#overwrite(kind, encoded, seen, holder);
         const progress = { ...publication, lists: counts };
-        await store.put(holder, target, kind, encoded, encoded.ids.keys(), progress);
+        await store.writer.put(holder, target, kind, encoded, encoded.ids.keys(), progress);
         return encoded.ids.length;
       },
       async complete(manifest) {
-        await store.flushed(holder);
+        await store.writer.flushed(holder);
         if (seen) await store.sweep(live, holder, key => seen.has(key));
         await store.complete(target, manifest, holder);
       },
-      abandon: () => store.flushed(holder).catch(() => store.dropGathered()),
+      abandon: () => store.writer.flushed(holder).catch(() => store.writer.drop()),
     };
   }
 
@@ -124,7 +124,7 @@ class LmdbLists implements ListStore<EncodedLists> {
       return found?.toString('latin1', from, to) !== storedValue(encoded, r).toString('latin1', from, to);
     });
     for (const id of ids) seen.add(store.suffix(live, kind, id));
-    await store.put(holder, live, kind, encoded, changed);
+    await store.writer.put(holder, live, kind, encoded, changed);
     return changed.length;
   }
 
