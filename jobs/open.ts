@@ -58,7 +58,10 @@ export async function openPipeline(
       options: config,
       log,
     });
-    if (access === 'write') await stage.removeOrphans();
+    if (access === 'write') {
+      await stage.resumeErasures();
+      await stage.removeOrphans();
+    }
     return {
       ...stage,
       config,

@@ -34,6 +34,7 @@ export {
 } from './evaluate/split.js';
 export { type FitReport, type FitResources, fit, type GramianInput } from './fit/fit.js';
 export { openSegment, type Segment, type SegmentFile } from './gramian/segment.js';
+export { readColumns } from './gramian/sum.js';
 export { type ColumnBlock, rowUpdate } from './gramian/update.js';
 export { fromNothing, type RowChanges, type Rows } from './matrix/rows.js';
 export { type CsrMatrix, type Model, parameters } from './model/model.js';

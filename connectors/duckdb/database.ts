@@ -148,17 +148,30 @@ export async function transaction<T>(connection: DuckDBConnection, body: () => P
 /** A connection that serves one caller after the other, so that transactions do not mix. */
 export class SerialConnection {
   readonly #queue = new SerialQueue();
-  constructor(readonly connection: DuckDBConnection) {}
+  #connection: DuckDBConnection;
+  constructor(connection: DuckDBConnection) {
+    this.#connection = connection;
+  }
+
+  get connection(): DuckDBConnection {
+    return this.#connection;
+  }
 
   /** Runs `body` after everything asked for earlier has ended. */
   use<T>(body: (connection: DuckDBConnection) => Promise<T>): Promise<T> {
-    return this.#queue.add(() => body(this.connection));
+    return this.#queue.add(() => body(this.#connection));
+  }
+
+  /** Goes on with another connection; called by what `use` runs. */
+  switchTo(connection: DuckDBConnection): void {
+    this.#connection.closeSync();
+    this.#connection = connection;
   }
 
   /** Waits for the callers there are, then disconnects. */
   async close(): Promise<void> {
     await this.#queue.drained();
-    this.connection.closeSync();
+    this.#connection.closeSync();
   }
 }
 

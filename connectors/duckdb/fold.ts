@@ -3,8 +3,9 @@ import type { SegmentFile } from '../../src/gramian/segment.js';
 import { failpoint } from '../../src/runtime/failpoint.js';
 import type { DuckDBConnection } from './client.js';
 import { all, scalar, transaction } from './database.js';
+import { useErasedIds } from './erased-ids.js';
 import type { Lookups } from './lookups.js';
-import { mergeInto, mergeIsDue, mergeRecent } from './merge.js';
+import { mergeIsDue, mergeRecent } from './merge.js';
 import { streamOf } from './migrations.js';
 import { setAsideOverflow } from './overflow.js';
 import { readRows } from './rows.js';
@@ -108,6 +109,7 @@ async function touchedUsers(connection: DuckDBConnection): Promise<Int32Array> {
 async function dropRepeated(connection: DuckDBConnection): Promise<number> {
   await connection.run(`CREATE OR REPLACE TEMP TABLE identified AS
     SELECT seq, id, source, ${streamOf('part')} AS stream FROM batch JOIN positions USING (channel) WHERE id IS NOT NULL`);
+  await useErasedIds(connection);
   await connection.run(
     'CREATE OR REPLACE TEMP TABLE known_ids AS SELECT * FROM event_ids SEMI JOIN identified USING (id)',
   );
@@ -184,39 +186,5 @@ export async function foldInbox(
   });
   failpoint('fold:committed');
   if (await mergeIsDue(connection, lookups, summary.events)) await mergeRecent(connection, lookups);
-  return summary;
-}
-
-/** Erases what the state knows of a user; events that arrive later begin a new history. */
-export async function forgetUser(
-  connection: DuckDBConnection,
-  semantics: Semantics,
-  lookups: Lookups,
-  user: string,
-  build: BuildSegment,
-): Promise<FoldSummary> {
-  const summary = await transaction(connection, async () => {
-    await mergeInto(connection);
-    await connection.run(
-      'CREATE OR REPLACE TEMP TABLE touched AS SELECT id AS "user", key FROM users WHERE key = ?',
-      [user],
-    );
-    await connection.run(
-      'CREATE OR REPLACE TEMP VIEW known AS SELECT * FROM interactions SEMI JOIN touched USING ("user")',
-    );
-    const users = await touchedUsers(connection);
-    const segment = await changeRows(connection, semantics, users, build, async () => {
-      await connection.run('DELETE FROM interactions WHERE "user" IN (SELECT "user" FROM touched)');
-    });
-    await noteChange(connection);
-    const events = Number(await scalar(connection, 'SELECT count(*) FROM inbox WHERE "user" = ?', [user]));
-    await connection.run('DELETE FROM inbox WHERE "user" = ?', [user]);
-    await connection.run('DELETE FROM dead_letters WHERE "user" = ?', [user]);
-    await connection.run('DELETE FROM users WHERE key = ?', [user]);
-    await connection.run('DROP VIEW known');
-    await connection.run('DROP TABLE touched');
-    return { events, users: users.length, segment };
-  });
-  await lookups.tidy(connection);
   return summary;
 }

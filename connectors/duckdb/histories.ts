@@ -1,13 +1,18 @@
 import type { ChangedUsers, Histories } from '../../src/contracts/index.js';
 import type { Rows } from '../../src/matrix/rows.js';
 import { observed } from '../../src/runtime/serial.js';
-import type { DuckDBConnection, DuckDBInstance } from './client.js';
+import type { DuckDBConnection } from './client.js';
 import { all, scalar } from './database.js';
 import { readKeys, readRows } from './rows.js';
 
 /** Entries of X, and batches of users, read by one query: it sorts and holds no more. */
 const entriesAtOnce = 200_000;
 const batchesAtOnce = 16;
+
+/** Where a stream gets a connection of its own. */
+export interface Connecting {
+  connect(): Promise<DuckDBConnection>;
+}
 
 /** Ranges from which on it is worth a fifth of the reading that DuckDB gives back what each query leaves behind. */
 const manyRanges = 32;
@@ -20,7 +25,7 @@ const rowsOf = (where: string): string =>
  * Every user's history by ascending id, `size` at a time. Users are read by ranges of ids that have some
  * 200,000 entries at most, the next range while the last one is used, so that memory does not depend on how many there are.
  */
-export async function* readHistories(database: DuckDBInstance, size: number): AsyncGenerator<Histories> {
+export async function* readHistories(database: Connecting, size: number): AsyncGenerator<Histories> {
   const connection = await database.connect();
   const count = async (sql: string): Promise<number> => Number(await scalar(connection, sql));
   let ahead: Promise<Histories> | undefined;
@@ -82,7 +87,7 @@ function slice({ keys, rows }: Histories, r: number, to: number): Histories {
 
 /** The users with a change after `since`, by key, `size` at a time; a user without entries is gone. */
 export async function* readChanged(
-  database: DuckDBInstance,
+  database: Connecting,
   since: number,
   size: number,
 ): AsyncGenerator<ChangedUsers> {
@@ -93,7 +98,7 @@ export async function* readChanged(
       const page = await all<{ key: string; id: number | null }>(
         connection,
         `SELECT DISTINCT c.key, u.id FROM changes c LEFT JOIN users u ON u.key = c.key
-         WHERE c.change > ?${last === undefined ? '' : ' AND c.key > ?'} ORDER BY c.key LIMIT ${size}`,
+         WHERE c.key IS NOT NULL AND c.change > ?${last === undefined ? '' : ' AND c.key > ?'} ORDER BY c.key LIMIT ${size}`,
         last === undefined ? [BigInt(since)] : [BigInt(since), last],
       );
       if (page.length === 0) return;

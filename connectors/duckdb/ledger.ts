@@ -1,8 +1,9 @@
-import type { Ledger, ModelRecord, RunRecord, SignalResult } from '../../src/contracts/index.js';
+import type { Ledger, ModelRecord, RunRecord, Signal, SignalResult } from '../../src/contracts/index.js';
 import type { Manifest } from '../../src/contracts/manifest.js';
 import { failpoint } from '../../src/runtime/failpoint.js';
 import type { DuckDBConnection } from './client.js';
 import { all, type Row, type SerialConnection, scalar, transaction } from './database.js';
+import { userHash } from './erased-ids.js';
 
 const text = (x: unknown): string | undefined => (x === null || x === undefined ? undefined : String(x));
 const time = 'make_timestamp(?::BIGINT * 1000)';
@@ -173,6 +174,14 @@ function openSchedules(serial: SerialConnection): Pick<Ledger, 'due' | 'setDue'>
   };
 }
 
+/** The options of a signal as text; a keyed hash stands for a user who is to be erased. */
+async function optionsOf(connection: DuckDBConnection, { type, options }: Signal): Promise<string> {
+  const erases = type === 'forget' && typeof options.user === 'string';
+  return JSON.stringify(
+    erases ? { ...options, user: `#${await userHash(connection, String(options.user))}` } : options,
+  );
+}
+
 /** What was asked for. */
 function openSignals(
   serial: SerialConnection,
@@ -188,7 +197,7 @@ function openSignals(
           if (known) return known.status === 'running' ? undefined : asResult(known);
           await c.run(
             `INSERT INTO signals VALUES (?, ?, ?, ?, ${time}, 'running', NULL, NULL, NULL, false)`,
-            [source, signal.id, signal.type, JSON.stringify(signal.options), BigInt(signal.requestedAt)],
+            [source, signal.id, signal.type, await optionsOf(c, signal), BigInt(signal.requestedAt)],
           );
           return undefined;
         }),

@@ -39,8 +39,15 @@ async function toFormat2(connection: DuckDBConnection): Promise<void> {
     await connection.run(sql);
 }
 
-/** To 3: rows that changed have a table in front of the others; files in which rows and ids are found are registered. */
+/** To 3: erasures of users, under way and done. */
 async function toFormat3(connection: DuckDBConnection): Promise<void> {
+  await connection.run(
+    'CREATE TABLE erasures (hash VARCHAR, asked_at TIMESTAMP, "user" VARCHAR, step VARCHAR, detail VARCHAR)',
+  );
+}
+
+/** To 4: rows that changed have a table in front of the others; files in which rows and ids are found are registered. */
+async function toFormat4(connection: DuckDBConnection): Promise<void> {
   await connection.run('CREATE TABLE recent AS SELECT * FROM interactions LIMIT 0');
   await connection.run('CREATE TABLE lookups (name VARCHAR, file VARCHAR, below BIGINT, blocks BIGINT)');
 }
@@ -49,6 +56,7 @@ async function toFormat3(connection: DuckDBConnection): Promise<void> {
 export const migrations: readonly Migration[] = [
   [1, 2, toFormat2],
   [2, 3, toFormat3],
+  [3, 4, toFormat4],
 ];
 
 /** The format of the schema that this program writes. */
@@ -82,8 +90,8 @@ export function stepsFrom(stored: string, steps = migrations): readonly Migratio
 }
 
 /**
- * Runs the steps, makes the views anew and notes the format they lead to, in one transaction. Before that, the database is copied to
- * `<path>.format-<stored>`: DuckDB copies it, because a process that closes a second descriptor of the file loses its lock.
+ * Runs the steps, makes the views anew and notes the format they lead to, in one transaction. Before that, the database
+ * is copied to `<path>.format-<stored>`: DuckDB copies it, because a process that closes a second descriptor of the file loses its lock.
  */
 export async function migrate(
   connection: DuckDBConnection,
@@ -107,12 +115,17 @@ async function copyDatabase(connection: DuckDBConnection, path: string, stored: 
   const copy = `${path}.format-${stored}`;
   const unfinished = `${copy}.tmp`;
   rmSync(unfinished, { force: true });
+  await copyInto(connection, unfinished);
+  renameSync(unfinished, copy);
+}
+
+/** Copies what a connection's database has into a new file. */
+export async function copyInto(connection: DuckDBConnection, file: string): Promise<void> {
   const own = String(await scalar(connection, 'SELECT current_database()'));
-  await connection.run(`ATTACH ${literal(unfinished)} AS copied`);
+  await connection.run(`ATTACH ${literal(file)} AS copied`);
   try {
     await connection.run(`COPY FROM DATABASE "${own}" TO copied`);
   } finally {
     await connection.run('DETACH copied');
   }
-  renameSync(unfinished, copy);
 }

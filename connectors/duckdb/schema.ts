@@ -64,6 +64,7 @@ CREATE TABLE runs (id BIGINT, job VARCHAR, trigger VARCHAR, status VARCHAR, star
 CREATE TABLE schedules (job VARCHAR, expression VARCHAR, due TIMESTAMP);
 CREATE TABLE signals (source VARCHAR, id VARCHAR, type VARCHAR, options VARCHAR, requested_at TIMESTAMP,
   status VARCHAR, version VARCHAR, message VARCHAR, finished_at TIMESTAMP, reported BOOLEAN);
+CREATE TABLE erasures (hash VARCHAR, asked_at TIMESTAMP, "user" VARCHAR, step VARCHAR, detail VARCHAR);
 `;
 
 /** What sums are clamped to, in fixed point. States rely on the larger bound: it stays. */

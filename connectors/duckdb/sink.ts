@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { existsSync, readdirSync, rmSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { existsSync } from 'node:fs';
+import type { ErasedIds, ForgottenLists } from '../../src/contracts/erasure.js';
 import type {
   Amendment,
   ListKind,
@@ -20,8 +20,10 @@ import {
   sinkVersion,
 } from '../../src/publish/sink-steps.js';
 import { createVersionedSink, rankedForm } from '../../src/publish/versioned-sink.js';
-import { type DuckDBConnection, DuckDBInstance } from './client.js';
-import { all, literal, openDatabase, scalar, transaction } from './database.js';
+import type { DuckDBConnection } from './client.js';
+import { all, literal, openDatabase, type Row, scalar, transaction } from './database.js';
+import { beginDraft, clearScratch } from './draft.js';
+import { leaveFreePages } from './free-pages.js';
 import { appendLists, listColumns } from './list-rows.js';
 import { type DuckdbSinkOptions, duckdbSinkOptions } from './sink-options.js';
 import { attachWarehouse } from './warehouse.js';
@@ -123,49 +125,12 @@ class TableLists implements ListStore<readonly RankedList[]> {
     await this.#on(c => c.run(`DELETE FROM ${this.#lease} WHERE owner = ?`, [holder]));
   }
 
-  /** Deletes the files in which rows of other attempts waited. */
-  #clear(): void {
-    const directory = dirname(this.#scratch);
-    const [own, earlier] = [basename(this.#scratch), `${basename(this.#database)}.writing`];
-    for (const file of readdirSync(directory))
-      if (file.startsWith(own) || file === earlier || file === `${earlier}.wal`)
-        rmSync(join(directory, file), { recursive: true, force: true });
-  }
-
   /** The rows wait in a file of their own, so that the database is free meanwhile. */
   async begin(_target: string, _: Publication, holder: string): Promise<Draft<readonly RankedList[]>> {
-    this.#clear();
-    const scratch = this.#scratch + randomUUID();
-    const instance = await DuckDBInstance.create(scratch, { memory_limit: '128MiB', threads: '1' });
-    const connection = await instance.connect();
-    await connection.run(`CREATE TABLE lists (${listColumns})`);
-    let rows = 0;
-    let open = true;
-    const close = () => {
-      if (!open) return;
-      open = false;
-      connection.closeSync();
-      instance.closeSync();
-    };
-    const abandon = async () => {
-      close();
-      for (const suffix of ['', '.wal', '.tmp']) rmSync(scratch + suffix, { recursive: true, force: true });
-    };
-    return {
-      lists: { users: 0, items: 0 },
-      async put(kind, lists) {
-        rows += await appendLists(connection, 'lists', kind, lists);
-        return lists.length;
-      },
-      complete: async manifest => {
-        close();
-        // Whoever took the lease has deleted it.
-        if (!existsSync(scratch)) throw leaseLost();
-        await this.#on(c => this.#takeOver(c, holder, manifest, rows), scratch);
-        await abandon();
-      },
-      abandon,
-    };
+    clearScratch(this.#database, this.#scratch);
+    return beginDraft(this.#scratch + randomUUID(), (scratch, manifest, rows) =>
+      this.#on(c => this.#takeOver(c, holder, manifest, rows), scratch),
+    );
   }
 
   /** Takes all rows of a version over from `written`, with its manifest. */
@@ -235,6 +200,38 @@ class TableLists implements ListStore<readonly RankedList[]> {
         version,
       ]);
     });
+  }
+
+  /** Deletes in all versions, and writes the database into a new file, which leaves its free pages behind. */
+  async forget({ users, items }: ErasedIds): Promise<ForgottenLists> {
+    clearScratch(this.#database, this.#scratch);
+    const among = (ids: readonly string[]) => `IN (${['NULL', ...ids.map(literal)].join()})`;
+    const total = await this.#on(async c => {
+      const remove = (where: string) =>
+        all(c, `DELETE FROM ${this.#lists} WHERE ${where} RETURNING version, kind, id`);
+      const key = (r: Row) => JSON.stringify([r.version, r.kind, r.id]);
+      const kinds = `kind = 'users' AND id ${among(users)} OR kind = 'items' AND id ${among(items)}`;
+      const deleted = new Map((await remove(kinds)).map(r => [key(r), r]));
+      const rewritten = new Set((await remove(`item ${among(items)}`)).map(key));
+      if (rewritten.size > 0)
+        await c.run(`UPDATE ${this.#lists} t SET rank = n.rank FROM (
+          SELECT rowid AS row, row_number() OVER (PARTITION BY version, kind, id ORDER BY rank) AS rank
+          FROM ${this.#lists}) n WHERE t.rowid = n.row AND t.rank <> n.rank`);
+      for (const { version, lists } of await this.#held(c)) {
+        const gone = [...deleted.values()].filter(r => r.version === version);
+        const count = (kind: ListKind) => lists[kind] - gone.filter(r => r.kind === kind).length;
+        const manifest = {
+          ...(await this.#manifest(c, version)),
+          lists: { users: count('users'), items: count('items') },
+        };
+        await c.run(`UPDATE ${this.#versions} SET manifest = ? WHERE version = ?`, [
+          JSON.stringify(manifest),
+          version,
+        ]);
+      }
+      return { deleted: deleted.size, rewritten: rewritten.size };
+    });
+    return { ...total, remains: await leaveFreePages(this.#database, this.#scratch + randomUUID()) };
   }
 
   async remove(versions: readonly string[]): Promise<void> {

@@ -1,40 +1,18 @@
 import { join } from 'node:path';
 import type { StateStore } from '../../src/contracts/index.js';
-import type { DuckDBInstance } from './client.js';
-import { type DatabaseOptions, releaseResults, SerialConnection } from './database.js';
-import { foldInbox, forgetUser } from './fold.js';
+import { StateConnections } from './connections.js';
+import { type DatabaseOptions, openDatabase } from './database.js';
+import { foldInbox } from './fold.js';
 import { Inbox } from './inbox.js';
 import { markInterrupted, openLedger } from './ledger.js';
 import { Lookups } from './lookups.js';
 import { ensureSchema, type Semantics } from './schema.js';
 import { openCounts } from './state/counts.js';
+import { openErasures } from './state/erasures.js';
 import { openChanges, openInteractions } from './state/interactions.js';
 import { openSegments } from './state/segments.js';
 import { openSettings } from './state/settings.js';
 import { openForReading, openForWriting, stateFile } from './state-file.js';
-
-/** Connections of their own for ingest, folds and queries, so that a long fold does not hold up ingest. */
-interface Connections {
-  readonly ingest: SerialConnection;
-  readonly folds: SerialConnection;
-  readonly queries: SerialConnection;
-  close(): Promise<void>;
-}
-
-async function connect(database: DuckDBInstance): Promise<Connections> {
-  const open = async () => new SerialConnection(await database.connect());
-  const [ingest, folds, queries] = await Promise.all([open(), open(), open()]);
-  return {
-    ingest,
-    folds,
-    queries,
-    async close() {
-      for (const c of [ingest, folds, queries]) await c.close();
-      database.closeSync();
-      await releaseResults();
-    },
-  };
-}
 
 /**
  * Opens, or makes, the state in `directory/state.duckdb`. One process at a time. For reading, nothing is made or
@@ -54,34 +32,41 @@ export async function openState(
   const database = writes
     ? await openForWriting(directory, semantics, within)
     : await openForReading(directory, within);
-  const { ingest, folds, queries, close } = await connect(database);
+  const path = stateFile(directory);
+  const spills = limits.tempDirectory === undefined ? within.tempDirectory : undefined;
+  const connections = await StateConnections.open(
+    database,
+    writes ? { path, spills, open: () => openDatabase(path, within) } : undefined,
+  );
+  const { ingest, folds, queries } = connections;
   try {
-    // Rows of the inbox are deleted soon: with a large WAL most of them are never written to the file.
-    await queries.connection.run("SET wal_autocheckpoint = '128MB'");
-    const id = await ensureSchema(queries.connection, writes ? stateFile(directory) : undefined, semantics);
+    const id = await ensureSchema(queries.connection, writes ? path : undefined, semantics);
     const lookups = new Lookups(join(directory, 'lookups'));
     if (writes) {
       await markInterrupted(queries.connection);
       await lookups.tidy(queries.connection);
     }
-    const inbox = await Inbox.open(ingest.connection);
+    let inbox = await Inbox.open(ingest.connection);
+    connections.onReopened(async () => {
+      await lookups.tidy(queries.connection);
+      inbox = await Inbox.open(ingest.connection);
+    });
     return {
       id,
       ...openLedger(queries),
-      ...openInteractions(database, folds, queries),
-      ...openChanges(database, folds, queries),
+      ...openInteractions(connections, folds, queries),
+      ...openChanges(connections, queries),
       ...openSegments(folds),
       ...openSettings(queries),
       ...openCounts(queries),
+      ...openErasures(connections),
       positions: source => ingest.use(() => inbox.positions(source)),
       append: (source, batches) => ingest.use(() => inbox.append(source, batches)),
       fold: (limit, build) => folds.use(c => foldInbox(c, semantics, lookups, limit, build)),
-      forget: (user, build) =>
-        ingest.use(() => folds.use(c => forgetUser(c, semantics, lookups, user, build))),
-      close,
+      close: () => connections.close(),
     };
   } catch (error) {
-    await close();
+    await connections.close();
     throw error;
   }
 }

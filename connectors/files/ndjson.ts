@@ -1,6 +1,11 @@
 import { createReadStream } from 'node:fs';
-import { open } from 'node:fs/promises';
-import { join } from 'node:path';
+import { open, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { createInterface } from 'node:readline/promises';
+import type { ErasedIds } from '../../src/contracts/erasure.js';
+import type { ListKind, RankedList } from '../../src/contracts/index.js';
+import { withoutItems } from '../../src/publish/without-items.js';
+import { renameDurably } from './durable.js';
 import type { ListWriter } from './writer.js';
 
 /** Characters gathered before they go to the file. */
@@ -46,4 +51,33 @@ export async function countLines(path: string): Promise<number> {
   for await (const bytes of createReadStream(path) as AsyncIterable<Buffer>)
     for (let at = bytes.indexOf(10); at >= 0; at = bytes.indexOf(10, at + 1)) lines++;
   return lines;
+}
+
+/** Writes a file of lists again without the lists of erased ids and without erased items in others; counts both. */
+export async function filterNdjson(path: string, kind: ListKind, erased: ErasedIds) {
+  const [gone, items] = [new Set(erased[kind]), new Set(erased.items)];
+  const made = join(dirname(path), `.forgetting.ndjson`);
+  const file = await open(made, 'w');
+  const counts = { deleted: 0, rewritten: 0 };
+  let chunk = '';
+  try {
+    for await (const line of createInterface({ input: createReadStream(path), crlfDelay: Infinity })) {
+      const list = JSON.parse(line) as RankedList;
+      const spared = withoutItems(list, items);
+      if (gone.has(list.id)) counts.deleted++;
+      else chunk += `${spared ? JSON.stringify({ id: list.id, ...spared }) : line}\n`;
+      if (spared && !gone.has(list.id)) counts.rewritten++;
+      if (chunk.length < chunkLength) continue;
+      await file.writeFile(chunk);
+      chunk = '';
+    }
+    await file.writeFile(chunk);
+    await file.sync();
+    await file.close();
+    await renameDurably(made, path);
+  } finally {
+    await file.close().catch(() => undefined);
+    await rm(made, { force: true });
+  }
+  return counts;
 }

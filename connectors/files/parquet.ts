@@ -1,5 +1,5 @@
 import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import {
   BOOLEAN,
   type DuckDBAppender,
@@ -9,9 +9,10 @@ import {
   INTEGER,
   VARCHAR,
 } from '@duckdb/node-api';
+import type { ErasedIds } from '../../src/contracts/erasure.js';
 import type { ListKind, RankedList } from '../../src/contracts/index.js';
 import { Refusal } from '../../src/publish/sink-steps.js';
-import { syncPath } from './durable.js';
+import { renameDurably, syncPath } from './durable.js';
 import type { ListWriter } from './writer.js';
 
 /** Rows of one DuckDB data chunk. */
@@ -102,4 +103,37 @@ function rowBuffer(appender: DuckDBAppender) {
       appender.closeSync();
     },
   };
+}
+
+/** Writes a file of lists again without the lists of erased ids and without erased items in others; counts both. */
+export async function filterParquet(path: string, kind: ListKind, erased: ErasedIds) {
+  const text = (value: string) => `'${value.replaceAll("'", "''")}'`;
+  const among = (ids: readonly string[]) => (ids.length > 0 ? `IN (${ids.map(text).join()})` : 'IS NULL');
+  const [gone, items] = [`id ${among(erased[kind])}`, `item ${among(erased.items)}`];
+  const made = join(dirname(path), '.forgetting.parquet');
+  const instance = await DuckDBInstance.create(':memory:', {
+    memory_limit: '256MiB',
+    threads: '1',
+    temp_directory: `${made}.spill`,
+  });
+  const connection = await instance.connect();
+  try {
+    const from = `read_parquet(${text(path)}, file_row_number = true)`;
+    const counted = await connection.runAndReadAll(
+      `SELECT count(DISTINCT id) FILTER (${gone}), count(DISTINCT id) FILTER (NOT (${gone}) AND ${items}) FROM ${from}`,
+    );
+    const [deleted, rewritten] = counted.getRowsJS()[0]!.map(Number);
+    await connection.run(
+      `COPY (SELECT id, (row_number() OVER (PARTITION BY id ORDER BY rank))::INTEGER AS rank, item, score, fallback
+         FROM ${from} WHERE NOT (${gone}) AND NOT (${items}) ORDER BY file_row_number)
+       TO ${text(made)} (FORMAT parquet)`,
+    );
+    await syncPath(made);
+    await renameDurably(made, path);
+    return { deleted: deleted!, rewritten: rewritten! };
+  } finally {
+    connection.closeSync();
+    instance.closeSync();
+    for (const left of [made, `${made}.spill`]) await rm(left, { recursive: true, force: true });
+  }
 }

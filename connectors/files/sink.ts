@@ -2,8 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { ErasedIds, ForgottenLists } from '../../src/contracts/erasure.js';
 import {
   champion,
+  type ListKind,
   type Publication,
   type RankedList,
   type Sink,
@@ -159,6 +161,27 @@ class FileLists implements ListStore<readonly RankedList[]> {
     }
   }
 
+  /** Writes the files of every version again, without the ids; each takes the place of the old one at once. */
+  async forget(erased: ErasedIds): Promise<ForgottenLists> {
+    await this.#clear();
+    const total = { deleted: 0, rewritten: 0, remains: [] };
+    for (const { version } of await this.versions()) {
+      const manifest = await this.#manifest(version);
+      const lists = { ...manifest.lists };
+      for (const kind of ['users', 'items'] as const) {
+        const file = (await readdir(this.#at(version))).find(name => name.startsWith(`${kind}.`));
+        if (file === undefined) continue;
+        const spared = await filterLists(this.#at(version, file), kind, erased);
+        lists[kind] -= spared.deleted;
+        total.deleted += spared.deleted;
+        total.rewritten += spared.rewritten;
+      }
+      const changed = JSON.stringify({ ...manifest, lists }, null, 2);
+      await replaceText(this.#at(version), 'manifest.json', `${changed}\n`);
+    }
+    return total;
+  }
+
   async remove(versions: readonly string[]): Promise<void> {
     for (const version of versions) {
       await renameDurably(this.#at(version), this.#at(leaving + version));
@@ -168,6 +191,12 @@ class FileLists implements ListStore<readonly RankedList[]> {
       else await rm(this.#at(leaving + version), { recursive: true });
     }
   }
+}
+
+/** Writes a file of lists again without the ids; DuckDB is loaded only for Parquet. */
+async function filterLists(path: string, kind: ListKind, erased: ErasedIds) {
+  if (path.endsWith('.ndjson')) return (await import('./ndjson.js')).filterNdjson(path, kind, erased);
+  return (await import('./parquet.js')).filterParquet(path, kind, erased);
 }
 
 /** The file that names the version of an alias. */

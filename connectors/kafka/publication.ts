@@ -7,7 +7,7 @@ import type { Offsets } from './models-topic.js';
 import type { Topics } from './names.js';
 import { type KeyedRecord, packRecords } from './packed-records.js';
 import { openTail } from './tail.js';
-import { beginTransaction } from './transaction.js';
+import { beginTransaction, type OpenTransaction } from './transaction.js';
 
 /** Records of one request. */
 const perRequest = 2000;
@@ -74,98 +74,124 @@ export async function beginPublication(place: Place, stamp: Stamp): Promise<Open
   const { kafka, admin, topics } = place;
   const beganAt = Date.now();
   const open = await beginTransaction(kafka, transactionOf(place.prefix), place.transactionMs);
-  const compression = codecs[place.compression];
-  const names = { weights: topics.weights, ...topics.lists };
   const highs = async (topic: string): Promise<number[]> => {
     const found = await patiently(() => admin.fetchTopicOffsets(topic));
     return [...found].sort((a, b) => a.partition - b.partition).map(o => Number(o.high));
   };
   const [weights, users, items] = await Promise.all([
-    highs(names.weights),
-    highs(names.users),
-    highs(names.items),
+    highs(topics.weights),
+    highs(topics.lists.users),
+    highs(topics.lists.items),
   ]).catch(async error => {
     await open.abandon();
     throw error;
   });
-  const starts: Offsets = { weights, users, items };
-  const ends = { weights: [...weights], users: [...users], items: [...items] };
-  const header = ['model-version', stamp.version] as const;
-  const lists: Record<ListKind, number> = { users: 0, items: 0 };
-  const seen: Record<ListKind, SeenIds> = { users: new SeenIds(), items: new SeenIds() };
+  return new TransactionalPublication(place, stamp, beganAt, open, { weights, users, items });
+}
 
-  async function produce(
+/** All records go out in `#open`. `#ends` lie behind the newest ones, and `#seen` has every id that a record came for. */
+class TransactionalPublication implements OpenPublication {
+  readonly lists: Record<ListKind, number> = { users: 0, items: 0 };
+  readonly #place: Place;
+  readonly #open: OpenTransaction;
+  readonly #ends: Record<keyof Offsets, number[]>;
+  readonly #seen: Record<ListKind, SeenIds> = { users: new SeenIds(), items: new SeenIds() };
+
+  constructor(
+    place: Place,
+    readonly stamp: Stamp,
+    readonly beganAt: number,
+    open: OpenTransaction,
+    readonly starts: Offsets,
+  ) {
+    this.#place = place;
+    this.#open = open;
+    this.#ends = { weights: [...starts.weights], users: [...starts.users], items: [...starts.items] };
+  }
+
+  async #produce(
     kind: keyof Offsets,
     messages: Message[],
     sizes: ReadonlyMap<number, number>,
   ): Promise<void> {
-    const sent: RecordMetadata[] = await open.transaction.send({
-      topic: names[kind],
+    const { topics, compression } = this.#place;
+    const sent: RecordMetadata[] = await this.#open.transaction.send({
+      topic: kind === 'weights' ? topics.weights : topics.lists[kind],
       messages,
       acks: -1,
-      compression,
+      compression: codecs[compression],
     });
     for (const { partition, baseOffset } of sent)
-      ends[kind][partition] = Number(baseOffset) + (sizes.get(partition) ?? 0);
+      this.#ends[kind][partition] = Number(baseOffset) + (sizes.get(partition) ?? 0);
   }
 
-  async function send(kind: ListKind, records: readonly KeyedRecord[]): Promise<void> {
-    const partitions = starts[kind].length;
+  async #send(kind: ListKind, records: readonly KeyedRecord[]): Promise<void> {
+    const partitions = this.starts[kind].length;
+    const header = ['model-version', this.stamp.version] as const;
     for (let from = 0; from < records.length; from += perRequest) {
       const packed = packRecords(records.slice(from, from + perRequest), partitions, header);
-      await produce(kind, packed.messages, packed.sizes);
+      await this.#produce(kind, packed.messages, packed.sizes);
     }
   }
 
-  return {
-    stamp,
-    lists,
-    starts,
-    beganAt,
-    async write(kind, encoded) {
-      const { ids } = encoded;
-      await send(
+  async write(kind: ListKind, encoded: EncodedLists): Promise<void> {
+    const { ids } = encoded;
+    await this.#send(
+      kind,
+      ids.map((id, r) => ({ id: Buffer.from(id), value: storedValue(encoded, r) })),
+    );
+    for (const id of ids) this.#seen[kind].add(id);
+    this.lists[kind] += ids.length;
+  }
+
+  async send(kind: ListKind, records: readonly KeyedRecord[]): Promise<void> {
+    await this.#send(kind, records);
+    for (const { id } of records) this.#seen[kind].add(id.toString());
+  }
+
+  async sendWeights(messages: Message[]): Promise<void> {
+    for (const message of messages)
+      await this.#produce('weights', [{ ...message, partition: 0 }], new Map([[0, 1]]));
+  }
+
+  async dropVanished(since: Pick<Offsets, ListKind> | undefined): Promise<void> {
+    for (const kind of kinds) {
+      const from = since?.[kind];
+      if (this.starts[kind].every((end, p) => end <= (from?.[p] ?? 0))) continue;
+      const gone = await this.#vanished(kind, from);
+      await this.#send(
         kind,
-        ids.map((id, r) => ({ id: Buffer.from(id), value: storedValue(encoded, r) })),
+        gone.map(id => ({ id: Buffer.from(id), value: null })),
       );
-      for (const id of ids) seen[kind].add(id);
-      lists[kind] += ids.length;
-    },
-    async send(kind, records) {
-      await send(kind, records);
-      for (const { id } of records) seen[kind].add(id.toString());
-    },
-    async sendWeights(messages) {
-      for (const message of messages)
-        await produce('weights', [{ ...message, partition: 0 }], new Map([[0, 1]]));
-    },
-    async dropVanished(since) {
-      for (const kind of kinds) {
-        const from = since?.[kind];
-        if (starts[kind].every((end, p) => end <= (from?.[p] ?? 0))) continue;
-        const gone = new Set<string>();
-        const topic = topics.lists[kind];
-        const until = new Map([[topic, starts[kind]]]);
-        const tail = await openTail(kafka, place, new Map([[topic, from]]), {
-          record({ message: { key, value } }) {
-            const id = key!.toString();
-            if (value === null) gone.delete(id);
-            else if (!seen[kind].has(id)) gone.add(id);
-          },
-        });
-        await tail.passed(until).finally(() => tail.close());
-        await send(
-          kind,
-          [...gone].map(id => ({ id: Buffer.from(id), value: null })),
-        );
-      }
-    },
-    async commit(announce) {
-      const messages = announce(ends);
-      const [sent] = await open.transaction.send({ topic: topics.models, messages, acks: -1 });
-      await open.commit();
-      return Number(sent!.baseOffset) + messages.length;
-    },
-    abandon: () => open.abandon(),
-  };
+    }
+  }
+
+  /** Ids of the lists from `from` on that did not come. */
+  async #vanished(kind: ListKind, from: readonly number[] | undefined): Promise<string[]> {
+    const gone = new Set<string>();
+    const seen = this.#seen[kind];
+    const topic = this.#place.topics.lists[kind];
+    const until = new Map([[topic, this.starts[kind]]]);
+    const tail = await openTail(this.#place.kafka, this.#place, new Map([[topic, from]]), {
+      record({ message: { key, value } }) {
+        const id = key!.toString();
+        if (value === null) gone.delete(id);
+        else if (!seen.has(id)) gone.add(id);
+      },
+    });
+    await tail.passed(until).finally(() => tail.close());
+    return [...gone];
+  }
+
+  async commit(announce: (ends: Offsets) => Message[]): Promise<number> {
+    const messages = announce(this.#ends);
+    const topic = this.#place.topics.models;
+    const [sent] = await this.#open.transaction.send({ topic, messages, acks: -1 });
+    await this.#open.commit();
+    return Number(sent!.baseOffset) + messages.length;
+  }
+
+  abandon(): Promise<void> {
+    return this.#open.abandon();
+  }
 }

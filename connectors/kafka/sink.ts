@@ -12,6 +12,7 @@ import {
   sinkSteps,
 } from '../../src/publish/sink-steps.js';
 import { kafkaError } from './client.js';
+import { forgetInVersions } from './forget.js';
 import { versionIn, versionMessage } from './models.js';
 import { isWhole, type Offsets, type VersionRecord } from './models-topic.js';
 import { topicsOf } from './names.js';
@@ -245,6 +246,13 @@ export function createKafkaSink(options: KafkaSinkOptions, baseDirectory = '.'):
         } finally {
           await attempt.abandon();
         }
+      }),
+
+    forget: erased =>
+      step('to forget ids', async () => {
+        await drop();
+        own = undefined;
+        return forgetInVersions(place, connected(), erased);
       }),
 
     prune: keep =>

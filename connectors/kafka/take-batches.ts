@@ -36,41 +36,42 @@ export interface Reading {
   seek(slot: Slot, offset: number): void;
 }
 
+/** Waits until there is room, with heartbeats; when it takes long, fetching is paused. Returns whether to go on. */
+async function roomMade(reading: Reading, heartbeat: () => Promise<void>): Promise<boolean> {
+  const { intake, options } = reading;
+  const since = Date.now();
+  while (intake.room === 0 && !reading.leaving()) {
+    await heartbeat();
+    if (Date.now() - since > options.heartbeatMs) {
+      reading.pause();
+      return false;
+    }
+    await intake.change(options.heartbeatMs / 2);
+  }
+  return !reading.leaving();
+}
+
+/** The hole before a batch: records that retention deleted, or else ones that we must go back for. */
+async function crossHole({ kafka, events, seek }: Reading, slot: Slot): Promise<void> {
+  const { topic, partition } = slot.owned;
+  const admin = kafka.admin();
+  try {
+    await admin.connect();
+    const offsets = await admin.fetchTopicOffsets(topic);
+    const low = Number(offsets.find(o => o.partition === partition)?.low ?? 0);
+    if (low > slot.next) events.lost(slot, low);
+    seek(slot, slot.next);
+  } finally {
+    await admin.disconnect();
+  }
+}
+
 /** Takes the batches that kafkajs fetches into the intake, without a hole; `fail` hears why that cannot go on. */
 export function takeBatches(
   reading: Reading,
   fail: (error: StageError) => void,
 ): NonNullable<NonNullable<Parameters<Consumer['run']>[0]>['eachBatch']> {
-  const { kafka, options, intake, decoder, events, slotOf } = reading;
-
-  /** Waits until there is room, with heartbeats; when it takes long, fetching is paused. Returns whether to go on. */
-  async function roomMade(heartbeat: () => Promise<void>): Promise<boolean> {
-    const since = Date.now();
-    while (intake.room === 0 && !reading.leaving()) {
-      await heartbeat();
-      if (Date.now() - since > options.heartbeatMs) {
-        reading.pause();
-        return false;
-      }
-      await intake.change(options.heartbeatMs / 2);
-    }
-    return !reading.leaving();
-  }
-
-  /** The hole before a batch: records that retention deleted, or else ones that we must go back for. */
-  async function crossHole(slot: Slot): Promise<void> {
-    const { topic, partition } = slot.owned;
-    const admin = kafka.admin();
-    try {
-      await admin.connect();
-      const offsets = await admin.fetchTopicOffsets(topic);
-      const low = Number(offsets.find(o => o.partition === partition)?.low ?? 0);
-      if (low > slot.next) events.lost(slot, low);
-      reading.seek(slot, slot.next);
-    } finally {
-      await admin.disconnect();
-    }
-  }
+  const { options, intake, decoder, events, slotOf } = reading;
 
   return async payload => {
     const { batch, heartbeat, isRunning, isStale, resolveOffset } = payload;
@@ -79,13 +80,13 @@ export function takeBatches(
     try {
       const slot = slotOf(batch.topic, batch.partition);
       const { fetchedOffset } = batch as typeof batch & { readonly fetchedOffset: string };
-      if (Number(fetchedOffset) > slot.next) return await crossHole(slot);
+      if (Number(fetchedOffset) > slot.next) return await crossHole(reading, slot);
       const { messages } = batch;
       await decoder.prepare(messages);
       let k = 0;
       while (k < messages.length && Number(messages[k]!.offset) < slot.next) k++;
       while (k < messages.length) {
-        if (!(await roomMade(heartbeat)) || !goesOn()) return;
+        if (!(await roomMade(reading, heartbeat)) || !goesOn()) return;
         const end = Math.min(messages.length, k + intake.room, k + turnRecords);
         const { records } = slot;
         const from = records.length;

@@ -47,3 +47,6 @@ export function lmdbKeys(prefix: string) {
     suffix: (version: string, key: string): string => key.slice(layout.mark(version).length + 1),
   };
 }
+
+/** The keys of one prefix. */
+export type LmdbKeys = ReturnType<typeof lmdbKeys>;

@@ -1,3 +1,4 @@
+import type { ErasedIds, ForgottenLists } from '../../src/contracts/erasure.js';
 import {
   type Amendment,
   type EncodedLists,
@@ -8,11 +9,13 @@ import {
   type Sink,
   type SinkVersion,
 } from '../../src/contracts/sink.js';
+import { decodeList } from '../../src/publish/decode.js';
 import { encodeRanked, hashRange, storedValue } from '../../src/publish/encode.js';
 import type { Draft, ListStore, Move } from '../../src/publish/list-store.js';
 import { SeenIds } from '../../src/publish/seen-ids.js';
 import { notComplete, sinkVersion } from '../../src/publish/sink-steps.js';
 import { createVersionedSink, encodedForm } from '../../src/publish/versioned-sink.js';
+import { withoutItems } from '../../src/publish/without-items.js';
 import { type LmdbOptions, lmdbOptions } from './options.js';
 import { assertSound } from './sound.js';
 import { LmdbStore } from './store.js';
@@ -72,9 +75,9 @@ class LmdbLists implements ListStore<EncodedLists> {
     await this.#store.close();
   }
 
-  takeLease = (holder: string) => this.#store.takeLease(holder);
-  renewLease = (holder: string) => this.#store.renewLease(holder);
-  releaseLease = (holder: string) => this.#store.releaseLease(holder);
+  takeLease = (holder: string) => this.#store.lease.take(holder);
+  renewLease = (holder: string) => this.#store.lease.renew(holder);
+  releaseLease = (holder: string) => this.#store.lease.release(holder);
 
   async begin(target: string, publication: Publication, holder: string): Promise<Draft<EncodedLists>> {
     const store = this.#store;
@@ -85,15 +88,15 @@ class LmdbLists implements ListStore<EncodedLists> {
       put: async (kind, encoded, counts) => {
         if (seen) return this.#overwrite(kind, encoded, seen, holder);
         const progress = { ...publication, lists: counts };
-        await store.put(holder, target, kind, encoded, encoded.ids.keys(), progress);
+        await store.writer.put(holder, target, kind, encoded, encoded.ids.keys(), progress);
         return encoded.ids.length;
       },
       async complete(manifest) {
-        await store.flushed(holder);
+        await store.writer.flushed(holder);
         if (seen) await store.sweep(live, holder, key => seen.has(key));
         await store.complete(target, manifest, holder);
       },
-      abandon: () => store.flushed(holder).catch(() => store.dropGathered()),
+      abandon: () => store.writer.flushed(holder).catch(() => store.writer.drop()),
     };
   }
 
@@ -121,7 +124,7 @@ class LmdbLists implements ListStore<EncodedLists> {
       return found?.toString('latin1', from, to) !== storedValue(encoded, r).toString('latin1', from, to);
     });
     for (const id of ids) seen.add(store.suffix(live, kind, id));
-    await store.put(holder, live, kind, encoded, changed);
+    await store.writer.put(holder, live, kind, encoded, changed);
     return changed.length;
   }
 
@@ -144,6 +147,33 @@ class LmdbLists implements ListStore<EncodedLists> {
     if (!mark) throw notComplete(version);
     const encoded = encodeRanked(lists, this.#format, mark.version);
     await store.amend(version, { kind, lists: encoded, gone, change });
+  }
+
+  async forget(erased: ErasedIds, holder: string): Promise<ForgottenLists> {
+    const store = this.#store;
+    const items = new Set(erased.items);
+    const total = { deleted: 0, rewritten: 0 };
+    for (const version of store.versions()) {
+      const mark = store.mark(version);
+      if (!mark) {
+        if (version !== live) await store.discard(version, holder);
+        continue;
+      }
+      for (const kind of ['users', 'items'] as const) {
+        await this.amend(version, kind, { lists: [], gone: erased[kind] });
+        total.deleted += mark.lists[kind] - store.mark(version)!.lists[kind];
+        if (items.size === 0) continue;
+        for await (const found of store.lists(version, kind)) {
+          const lists = found.flatMap(([id, value]) => {
+            const list = withoutItems(decodeList(value, this.#format.encoding), items);
+            return list ? [{ id, ...list }] : [];
+          });
+          if (lists.length > 0) await this.amend(version, kind, { lists, gone: [] });
+          total.rewritten += lists.length;
+        }
+      }
+    }
+    return { ...total, remains: await store.leaveFreePages() };
   }
 
   async remove(versions: readonly string[]): Promise<void> {

@@ -12,7 +12,7 @@ const reader = fileURLToPath(new URL('./sound-reader.js', import.meta.url));
 const known = new Map<string, string>();
 
 /** The file of an environment: inside a directory unless its name has an extension. */
-const fileOf = (path: string): string => (extname(path) === '' ? join(path, 'data.mdb') : path);
+export const fileOf = (path: string): string => (extname(path) === '' ? join(path, 'data.mdb') : path);
 
 function stampOf(file: string): string {
   const { ino, size, mtimeMs } = statSync(file);

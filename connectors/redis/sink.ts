@@ -1,16 +1,21 @@
-import type {
-  Amendment,
-  EncodedLists,
-  ListFormat,
-  ListKind,
-  Publication,
-  Sink,
+import type { ErasedIds, ForgottenLists } from '../../src/contracts/erasure.js';
+import {
+  type Amendment,
+  type EncodedLists,
+  type ListFormat,
+  type ListKind,
+  live,
+  type Publication,
+  type RankedList,
+  type Sink,
 } from '../../src/contracts/sink.js';
+import { decodeList } from '../../src/publish/decode.js';
 import { encodeRanked, storedValue } from '../../src/publish/encode.js';
 import { type KeyLayout, keyLayout } from '../../src/publish/layout.js';
 import type { ListStore, Move } from '../../src/publish/list-store.js';
 import { assertExpected, listsMissing, notComplete, Refusal } from '../../src/publish/sink-steps.js';
 import { createVersionedSink, encodedForm } from '../../src/publish/versioned-sink.js';
+import { withoutItems } from '../../src/publish/without-items.js';
 import { connectRedis, type RedisConnection } from './connection.js';
 import { beginDraft, shortKey } from './draft.js';
 import { type RedisOptions, redisOptions } from './options.js';
@@ -149,6 +154,71 @@ class RedisLists implements ListStore<EncodedLists> {
       lists: cutOff ? await this.#counted(noted, true) : counts,
       ...(change === undefined ? {} : { change }),
     });
+  }
+
+  async forget(erased: ErasedIds, holder: string): Promise<ForgottenLists> {
+    const total = { deleted: 0, rewritten: 0 };
+    for (const entry of await this.#store.entries()) {
+      if (entry.complete || entry.leaving || entry.version === live) {
+        const { deleted, rewritten } = await this.#forgetIn(entry, erased);
+        total.deleted += deleted;
+        total.rewritten += rewritten;
+      } else await this.#store.discard(entry, holder);
+    }
+    const remains = [
+      'snapshots and append-only files of Redis have the id until they are written again (BGSAVE, BGREWRITEAOF)',
+      `lists of a version that was just superseded run out within ${this.#options.graceMs} ms`,
+    ];
+    return { ...total, remains };
+  }
+
+  /** First the lists, then the index, by which lists that were left are found again. */
+  async #forgetIn(entry: Entry, { users, items }: ErasedIds) {
+    const [redis, store, { version }] = [this.#redis, this.#store, entry];
+    const keysOf = (kind: ListKind, ids: readonly string[]) =>
+      ids.map(id => this.#layout.list(version, kind, id));
+    const gone = { users: keysOf('users', users), items: keysOf('items', items) };
+    const found = { users: await redis.count(gone.users), items: await redis.count(gone.items) };
+    await redis.deleteAll([...gone.users, ...gone.items]);
+    const short = new Set([
+      ...users.map(id => shortKey('users', id)),
+      ...items.map(id => shortKey('items', id)),
+    ]);
+    let rewritten = 0;
+    for (let n = 0; n <= entry.chunks; n++) {
+      const index = await store.chunk(version, n);
+      const kept = index.filter(id => !short.has(id));
+      if (kept.length < index.length) await store.index(version, n, kept);
+      if (items.length > 0) rewritten += await this.#takeOut(entry, kept, new Set(items));
+    }
+    const lists = {
+      users: entry.lists.users - found.users,
+      items: entry.lists.items - found.items,
+    };
+    await store.register({ ...entry, lists });
+    return { deleted: found.users + found.items, rewritten };
+  }
+
+  /** Takes items out of the lists under these keys of the index; returns out of how many. */
+  async #takeOut(entry: Entry, index: readonly string[], items: ReadonlySet<string>): Promise<number> {
+    const spared: { readonly key: string; readonly list: RankedList }[] = [];
+    for (const id of index) {
+      const key = `${this.#layout.mark(entry.version)}:${id}`;
+      const value = await this.#redis.getBytes(key);
+      const list = value && withoutItems(decodeList(value, this.#format.encoding), items);
+      if (list) spared.push({ key, list: { id, ...list } });
+    }
+    if (spared.length === 0) return 0;
+    const encoded = encodeRanked(
+      spared.map(s => s.list),
+      this.#format,
+      entry.model ?? entry.version,
+    );
+    await this.#redis.setAll(
+      spared.map(s => s.key),
+      r => storedValue(encoded, r),
+    );
+    return spared.length;
   }
 
   /** Also goes on with deletions that were cut off. */

@@ -38,134 +38,165 @@ const release = `if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL',
  *     p:lease                the holder of the lease, with a time to live
  *     p:<version>:keys:<n>   index of the version's lists, for deletion without SCAN: `["u:<user>", …]`
  */
-export function redisStore(redis: RedisConnection, layout: KeyLayout, leaseMs: number) {
-  const { prefix } = layout;
-  const [versionsKey, aliasesKey, leaseKey] = ['versions', 'aliases', 'lease'].map(
-    name => `${prefix}:${name}`,
-  ) as [string, string, string];
-  const indexKey = (version: string, n: number): string => `${layout.mark(version)}:keys:${n}`;
-  const evaluate = (script: string, key: string, ...args: readonly string[]) =>
-    redis.send(key, ['EVAL', script, '1', key, ...args]);
+export const redisStore = (redis: RedisConnection, layout: KeyLayout, leaseMs: number): RedisStore =>
+  new RedisStore(redis, layout, leaseMs);
+
+/** Holds nothing but names of keys: all state is in Redis, and each command leaves it whole. */
+class RedisStore {
+  readonly #redis: RedisConnection;
+  readonly #layout: KeyLayout;
+  readonly #leaseMs: number;
+  readonly #versionsKey: string;
+  readonly #aliasesKey: string;
+  readonly #leaseKey: string;
+
+  constructor(redis: RedisConnection, layout: KeyLayout, leaseMs: number) {
+    this.#redis = redis;
+    this.#layout = layout;
+    this.#leaseMs = leaseMs;
+    this.#versionsKey = `${layout.prefix}:versions`;
+    this.#aliasesKey = `${layout.prefix}:aliases`;
+    this.#leaseKey = `${layout.prefix}:lease`;
+  }
+
+  async get(key: string): Promise<string | undefined> {
+    return ((await this.#redis.send(key, ['GET', key])) as string | null) ?? undefined;
+  }
+
+  indexKey(version: string, n: number): string {
+    return `${this.#layout.mark(version)}:keys:${n}`;
+  }
+
+  async entries(): Promise<Entry[]> {
+    const key = this.#versionsKey;
+    const reply = (await this.#redis.send(key, ['HVALS', key])) as string[];
+    return reply.map(text => JSON.parse(text) as Entry);
+  }
+
   /** The condition of everything that an attempt writes. */
-  const heldBy = (holder: string): Guard => ({ key: leaseKey, value: holder, refusal: leaseLost });
-  const get = async (key: string): Promise<string | undefined> =>
-    ((await redis.send(key, ['GET', key])) as string | null) ?? undefined;
+  heldBy(holder: string): Guard {
+    return { key: this.#leaseKey, value: holder, refusal: leaseLost };
+  }
 
-  /** What a chunk of the index of a version's lists has. */
-  const chunk = async (version: string, n: number): Promise<string[]> =>
-    JSON.parse((await get(indexKey(version, n))) ?? '[]') as string[];
+  async register(entry: Entry, guard?: Guard): Promise<void> {
+    const key = this.#versionsKey;
+    await this.#redis.send(key, ['HSET', key, entry.version, JSON.stringify(entry)], guard);
+  }
 
-  /** The keys of a version, chunk by chunk, with the key of the chunk last. */
-  async function* chunksOf(version: string, chunks: number): AsyncGenerator<readonly string[]> {
-    for (let n = 0; n <= chunks; n++) {
-      const found = await get(indexKey(version, n));
-      if (found === undefined) continue;
-      const mark = layout.mark(version);
-      yield [...(JSON.parse(found) as string[]).map(id => `${mark}:${id}`), indexKey(version, n)];
+  async isComplete(version: string): Promise<boolean> {
+    const mark = this.#layout.mark(version);
+    return (await this.#redis.send(mark, ['EXISTS', mark])) === 1;
+  }
+
+  async mark(version: string, manifest: string, guard?: Guard): Promise<void> {
+    const mark = this.#layout.mark(version);
+    await this.#redis.send(mark, ['SET', mark, manifest], guard);
+  }
+
+  unmark(version: string): Promise<void> {
+    return this.#redis.deleteAll([this.#layout.mark(version)]);
+  }
+
+  async pointers(): Promise<Map<string, string>> {
+    const names = (await this.#redis.send(this.#aliasesKey, ['SMEMBERS', this.#aliasesKey])) as string[];
+    const found = await Promise.all(
+      names.map(async name => [name, await this.get(this.#layout.pointer(name))] as const),
+    );
+    return new Map(found.filter((pair): pair is readonly [string, string] => pair[1] !== undefined).sort());
+  }
+
+  /** Moves a pointer; returns what it names instead of `expected`, if anything ('' for none). */
+  async move({ alias, version, expected, holder }: Move): Promise<string | undefined> {
+    await this.#redis.send(this.#aliasesKey, ['SADD', this.#aliasesKey, alias]);
+    const key = this.#layout.pointer(alias);
+    const compared = expected === undefined ? ['', ''] : ['=', expected ?? ''];
+    const command = ['EVAL', compareAndSet, '1', key, version, ...compared];
+    const guard = holder === undefined ? undefined : this.heldBy(holder);
+    const found = await this.#redis.send(key, command, guard);
+    // Tried twice, because the answer to the first try was lost: the first one moved it.
+    return found === null || found === version ? undefined : String(found);
+  }
+
+  dropPointer(alias: string): Promise<void> {
+    return this.#redis.deleteAll([this.#layout.pointer(alias)]);
+  }
+
+  /** Takes the lease; returns the holder that has it, if that is another. */
+  async takeLease(holder: string): Promise<string | undefined> {
+    let over = '';
+    for (;;) {
+      const found = (await this.#ofLease(take, holder, String(this.#leaseMs), over)) as string | null;
+      if (found === null) return undefined;
+      if (!mayFollow(found, holder)) return found;
+      over = found;
     }
   }
 
-  const store = {
-    get,
-    indexKey,
+  async renewLease(holder: string): Promise<boolean> {
+    return (await this.#ofLease(renew, holder, String(this.#leaseMs))) === 1;
+  }
 
-    async entries(): Promise<Entry[]> {
-      const reply = (await redis.send(versionsKey, ['HVALS', versionsKey])) as string[];
-      return reply.map(text => JSON.parse(text) as Entry);
-    },
+  async releaseLease(holder: string): Promise<void> {
+    await this.#ofLease(release, holder);
+  }
 
-    heldBy,
+  /** Runs a script on the key of the lease. */
+  #ofLease(script: string, ...args: readonly string[]): Promise<unknown> {
+    return this.#redis.send(this.#leaseKey, ['EVAL', script, '1', this.#leaseKey, ...args]);
+  }
 
-    async register(entry: Entry, guard?: Guard): Promise<void> {
-      await redis.send(versionsKey, ['HSET', versionsKey, entry.version, JSON.stringify(entry)], guard);
-    },
+  /** Which servers there are, as the ids of their processes: one that was restarted may have lost writes. */
+  async servers(): Promise<string> {
+    const ids = (await this.#redis.info('server')).map(info => info.get('run_id') ?? '?');
+    return ids.sort().join(',');
+  }
 
-    isComplete: async (version: string): Promise<boolean> =>
-      (await redis.send(layout.mark(version), ['EXISTS', layout.mark(version)])) === 1,
+  /** Keys evicted so far by servers whose policy may evict lists. */
+  async evicted(): Promise<number> {
+    const [memory, stats] = await Promise.all([this.#redis.info('memory'), this.#redis.info('stats')]);
+    const evicting = memory.some(info => info.get('maxmemory_policy')?.startsWith('allkeys'));
+    return evicting ? stats.reduce((sum, info) => sum + Number(info.get('evicted_keys') ?? 0), 0) : 0;
+  }
 
-    async mark(version: string, manifest: string, guard?: Guard): Promise<void> {
-      await redis.send(layout.mark(version), ['SET', layout.mark(version), manifest], guard);
-    },
+  async index(version: string, n: number, ids: readonly string[], guard?: Guard): Promise<void> {
+    const key = this.indexKey(version, n);
+    await this.#redis.send(key, ['SET', key, JSON.stringify(ids)], guard);
+  }
 
-    unmark: (version: string) => redis.deleteAll([layout.mark(version)]),
+  /** What a chunk of the index of a version's lists has. */
+  async chunk(version: string, n: number): Promise<string[]> {
+    return JSON.parse((await this.get(this.indexKey(version, n))) ?? '[]') as string[];
+  }
 
-    async pointers(): Promise<Map<string, string>> {
-      const names = (await redis.send(aliasesKey, ['SMEMBERS', aliasesKey])) as string[];
-      const found = await Promise.all(
-        names.map(async name => [name, await get(layout.pointer(name))] as const),
-      );
-      return new Map(found.filter((pair): pair is readonly [string, string] => pair[1] !== undefined).sort());
-    },
+  /** The keys of a version, chunk by chunk, with the key of the chunk last. */
+  async *chunksOf(version: string, chunks: number): AsyncGenerator<readonly string[]> {
+    for (let n = 0; n <= chunks; n++) {
+      const key = this.indexKey(version, n);
+      const found = await this.get(key);
+      if (found === undefined) continue;
+      const mark = this.#layout.mark(version);
+      yield [...(JSON.parse(found) as string[]).map(id => `${mark}:${id}`), key];
+    }
+  }
 
-    /** Moves a pointer; returns what it names instead of `expected`, if anything ('' for none). */
-    async move({ alias, version, expected, holder }: Move): Promise<string | undefined> {
-      await redis.send(aliasesKey, ['SADD', aliasesKey, alias]);
-      const key = layout.pointer(alias);
-      const compared = expected === undefined ? ['', ''] : ['=', expected ?? ''];
-      const command = ['EVAL', compareAndSet, '1', key, version, ...compared];
-      const found = await redis.send(key, command, holder === undefined ? undefined : heldBy(holder));
-      // Tried twice, because the answer to the first try was lost: the first one moved it.
-      return found === null || found === version ? undefined : String(found);
-    },
+  /** Deletes what there is of a version that was not completed, by the holder of the lease. */
+  async discard({ version, chunks }: Entry, holder: string): Promise<void> {
+    const guard = this.heldBy(holder);
+    await this.#redis.unlinkAll([this.#layout.mark(version)], guard);
+    for await (const keys of this.chunksOf(version, chunks)) await this.#redis.unlinkAll(keys, guard);
+    await this.#redis.send(this.#versionsKey, ['HDEL', this.#versionsKey, version], guard);
+  }
 
-    dropPointer: (alias: string) => redis.deleteAll([layout.pointer(alias)]),
-
-    /** Takes the lease; returns the holder that has it, if that is another. */
-    async takeLease(holder: string): Promise<string | undefined> {
-      let over = '';
-      for (;;) {
-        const found = (await evaluate(take, leaseKey, holder, String(leaseMs), over)) as string | null;
-        if (found === null) return undefined;
-        if (!mayFollow(found, holder)) return found;
-        over = found;
-      }
-    },
-
-    renewLease: async (holder: string): Promise<boolean> =>
-      (await evaluate(renew, leaseKey, holder, String(leaseMs))) === 1,
-
-    releaseLease: async (holder: string): Promise<void> => void (await evaluate(release, leaseKey, holder)),
-
-    /** Which servers there are, as the ids of their processes: one that was restarted may have lost writes. */
-    async servers(): Promise<string> {
-      const ids = (await redis.info('server')).map(info => info.get('run_id') ?? '?');
-      return ids.sort().join(',');
-    },
-
-    /** Keys evicted so far by servers whose policy may evict lists. */
-    async evicted(): Promise<number> {
-      const [memory, stats] = await Promise.all([redis.info('memory'), redis.info('stats')]);
-      const evicting = memory.some(info => info.get('maxmemory_policy')?.startsWith('allkeys'));
-      return evicting ? stats.reduce((sum, info) => sum + Number(info.get('evicted_keys') ?? 0), 0) : 0;
-    },
-
-    async index(version: string, n: number, ids: readonly string[], guard?: Guard): Promise<void> {
-      await redis.send(indexKey(version, n), ['SET', indexKey(version, n), JSON.stringify(ids)], guard);
-    },
-
-    chunk,
-    chunksOf,
-
-    /** Deletes what there is of a version that was not completed, by the holder of the lease. */
-    async discard({ version, chunks }: Entry, holder: string): Promise<void> {
-      const guard = heldBy(holder);
-      await redis.unlinkAll([layout.mark(version)], guard);
-      for await (const keys of chunksOf(version, chunks)) await redis.unlinkAll(keys, guard);
-      await redis.send(versionsKey, ['HDEL', versionsKey, version], guard);
-    },
-
-    /** Deletes the keys of a version without a mark, after `graceMs` if that is not 0, and then forgets it. */
-    async remove({ version, chunks }: Entry, graceMs: number): Promise<void> {
-      for await (const keys of chunksOf(version, chunks)) {
-        // It may have been written again meanwhile.
-        if (await store.isComplete(version)) return;
-        await redis.deleteAll(keys.slice(0, -1), graceMs);
-        await redis.deleteAll(keys.slice(-1), graceMs);
-      }
-      await redis.send(versionsKey, ['HDEL', versionsKey, version]);
-    },
-  };
-  return store;
+  /** Deletes the keys of a version without a mark, after `graceMs` if that is not 0, and then forgets it. */
+  async remove({ version, chunks }: Entry, graceMs: number): Promise<void> {
+    for await (const keys of this.chunksOf(version, chunks)) {
+      // It may have been written again meanwhile.
+      if (await this.isComplete(version)) return;
+      await this.#redis.deleteAll(keys.slice(0, -1), graceMs);
+      await this.#redis.deleteAll(keys.slice(-1), graceMs);
+    }
+    await this.#redis.send(this.#versionsKey, ['HDEL', this.#versionsKey, version]);
+  }
 }
 
-export type RedisStore = ReturnType<typeof redisStore>;
+export type { RedisStore };

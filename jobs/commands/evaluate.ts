@@ -4,7 +4,7 @@ import { type Measured, measure } from '../../src/evaluate/measure.js';
 import { holdoutOptions } from '../../src/evaluate/options.js';
 import { sampleUsers } from '../../src/evaluate/split.js';
 import { databaseShare } from '../../src/fit/memory.js';
-import { type FitOptions, fitOptions, overrideFit } from '../../src/solvers/index.js';
+import { type FitOptions, fitOptions, overrideFit, solvers } from '../../src/solvers/index.js';
 import { threadsOnSplit } from '../../src/stages/holdouts.js';
 import { checked } from '../checked.js';
 import {
@@ -35,6 +35,54 @@ const shown =
   (stage: string, part: number): void =>
     progress(`${stage} ${Math.floor(part * 100)}%`);
 
+/** The options of each solver that the flags ask for: `all` asks for every one, with the flags that it has. */
+function askedSolvers(flags: Record<string, unknown>, base?: FitOptions): readonly FitOptions[] {
+  const { solver, ...given } = flags;
+  const optionsOfOne = (overrides: Record<string, unknown>): FitOptions =>
+    checked(fitOptions, base ? overrideFit(base, overrides) : overrides, base ? 'fit' : 'options');
+  if (solver !== 'all') return [optionsOfOne(flags)];
+  const unknown = Object.keys(given).find(name =>
+    Object.values(solvers).every(({ options }) => !(name in options.shape)),
+  );
+  if (unknown) throw new StageError('USAGE', `evaluate: No solver has the option ${unknown}.`);
+  return Object.entries(solvers).map(([name, { options }]) =>
+    optionsOfOne({
+      ...Object.fromEntries(Object.entries(given).filter(([option]) => option in options.shape)),
+      solver: name,
+    }),
+  );
+}
+
+/** Measures one solver, or several into a table; of several, one that cannot be fitted has its problem in its line. */
+async function measured(
+  asked: readonly FitOptions[],
+  run: (fit: FitOptions) => Promise<Measured>,
+  k: number,
+  sizes: Record<string, unknown>,
+): Promise<CommandResult> {
+  if (asked.length === 1) return outcome(await run(asked[0]!), k, asked[0]!, sizes);
+  const json: Record<string, object> = {};
+  const lines = [
+    `${'solver'.padEnd(18)}layers: recall, ndcg@${k}   served: recall, ndcg@${k}   parameters   fit`,
+  ];
+  for (const fit of asked) {
+    try {
+      const found = await run(fit);
+      json[fit.solver] = outcome(found, k, fit, sizes).json;
+      const both = [found.layered?.metrics ?? found.metrics, found.metrics];
+      const figures = both.map(m => `${m.recall.toFixed(4)}  ${m.ndcg.toFixed(4)}`.padEnd(26)).join('');
+      lines.push(
+        `${fit.solver.padEnd(18)}${figures}${count(found.parameters).padStart(12)}   ${found.fitSeconds.toFixed(2)} s`,
+      );
+    } catch (error) {
+      if (!(error instanceof StageError) || error.code === 'INTERRUPTED') throw error;
+      json[fit.solver] = { error: { code: error.code, message: error.message } };
+      lines.push(`${fit.solver.padEnd(18)}${error.code}: ${error.message}`);
+    }
+  }
+  return { json, text: lines.join('\n') };
+}
+
 /** Fits on one file and measures on another. */
 async function onFiles(
   { values, progress }: CommandContext,
@@ -49,25 +97,20 @@ async function onFiles(
     );
   const { seed, sample } = optionsOf(holdoutOptions, values);
   const { k, bootstrap } = measuresOf(values, seed);
-  const options = checked(fitOptions, optionsOfFit(values), 'options');
+  const asked = askedSolvers(optionsOfFit(values));
   const allowance = allowanceOf(values);
   const { memoryBytes } = allowance;
   progress('reading');
-  let { threads } = allowance;
+  let threadsOf = (_: FitOptions): number => allowance.threads;
   const loaded = await loadSplit(trainPath, testPath, databaseShare(memoryBytes), size => {
-    threads = threadsOnSplit(size, options, allowance);
+    threadsOf = fit => threadsOnSplit(size, fit, allowance);
+    if (asked.length === 1) threadsOf(asked[0]!);
   });
   const holdout = { ...loaded, test: sampleUsers(loaded.test, sample, seed) };
   const report = shown(progress);
-  const found = await measure(holdout, options, {
-    k,
-    threads,
-    memoryBytes,
-    bootstrap,
-    layered: true,
-    report,
-  });
-  return outcome(found, k, options, { items: holdout.train.n, interactions: holdout.train.indices.length });
+  const settings = { k, memoryBytes, bootstrap, layered: true, report };
+  const run = (fit: FitOptions) => measure(holdout, fit, { ...settings, threads: threadsOf(fit) });
+  return measured(asked, run, k, { items: holdout.train.n, interactions: holdout.train.indices.length });
 }
 
 /** Holds out a part of the state's interactions, fits on the rest and measures. */
@@ -75,16 +118,11 @@ async function onState({ values, progress, reader, signal }: CommandContext): Pr
   const options = optionsOf(holdoutOptions, values);
   const measures = measuresOf(values, options.seed);
   const p = await reader();
-  const fit = checked(fitOptions, overrideFit(await presentFit(p), optionsOfFit(values)), 'fit');
+  const asked = askedSolvers(optionsOfFit(values), await presentFit(p));
   progress('reading');
   const held = await p.holdOut(options, signal);
-  const found = await p.measureFit(held, fit, {
-    ...measures,
-    layered: true,
-    progress: shown(progress),
-    signal,
-  });
-  return outcome(found, measures.k, fit, {
+  const settings = { ...measures, layered: true, progress: shown(progress), signal };
+  return measured(asked, fit => p.measureFit(held, fit, settings), measures.k, {
     items: held.train.n,
     interactions: held.train.indices.length,
     holdout: {
@@ -165,6 +203,7 @@ export const evaluate: Command = {
     bootstrap: 'draw the users again so often for 95% intervals',
     ...allowanceHelp,
     ...fitHelp,
+    solver: `${fitHelp.solver}; all: a table of every one`,
   },
   async run(context) {
     const { train, test, config } = context.values;

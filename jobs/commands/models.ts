@@ -1,7 +1,12 @@
 import type { Manifest } from '../../src/contracts/manifest.js';
 import { StageError } from '../../src/errors.js';
 import { type Command, type CommandContext, type CommandResult, count } from '../command.js';
+import { pruneModels, sinkContents } from '../kept-models.js';
 import type { Pipeline } from '../open.js';
+
+/** Lists that `diff` compares: their length, and how many users are asked. */
+const listLength = 20;
+const sampledUsers = 2000;
 
 const actions = ['list', 'show', 'diff', 'prune'] as const;
 
@@ -36,20 +41,6 @@ function wanted(version: string | undefined, usage: string): string {
   throw new StageError('USAGE', `models: expected a version, found nothing; usage: models ${usage}`);
 }
 
-/** The versions in each sink, and the version that each of its aliases names. */
-function sinkContents(pipeline: Pipeline) {
-  if (pipeline.parts.sinks.length === 0) return Promise.resolve([]);
-  return pipeline.withSinks(sinks =>
-    Promise.all(
-      sinks.map(async sink => ({
-        sink: sink.name,
-        aliases: Object.fromEntries(await sink.pointers()),
-        versions: await sink.versions(),
-      })),
-    ),
-  );
-}
-
 async function list(pipeline: Pipeline): Promise<CommandResult> {
   const records = await pipeline.parts.store.models();
   const sinks = await sinkContents(pipeline);
@@ -78,9 +69,19 @@ async function show(pipeline: Pipeline, version: string): Promise<CommandResult>
 async function diff(pipeline: Pipeline, a: string, b: string): Promise<CommandResult> {
   const [left, right] = [leaves(await pipeline.manifestOf(a)), leaves(await pipeline.manifestOf(b))];
   const keys = [...new Set([...left.keys(), ...right.keys()])].filter(k => left.get(k) !== right.get(k));
-  const json = Object.fromEntries(keys.map(k => [k, [left.get(k) ?? null, right.get(k) ?? null]]));
-  const text = keys.map(k => `${k}: ${left.get(k) ?? '–'} → ${right.get(k) ?? '–'}`).join('\n');
-  return { json, text: text || 'the same' };
+  if (keys.length === 0) return { json: {}, text: 'the same' };
+  const lists = await pipeline.compare(a, b, listLength, sampledUsers);
+  const json = {
+    ...Object.fromEntries(keys.map(k => [k, [left.get(k) ?? null, right.get(k) ?? null]])),
+    lists,
+  };
+  const share = (x: number): string => `${(100 * x).toFixed(1)}%`;
+  const [before, after] = lists.coverage;
+  const text = [
+    ...keys.map(k => `${k}: ${left.get(k) ?? '–'} → ${right.get(k) ?? '–'}`),
+    `lists of ${lists.k} of ${count(lists.users)} users: ${share(lists.changed)} changed, ${share(lists.overlap)} of their items stay, rank correlation ${lists.rankCorrelation.toFixed(3)}, coverage ${share(before)} → ${share(after)}`,
+  ].join('\n');
+  return { json, text };
 }
 
 /** The values of a manifest by their paths. */
@@ -106,10 +107,7 @@ async function prune(pipeline: Pipeline, { log }: CommandContext): Promise<Comma
       .filter(v => v.complete && !after[k]?.versions.some(o => o.version === v.version))
       .map(v => ({ sink, version: v.version })),
   );
-  const named = after.flatMap(({ versions, aliases }) =>
-    versions.filter(v => Object.values(aliases).includes(v.version)).map(v => v.model ?? v.version),
-  );
-  const models = await pipeline.pruneModels(pipeline.config.models.keep, named);
+  const models = await pruneModels(pipeline);
   log.info({ models, versions: gone }, 'pruned');
   const text = [...models.map(v => `model ${v}`), ...gone.map(g => `${g.sink} ${g.version}`)].join('\n');
   return { json: { models, versions: gone }, text: text || 'nothing to delete' };

@@ -67,7 +67,8 @@ export const status: Command = {
       await store.deadLetters(3),
     ];
     const positions: Record<string, readonly object[]> = {};
-    for (const source of parts.sources) positions[source.name] = await store.positions(source.name);
+    for (const { name } of parts.sources)
+      positions[name] = (await store.positions(name)).map(({ taken: _, ...position }) => position);
     const newest = models.length > 0 ? await manifestOf() : undefined;
     const published = models.find(m => m.published)?.version;
     const gate = await verdictOf(p);

@@ -1,3 +1,4 @@
+import type { Receipt } from '../../src/contracts/index.js';
 import { type Command, count } from '../command.js';
 import { contextOf, runChain, runJob } from '../job.js';
 import { fold as foldJob } from '../kinds/fold.js';
@@ -40,21 +41,38 @@ export const compact: Command = {
 };
 
 export const forget: Command = {
-  summary: 'erase a user: history, inbox, dead letters and part of the Gramian',
+  summary: 'erase a user from the state and the sinks, and print the receipt',
   arguments: ['USER'],
-  usage: 'USER -c pipeline.yaml',
-  async run({ pipeline, positionals, signal }) {
+  usage: 'USER -c pipeline.yaml [--receipts]',
+  options: { receipts: { type: 'boolean' } },
+  help: { receipts: 'only print the receipts of earlier erasures of this user' },
+  async run({ pipeline, reader, values, positionals, signal }) {
     const user = positionals[0]!;
+    if (values.receipts) {
+      const receipts = await (await reader()).receipts(user);
+      return { json: { receipts }, text: receipts.map(receiptText).join('\n') || 'no receipt of this user' };
+    }
     const p = await pipeline();
     const { outcome } = await runChain(contextOf(p, { signal }), forgetJob, cli, { user });
-    const { users, events } = resultOf(outcome)!;
+    const receipt = resultOf(outcome)!;
     const text =
-      users + events > 0
+      receipt.users + receipt.events > 0
         ? `user ${user} erased; the next fit no longer knows them`
         : `user ${user} is not in the state`;
-    return { json: { user, erased: users > 0, inboxEvents: events }, text };
+    return { json: { ...receipt, erased: receipt.users > 0 }, text: `${text}\n${receiptText(receipt)}` };
   },
 };
+
+function receiptText(r: Receipt): string {
+  const lists = r.sinks.map(s => `${s.name} ${count(s.deleted)} deleted, ${count(s.rewritten)} rewritten`);
+  return [
+    `receipt   ${r.hash.slice(0, 16)}, ${r.finishedAt}`,
+    `state     ${count(r.interactions)} interactions, ${count(r.events)} waiting events, ${count(r.deadLetters)} dead letters, ${count(r.eventIds)} event ids, ${count(r.items)} items`,
+    `lists     ${lists.join('; ') || 'no sinks'}`,
+    `models    ${r.influenced.length} fitted with them, ${r.modelsRewritten.length} rewritten`,
+    ...r.remains.map(text => `remains   ${text}`),
+  ].join('\n');
+}
 
 export const verify: Command = {
   summary: 'compare the stored Gramian with the histories; prints the number of differing entries',

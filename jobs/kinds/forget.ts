@@ -1,21 +1,19 @@
 import { z } from 'zod';
-import type { FoldSummary } from '../../src/contracts/index.js';
+import type { Receipt } from '../../src/contracts/index.js';
 import { following, type Job, publishes } from '../job.js';
 import { fresh } from './fresh.js';
 
 const options = z.strictObject({ user: z.string().min(1) });
 
-/**
- * Erases a user. Erasing one who is not in the state does nothing, but the lists follow all the same: the sinks may
- * still have some.
- */
-export const forget: Job<z.output<typeof options>, FoldSummary> = {
+/** Erases a user from the state and the sinks; also one who is not in the state, because the sinks may have her lists. */
+export const forget: Job<z.output<typeof options>, Receipt> = {
   name: 'forget',
   said: { done: 'user erased' },
   options,
   unrecorded: true,
-  async run({ pipeline }, _, { user }) {
-    return { kind: 'done', detail: '', result: await pipeline.forget(user) };
+  async run({ pipeline, attempt }, _, { user }) {
+    const result = await attempt('forget', () => pipeline.forget(user));
+    return { kind: 'done', detail: '', result, facts: result };
   },
   async *followers({ pipeline }, { trigger }) {
     if (publishes(pipeline)) yield following(fresh, trigger, {});

@@ -4,6 +4,7 @@ import type { PublishSummary } from '../../src/publish/publish.js';
 import { cronOnly } from '../cron.js';
 import { verdictOf } from '../gate.js';
 import type { Job } from '../job.js';
+import { pruneModelsQuietly } from '../kept-models.js';
 
 /** Which version is published (the newest unless given), and as what. */
 export interface PublishOptions {
@@ -28,6 +29,7 @@ export const publish: Job<PublishOptions, PublishSummary, typeof schedule> = {
       return { kind: 'held', reason: `model ${verdict.version}: ${verdict.reason}` };
     const result = await attempt('publish', () => pipeline.publish({ version, alias, ...settings }));
     for (const sink of result.sinks) observer.sink(sink.name, sink);
+    await pruneModelsQuietly(pipeline);
     const as = result.alias === champion ? '' : ` as ${result.alias}`;
     const detail = `${result.users} user and ${result.items} item lists${as}`;
     return { kind: 'done', detail, version: result.version, result, facts: result };

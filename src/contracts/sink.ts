@@ -1,4 +1,5 @@
 /** The contract of the stores that lists are published to, and what is handed to them. */
+import type { ErasedIds, ForgottenLists } from './erasure.js';
 import type { Manifest } from './manifest.js';
 
 /** A ranked list of items for one user or one item, best first. */
@@ -118,6 +119,11 @@ export interface Sink {
    * history that the version knows from then on.
    */
   amend?(version: string, kind: ListKind, amendment: Amendment): Promise<void>;
+  /**
+   * Deletes the lists of users and items that were erased, in every version, and takes the items out of all other lists,
+   * or says in `remains` what it leaves; nobody else may write meanwhile. What is cut off is done by calling it again.
+   */
+  forget?(erased: ErasedIds): Promise<ForgottenLists>;
   /** Deletes complete versions that no alias names, except the `keep` newest. */
   prune?(keep: number): Promise<void>;
   close(): Promise<void>;

@@ -5,6 +5,7 @@ import type { GramianState } from '../gramian/plan.js';
 import type { SegmentFile } from '../gramian/segment.js';
 import type { Histories, RowChanges, Rows } from '../matrix/rows.js';
 import type { TunedOptions } from '../tune/tune.js';
+import type { LeavingUser, PendingErasure, Receipt, Remainder } from './erasure.js';
 import type { Manifest } from './manifest.js';
 import type { Signal, SignalResult } from './signal.js';
 import type { DeadLetter, Position } from './source.js';
@@ -150,8 +151,20 @@ export interface StateStore extends Ledger {
   append(source: string, batches: readonly DecodedBatch[]): Promise<number>;
   /** Folds up to `limit` inbox events into the interactions; `build` makes the segment of the change. */
   fold(limit: number, build: BuildSegment): Promise<FoldSummary>;
-  /** Erases a user: history, inbox and dead letters; `build` makes the segment of the change. */
-  forget(user: string, build: BuildSegment): Promise<FoldSummary>;
+  /** Notes that a user is to be erased, so that an erasure that is cut off goes on; returns its hash. */
+  beginErasure(user: string): Promise<string>;
+  /** Takes a user out of everything the state has; `build` makes what the Gramian and the models are then. */
+  eraseUser(
+    hash: string,
+    build: (leaving: LeavingUser) => Promise<Remainder>,
+  ): Promise<NonNullable<PendingErasure['erased']>>;
+  /** Keeps the receipt in the place of the id, and writes the database into a new file: free pages are left behind. */
+  finishErasure(receipt: Receipt): Promise<void>;
+  /** Writes the database into a new file for erasures that were cut off before. */
+  rewrite(): Promise<void>;
+  pendingErasures(): Promise<readonly PendingErasure[]>;
+  /** The receipts of a user, oldest first. */
+  receipts(user: string): Promise<readonly Receipt[]>;
   /** The whole interaction matrix X. */
   interactions(): Promise<Rows>;
   /**
@@ -169,10 +182,6 @@ export interface StateStore extends Ledger {
   changedUsers(since: number, size: number): AsyncIterable<ChangedUsers>;
   /** The most popular items by the number of their users, `limit` at most. */
   popularItems(limit: number): Promise<Int32Array>;
-  /** Keys of erased users whose lists may still be in the sinks. */
-  erasedUsers(): Promise<readonly string[]>;
-  /** Forgets the keys of erased users that were kept until their lists, up to the change `change`, were deleted. */
-  dropErased(change: number): Promise<void>;
   /** The history of one user by key, or `undefined`. */
   history(user: string): Promise<Rows | undefined>;
   /** Keys of the first `n` items by id; all without `n`. */

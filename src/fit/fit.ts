@@ -1,11 +1,14 @@
+import type { Gramian } from '../gramian/columns.js';
 import { implicitGramian } from '../gramian/implicit.js';
 import { storedGramian } from '../gramian/stored.js';
 import { unitsOf } from '../gramian/weights.js';
 import type { Rows } from '../matrix/rows.js';
+import { itemWeights, scaleColumns, scaleRows } from '../model/item-weights.js';
 import { type Model, parameters } from '../model/model.js';
 import { servingMatrix } from '../model/serving.js';
 import type { Address, Arena } from '../runtime/arena.js';
-import { type Engine, onEngine, type Resources } from '../runtime/threads.js';
+import { type Engine, onEngine, type Resources, type Threads } from '../runtime/threads.js';
+import { denseGramian } from '../solvers/defaults.js';
 import { type FitOptions, solverOf } from '../solvers/index.js';
 import {
   assertReadable,
@@ -51,6 +54,13 @@ export interface FitReport extends SolverReport {
   readonly parameters: number;
   /** Entries kept for each item in the serving matrix, 0 if there is none. */
   readonly serving: number;
+  /** Whether they are the largest by magnitude, not the largest positive ones. */
+  readonly signedServing: boolean;
+  /** Exponents of the items' weights. */
+  readonly inputPower: number;
+  readonly outputPower: number;
+  /** Share of the layers' NDCG that the serving matrix loses, if users could be asked. */
+  readonly servingLoss?: number | undefined;
   /** Most bytes of kernel memory in use. */
   readonly workingBytes: number;
   readonly seconds: Readonly<Partial<Record<FitStage, number>>>;
@@ -88,31 +98,25 @@ function fitOn<O extends CommonOptions>(
   options: O,
   { report = () => {}, passes }: FitResources,
 ): { model: Model; report: FitReport } {
-  const seconds: Partial<Record<FitStage, number>> = {};
-  const stage: SolverContext['stage'] = (name, run) => {
-    report(name, 0);
-    const begin = performance.now();
-    const result = run(fraction => report(name, fraction));
-    seconds[name] = (performance.now() - begin) / 1000;
-    report(name, 1);
-    return result;
-  };
+  const { stage, seconds } = stageClock(report);
   const mark = arena.mark();
   const rows = input.mode === 'implicit' ? input.rows : undefined;
-  const gramian =
-    input.mode === 'implicit'
-      ? implicitGramian(arena, threads, input.rows, options.userWeighting)
-      : storedGramian(arena, threads, input.paths, input.n, options.userWeighting);
+  const gramian = openGramian(arena, threads, input, options.userWeighting);
   try {
     const diagonal = gramian.diagonal();
     const positions = stage('order', () => positionsOf(degreeOrder(diagonal)));
     const unit = unitsOf(input.scale, options.userWeighting);
+    const { signed, inputPower } = derived(solver, options, gramian);
+    const width =
+      options.serving ?? solver.servingWidth(gramian.n, options, { signed, memoryBytes: arena.limit });
     const context = { arena, threads, gramian, rows, diagonal, positions, unit, passes, stage };
     const { layers, l2, details, bottom } = solver.solve(context, options);
     const model = keepLayers(arena, bottom ?? mark, layers);
-    const width = options.serving ?? solver.servingWidth(gramian.n, options);
+    const { outputPower } = options;
+    if (outputPower !== 0) scaleColumns(model.decoder, itemWeights(diagonal, outputPower));
     const serving =
-      width > 0 ? stage('serving', () => servingMatrix(arena, threads, model, width)) : undefined;
+      width > 0 ? stage('serving', () => servingMatrix(arena, threads, model, width, signed)) : undefined;
+    if (inputPower !== 0) weightInput({ ...model, serving }, itemWeights(diagonal, inputPower));
     return {
       model: { ...model, serving },
       report: {
@@ -124,6 +128,9 @@ function fitOn<O extends CommonOptions>(
         ...details,
         parameters: parameters(model),
         serving: width,
+        signedServing: signed,
+        inputPower,
+        outputPower,
         workingBytes: arena.peak,
         seconds,
       },
@@ -134,6 +141,46 @@ function fitOn<O extends CommonOptions>(
   } finally {
     gramian.close();
   }
+}
+
+/** Runs the stages of a fit: reports how far each is, and counts its seconds. */
+function stageClock(report: NonNullable<FitResources['report']>) {
+  const seconds: Partial<Record<FitStage, number>> = {};
+  const stage: SolverContext['stage'] = (name, run) => {
+    report(name, 0);
+    const begin = performance.now();
+    const result = run(fraction => report(name, fraction));
+    seconds[name] = (performance.now() - begin) / 1000;
+    report(name, 1);
+    return result;
+  };
+  return { stage, seconds };
+}
+
+function openGramian(arena: Arena, threads: Threads, input: GramianInput, userWeighting: number): Gramian {
+  return input.mode === 'implicit'
+    ? implicitGramian(arena, threads, input.rows, userWeighting)
+    : storedGramian(arena, threads, input.paths, input.n, userWeighting);
+}
+
+/** Weights the items of a history by `q`: after the serving matrix is made, whose rows then keep their order. */
+function weightInput({ encoder, serving }: Model, q: Float64Array): void {
+  scaleRows(encoder, q);
+  if (serving) scaleRows(serving, q);
+}
+
+/** Options that follow from the density of G where they are not given. */
+function derived<O extends CommonOptions>(
+  { signedFrom = Number.POSITIVE_INFINITY, inputPower: power = 0 }: Solver<O>,
+  options: O,
+  gramian: Gramian,
+): { readonly signed: boolean; readonly inputPower: number } {
+  const known = options.signedServing !== undefined && options.inputPower !== undefined;
+  const density = known ? 0 : gramian.density();
+  return {
+    signed: options.serving !== 0 && (options.signedServing ?? density >= signedFrom),
+    inputPower: options.inputPower ?? (density < denseGramian ? power : 0),
+  };
 }
 
 /** Moves the layers to where the fit began in the arena; everything else of it goes. */

@@ -69,10 +69,14 @@ export function memoryOfFit(
     ? implicitRoom({ ...shape, entries: interactions })
     : storedRoom({ ...shape, entries: 0 }, segments);
   const solver = solverOf(options);
-  const { phases, layers } = solver.room({ ...shape, entries: interactions, memoryBytes, gramian }, options);
-  const serving = servingBytes(n, options.serving ?? solver.servingWidth(n, options), layers, threads);
-  const peak = Math.max(...Object.values(phases), serving) + SLACK * (1 + threads);
   const rows = implicit ? 4 * (2 * users + 1) + (valued ? 8 : 4) * interactions : 0;
+  const sizes = { ...shape, entries: interactions, memoryBytes, rowsBytes: rows, gramian };
+  const { phases, layers } = solver.room(sizes, options);
+  const derived = options.signedServing ?? (solver.signedFrom === undefined ? false : undefined);
+  const kinds = derived === undefined ? [false, true] : [derived];
+  const widths = kinds.map(signed => solver.servingWidth(n, options, { signed, memoryBytes }));
+  const serving = servingBytes(n, options.serving ?? Math.max(...widths), layers, threads);
+  const peak = Math.max(...Object.values(phases), serving) + SLACK * (1 + threads);
   const kernels = peak + gramian.outside;
   const model = 24 * n + 24 * (n + 1);
   return { rows, kernels, model, total: rows + kernels + model };

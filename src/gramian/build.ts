@@ -1,7 +1,8 @@
 import type { RowChanges } from '../matrix/rows.js';
 import { Arena } from '../runtime/arena.js';
 import { Threads } from '../runtime/threads.js';
-import { openSegmentWriter, type SegmentFile } from './segment.js';
+import type { SegmentFile } from './segment.js';
+import { openSegmentWriter } from './segment-writer.js';
 import { rowUpdate } from './update.js';
 import { weightChanges } from './weights.js';
 
@@ -31,14 +32,7 @@ export async function buildSegment(
   const threads = new Threads(arena, threadCount);
   try {
     const update = rowUpdate(arena, threads, changes, weightChanges(changes, userWeighting));
-    const writer = openSegmentWriter(
-      arena,
-      directory,
-      changes.after.n,
-      scale,
-      update.capacity,
-      userWeighting,
-    );
+    const writer = openSegmentWriter(arena, directory, changes.after.n, scale, userWeighting);
     try {
       return update.run(block => writer.write(block)) === 0 ? undefined : writer.finish();
     } finally {

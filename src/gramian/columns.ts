@@ -14,6 +14,8 @@ export interface Gramian {
   readonly n: number;
   /** G_jj by item. */
   diagonal(): Float64Array;
+  /** Share of entries that are not 0, of a sample of columns. */
+  density(): number;
   /** Takes item i to position `positions[i]`. Its allocations stay on top of the arena. */
   arrange(positions: Int32Array): ArrangedGramian;
   close(): void;

@@ -1,7 +1,12 @@
 import { join } from 'node:path';
+import { StageError } from '../errors.js';
+import type { Rows } from '../matrix/rows.js';
 import { Arena } from '../runtime/arena.js';
-import { openIntactSegments, openSegmentWriter, type SegmentFile } from './segment.js';
-import { sumSegments } from './stored.js';
+import { openIntactSegments, type SegmentFile } from './segment.js';
+import { openSegmentWriter } from './segment-writer.js';
+import { sumSegments } from './sum.js';
+import type { ColumnBlock } from './update.js';
+import { closedGaps, negativeSegment, renumbered } from './without.js';
 
 /**
  * Which newest segments to merge so that sizes fall by at least half from one to the next: the longest
@@ -18,22 +23,64 @@ export function suffixToCompact<S extends { readonly nnz: number }>(segments: re
   return segments.slice(from);
 }
 
+/** A user to leave out of a sum: the row, and the items that go with it (ascending ids). */
+export interface LeftOut {
+  readonly row: Rows;
+  readonly dropped: Int32Array;
+}
+
 /**
  * Writes the sum of `segments` as one new segment of width n; entries that cancel are gone. `OVERFLOW` when a
  * sum may reach 2⁵³, `STATE_CORRUPT` when a checksum is wrong.
  */
 export function compactSegments(directory: string, segments: readonly SegmentFile[], n: number): SegmentFile {
+  return writeSum(directory, segments, n);
+}
+
+/**
+ * As `compactSegments` of all segments, without a user, in the numbering without the dropped items. `STATE_CORRUPT` when
+ * those have entries in the sum.
+ */
+export function compactWithout(
+  directory: string,
+  segments: readonly SegmentFile[],
+  n: number,
+  leftOut: LeftOut,
+): SegmentFile {
+  return writeSum(directory, segments, n, leftOut);
+}
+
+function writeSum(
+  directory: string,
+  segments: readonly SegmentFile[],
+  n: number,
+  leftOut?: LeftOut,
+): SegmentFile {
   const arena = new Arena();
   const paths = segments.map(s => join(directory, s.file));
   const open = openIntactSegments(arena, paths);
-  const capacity = open.reduce((sum, s) => sum + s.nnz, 0);
-  const { scale = 1, userWeighting } = open[0] ?? {};
-  const writer = openSegmentWriter(arena, directory, n, scale, capacity, userWeighting);
+  const { scale = 1, userWeighting = 0 } = open[0] ?? {};
+  const parts = leftOut ? [...open, negativeSegment(leftOut.row, scale, userWeighting)] : open;
+  const ids = leftOut && leftOut.dropped.length > 0 ? closedGaps(n, leftOut.dropped) : undefined;
+  const width = n - (leftOut?.dropped.length ?? 0);
+  const writer = openSegmentWriter(arena, directory, width, scale, userWeighting);
   try {
-    for (const block of sumSegments(arena, open, n)) writer.write(block);
+    for (const block of sumSegments(arena, parts, n)) {
+      if (ids) assertNone(block, ids, directory);
+      writer.write(ids ? renumbered(block, ids) : block);
+    }
     return writer.finish();
   } finally {
     writer.close();
     for (const s of open) s.close();
   }
+}
+
+/** Throws if a column of an item that nobody has any more has entries. */
+function assertNone({ first, lengths }: ColumnBlock, ids: Int32Array, directory: string): void {
+  if (lengths.every((length, c) => length === 0 || ids[first + c]! >= 0)) return;
+  throw new StageError(
+    'STATE_CORRUPT',
+    `${directory}: the Gramian has entries of an item that nobody has: it is not that of the histories`,
+  );
 }

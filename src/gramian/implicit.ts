@@ -1,23 +1,17 @@
 import type { Rows } from '../matrix/rows.js';
 import { type Address, type Arena, aligned } from '../runtime/arena.js';
-import { allocate, bytesOf } from '../runtime/parts.js';
+import { bytesOf } from '../runtime/parts.js';
 import { record } from '../runtime/records.js';
 import type { Threads } from '../runtime/threads.js';
 import type { Gramian, GramianRoom, GramianSize, Report, StreamTaker, SweepVisitor } from './columns.js';
+import { densityOfRows } from './density.js';
 import { type Interactions, interactionParts, loadInteractions, loadingParts } from './interactions.js';
 import { normBytes, pairsBelow, squaredNorms, strideOf } from './norms.js';
+import { handOver, openRing, ringRoom } from './ring.js';
 import { diagonalOf, octaveWeights } from './weights.js';
 
-/** Columns in a block at most. */
-const WIDTH = 512;
-/** Entries in a slot of the ring at least; a single column may need more. */
-const SLOT_ENTRIES = 1 << 15;
-/** Entries that a slot has to spare: a list of touched rows is written one ahead. */
-const SPARE_ENTRIES = 16;
 /** Blocks of columns a thread gets of a sweep. */
 const BLOCKS_A_THREAD = 32;
-/** Blocks handed over between two reports of progress. */
-const REPORT_EVERY = 64;
 /** Sums below this are summed up in 32 bits: a base above them can be raised often before it overflows. */
 const NARROW = 2 ** 26;
 
@@ -30,6 +24,7 @@ export function implicitGramian(arena: Arena, threads: Threads, rows: Rows, user
   return {
     n: rows.n,
     diagonal: () => diagonalOf(rows, weights),
+    density: () => densityOfRows(rows),
     arrange(positions) {
       const x = loadInteractions(arena, rows, positions, weights);
       const pairs = pairsBelow(arena, x);
@@ -52,10 +47,7 @@ export function implicitRoom(size: GramianSize): GramianRoom {
     arranged: bytesOf(interactionParts(size)) + 8 * n,
     arranging: bytesOf(loadingParts(size)),
     squaredNorms: 4 * (n + 1) + normBytes(n, wide, threads),
-    stream:
-      bytesOf(streamParts(n)) +
-      bytesOf(ringParts(threads, Math.max(n, SLOT_ENTRIES) + SPARE_ENTRIES, !wide)) +
-      threads * sumBytes(n, wide),
+    stream: ringRoom(n, threads, !wide) + threads * sumBytes(n, wide),
     sweep: tailBytes => 4 * (n + 1) + threads * sweepBytes(n, wide ? 8 : 4, tailBytes),
     outside: 0,
   };
@@ -96,20 +88,6 @@ function sweep(
   arena.release(mark);
 }
 
-/** Slots of the ring: one to take from, one in reserve, and two for each producer. */
-const slotsOf = (threads: number): number => (threads === 1 ? 1 : 2 + 2 * threads);
-
-/** A ring of slots; packed ones hold values and positions in one word. */
-const ringParts = (threads: number, capacity: number, packed: boolean) => ({
-  ready: 4 * slotsOf(threads),
-  starts: 4 * slotsOf(threads) * (WIDTH + 1),
-  indices: 4 * slotsOf(threads) * capacity,
-  values: packed ? 0 : 8 * slotsOf(threads) * capacity,
-});
-
-/** The most entries of each column, and the bounds of the blocks that a stream makes of them. */
-const streamParts = (n: number) => ({ most: 8 * n, bounds: 4 * (n + 1) });
-
 /** Scratch of a thread in a stream: the kernels' base and n sums. */
 const sumBytes = (n: number, wide: boolean): number => aligned(64 + (wide ? 8 : 4) * n);
 
@@ -122,50 +100,17 @@ function stream(
   threads: Threads,
   x: Interactions,
   pairs: Address,
-  { take, state }: StreamTaker,
+  to: StreamTaker,
   report: Report = () => {},
 ): boolean {
   const n = x.items;
   const mark = arena.mark();
-  const { ring, blocks } = openRing(arena, threads, x, pairs);
+  // a column has no more entries than pairs
+  const ring = openRing(arena, threads, arena.f64(pairs, n), { stride: strideOf(x), kind: kindOf(x) });
   const scratchBytes = sumBytes(n, x.weighted || x.valued);
   const scratch = arena.zeros(scratchBytes * threads.size, 'sums of a thread');
-  const args = [ring, x.address] as const;
-  threads.start({ kernel: 'produce', tasks: threads.size - 1, args, scratch, scratchBytes });
-  let ok = true;
-  for (let done = 0; ok && done < blocks; done += REPORT_EVERY) {
-    report(done / blocks);
-    const until = Math.min(blocks, done + REPORT_EVERY);
-    ok = arena.kernels.consume(scratch, take, state, ring, x.address, until) !== 0;
-  }
-  arena.kernels.stop(ring);
-  threads.finish();
+  const production = { source: x.address, scratch, scratchBytes };
+  const ok = handOver(arena, threads, ring, [0, ring.blocks], production, to, report);
   arena.release(mark);
   return ok;
-}
-
-/** The ring that blocks of columns wait in, on top of the arena. */
-function openRing(arena: Arena, threads: Threads, x: Interactions, pairs: Address) {
-  const n = x.items;
-  const at = allocate(arena, streamParts(n), 'blocks');
-  // a column has at most n − 1 − j entries, and no more than pairs
-  const most = arena.f64(at.most, n);
-  const work = arena.f64(pairs, n);
-  let capacity = SLOT_ENTRIES;
-  for (let j = 0; j < n; j++) {
-    most[j] = Math.min(work[j]!, n - 1 - j);
-    capacity = Math.max(capacity, most[j]!);
-  }
-  capacity += SPARE_ENTRIES;
-  const blocks = arena.kernels.blocks(n, at.most, 0, SLOT_ENTRIES, WIDTH, at.bounds);
-  const stride = strideOf(x);
-  const bits = Math.max(1, 32 - Math.clz32(n - 1));
-  const packed = stride <= 2 ** (32 - bits) && bits < 32;
-  const parts = allocate(arena, ringParts(threads.size, capacity, packed), 'ring');
-  const slots = slotsOf(threads.size);
-  arena.i32(parts.ready, slots).fill(0);
-  const begun = { next: 0, consumed: 0, stopped: 0 };
-  const shape = { blocks, slots, width: WIDTH, capacity, kind: kindOf(x), stride, shift: packed ? bits : 0 };
-  const ring = record(arena, 'Ring', { ...begun, ...shape, bounds: at.bounds, ...parts }, 'ring');
-  return { ring, blocks };
 }

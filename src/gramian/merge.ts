@@ -1,5 +1,7 @@
-import { Arena, fitsInt32 } from '../runtime/arena.js';
-import { openIntactSegments, openSegmentWriter, type SegmentFile } from './segment.js';
+import { Arena } from '../runtime/arena.js';
+import { openIntactSegments, type SegmentFile } from './segment.js';
+import { openSegmentWriter } from './segment-writer.js';
+import { sumReader } from './sum.js';
 
 /** Entries that are renamed at a time, unless a single column has more. */
 const blockEntries = 1 << 18;
@@ -30,39 +32,35 @@ export function mergeItems(states: readonly (readonly string[])[]): MergedItems 
 export function renameItems(path: string, ids: Int32Array, n: number, directory: string): SegmentFile {
   const arena = new Arena();
   const segment = openIntactSegments(arena, [path])[0]!;
-  const writer = openSegmentWriter(arena, directory, n, segment.scale, segment.nnz, segment.userWeighting);
+  const writer = openSegmentWriter(arena, directory, n, segment.scale, segment.userWeighting);
+  const columns = sumReader(arena, [segment], segment.n);
+  const lengthOf = new Int32Array(n);
+  segment.columns.forEach((i, k) => {
+    lengthOf[ids[i]!] = segment.lengths[k]!;
+  });
   const source = new Int32Array(n).fill(-1);
   for (let i = 0; i < segment.n; i++) source[ids[i]!] = i;
-  const lengthOf = (j: number): number =>
-    source[j]! < 0 ? 0 : segment.indptr[source[j]! + 1]! - segment.indptr[source[j]!]!;
   try {
     for (let first = 0; first < n; ) {
       let [last, entries] = [first, 0];
-      while (last < n && (last === first || entries + lengthOf(last) <= blockEntries))
-        entries += lengthOf(last++);
-      const indices = new Int32Array(entries);
-      const values = new Float64Array(entries);
-      const lengths = Int32Array.from({ length: last - first }, (_, c) => lengthOf(first + c));
-      for (let j = first, at = 0; j < last; at += lengthOf(j++)) {
-        if (lengthOf(j) === 0) continue;
-        const column = segment.read(source[j]!, source[j]! + 1);
+      while (last < n && (last === first || entries + lengthOf[last]! <= blockEntries))
+        entries += lengthOf[last++]!;
+      const mark = arena.mark();
+      const indices = arena.i32(arena.bytes(4 * entries, 'renamed columns'), entries);
+      const values = arena.f64(arena.bytes(8 * entries, 'renamed columns'), entries);
+      for (let j = first, at = 0; j < last; at += lengthOf[j++]!) {
+        if (lengthOf[j] === 0) continue;
+        const top = arena.mark();
+        const column = columns.range(source[j]!, source[j]! + 1);
         const rows = column.indices.map(i => ids[i]!);
         const order = Uint32Array.from(rows.keys()).sort((a, b) => rows[a]! - rows[b]!);
         order.forEach((e, k) => {
           indices[at + k] = rows[e]!;
           values[at + k] = column.values[e]!;
         });
+        arena.release(top);
       }
-      const mark = arena.mark();
-      const place = (array: Int32Array | Float64Array) => arena.copy(array, 'renamed columns');
-      writer.write({
-        first,
-        lengths,
-        indices: arena.i32(place(indices), entries),
-        values: fitsInt32(segment.largest)
-          ? arena.i32(place(Int32Array.from(values)), entries)
-          : arena.f64(place(values), entries),
-      });
+      writer.write({ first, lengths: lengthOf.subarray(first, last), indices, values });
       arena.release(mark);
       first = last;
     }

@@ -15,14 +15,30 @@ export function expectedEntries(n: number, pairs: number): number {
   return n === 0 ? 0 : n * n * -Math.expm1(-pairs / (n * n));
 }
 
+/** Nanoseconds of one thread in a pass over all columns: for each pair of X, and for each entry of a stored G (measured). */
+const PAIR_NS = 1.5;
+const ENTRY_NS = 4.5;
+/** How much cheaper the other mode must be before a state moves to it: it does not go back and forth. */
+const MARGIN = Math.SQRT2;
+
+/** The sizes that decide between the two. */
+export interface GramianSizes {
+  readonly items: number;
+  /** Σ_u d_u² */
+  readonly pairs: number;
+  /** Entries of the segments, where there are any. */
+  readonly entries?: number | undefined;
+}
+
 /**
- * Stored, when X visits each entry of G at least twice over (a fit then reads less than it would compute);
- * implicit for sparse catalogues, where G is as large as the work to make it. `current` is kept inside a
- * band of a factor 2, so that a state does not flap between the two.
+ * The mode whose passes cost less: both make as many of them for a solver and a budget. Where G is not stored its entries
+ * are estimated from above, so that a state leaves `implicit` only for a gain that is sure.
  */
-export function planGramian(n: number, pairs: number, current: GramianMode | undefined): GramianMode {
-  const ratio = pairs / Math.max(1, expectedEntries(n, pairs));
-  if (current === 'stored') return ratio >= 1.5 ? 'stored' : 'implicit';
-  if (current === 'implicit') return ratio >= 3 ? 'stored' : 'implicit';
-  return ratio >= 2 ? 'stored' : 'implicit';
+export function planGramian(
+  { items, pairs, entries = expectedEntries(items, pairs) }: GramianSizes,
+  current: GramianMode | undefined,
+): GramianMode {
+  const gain = (pairs * PAIR_NS) / Math.max(1, entries * ENTRY_NS);
+  const least = current === 'stored' ? 1 / MARGIN : current === 'implicit' ? MARGIN : 1;
+  return gain >= least ? 'stored' : 'implicit';
 }

@@ -1,175 +1,164 @@
 import { StageError } from '../errors.js';
 import type { Arena } from '../runtime/arena.js';
-import { record, write } from '../runtime/records.js';
-import type { Threads } from '../runtime/threads.js';
-import type { Gramian, GramianRoom, GramianSize, Report, StreamTaker, SweepVisitor } from './columns.js';
-import { implicitRoom, sweepBytes } from './implicit.js';
+import { record } from '../runtime/records.js';
+import type { TaskKernel, Threads } from '../runtime/threads.js';
+import type { Gramian, GramianRoom, GramianSize, Report, SweepVisitor } from './columns.js';
+import { sampledItems } from './density.js';
+import {
+  type ColumnSizes,
+  columnSizes,
+  encodedScratch,
+  LOAD_BYTES,
+  loadRange,
+  openColumns,
+  type StoredColumns,
+  tableBytes,
+} from './encoded.js';
 import { openIntactSegments, type Segment } from './segment.js';
-import { sumColumns } from './sum.js';
-import type { ColumnBlock } from './update.js';
+import { streamRoom, streamStored } from './stored-stream.js';
+import { boundOf, sumReader } from './sum.js';
 
-/** Entries of a block of columns at most, over all segments, unless a single column has more. */
-const BLOCK_ENTRIES = 1 << 18;
-/** Entries that a stream hands over at a time, unless a single column has more. */
-const SLOT_ENTRIES = 1 << 15;
-/** Columns that a stream hands over at a time. */
-const WIDTH = 512;
+/** Parts of the loaded columns per thread. */
+const PARTS_A_THREAD = 8;
 
-/** No entry of the sum of `segments` is larger. `OVERFLOW` when float64 might not hold it exactly. */
-export function boundOf(segments: readonly Segment[]): number {
-  const bound = segments.reduce((sum, s) => sum + s.largest, 0);
-  if (bound <= Number.MAX_SAFE_INTEGER) return bound;
-  throw new StageError('OVERFLOW', `a Gramian sum may reach ${bound}, expected less than 2^53`);
-}
-
-/** Σ_s S_s[:, first … last − 1] of segments that may be narrower than n: columns behind their width are empty. */
-export function sumRange(
-  arena: Arena,
-  segments: readonly Segment[],
-  n: number,
-  first: number,
-  last: number,
-): ColumnBlock {
-  const parts = segments.map(s => {
-    const end = Math.min(last, s.n);
-    const indptr = new Int32Array(last - first + 1);
-    if (first >= end) return { indptr, indices: new Int32Array(0), values: new Int32Array(0) };
-    const from = s.indptr[first]!;
-    for (let j = first; j < last; j++) indptr[j - first + 1] = s.indptr[Math.min(j + 1, end)]! - from;
-    return { indptr, ...s.read(first, end) };
-  });
-  return sumColumns(arena, n, first, parts, boundOf(segments));
-}
-
-/**
- * The sum of segments, block by block in ascending columns. A block is a view into the arena that holds until
- * the next one is asked for.
- */
-export function* sumSegments(arena: Arena, segments: readonly Segment[], n: number): Generator<ColumnBlock> {
-  for (let first = 0; first < n; ) {
-    let last = first;
-    for (let entries = 0; last < n && entries < BLOCK_ENTRIES; last++) {
-      for (const s of segments) if (last < s.n) entries += s.indptr[last + 1]! - s.indptr[last]!;
-    }
-    yield sumRange(arena, segments, n, first, last);
-    first = last;
-  }
-}
-
-/** The diagonal and the squared column norms of Σ S_s, by item. */
-function scan(arena: Arena, segments: readonly Segment[], n: number) {
-  const diagonal = new Float64Array(n);
-  const norms = new Float64Array(n);
-  for (const { first, lengths, indices, values } of sumSegments(arena, segments, n)) {
-    for (let c = 0, e = 0; c < lengths.length; c++) {
-      let norm = 0;
-      for (const end = e + lengths[c]!; e < end; e++) {
-        norm += values[e]! * values[e]!;
-        if (indices[e] === first + c) diagonal[first + c] = values[e]!;
-      }
-      norms[first + c] = norm;
-    }
-  }
-  return { diagonal, norms };
-}
-
-/** Bytes of an entry of a block, with its row. */
-const ENTRY_BYTES = 12;
-
-/** Bytes that a stored Gramian of this size takes; upper bounds. Its blocks and indices lie outside the arena. */
+/** Bytes that a stored Gramian of this size takes; upper bounds. */
 export function storedRoom(size: GramianSize, segments: number): GramianRoom {
-  const blocks = 4 * ENTRY_BYTES * BLOCK_ENTRIES; // before and after they are summed
-  const indices = 16 * size.items * (segments + 2);
-  return { ...implicitRoom({ ...size, entries: 0 }), outside: blocks + indices };
+  const { items: n, threads } = size;
+  const loaded = Math.max(LOAD_BYTES, 8 * n) + tableBytes(n, segments);
+  const scratch = (dense: boolean, tail: number) => encodedScratch(n, n, segments, dense, tail).bytes;
+  const pass = 3 * loaded + 8 * (n + 1); // two that take turns, and what is encoded on the way
+  return {
+    arranged: 4 * n,
+    arranging: 0,
+    squaredNorms: pass + 8 * n + threads * scratch(false, 0),
+    stream: streamRoom(n, threads, loaded, scratch(false, 0)),
+    sweep: tailBytes => pass + threads * scratch(true, tailBytes),
+    outside: 40 * n * (segments + 2),
+  };
 }
 
-/** Parts of a block of columns per thread. */
-const PARTS_A_THREAD = 4;
+/** Where a pass over all columns stops to load more: `ends` of ranges of items. */
+function rangesOf({ entries, bytes }: ColumnSizes): {
+  readonly ends: number[];
+  readonly most: number;
+  readonly width: number;
+} {
+  const ends: number[] = [];
+  let [first, sum, most, width] = [0, 0, 0, 0];
+  for (let j = 0; j < entries.length; j++) {
+    if (j > first && sum + bytes[j]! > LOAD_BYTES) {
+      ends.push(j);
+      [first, sum] = [j, 0];
+    }
+    sum += bytes[j]!;
+    most = Math.max(most, sum);
+    width = Math.max(width, j + 1 - first);
+  }
+  if (entries.length > 0) ends.push(entries.length);
+  return { ends, most, width };
+}
 
-/** See `ArrangedGramian.sweep`: the columns of Σ S_s, by item and block by block. */
-function sweep(
-  arena: Arena,
-  threads: Threads,
-  segments: readonly Segment[],
-  positions: Int32Array,
-  { take, wants = 0, state, tailBytes }: SweepVisitor,
+/** One pass over all columns: `kernel` runs on those that are loaded, while the next ones are. */
+function pass<K extends 'sweepStored' | 'squaresStored'>(
+  { arena, threads, segments, sizes, positions }: StoredColumns,
+  kernel: K,
+  scratch: ReturnType<typeof encodedScratch>,
+  argsOf: (record: number, bounds: number) => Parameters<Threads['run']>[0]['args'],
   report: Report = () => {},
 ): void {
   const n = positions.length;
   const mark = arena.mark();
   const place = arena.copy(positions, 'positions');
-  const starts = arena.i32(arena.bytes(4 * (n + 1), 'columns of G'), n + 1);
+  const { ends, most, width } = rangesOf(sizes);
+  const turns = [0, 1].map(() => ({
+    columns: openColumns(arena, segments, width, most, place, scratch.fields),
+    bounds: arena.bytes(4 * (PARTS_A_THREAD * threads.size + 1), 'columns of G'),
+  }));
+  const threadScratch = arena.zeros(scratch.bytes * threads.size, 'sums of a thread');
   const tasks = PARTS_A_THREAD * threads.size;
-  const bounds = arena.i32(arena.bytes(4 * (tasks + 1), 'columns of G'), tasks + 1);
-  const none = { first: 0, wide: 0, indices: 0, values: 0 };
-  const fields = { ...none, positions: place, starts: starts.byteOffset };
-  const columns = record(arena, 'StoredColumns', fields, 'columns of G');
-  starts[0] = 0;
-  bounds[0] = 0;
-  const scratchBytes = sweepBytes(n, 8, tailBytes);
-  const scratch = arena.zeros(scratchBytes * threads.size, 'sums of a thread');
-  const visitor = record(arena, 'Visitor', { wants, take: take.f64, state }, 'visitor');
-  const args = [visitor, columns, n, bounds.byteOffset] as const;
-  // a block lies on top of the arena until the next one is asked for
-  for (const { first, lengths, indices, values } of sumSegments(arena, segments, n)) {
-    for (let c = 0; c < lengths.length; c++) starts[c + 1] = starts[c]! + lengths[c]!;
-    const wide = values instanceof Float64Array ? 1 : 0;
-    const arrays = { indices: indices.byteOffset, values: values.byteOffset };
-    write(arena, 'StoredColumns', columns, { first, wide, ...arrays });
-    for (let t = 1, c = 0; t <= tasks; t++) {
-      const end = (starts[lengths.length]! * t) / tasks;
-      while (c < lengths.length && (t === tasks || starts[c]! < end)) c++;
-      bounds[t] = c;
+  const prepare = (r: number): void => {
+    if (r === ends.length) return;
+    const { columns, bounds } = turns[r % 2]!;
+    const [first, last] = [ends[r - 1] ?? 0, ends[r]!];
+    loadRange(arena, segments, columns, first, last);
+    cut(arena.i32(bounds, tasks + 1), sizes.entries.subarray(first, last));
+  };
+  prepare(0);
+  for (const [r, end] of ends.entries()) {
+    const { columns, bounds } = turns[r % 2]!;
+    const job = { tasks, scratch: threadScratch, scratchBytes: scratch.bytes };
+    threads.start({ ...job, kernel, args: argsOf(columns.record, bounds) } as Parameters<
+      typeof threads.start<TaskKernel>
+    >[0]);
+    try {
+      prepare(r + 1);
+    } finally {
+      threads.join();
     }
-    threads.run({ kernel: 'sweepStored', tasks, args, scratch, scratchBytes });
-    report((first + lengths.length) / n);
+    report(end / n);
   }
   arena.release(mark);
 }
 
-/** See `ArrangedGramian.stream`; `order` is the inverse of `positions`. */
-function stream(
-  arena: Arena,
-  segments: readonly Segment[],
-  positions: Int32Array,
-  order: Int32Array,
-  { take, state }: StreamTaker,
-  report: Report = () => {},
-): boolean {
-  const n = positions.length;
-  const mark = arena.mark();
-  const capacity = SLOT_ENTRIES + n;
-  const starts = arena.i32(arena.bytes(4 * (WIDTH + 1), 'columns of G'), WIDTH + 1);
-  const indices = arena.i32(arena.bytes(4 * capacity, 'columns of G'), capacity);
-  const values = arena.f64(arena.bytes(8 * capacity, 'columns of G'), capacity);
-  let ok = true;
-  for (let lo = 0; ok && lo < n; ) {
-    // the columns lo … hi of P G Pᵀ below the diagonal
-    let [hi, count] = [lo, 0];
-    for (; hi < n && hi - lo < WIDTH && count < SLOT_ENTRIES; hi++) {
-      starts[hi - lo] = count;
-      const j = order[hi]!;
-      const column = sumRange(arena, segments, n, j, j + 1);
-      for (let e = 0; e < column.indices.length; e++) {
-        const i = positions[column.indices[e]!]!;
-        if (i <= hi) continue;
-        indices[count] = i;
-        values[count++] = column.values[e]!;
-      }
-    }
-    starts[hi - lo] = count;
-    const buffers = [starts.byteOffset, indices.byteOffset, values.byteOffset] as const;
-    ok = arena.kernels.hand(take, state, lo, hi, ...buffers, 0) !== 0;
-    lo = hi;
-    report(lo / n);
+/** Cuts columns into parts of about as many entries: `bounds` is one longer than there are parts. */
+function cut(bounds: Int32Array, entries: Float64Array): void {
+  const parts = bounds.length - 1;
+  const total = entries.reduce((a, b) => a + b, 0);
+  bounds[0] = 0;
+  for (let t = 1, c = 0, sum = 0; t <= parts; t++) {
+    while (c < entries.length && (t === parts || sum < (total * t) / parts)) sum += entries[c++]!;
+    bounds[t] = c;
   }
+}
+
+/** See `ArrangedGramian.sweep`. */
+function sweep(stored: StoredColumns, to: SweepVisitor, report?: Report): void {
+  const { arena, positions, segments, sizes } = stored;
+  const { take, wants = 0, state, listed, tailBytes } = to;
+  const mark = arena.mark();
+  const visitor = record(arena, 'Visitor', { wants, take: take.f64, state }, 'visitor');
+  const { length: n } = positions;
+  const scratch = encodedScratch(n, sizes.longest, segments.length, !listed, tailBytes);
+  pass(stored, 'sweepStored', scratch, (E, bounds) => [visitor, E, bounds, listed ? 1 : 0], report);
   arena.release(mark);
-  return ok;
+}
+
+/** ‖G[:,j]‖₂² by item. */
+function squaredNorms(stored: StoredColumns): Float64Array {
+  const { arena, positions, segments, sizes } = stored;
+  const n = positions.length;
+  if (segments.length === 1) return spread(segments[0]!, segments[0]!.facts(arena).squares, n);
+  const mark = arena.mark();
+  const squares = arena.f64(arena.zeros(8 * n, 'norms'), n);
+  const scratch = encodedScratch(n, sizes.longest, segments.length, false, 0);
+  pass(stored, 'squaresStored', scratch, (E, bounds) => [E, bounds, squares.byteOffset]);
+  arena.release(mark);
+  return squares.slice();
+}
+
+/** See `Gramian.density`. */
+function sampledDensity(arena: Arena, segments: readonly Segment[], n: number): number {
+  const mark = arena.mark();
+  const columns = sumReader(arena, segments, n);
+  const sample = sampledItems(n);
+  let entries = 0;
+  for (const j of sample) {
+    entries += columns.range(j, j + 1).indices.length;
+    arena.release(mark);
+  }
+  return entries / Math.max(1, sample.length * n);
+}
+
+/** Facts of the columns of a segment, by item. */
+function spread({ columns }: Segment, facts: Float64Array, n: number): Float64Array {
+  const all = new Float64Array(n);
+  for (let k = 0; k < columns.length; k++) all[columns[k]!] = facts[k]!;
+  return all;
 }
 
 /**
- * G as the sum of segment files, read column by column. `n` may exceed the width of older segments.
- * `STATE_MISMATCH` when users are not weighted by η = `userWeighting` in one of them.
+ * G as the sum of segment files. `n` may exceed the width of older segments. `STATE_MISMATCH` when users are not weighted
+ * by η = `userWeighting` in one of them.
  */
 export function storedGramian(
   arena: Arena,
@@ -187,24 +176,34 @@ export function storedGramian(
       `${other.path}: expected a Gramian of userWeighting ${userWeighting}, found ${other.userWeighting}`,
     );
   }
-  let scanned: ReturnType<typeof scan> | undefined;
-  const totals = () => (scanned ??= scan(arena, segments, n));
+  let known: Float64Array | undefined;
+  const diagonal = (): Float64Array => {
+    if (known) return known;
+    boundOf(segments);
+    known = new Float64Array(n);
+    for (const s of segments) {
+      const part = spread(s, s.facts(arena).diagonal, n);
+      for (let j = 0; j < n; j++) known[j]! += part[j]!;
+    }
+    return known;
+  };
   return {
     n,
-    diagonal: () => totals().diagonal,
+    diagonal,
+    density: () => sampledDensity(arena, segments, n),
     arrange(positions) {
       const byPosition = (x: Float64Array): Float64Array => {
         const y = new Float64Array(n);
         for (let i = 0; i < n; i++) y[positions[i]!] = x[i]!;
         return y;
       };
-      const order = new Int32Array(n);
-      for (let i = 0; i < n; i++) order[positions[i]!] = i;
+      const stored = { arena, threads, segments, sizes: columnSizes(segments, n), positions };
+      const ordered = byPosition(diagonal());
       return {
-        diagonal: byPosition(totals().diagonal),
-        squaredNorms: () => byPosition(totals().norms),
-        stream: (to, report) => stream(arena, segments, positions, order, to, report),
-        sweep: (to, report) => sweep(arena, threads, segments, positions, to, report),
+        diagonal: ordered,
+        squaredNorms: () => byPosition(squaredNorms(stored)),
+        stream: (to, report) => streamStored(stored, ordered, to, report),
+        sweep: (to, report) => sweep(stored, to, report),
       };
     },
     close() {

@@ -1,6 +1,6 @@
 import { StageError } from '../errors.js';
 import type { RowChanges } from '../matrix/rows.js';
-import { type Arena, fitsInt32 } from '../runtime/arena.js';
+import { type Address, type Arena, fitsInt32 } from '../runtime/arena.js';
 import { records } from '../runtime/records.js';
 import type { Threads } from '../runtime/threads.js';
 import { changeTerms } from './terms.js';
@@ -20,7 +20,7 @@ export interface ColumnBlock {
 /** Entries in a buffer of columns, unless a single column needs more. */
 const BUFFER_ENTRIES = 1 << 17;
 /** Entries that the kernels may write behind the last one, to do without a branch. */
-export const SPARE = 3;
+const SPARE = 3;
 const BUFFERS_A_THREAD = 4;
 
 /** Bytes of a thread's n sums, their rowset and its base: see the kernels `sparse` and `outer`. */
@@ -33,10 +33,42 @@ export function scratchBytesOf(n: number, valueBytes: 4 | 8): number {
 export interface RowUpdate {
   /** Pairs that it visits. */
   readonly pairs: number;
-  /** It has no more entries than this. */
-  readonly capacity: number;
   /** Hands the columns of ΔG to `write`, block by block in order; returns the number of entries. Once only. */
   run(write: (block: ColumnBlock) => void): number;
+}
+
+/** Blocks of whole columns, `buffers` of which are made at a time: block b has the columns bound[b] … bound[b + 1] − 1. */
+interface Cut {
+  readonly blocks: number;
+  readonly buffers: number;
+  readonly bounds: Address;
+  readonly bound: Int32Array;
+  /** Entries of the largest block at most. */
+  readonly room: number;
+}
+
+/** Cuts the columns into blocks of about `BUFFER_ENTRIES`; `work` tells the pairs that each column adds up. */
+function cutColumns(arena: Arena, threads: Threads, n: number, work: Float64Array): Cut {
+  const most = arena.f64(arena.bytes(8 * n, 'blocks'), n);
+  let room = BUFFER_ENTRIES;
+  for (let j = 0; j < n; j++) {
+    most[j] = Math.min(work[j]!, n);
+    room = Math.max(room, most[j]!);
+  }
+  const bounds = arena.bytes(4 * (n + 1), 'blocks');
+  const blocks = arena.kernels.blocks(n, most.byteOffset, 0, BUFFER_ENTRIES, n, bounds);
+  const buffers = Math.min(blocks, BUFFERS_A_THREAD * threads.size);
+  return { blocks, buffers, bounds, bound: arena.i32(bounds, n + 1), room };
+}
+
+/** Room for the blocks that are made at a time. */
+function bufferSet(arena: Arena, n: number, { buffers, room }: Cut, valueBytes: 4 | 8) {
+  const set = Array.from({ length: buffers }, () => ({
+    lengths: arena.bytes(4 * n, 'columns of a segment'),
+    indices: arena.bytes(4 * (room + SPARE), 'columns of a segment'),
+    values: arena.bytes(valueBytes * (room + SPARE), 'columns of a segment'),
+  }));
+  return { set, out: records(arena, 'Columns', set, 'columns of a segment') };
 }
 
 /**
@@ -57,38 +89,16 @@ export function rowUpdate(
   const wide = !fitsInt32(terms.bound);
   const useBase = terms.ones && terms.bound < 2 ** 29;
   const valueBytes = wide ? 8 : 4;
-
-  const most = arena.f64(arena.bytes(8 * n, 'blocks'), n);
-  const work = arena.f64(terms.work, n);
-  let room = BUFFER_ENTRIES;
-  let capacity = 0;
-  for (let j = 0; j < n; j++) {
-    most[j] = Math.min(work[j]!, n);
-    room = Math.max(room, most[j]!);
-    capacity += most[j]!;
-  }
-  const bounds = arena.bytes(4 * (n + 1), 'blocks');
-  const blocks = arena.kernels.blocks(n, most.byteOffset, 0, BUFFER_ENTRIES, n, bounds);
-  const bound = arena.i32(bounds, n + 1);
-  const buffers = Math.min(blocks, BUFFERS_A_THREAD * threads.size);
-
-  /** Room for the blocks that are made at a time. */
-  const bufferSet = () => {
-    const set = Array.from({ length: buffers }, () => ({
-      lengths: arena.bytes(4 * n, 'columns of a segment'),
-      indices: arena.bytes(4 * (room + SPARE), 'columns of a segment'),
-      values: arena.bytes(valueBytes * (room + SPARE), 'columns of a segment'),
-    }));
-    return { set, out: records(arena, 'Columns', set, 'columns of a segment') };
-  };
-  const sets = [bufferSet(), ...(blocks > buffers ? [bufferSet()] : [])];
+  const cut = cutColumns(arena, threads, n, arena.f64(terms.work, n));
+  const { blocks, buffers, bounds, bound } = cut;
+  const sets = Array.from({ length: blocks > buffers ? 2 : 1 }, () => bufferSet(arena, n, cut, valueBytes));
   const scratchBytes = scratchBytesOf(n, valueBytes);
   const scratch = arena.zeros(scratchBytes * threads.size, 'sums of a thread');
+  const setAt = (first: number) => sets[(first / buffers) % sets.length]!;
 
   /** Lets the threads make the blocks from `first` on. */
   function begin(first: number): void {
-    const { out } = sets[(first / buffers) % sets.length]!;
-    const args = [n, terms.left, terms.right, bounds, first, out] as const;
+    const args = [n, terms.left, terms.right, bounds, first, setAt(first).out] as const;
     const job = { tasks: Math.min(buffers, blocks - first), scratch, scratchBytes };
     if (useBase) threads.start({ ...job, kernel: 'outerOnes', args: [...args, terms.bound + 1] });
     else threads.start({ ...job, kernel: wide ? 'outerF64' : 'outerI32', args });
@@ -100,7 +110,7 @@ export function rowUpdate(
     for (let first = 0; first < blocks; first += buffers) {
       threads.join();
       if (first + buffers < blocks) begin(first + buffers);
-      const { set } = sets[(first / buffers) % sets.length]!;
+      const { set } = setAt(first);
       for (let b = first; b < Math.min(blocks, first + buffers); b++) {
         const at = set[b - first]!;
         const lengths = arena.i32(at.lengths, bound[b + 1]! - bound[b]!);
@@ -112,5 +122,5 @@ export function rowUpdate(
     }
     return entries;
   }
-  return { pairs: terms.pairs, capacity, run };
+  return { pairs: terms.pairs, run };
 }

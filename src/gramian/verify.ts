@@ -3,7 +3,7 @@ import { fromNothing, type Rows } from '../matrix/rows.js';
 import { Arena } from '../runtime/arena.js';
 import { Threads } from '../runtime/threads.js';
 import { openSegment, type SegmentFile } from './segment.js';
-import { sumRange } from './stored.js';
+import { sumReader } from './sum.js';
 import { type ColumnBlock, rowUpdate } from './update.js';
 import { weightChanges } from './weights.js';
 
@@ -44,20 +44,23 @@ export async function compareWithHistories(
   const segments = files.map(f => openSegment(join(directory, f.file)));
   const arena = new Arena();
   const threads = new Threads(arena, threadCount);
-  const sums = new Arena();
   try {
     const broken = segments.filter(s => !s.intact()).map(s => s.path);
+    const own = new Arena();
+    const sums = sumReader(own, segments, rows.n);
+    const mark = own.mark();
     let differing = 0;
     let column = 0;
     const all = fromNothing(rows);
     const update = rowUpdate(arena, threads, all, weightChanges(all, userWeighting));
     const entries = update.run(block => {
       const last = block.first + block.lengths.length;
-      differing += differences(block, sumRange(sums, segments, rows.n, block.first, last));
+      differing += differences(block, sums.range(block.first, last));
+      own.release(mark);
       column = last;
     });
     // Columns behind the last interaction, which ought to be empty.
-    if (column < rows.n) differing += sumRange(sums, segments, rows.n, column, rows.n).indices.length;
+    if (column < rows.n) differing += sums.range(column, rows.n).indices.length;
     return { differing, entries, broken };
   } finally {
     await threads.close();

@@ -14,7 +14,7 @@ function put<A>(c: TileColumns, a: View<A>, list: I32s, count: i32, base: A, j: 
   const J = j / SIDE, column = j % SIDE;
   for (let e = 0; e < count; e++) {
     const i = list[e];
-    const value = <f64>(a[i] - base);
+    const value = <f64>(a[isFloat<A>() ? e : i] - base);
     if (c.single) store<f32>(entryAt<f32>(tileAt<f32>(c.tiles, i / SIDE, J), i % SIDE, column), <f32>value);
     else store<f64>(entryAt<f64>(tileAt<f64>(c.tiles, i / SIDE, J), i % SIDE, column), value);
   }

@@ -68,8 +68,35 @@ function selectI32(f: Fsai, a: View<i32>, list: I32s, count: i32, base: i64, tai
 function selectI64(f: Fsai, a: View<i64>, list: I32s, count: i32, base: i64, tail: usize, j: i32): void {
   select<i64>(f, a, list, count, base, tail, j);
 }
+/** As `select`, of values that are listed with their rows; the lists are used up. */
 function selectF64(f: Fsai, a: F64s, list: I32s, count: i32, base: i64, tail: usize, j: i32): void {
-  select<f64>(f, a, list, count, 0, tail, j);
+  const m = f.m, reach = f.reach;
+  const best = bestAt(tail, m);
+  let bar: f64 = 0;
+  let offers = 0;
+  for (let e = 0; e < count; e++) {
+    const i = list[e];
+    const value = a[e];
+    const key = value * reach[i];
+    if (key < bar) continue;
+    offer(best, m, key, i);
+    if (best.length == m) bar = best.key[0];
+    list[offers] = i;
+    a[offers++] = value;
+  }
+  const P = settle(f, j, best);
+  const values = from(f.values, j * m);
+  for (let e = 0; e < offers; e++) {
+    const i = list[e];
+    // P descends
+    let lo = 0, hi = f.counts[j];
+    while (lo < hi) {
+      const middle = (lo + hi) >> 1;
+      if (P[middle] > i) lo = middle + 1;
+      else hi = middle;
+    }
+    if (lo < f.counts[j] && P[lo] == i) values[lo] = a[e];
+  }
 }
 
 /** Lists the places of each column in the patterns of the rows lo … hi; `starts` has room for n + 2. Returns how many. */

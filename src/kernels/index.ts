@@ -3,14 +3,15 @@ export { diagonal } from './diagonal';
 export { blocks, pairsBelow } from './work';
 export { norms } from './norms';
 export { normsRounded, normsValued, normsWeighted, normsWeightedValued } from './norms-weighted';
-export { consume, hand, produce, produceAll, stop } from './pipeline';
-export { sweepColumns, sweepStored, sweepSums } from './sweep';
+export { consume, produce, produceAll, stop } from './pipeline';
+export { sweepColumns, sweepSums } from './sweep';
+export { squaresStored, sumStored, sweepStored } from './stored';
+export { encodeColumn } from './segment-code';
 export { icfTake } from './icf';
 export { residualLoss } from './residual';
 export { nthLargest, umrEmit, umrGather, umrSteps } from './umr';
 export { decoder, encoder, unitLower } from './layers';
 export { outerF64, outerI32, outerOnes } from './outer';
-export { sumF64, sumI32 } from './sum';
 export { fsaiColumns, fsaiGather, fsaiGathers, fsaiPlaces, fsaiSelect, fsaiSolve } from './fsai';
 export { encode, encodePack, encodePlaces } from './encode';
 export { score } from './score';
@@ -26,7 +27,7 @@ export { gram, mirror } from './dense-gram';
 export { elsaUsers } from './elsa';
 export { adamMoments, adamStep } from './adam';
 export { normalizeRows, prune } from './prune';
-export { fletcher, largestF64, largestI32 } from './checksum';
+export { fletcher } from './checksum';
 
 /** First byte that is not the module's own. */
 export function heapBase(): usize {

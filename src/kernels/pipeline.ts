@@ -1,5 +1,6 @@
 import { column, raised } from './columns';
 import { Interactions } from './interactions';
+import { Encoded, lower } from './stored';
 import { F64s, from, I32s, View } from './views';
 
 /**
@@ -17,7 +18,7 @@ export class Ring {
   next: i32; // first block nobody has taken (atomic)
   consumed: i32; // blocks taken (atomic)
   stopped: i32; // nobody wants any more blocks (atomic)
-  kind: i32; // what X is, see below
+  kind: i32; // what is read, see below
   stride: f64; // > every G_jj
   shift: i32; // > 0 where values are packed above that many bits of position; no `values` then
   bounds: I32s; // block b is columns bounds[b] … bounds[b + 1]
@@ -27,10 +28,11 @@ export class Ring {
   values: F64s;
 }
 
-// kinds of X
+// kinds of what is read: X, or an encoded G
 const ONES = 0;
 const WEIGHTED = 1; // user weights
 const VALUED = 2;
+const STORED = 4;
 
 @inline
 function nextOf(r: Ring): usize {
@@ -81,9 +83,32 @@ function fill<A>(b: i32, scratch: usize, r: Ring, x: Interactions, weighted: boo
   store<A>(scratch, base);
 }
 
+/** As `fill`, of an encoded G. */
+function decode(b: i32, scratch: usize, r: Ring, E: Encoded): void {
+  const slot = b % r.slots;
+  const starts = from(r.starts, slot * (r.width + 1));
+  const indices = from(r.indices, slot * r.capacity);
+  const values = from(r.values, slot * r.capacity);
+  const shift = r.shift;
+  const lo = r.bounds[b], hi = r.bounds[b + 1];
+  let p = 0;
+  for (let j = lo; j < hi; j++) {
+    starts[j - lo] = p;
+    const to = from(indices, p);
+    const x = shift > 0 ? changetype<F64s>(scratch) : from(values, p);
+    const count = lower(E, j - E.first, j, scratch, to, x);
+    if (shift > 0) {
+      for (let e = 0; e < count; e++) to[e] |= <i32>x[e] << shift;
+    }
+    p += count;
+  }
+  starts[hi - lo] = p;
+}
+
 function produceBlock(b: i32, scratch: usize, r: Ring, x: Interactions): void {
   const kind = r.kind;
-  if (kind == ONES) fill<i32>(b, scratch, r, x, false, false);
+  if (kind == STORED) decode(b, scratch, r, changetype<Encoded>(x));
+  else if (kind == ONES) fill<i32>(b, scratch, r, x, false, false);
   else if (kind == WEIGHTED) fill<i64>(b, scratch, r, x, true, false);
   else if (kind == VALUED) fill<i64>(b, scratch, r, x, false, true);
   else fill<i64>(b, scratch, r, x, true, true);
@@ -140,18 +165,11 @@ export function consume(scratch: usize, take: u32, state: usize, r: Ring, x: Int
     const starts = from(r.starts, slot * (r.width + 1));
     const indices = from(r.indices, slot * r.capacity);
     const values = from(r.values, slot * r.capacity);
-    if (!hand(take, state, r.bounds[b], r.bounds[b + 1], starts, indices, values, r.shift)) return false;
+    if (!call_indirect<bool>(take, state, r.bounds[b], r.bounds[b + 1], starts, indices, values, r.shift)) return false;
     atomic.store<i32>(consumedOf(r), b + 1);
     atomic.notify(consumedOf(r), -1);
   }
   return true;
-}
-
-/** Hands the columns lo … hi to a function of the module's table, see `consume`. */
-export function hand(
-  take: u32, state: usize, lo: i32, hi: i32, starts: I32s, indices: I32s, values: F64s, shift: i32,
-): bool {
-  return call_indirect<bool>(take, state, lo, hi, starts, indices, values, shift);
 }
 
 /** Produces every block in turn and forgets it: one pass over all columns, for measuring. Returns the entries seen. */

@@ -5,13 +5,13 @@ import { Lines } from './sparse';
 import { F32s, from, I32s } from './views';
 
 /**
- * Rows of encoder · decoder for a block of items, of which the `width` largest positive entries off the diagonal stay, by
- * ascending item: row i is at i · width of `items` and `values`, `lengths[i]` long. Scratch: a `Scattered` filled
- * with −1, then a `Best`.
+ * Rows of encoder · decoder for a block of items, of which the `width` largest entries off the diagonal stay, positive ones alone
+ * or, with `signed`, by magnitude, by ascending item: row i is at i · width of `items` and `values`, `lengths[i]` long. Scratch:
+ * a `Scattered` filled with −1, then a `Best`.
  */
 export function distil(
   task: i32, scratch: usize, n: i32, encoder: Lines, decoder: Lines, bounds: I32s,
-  width: i32, items: I32s, values: F32s, lengths: I32s,
+  width: i32, signed: i32, items: I32s, values: F32s, lengths: I32s,
 ): void {
   const y = scatteredAt(scratch, n);
   const best = bestAt(scratch + scatteredBytes(n), width);
@@ -24,7 +24,7 @@ export function distil(
     let bar: f64 = 0;
     for (let e = 0; e < y.length; e++) {
       const k = y.list[e];
-      const size = y.x[k];
+      const size = signed ? abs(y.x[k]) : y.x[k];
       if (k == i || size <= 0 || size < bar) continue;
       offer(best, width, size, k);
       if (best.length == width) bar = best.key[0];

@@ -1,6 +1,6 @@
 import { column, raised } from './columns';
 import { Interactions } from './interactions';
-import { F64s, from, I32s, View } from './views';
+import { from, I32s, View } from './views';
 
 /**
  * The receiver of the columns of G: functions of the module's table and the address that they are called with.
@@ -8,7 +8,8 @@ import { F64s, from, I32s, View } from './views';
  *     wants(state, j): bool                                 whether column j is to be summed up; absent: every column
  *     take(state, a, list, count, base, tail, j): void      G_ij = a[i] − base, where a[i] > base; rows i > j
  *
- * `list` has the `count` rows of column j, where a sweep lists them. `tail` is scratch of the thread for `take`.
+ * `list` has the `count` rows of column j, where a sweep lists them. `tail` is scratch of the thread for `take`. Values of
+ * a stored G are f64 on the base 0, and where rows are listed a[e] is that of row list[e].
  */
 @unmanaged
 export class Visitor {
@@ -72,36 +73,4 @@ export function sweepSums(
   task: i32, scratch: usize, v: Visitor, x: Interactions, bounds: I32s, stride: f64, kind: i32,
 ): void {
   passOf(task, scratch, v, x, bounds, stride, kind, false);
-}
-
-/** Consecutive columns of a stored G: that of item `first + c` is starts[c] … starts[c + 1] of the arrays, rows by item. */
-@unmanaged
-export class StoredColumns {
-  first: i32;
-  wide: i32; // values f64, else i32
-  positions: I32s; // of items
-  starts: I32s;
-  indices: I32s;
-  values: usize;
-}
-
-/** As `sweepColumns` for a stored G, with sums of 8 bytes on the base 0. Scratch: zero before and after. */
-export function sweepStored(task: i32, scratch: usize, v: Visitor, c: StoredColumns, n: i32, bounds: I32s): void {
-  const place = c.positions;
-  const a = changetype<F64s>(scratch + 64);
-  const list = changetype<I32s>(from(a, n));
-  const tail = tailOf(list, n);
-  for (let k = bounds[task], hi = bounds[task + 1]; k < hi; k++) {
-    const j = place[c.first + k];
-    if (v.wants != 0 && !call_indirect<bool>(v.wants, v.state, j)) continue;
-    let count = 0;
-    for (let e = c.starts[k], end = c.starts[k + 1]; e < end; e++) {
-      const i = place[c.indices[e]];
-      if (i <= j) continue;
-      a[i] = c.wide ? changetype<F64s>(c.values)[e] : <f64>changetype<I32s>(c.values)[e];
-      list[count++] = i;
-    }
-    call_indirect<void>(v.take, v.state, changetype<usize>(a), changetype<usize>(list), count, <i64>0, tail, j);
-    for (let e = 0; e < count; e++) a[list[e]] = 0;
-  }
 }

@@ -27,6 +27,10 @@ export interface Histories {
   readonly rows: Rows;
 }
 
+/** Bytes of X. */
+export const rowBytesOf = ({ users, indptr, indices, values }: Rows): number =>
+  4 * (users.length + indptr.length + indices.length + (values?.length ?? 0));
+
 /** X with no rows. */
 export function noRows(n: number): Rows {
   return {

@@ -36,10 +36,17 @@ function fanOut({ n, encoder: W, decoder: Z }: Model): Float64Array {
 }
 
 /**
- * The serving matrix: the `width` largest positive entries in each row of encoder · decoder, the diagonal left out. A user's scores are then the sum of the rows of the user's items, and row i is what goes with item i. The same
- * for any number of threads. It stays in the arena.
+ * The serving matrix: the `width` largest entries in each row of encoder · decoder, the diagonal left out: positive ones alone
+ * or, with `signed`, by magnitude. A user's scores are then the sum of the rows of the user's items, and row i is what goes
+ * with item i. The same for any number of threads. It stays in the arena.
  */
-export function servingMatrix(arena: Arena, threads: Threads, model: Model, width: number): CsrMatrix {
+export function servingMatrix(
+  arena: Arena,
+  threads: Threads,
+  model: Model,
+  width: number,
+  signed: boolean,
+): CsrMatrix {
   const mark = arena.mark();
   const { n } = model;
   const [encoder, decoder] = [loadLayer(arena, model.encoder), loadLayer(arena, model.decoder)];
@@ -53,7 +60,7 @@ export function servingMatrix(arena: Arena, threads: Threads, model: Model, widt
   const scratch = arena.bytes(scratchBytes * threads.size, 'scores of a thread');
   arena.u8(scratch, scratchBytes * threads.size).fill(0xff);
   const { bounds, items, values, lengths } = parts;
-  const args = [n, encoder, decoder, bounds, width, items, values, lengths] as const;
+  const args = [n, encoder, decoder, bounds, width, signed ? 1 : 0, items, values, lengths] as const;
   threads.run({ kernel: 'distil', tasks, args, scratch, scratchBytes });
   return { rows: n, columns: n, ...packed(arena, mark, n, width, parts) };
 }

@@ -36,20 +36,16 @@ const everything: ListRequest = { version: live, formats: [], ranked: true };
 /**
  * Brings the lists in the sinks up to the newest histories without a new publication. Users whose histories changed
  * after a version was made are scored again with the model of that version. Their lists are overwritten one by one, in
- * each version that an alias names. Lists of erased users are deleted from all versions.
+ * each version that an alias names.
  */
 export async function refresh({ store, sinks, log, signal, modelOf }: RefreshOptions): Promise<FreshSummary> {
   const started = performance.now();
   const change = await store.newestChange();
-  const erased = await store.erasedUsers();
-  const counts = { rewritten: 0, deleted: erased.length };
-  const already = new Set(erased);
+  const counts = { rewritten: 0, deleted: 0 };
   const able = sinks.filter(sink => sink.amend);
   for (const sink of sinks) if (!sink.amend) log.debug({ sink: sink.name }, 'takes no fresh lists');
   const lagging = await inAll(able, 'tell its versions', async sink => {
     const complete = (await sink.versions()).filter(v => v.complete);
-    if (erased.length > 0)
-      for (const { version } of complete) await sink.amend!(version, 'users', { lists: [], gone: erased });
     const named = new Set((await sink.pointers()).values());
     return complete
       .filter(held => named.has(held.version) && (held.change ?? change) < change)
@@ -65,10 +61,8 @@ export async function refresh({ store, sinks, log, signal, modelOf }: RefreshOpt
     const lag = { store, signal, versions, since: held.change!, change };
     const done = await bringUp(lag, () => modelOf(held.model ?? held.version));
     counts.rewritten += done.rewritten;
-    counts.deleted += done.gone.filter(key => !already.has(key)).length;
+    counts.deleted += done.gone.length;
   }
-  // A sink that cannot delete single lists loses those of erased users when it prunes their versions.
-  if (erased.length > 0) await store.dropErased(change);
   return { ...counts, seconds: (performance.now() - started) / 1000 };
 }
 

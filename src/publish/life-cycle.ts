@@ -1,3 +1,4 @@
+import type { ErasedIds, ForgottenLists } from '../contracts/erasure.js';
 import type { ListKind, Publication } from '../contracts/sink.js';
 import { type HeldLease, holderName, holdLease, newHolder } from './lease.js';
 import type { Draft, ListCounts, ListStore, Move } from './list-store.js';
@@ -45,13 +46,19 @@ export class LifeCycle<L> {
     this.#owner = owner;
   }
 
-  async begin(target: string, publication: Publication): Promise<ListCounts> {
+  /** Takes the lease for a new attempt; the one before ends. */
+  async #take(): Promise<Pick<Attempt<L>, 'holder' | 'lease'>> {
     const { store } = this;
     await this.#end();
     const holder = newHolder(this.#owner!);
     const other = await store.takeLease(holder);
     if (other !== undefined) throw refused(holderName(other));
-    const lease = holdLease(this.#leaseMs, () => this.#alone(() => store.renewLease(holder)));
+    return { holder, lease: holdLease(this.#leaseMs, () => this.#alone(() => store.renewLease(holder))) };
+  }
+
+  async begin(target: string, publication: Publication): Promise<ListCounts> {
+    const { store } = this;
+    const { holder, lease } = await this.#take();
     this.#attempt = { target, publication, holder, lease, counts: { users: 0, items: 0 } };
     try {
       const complete = (await store.versions()).some(v => v.complete && v.version === target);
@@ -62,6 +69,18 @@ export class LifeCycle<L> {
     } catch (error) {
       await this.#end().catch(() => undefined);
       throw error;
+    }
+  }
+
+  /** Takes ids out of the store while nobody writes. */
+  async forget(erased: ErasedIds): Promise<ForgottenLists> {
+    const { store } = this;
+    const { holder, lease } = await this.#take();
+    try {
+      return await this.#alone(() => store.forget(erased, holder));
+    } finally {
+      await lease.stop();
+      await store.releaseLease(holder);
     }
   }
 

@@ -1,3 +1,4 @@
+import type { ErasedIds, ForgottenLists } from '../contracts/erasure.js';
 import type { Amendment, ListKind, Publication, SinkVersion } from '../contracts/sink.js';
 import type { StoredPublication } from './sink-steps.js';
 
@@ -48,6 +49,8 @@ export interface ListStore<L> {
   /** The stored bytes of a list, in the encoding of the sink's format. */
   read?(version: string, kind: ListKind, id: string): Promise<Uint8Array | undefined>;
   amend?(version: string, kind: ListKind, amendment: Amendment): Promise<void>;
+  /** Takes ids out of every version, and clears away unfinished attempts; `holder` has the lease. See `Sink.forget`. */
+  forget(erased: ErasedIds, holder: string): Promise<ForgottenLists>;
   /** Deletes complete versions that no alias names by now. */
   remove(versions: readonly string[]): Promise<void>;
 }

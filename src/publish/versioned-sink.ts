@@ -112,6 +112,8 @@ export function createVersionedSink<L>(settings: VersionedSinkSettings<L>, store
         }),
     }),
 
+    forget: erased => step('to forget ids', () => life.forget(erased)),
+
     prune: keep =>
       step('to delete superseded versions', async () => {
         const held = await connected().versions();

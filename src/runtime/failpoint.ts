@@ -21,6 +21,13 @@ export const failpoints = [
   'refit:committed',
   'publish:written',
   'publish:pointed',
+  'forget:begun',
+  'forget:built',
+  'forget:erased',
+  'forget:files-removed',
+  'forget:sinks-done',
+  'forget:copied',
+  'forget:rewritten',
   'signal:committed',
 ] as const;
 

@@ -28,6 +28,26 @@ export const commonOptions = (eta: number) => ({
     .max(1)
     .default(eta)
     .describe('η: a user of d items counts 2^(−η⌊log₂ d⌋); 0 counts all alike'),
+  signedServing: z
+    .boolean()
+    .optional()
+    .describe(
+      'whether negative entries count in the serving matrix; by default where the Gramian is dense enough',
+    ),
+  inputPower: z
+    .number()
+    .min(-2)
+    .max(2)
+    .optional()
+    .describe(
+      "an item of a user's history weighs G_ii^(−inputPower): above 0, popular ones say less; by default 0.2 with fsai and exact where less than half of the Gramian's entries are nonzero, else 0",
+    ),
+  outputPower: z
+    .number()
+    .min(-2)
+    .max(2)
+    .default(0)
+    .describe('scores of item j are times G_jj^(−outputPower): above 0, rare items come first'),
 });
 
 /** The part of a fit's options that every solver has. */
@@ -36,6 +56,9 @@ export interface CommonOptions {
   readonly l2?: number | undefined;
   readonly serving?: number | undefined;
   readonly userWeighting: number;
+  readonly signedServing?: boolean | undefined;
+  readonly inputPower?: number | undefined;
+  readonly outputPower: number;
 }
 
 /**
@@ -56,11 +79,21 @@ export interface Solver<O extends CommonOptions = CommonOptions> {
   /** The largest value of `sizedBy` with which `fits` holds, if there is one. */
   smaller(options: O, n: number, fits: (options: O) => boolean): string | undefined;
   /** Entries of an item in the serving matrix, where `serving` is not given. */
-  servingWidth(n: number, options: O): number;
+  servingWidth(n: number, options: O, room: ServingRoom): number;
+  /** Density of G from which on negative scores count in the serving matrix, where `signedServing` is not given; never without. */
+  readonly signedFrom?: number;
+  /** The `inputPower` of catalogues that are not dense, where it is not given; 0 without. */
+  readonly inputPower?: number;
   /** The options that are searched, for n items. */
   space(n: number): Space;
   /** @throws StageError what the solver fails with */
   solve(context: SolverContext, options: O): Solved;
+}
+
+/** The kind of a serving matrix, and the budget of the fit. */
+export interface ServingRoom {
+  readonly signed: boolean;
+  readonly memoryBytes: number;
 }
 
 /** Refuses a solver that reads interactions where there is only a Gramian: `INTERACTIONS_NEEDED`. */
@@ -86,8 +119,9 @@ export interface SolverSize {
   readonly valued: boolean;
   readonly weighted: boolean;
   readonly threads: number;
-  /** The budget of the whole fit. */
+  /** The budget of the whole fit, and what X takes of it outside the arena. */
   readonly memoryBytes: number;
+  readonly rowsBytes: number;
   readonly gramian: GramianRoom;
 }
 
@@ -120,6 +154,10 @@ export type Space = Readonly<Record<string, Axis>>;
 
 /** The axes of the common options. */
 export const weightingAxis: Axis = { choices: [0, 0.25, 0.5, 0.75] };
+export const powerAxes: Space = {
+  inputPower: { low: 0, high: 0.4 },
+  outputPower: { choices: [0, 0.05, 0.1] },
+};
 export const servingAxis: Axis = { low: 20, high: 200, log: true, whole: true };
 
 /** The stages of a fit, in order; not every solver has each. */
@@ -159,8 +197,12 @@ export interface SharedPasses {
 
 /** A solver's part of the report of a fit. */
 export interface SolverReport {
+  /** fsai: most other items in a row. */
+  readonly neighbours?: number;
   /** Nonzeros of the factor: of L with icf, of K with fsai. */
   readonly factorEntries: number;
+  /** fsai: times that G was read or computed. */
+  readonly readings?: number;
   /** icf: shifts λ that were tried; the last one is in the factor. */
   readonly shifts?: readonly number[];
   /** icf: ‖I − LK‖²_F / n at the start and after each scan; elsa: the loss for a user before each step. */

@@ -9,7 +9,7 @@ import { runOnce } from '../runtime/compute.js';
 import { type Progress, tasksOf } from '../runtime/task.js';
 import type { FitOptions } from '../solvers/index.js';
 
-const fitTask = tasksOf<typeof import('../fit/fit-task.js')>(new URL('../fit/fit-task.js', import.meta.url));
+const fitTask = tasksOf<typeof import('./fit-task.js')>(new URL('./fit-task.js', import.meta.url));
 
 /** Input of a model, and what its manifest says of that. */
 export interface ModelInput extends Pick<Manifest, 'parent' | 'events' | 'users' | 'interactions'> {

@@ -1,3 +1,4 @@
+import { createForgetting } from './forget.js';
 import { createGramianKeeper } from './gramian.js';
 import { createHoldouts } from './holdouts.js';
 import { createIngest } from './ingest.js';
@@ -16,6 +17,7 @@ export function joinPipeline(parts: PipelineParts) {
   const models = createModelLibrary(parts, gramian);
   const holdouts = createHoldouts(parts);
   const publisher = createPublisher(parts, { ...models, manifestOf: models.intact });
+  const forgetting = createForgetting(parts, { gramian, models, withSinks: publisher.withSinks });
   return {
     parts,
 
@@ -25,7 +27,6 @@ export function joinPipeline(parts: PipelineParts) {
 
     fold: gramian.fold,
     compact: gramian.compact,
-    forget: gramian.forget,
     verify: gramian.verify,
 
     fit: models.fit,
@@ -33,6 +34,7 @@ export function joinPipeline(parts: PipelineParts) {
     weightsPath: models.weightsPath,
     recommend: models.recommend,
     similar: models.similar,
+    compare: models.compare,
     evaluate: models.evaluate,
     pruneModels: models.pruneModels,
 
@@ -46,6 +48,10 @@ export function joinPipeline(parts: PipelineParts) {
     lagging: publisher.lagging,
     rollback: publisher.rollback,
     withSinks: publisher.withSinks,
+
+    forget: forgetting.forget,
+    resumeErasures: forgetting.resumeErasures,
+    receipts: forgetting.receipts,
 
     /** Tidies the files of the state; see `tidyState`. Called once, before anything else. */
     removeOrphans: () => tidyState(parts, [gramian.register, models.register]),

@@ -1,7 +1,7 @@
 import type { RankedList, Sink } from '../contracts/sink.js';
 import { guardsPointers, readsLists } from './reading-tests.js';
 import { fixtures, publicationOf, type SinkSuiteOptions, type TestRunner } from './sink-fixture.js';
-import { keepsLists, keepsVersions, recoversAttempts } from './writing-tests.js';
+import { forgetsIds, keepsLists, keepsVersions, recoversAttempts } from './writing-tests.js';
 
 /**
  * The behaviour of every sink that keeps versions. `makeSink(store)` returns a new sink on a store: `store` is an empty
@@ -10,6 +10,7 @@ import { keepsLists, keepsVersions, recoversAttempts } from './writing-tests.js'
  *   to an incomplete version;
  * - nothing of an abandoned attempt is ever seen, and two publishers cannot write at once;
  * - any id comes back as it went in;
+ * - erased ids are gone from every version, and no rollback brings them back;
  * - `prune` never takes a version that an alias names.
  */
 export function sinkSuite(
@@ -35,5 +36,6 @@ export function sinkSuite(
     keepsVersions(suite);
     guardsPointers(suite);
     keepsLists(suite);
+    forgetsIds(suite);
   });
 }

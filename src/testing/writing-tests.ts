@@ -178,3 +178,46 @@ export function keepsLists({ runner, on, publish, options }: VersionSuite): void
       expect(await read('users', id)).toEqual(ranked(id, [id, 'a', 'b']));
   });
 }
+
+/** Erased ids are gone from every version, whichever an alias names, and stay gone. */
+export function forgetsIds({ runner, on, write, publish }: VersionSuite): void {
+  const { it, expect } = runner;
+  const { read } = on;
+
+  it('forgets ids in every version, for good', async () => {
+    if (!on.sink.forget) return;
+    await publish('v1', [ranked('her', ['a']), ranked('x', ['a', 'hers', 'b'])]);
+    await on.sink.begin(publicationOf('v2', 1));
+    await on.sink.write('users', [ranked('her', ['b']), ranked('x', ['hers', 'c'])]);
+    await on.sink.write('items', [ranked('hers', ['a']), ranked('a', ['b'])]);
+    await on.sink.finish();
+    await on.sink.point('v2', 'champion', 'v1');
+    const forgotten = await on.sink.forget({ users: ['her'], items: ['hers'] });
+    expect(forgotten.deleted >= 3).toBe(true);
+    for (const version of ['v2', 'v1']) {
+      await on.sink.point(version);
+      expect(await read('users', 'her'), version).toBeUndefined();
+      expect(await read('items', 'hers'), version).toBeUndefined();
+      const { items } = (await read('users', 'x'))!;
+      const rest = version === 'v2' ? ['c'] : ['a', 'b'];
+      if (forgotten.rewritten > 0) expect(items).toEqual(rest);
+      else expect(forgotten.remains.some(text => text.includes('an item only she had'))).toBe(true);
+    }
+    await write('v3', [ranked('her', ['a'])], 2);
+    await on.sink.point('v3');
+    expect(await read('users', 'her')).toEqual(ranked('her', ['a']));
+  });
+
+  it('clears away an attempt that has an erased id, and forgets nothing while another writes', async () => {
+    if (!on.sink.forget) return;
+    const other = await on.connected('other');
+    await other.begin(publicationOf('v1'));
+    await other.write('users', [ranked('her', ['a'])]);
+    await expect(on.sink.forget({ users: ['her'], items: [] })).rejects.toMatchObject({
+      code: 'SINK_FAILED',
+    });
+    await other.close();
+    expect(await on.sink.forget({ users: ['her'], items: [] })).toMatchObject({ deleted: 0 });
+    expect(await on.sink.versions()).toEqual([]);
+  });
+}

@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { benchDefaults } from './defaults.js';
 import { type BenchOptions, environment, root, writeResult } from './environment.js';
+import { benchExact } from './exact.js';
 import { benchFit } from './fit.js';
 import { benchFold } from './fold.js';
 import { benchFsai } from './fsai.js';
@@ -12,13 +13,16 @@ import { benchKernels } from './kernels.js';
 import { benchMemory } from './memory.js';
 import { benchPublish } from './publish.js';
 import { benchScale } from './scale.js';
+import { benchSolvers } from './solvers.js';
 import { quoted, type Results, withFigures } from './table.js';
 
 const benches: Readonly<Record<string, (options: BenchOptions) => Promise<object>>> = {
   kernels: benchKernels,
   fit: benchFit,
   fsai: benchFsai,
+  exact: benchExact,
   defaults: benchDefaults,
+  solvers: benchSolvers,
   scale: benchScale,
   ingest: benchIngest,
   fold: benchFold,

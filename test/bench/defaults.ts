@@ -7,7 +7,7 @@ import { type BenchOptions, dataSet, root, runCli } from './environment.js';
 const retail = join(root, 'examples/data/online-retail.parquet');
 
 /** What is sold in the last fifth of the time, to customers and of articles that were there before. */
-const retailSplit = `
+export const retailSplit = `
   CREATE TABLE sales AS SELECT customer_id AS "user", stock_code AS item, min(invoice_date) AS sold
     FROM '${retail}' WHERE customer_id IS NOT NULL AND quantity > 0 GROUP BY ALL;
   CREATE TABLE train AS SELECT "user", item FROM sales WHERE sold <= (SELECT quantile_disc(sold, 0.8) FROM sales);
@@ -18,7 +18,7 @@ const retailSplit = `
  * 6,000 users of 40 to 400 items among 3,000, in 25 tastes of which each user has two, with a popularity of the power
  * −0.8: small, dense and skewed, unlike the other sets. A fifth of each user's items is the test.
  */
-const generated = `
+export const generated = `
   CREATE TABLE users AS SELECT range AS "user", (40 + 360 * (hash(range * 31 + 1) % 10007 / 10007.0) ** 3)::INTEGER AS d,
     hash(range * 31 + 2) % 25 AS taste, hash(range * 31 + 3) % 25 AS other FROM range(6000);
   CREATE TABLE items AS SELECT range AS item, hash(range * 17 + 5) % 25 AS taste, (range + 1) ** -0.8 AS popularity FROM range(3000);
@@ -31,7 +31,7 @@ const generated = `
   CREATE TABLE test AS SELECT * FROM picks WHERE hash("user" * 7919 + item * 13) % 5 = 0;`;
 
 /** Makes train and test files by SQL. */
-async function files(directory: string, name: string, sql: string) {
+export async function files(directory: string, name: string, sql: string) {
   const paths = {
     train: join(directory, `${name}-train.parquet`),
     test: join(directory, `${name}-test.parquet`),

@@ -1,7 +1,7 @@
 /** What the chaos events are, what a topic holds of them, and what states made of them. */
 import { join } from 'node:path';
 import { Kafka, logLevel } from 'kafkajs';
-import { loadConfig, openPipeline, openSegment } from '../../jobs/index.js';
+import { loadConfig, openPipeline, openSegment, readColumns } from '../../jobs/index.js';
 import type { Broker } from '../support/broker.js';
 
 /** Items in all, and events of each user. */
@@ -65,11 +65,10 @@ export async function collect(config: string, applied: Uint8Array, sum: Float64A
     }
     for (const { file } of await store.segments()) {
       const segment = openSegment(join(directory, 'gramian', file));
-      for (let j = 0; j < segment.n; j++) {
-        const { indices, values } = segment.read(j, j + 1);
-        indices.forEach((i, e) => {
-          sum[keys[i]! * items + keys[j]!]! += values[e]!;
-        });
+      const { lengths, indices, values } = readColumns(segment, 0, segment.n);
+      for (let j = 0, e = 0; j < segment.n; j++) {
+        for (const end = e + lengths[j]!; e < end; e++)
+          sum[keys[indices[e]!]! * items + keys[j]!]! += values[e]!;
       }
       segment.close();
     }

@@ -10,7 +10,7 @@ const packages = ['scikit-sparse==0.4.16', 'sansa==1.1.0', 'pyarrow'];
  * A Python that has the reference: `SANSA_PYTHON`, or a virtual environment outside the repository that is
  * made at the first call (it compiles against SuiteSparse: Debian's package libsuitesparse-dev).
  */
-function referencePython(log: (line: string) => void): string {
+export function referencePython(log: (line: string) => void): string {
   if (process.env.SANSA_PYTHON) return process.env.SANSA_PYTHON;
   const venv = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'sansa-stream', 'reference');
   const python = join(venv, 'bin/python');

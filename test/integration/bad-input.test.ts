@@ -191,6 +191,7 @@ describe('dead letters', () => {
       'u1,i1,NaN,add,',
       'u1,i1,-1,add,',
       'u1,i1,1e300,add,',
+      'u2,i2,5242.89,add,',
       'u1,i1,0.0001,add,',
       'u1,i1,many,add,',
       'u1,i1,1,delete,',
@@ -201,7 +202,7 @@ describe('dead letters', () => {
       'u1,i1,1,add,2024-01-01',
       'u1,i2,0.5,,',
       'u2,i1,,set,1700000000000',
-      'u2,i2,10485.76,add,',
+      'u2,i2,5000,add,',
       'u3,i3,0,add,',
       '😀,é,2,add,',
     ];

@@ -5,6 +5,7 @@ import {
   createPipeline,
   type Pipeline,
   type PipelineOptions,
+  publishStep,
   type RankedList,
   refitStep,
   type Sink,
@@ -18,11 +19,16 @@ const table = `CREATE TABLE events AS SELECT range AS line, 'u' || range % ${use
   'i' || (hash(range) % 40) AS item FROM range(${6 * users});
   CREATE TABLE products AS SELECT 'i' || range AS item, range % 4 = 0 AS discontinued, range % 3 AS brand FROM range(40)`;
 
-const optionsOf = (sinks: PipelineOptions['sinks'], rules: object = {}): PipelineOptions => ({
+const optionsOf = (
+  sinks: PipelineOptions['sinks'],
+  rules: object = {},
+  more: Partial<PipelineOptions> = {},
+): PipelineOptions => ({
   sources: [{ type: 'duckdb', database: 'w.duckdb', query: 'SELECT * FROM events', cursor: 'line' }],
   sinks,
   fit: { solver: 'fsai' },
   publish: { k: 5, rules },
+  ...more,
 });
 
 /** A shop with a model; `use` gets its pipeline. */
@@ -30,10 +36,11 @@ async function shop(
   sinks: PipelineOptions['sinks'],
   use: (p: Pipeline, directory: string) => Promise<void>,
   rules: object = {},
+  more: Partial<PipelineOptions> = {},
 ): Promise<void> {
   const directory = temporaryDirectory();
   await runSql(join(directory, 'w.duckdb'), table);
-  const p = await createPipeline(optionsOf(sinks, rules), { baseDirectory: directory });
+  const p = await createPipeline(optionsOf(sinks, rules, more), { baseDirectory: directory });
   try {
     await p.ingest();
     await refitStep(p, { trigger: 'test' });
@@ -129,8 +136,8 @@ describe.skipIf(skipped(missing))('publishing', () => {
       const first = await p.publish();
       await sell(p, directory, ['u1'], 'i1');
       await p.publish();
-      await p.forget('u9');
-      expect(await p.publishFresh()).toMatchObject({ deleted: 1 });
+      const { sinks } = await p.forget('u9');
+      expect(sinks).toMatchObject([{ deleted: 2 }, { deleted: 2 }]);
       expect(await readers(p, sink => sink.get!('users', 'u9'))).toEqual([undefined, undefined]);
       await p.rollback();
       await p.withSinks(async sinks => {
@@ -138,7 +145,7 @@ describe.skipIf(skipped(missing))('publishing', () => {
       });
       expect(await readers(p, sink => sink.get!('users', 'u9'))).toEqual([undefined, undefined]);
       expect((await readers(p, sink => sink.get!('users', 'u8'))).every(Boolean)).toBe(true);
-      expect(await p.parts.store.erasedUsers()).toEqual([]);
+      expect(await p.publishFresh()).toMatchObject({ deleted: 0 });
     });
   });
 
@@ -161,6 +168,24 @@ describe.skipIf(skipped(missing))('publishing', () => {
       expect(await p.pruneModels(1, [second])).toEqual([first.version]);
       await expect(p.manifestOf(first.version)).rejects.toMatchObject({ code: 'MODEL_UNKNOWN' });
     });
+  });
+
+  it('deletes old models after a publication, but none that an alias names', async () => {
+    const sink: NonNullable<PipelineOptions['sinks']>[number] = { type: 'files', path: 'f', keep: 1 };
+    await shop(
+      [sink],
+      async p => {
+        const versions: string[] = [];
+        for (let l2 = 100; l2 < 500; l2 += 100) {
+          versions.push(await refitStep(p, { trigger: `refit ${l2}` }, { l2 }));
+          await publishStep(p, { trigger: `publish ${l2}` }, l2 === 100 ? { alias: 'candidate' } : {});
+        }
+        const kept = (await p.parts.store.models()).map(m => m.version);
+        expect(kept).toEqual([versions[0], versions[2], versions[3]]);
+      },
+      {},
+      { models: { keep: 2 } },
+    );
   });
 
   it('in place rewrites what changed, and little else', async () => {

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { createPipeline, openSegment, type PipelineOptions } from '#jobs/index.js';
+import { createPipeline, openSegment, type PipelineOptions, readColumns } from '#jobs/index.js';
 import { mergeItems, renameItems } from '#src/gramian/merge.js';
 import type { Manifest } from '#src/index.js';
 import { runCli } from '../support/cli.js';
@@ -62,12 +62,13 @@ function summed(paths: readonly string[], keys: readonly string[]): Map<string, 
   for (const path of paths) {
     const segment = openSegment(path);
     expect(segment.intact()).toBe(true);
-    for (let j = 0; j < segment.n; j++) {
-      const { indices, values } = segment.read(j, j + 1);
+    const all = readColumns(segment, 0, segment.n);
+    for (let j = 0, at = 0; j < segment.n; at += all.lengths[j++]!) {
+      const indices = all.indices.subarray(at, at + all.lengths[j]!);
       expect([...indices]).toEqual([...indices].sort((a, b) => a - b));
       indices.forEach((i, e) => {
         const key = `${keys[i]} ${keys[j]}`;
-        sum.set(key, (sum.get(key) ?? 0) + values[e]!);
+        sum.set(key, (sum.get(key) ?? 0) + all.values[at + e]!);
       });
     }
     segment.close();

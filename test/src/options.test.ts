@@ -5,6 +5,7 @@ test('defaults', () => {
   expect(fitOptions.parse({})).toEqual({
     solver: 'icf',
     userWeighting: 0,
+    outputPower: 0,
     scans: 4,
     tolerance: 1e-4,
     scale: true,
@@ -16,6 +17,7 @@ test('defaults', () => {
   expect(fitOptions.parse({ solver: 'fsai' })).toEqual({
     solver: 'fsai',
     userWeighting: 0.5,
+    outputPower: 0,
     alpha: 0.3,
   });
 });

@@ -1,5 +1,10 @@
-import { openSegmentWriter, type Segment, type SegmentFile } from '#src/gramian/segment.js';
+import { randomUUID } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { SegmentFile } from '#src/gramian/segment.js';
+import { openSegmentWriter } from '#src/gramian/segment-writer.js';
 import type { ColumnBlock } from '#src/gramian/update.js';
+import { encodeHeader } from '#src/matrix/safetensors-header.js';
 import { Arena } from '#src/runtime/arena.js';
 import { build, type Dense } from './dense.js';
 
@@ -23,15 +28,6 @@ export function fromBlocks(blocks: Iterable<ColumnBlock>, n: number): Dense {
   return G;
 }
 
-/** Columns `first … last − 1` of an open segment, checked as `fromBlocks` does. */
-export function columnsOfSegment(segment: Segment, first: number, last: number): ColumnBlock {
-  const lengths = Int32Array.from(
-    { length: last - first },
-    (_, c) => segment.indptr[first + c + 1]! - segment.indptr[first + c]!,
-  );
-  return { first, lengths, ...segment.read(first, last) };
-}
-
 /** A dense matrix as one block of columns in the arena. */
 export function toBlock(arena: Arena, G: Dense, wide = false): ColumnBlock {
   const n = G.length;
@@ -46,19 +42,63 @@ export function toBlock(arena: Arena, G: Dense, wide = false): ColumnBlock {
   return { first: 0, lengths, indices, values: data };
 }
 
-/** Writes a dense matrix as a segment, with room for `spare` entries more. */
-export function writeDense(
-  directory: string,
-  G: Dense,
-  { wide = false, scale = 1, spare = 0 } = {},
-): SegmentFile {
+/** Writes a dense matrix as a segment. */
+export function writeDense(directory: string, G: Dense, { wide = false, scale = 1 } = {}): SegmentFile {
   const arena = new Arena();
-  const nnz = G.flat().filter(v => v !== 0).length;
-  const writer = openSegmentWriter(arena, directory, G.length, scale, nnz + spare);
+  const writer = openSegmentWriter(arena, directory, G.length, scale);
   try {
     writer.write(toBlock(arena, G, wide));
     return writer.finish();
   } finally {
     writer.close();
   }
+}
+
+/** Fletcher's sums of 32-bit words, modulo 2⁶⁴, as the first format's checksum has them. */
+function fletcher(bytes: Uint8Array): string {
+  let [a, b] = [0n, 0n];
+  for (const word of new Uint32Array(bytes.slice().buffer)) {
+    a = BigInt.asUintN(64, a + BigInt(word));
+    b = BigInt.asUintN(64, b + a);
+  }
+  return Buffer.from(BigUint64Array.of(a, b).buffer).toString('hex');
+}
+
+/** Writes blocks of columns as earlier versions did: plain CSC arrays. */
+export function writeCsc(
+  directory: string,
+  blocks: readonly ColumnBlock[],
+  n: number,
+  { wide = false, scale = 1, userWeighting = 0 } = {},
+): SegmentFile {
+  const indptr = [0];
+  for (const { lengths } of blocks) for (const length of lengths) indptr.push(indptr.at(-1)! + length);
+  const values = blocks.flatMap(block => [...block.values]);
+  const arrays = {
+    indptr: BigInt64Array.from(indptr, BigInt),
+    indices: Int32Array.from(blocks.flatMap(block => [...block.indices])),
+    data: wide ? Float64Array.from(values) : Int32Array.from(values),
+  };
+  const bytes = Object.values(arrays).map(a => new Uint8Array(a.buffer));
+  const nnz = values.length;
+  const metadata = {
+    format: 'sansa-stream/gramian@1',
+    shape: JSON.stringify([n, n]),
+    scale: String(scale),
+    userWeighting: String(userWeighting),
+    largest: String(values.reduce((most, v) => Math.max(most, Math.abs(v)), 0)),
+    checksum: bytes.map(fletcher).join(''),
+  };
+  const header = encodeHeader(
+    [
+      { name: 'indptr', dtype: 'I64', shape: [n + 1] },
+      { name: 'indices', dtype: 'I32', shape: [nnz] },
+      { name: 'data', dtype: wide ? 'F64' : 'I32', shape: [nnz] },
+    ],
+    metadata,
+  );
+  const id = randomUUID();
+  const whole = Buffer.concat([header, ...bytes]);
+  writeFileSync(join(directory, `${id}.safetensors`), whole);
+  return { id, file: `${id}.safetensors`, n, nnz, bytes: whole.length };
 }

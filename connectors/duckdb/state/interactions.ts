@@ -1,16 +1,13 @@
 import type { StateStore } from '../../../src/contracts/index.js';
-import type { DuckDBInstance } from '../client.js';
 import { all, releaseResults, type SerialConnection, scalar } from '../database.js';
-import { readChanged, readHistories } from '../histories.js';
+import { type Connecting, readChanged, readHistories } from '../histories.js';
 import { readKeys, readRows, readTimedRows } from '../rows.js';
 
-const erased =
-  '(SELECT key, max(change) AS change FROM changes GROUP BY key) ANTI JOIN users USING (key) WHERE key IS NOT NULL';
 const allRows = 'SELECT "user", item, value FROM matrix ORDER BY "user", item';
 
 /** The reads of X. Long ones run on the connection of the folds, so that X does not change meanwhile. */
 export function openInteractions(
-  database: DuckDBInstance,
+  database: Connecting,
   folds: SerialConnection,
   queries: SerialConnection,
 ): Pick<StateStore, 'interactions' | 'withTimes' | 'histories' | 'history' | 'popularItems' | 'itemKeys'> {
@@ -52,25 +49,14 @@ export function openInteractions(
 
 /** The notes of whose history changed when. */
 export function openChanges(
-  database: DuckDBInstance,
-  folds: SerialConnection,
+  database: Connecting,
   queries: SerialConnection,
-): Pick<StateStore, 'newestChange' | 'changedUsers' | 'erasedUsers' | 'dropErased'> {
+): Pick<StateStore, 'newestChange' | 'changedUsers'> {
   return {
     newestChange: () =>
       queries.use(async c => Number(await scalar(c, 'SELECT coalesce(max(change), 0) FROM changes'))),
 
     // On a connection of its own, like `histories`.
     changedUsers: (since, size) => readChanged(database, since, size),
-
-    erasedUsers: () =>
-      queries.use(async c => (await all(c, `SELECT key FROM ${erased}`)).map(r => String(r.key))),
-
-    dropErased: change =>
-      folds.use(async c => {
-        // The next change is numbered after the largest one: a row without a key keeps that number.
-        await c.run(`INSERT INTO changes SELECT max(change), NULL FROM changes`);
-        await c.run(`DELETE FROM changes WHERE key IN (SELECT key FROM ${erased} AND change <= ${change})`);
-      }),
   };
 }

@@ -1,11 +1,14 @@
 import { z } from 'zod';
 import { commonOptions } from '../solver.js';
 
-const { serving } = commonOptions(0);
+const { serving, signedServing, inputPower, outputPower } = commonOptions(0);
 
 /** Options that both forms of ELSA have; the loss normalises each user's row, so that it needs neither λ nor user weights. */
 export const elsaCommon = (rank: number, rate: number) => ({
   serving,
+  signedServing,
+  inputPower,
+  outputPower,
   userWeighting: z.literal(0).default(0).describe('elsa weighs users by its loss'),
   rank: z.int().min(1).max(8192).default(rank).describe('dimensions of an item'),
   steps: z.int().min(0).max(1000).default(20).describe('steps of the full gradient'),

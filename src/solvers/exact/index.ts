@@ -1,4 +1,5 @@
-import { type Solver, servingAxis, weightingAxis } from '../solver.js';
+import { signedDensity } from '../defaults.js';
+import { powerAxes, type Solver, servingAxis, weightingAxis } from '../solver.js';
 import { type ExactOptions, exactOptions, keptEntries } from './options.js';
 import { room, solve } from './solve.js';
 
@@ -13,10 +14,13 @@ export const exact = {
     options.precision === 'float64' && fits({ ...options, precision: 'float32' }) ? 'float32' : undefined,
   /** The rows of the inverse are cut once. */
   servingWidth: (n, options) => (options.form === 'inverse' ? keptEntries(n, options) : 150),
+  signedFrom: signedDensity,
+  inputPower: 0.2,
   space: () => ({
     l2: { low: 1 / 5, high: 5, log: true, timesL2: true },
     userWeighting: weightingAxis,
     serving: servingAxis,
+    ...powerAxes,
   }),
   solve,
 } as const satisfies Solver<ExactOptions>;

@@ -1,4 +1,5 @@
-import { type Solver, servingAxis, weightingAxis } from '../solver.js';
+import { defaultWidth, signedDensity } from '../defaults.js';
+import { powerAxes, type Solver, servingAxis, weightingAxis } from '../solver.js';
 import { type FsaiOptions, fsaiOptions, neighboursOf } from './options.js';
 import { room, solve } from './solve.js';
 
@@ -9,18 +10,21 @@ export const fsai = {
   sizedBy: 'neighbours',
   room,
   smaller(options, n, fits) {
-    let neighbours = neighboursOf(n, options);
+    let neighbours = neighboursOf(n, options, 0);
     while (neighbours > 0 && !fits({ ...options, neighbours })) neighbours--;
     return neighbours > 0 ? String(neighbours) : undefined;
   },
-  /** Measured on Gowalla: 50 rank better than both layers. */
-  servingWidth: () => 50,
+  servingWidth: (n, options, { signed, memoryBytes }) =>
+    defaultWidth(n, neighboursOf(n, options, memoryBytes), signed, memoryBytes),
+  signedFrom: signedDensity,
+  inputPower: 0.2,
   space: () => ({
     l2: { low: 1 / 5, high: 5, log: true, timesL2: true },
     neighbours: { choices: [10, 20, 32, 64], shared: true },
     alpha: { choices: [0.1, 0.3, 0.5, 0.7, 0.9], shared: true },
     userWeighting: { ...weightingAxis, shared: true },
     serving: servingAxis,
+    ...powerAxes,
   }),
   solve,
 } as const satisfies Solver<FsaiOptions>;

@@ -11,7 +11,7 @@ export const fsaiOptions = z.strictObject({
     .min(1)
     .max(1000)
     .optional()
-    .describe('most other items in a row of the inverse factor; by default 20, in small catalogues up to 64'),
+    .describe('most other items in a row of the inverse factor; by default 20, below 52,000 items up to 64'),
   alpha: z
     .number()
     .min(0)
@@ -22,5 +22,5 @@ export const fsaiOptions = z.strictObject({
 export type FsaiOptions = z.output<typeof fsaiOptions>;
 
 /** Neighbours that an item gets at most in a fit of n items; at least room for one. */
-export const neighboursOf = (n: number, { neighbours }: FsaiOptions): number =>
-  Math.max(1, Math.min(neighbours ?? defaultNeighbours(n), n - 1));
+export const neighboursOf = (n: number, { neighbours }: FsaiOptions, memoryBytes: number): number =>
+  Math.max(1, Math.min(neighbours ?? defaultNeighbours(n, memoryBytes), n - 1));

@@ -84,7 +84,7 @@ export function fsaiWorkspace(
  *
  * G is streamed once for the patterns and once for the small dense blocks A[P_j, P_j], which take their entries as the
  * columns pass by: that costs at most as much as the patterns did, whatever m, values and weights. Blocks are collected
- * for as many rows at a time as `blockBytes` hold, one pass for each batch. λ is in units of G.
+ * for as many rows at a time as `blockBytes` hold, one pass for each batch. λ is in units of G. Returns the number of passes.
  */
 export function factorizeInverse(
   arena: Arena,
@@ -96,7 +96,7 @@ export function factorizeInverse(
     readonly blockBytes: number;
     readonly report?: ((fraction: number) => void) | undefined;
   },
-): void {
+): number {
   const { n, m } = f;
   const { lambda, report = () => {} } = settings;
   select(arena, arranged, f, part => report(part / 2));
@@ -107,6 +107,7 @@ export function factorizeInverse(
     collect(arena, arranged, blocks, lo, hi, part => report((1 + (lo + part * (hi - lo)) / n) / 2));
     solveRows(arena, threads, m, blocks, lambda);
   }
+  return 1 + Math.ceil(n / rows);
 }
 
 /** Finds the patterns of `f` and their entries of G in one pass. */

@@ -1,3 +1,4 @@
+import { rowBytesOf } from '../../matrix/rows.js';
 import { bestBytes } from '../../matrix/scratch.js';
 import type { Address } from '../../runtime/arena.js';
 import { defaultL2 } from '../defaults.js';
@@ -30,13 +31,14 @@ interface Shared extends SharedPasses {
 
 /** SANSA by a factorized sparse approximate inverse: patterns, blocks, rows, weights. */
 export function solve(context: SolverContext, options: FsaiOptions): Solved {
-  const { arena, threads, gramian, diagonal, positions, unit, passes, stage } = context;
+  const { arena, threads, gramian, rows, diagonal, positions, unit, passes, stage } = context;
   const l2 = options.l2 ?? defaultL2(diagonal) / unit;
-  const neighbours = neighboursOf(gramian.n, options);
+  const neighbours = neighboursOf(gramian.n, options, arena.limit);
   const settings = { neighbours, alpha: options.alpha };
   const lambda = l2 * unit;
   let f: Fsai;
   let bottom: Address | undefined;
+  let readings = 2;
   if (passes && gramian.n * blockBytes(neighbours, isWide(diagonal)) <= arena.limit / 4) {
     const shared = sharedPasses(context, { ...settings, userWeighting: options.userWeighting }, passes);
     ({ f, top: bottom } = shared);
@@ -48,8 +50,11 @@ export function solve(context: SolverContext, options: FsaiOptions): Solved {
     const own = fsaiWorkspace(arena, diagonal, positions, settings);
     const mark = arena.mark();
     const arranged = stage('scale', () => gramian.arrange(positions));
-    const blocks = { lambda, blockBytes: blockBudget(arena.limit) };
-    stage('factor', report => factorizeInverse(arena, threads, arranged, own, { ...blocks, report }));
+    const spare = arena.limit - arena.mark() - (rows ? rowBytesOf(rows) : 0);
+    const blocks = { lambda, blockBytes: blockBudget(arena.limit, spare) };
+    stage('factor', report => {
+      readings = factorizeInverse(arena, threads, arranged, own, { ...blocks, report });
+    });
     arena.release(mark); // G is no longer needed
     f = own;
   }
@@ -57,7 +62,7 @@ export function solve(context: SolverContext, options: FsaiOptions): Solved {
     const K = columnsOf(arena, f);
     return { layers: buildModel(arena, K, f.pivots, positions), entries: K.entries };
   });
-  return { layers, l2, details: { factorEntries: entries }, bottom };
+  return { layers, l2, details: { neighbours, factorEntries: entries, readings }, bottom };
 }
 
 /** The passes over G for these neighbours: those that were made last, if they are the same. */
@@ -88,24 +93,29 @@ function sharedPasses(
   return shared;
 }
 
-/** Budget of the blocks of a pass, of that of the fit: with less there are more passes over G. */
-const blockBudget = (memoryBytes: number): number => Math.min(2 ** 24, Math.floor(memoryBytes / 16));
+/**
+ * Budget of the blocks of a pass: with less there are more passes over G. A quarter of what the rows and the Gramian leave
+ * to spare, and at least a small part of the whole.
+ */
+const blockBudget = (memoryBytes: number, spare: number): number =>
+  Math.max(Math.min(2 ** 24, Math.floor(memoryBytes / 16)), Math.floor(spare / 4));
 
 /** Bytes of each phase of `solve`, passes that are not shared. */
 export function room(size: SolverSize, options: FsaiOptions): SolverRoom {
-  const { items: n, valued, weighted, threads, memoryBytes, gramian } = size;
-  const m = neighboursOf(n, options);
+  const { items: n, valued, weighted, threads, memoryBytes, rowsBytes, gramian } = size;
+  const m = neighboursOf(n, options, memoryBytes);
   const kept = rowBytes(n, m);
   const sweep = kept + gramian.arranged + gramian.sweep(bestBytes(m));
   // of the two widths the entries may have, whichever takes more
   const widths = valued || weighted ? [false, true] : [false];
-  const batch = Math.max(...widths.map(wide => batchBytes(n, m, wide, blockBudget(memoryBytes))));
+  const budget = blockBudget(memoryBytes, memoryBytes - kept - gramian.arranged - rowsBytes);
+  const batch = Math.max(...widths.map(wide => batchBytes(n, m, wide, budget)));
   const { layers, making } = layerBytes(n, n * (m + 1));
   return {
     phases: {
       loading: kept + gramian.arranged + gramian.arranging,
       patterns: sweep,
-      blocks: sweep + batch + threads * solveBytes(m) + 4 * n,
+      blocks: sweep + batch + threads * solveBytes(m),
       model: kept + (3 * layers) / 2 + making,
     },
     layers,

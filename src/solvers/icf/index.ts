@@ -1,4 +1,4 @@
-import { type Axis, type Solver, servingAxis, weightingAxis } from '../solver.js';
+import { type Axis, powerAxes, type Solver, servingAxis, weightingAxis } from '../solver.js';
 import { entryBudget, type IcfOptions, icfOptions } from './options.js';
 import { room, solve } from './solve.js';
 
@@ -31,6 +31,7 @@ export const icf = {
     userWeighting: weightingAxis,
     rescale: { choices: [false, true] },
     serving: servingAxis,
+    ...powerAxes,
   }),
   solve,
 } as const satisfies Solver<IcfOptions>;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { defaultNeighbours } from '../defaults.js';
+import { defaultEntries } from '../defaults.js';
 import { commonOptions } from '../solver.js';
 
 /** SANSA by an incomplete Cholesky factor and its approximate inverse. */
@@ -11,7 +11,9 @@ export const icfOptions = z.strictObject({
     .positive()
     .max(1)
     .optional()
-    .describe('nonzeros kept in each layer, as a share of n²; by default as many as fsai keeps'),
+    .describe(
+      'nonzeros kept in each layer, as a share of n²; by default 21 an item, in small catalogues up to 65',
+    ),
   scans: z.int().min(0).default(4).describe('uniform minimal-residual scans at most'),
   tolerance: z.number().min(0).default(1e-4).describe('loss ‖I − LK‖²_F / n below which no scan is made'),
   scale: z.boolean().default(true).describe('scale the Gramian by S = diag(‖G[:,j]‖^(−1/2))'),
@@ -29,6 +31,6 @@ export type IcfOptions = z.output<typeof icfOptions>;
 /** Default λ: S G S has a diagonal below 1 whatever the data, so a constant does (Spišák et al. 2023, §4.3). */
 export const scaledL2 = 20;
 
-/** Nonzeros that a layer may have: p_max = max(n, ⌈density·n²⌉), or as many as fsai keeps. */
+/** Nonzeros that a layer may have: p_max = max(n, ⌈density·n²⌉), or 21 to 65 an item. */
 export const entryBudget = (n: number, density: number | undefined): number =>
-  density === undefined ? n * (1 + defaultNeighbours(n)) : Math.max(n, Math.ceil(density * n * n));
+  density === undefined ? n * (1 + defaultEntries(n)) : Math.max(n, Math.ceil(density * n * n));

@@ -36,7 +36,7 @@ it('searches on a part of the train file and judges on the test file, alike for 
     '--test',
     'test.parquet',
     '--trials',
-    '6',
+    '9',
     '--k',
     '10',
     '--l2',
@@ -48,7 +48,7 @@ it('searches on a part of the train file and judges on the test file, alike for 
     return lasting(json<Found & Record<string, unknown>>());
   };
   const found = await run('--output', 'best.yaml');
-  expect(found.trials.map(t => t.id).sort()).toEqual([0, 1, 2, 3, 4, 5]);
+  expect(found.trials.map(t => t.id).sort()).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8]);
   expect(found.present).toMatchObject({ id: 0, options: { l2: 150 } });
   expect(found.best.metrics['ndcg@10']).toBeGreaterThan(found.present.metrics['ndcg@10']!);
   // Chance decides on so small a test set, within its error.

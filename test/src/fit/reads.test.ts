@@ -32,7 +32,7 @@ const trial: Solver = {
     return { layers: { n, encoder, decoder }, l2: 1, details: { factorEntries: 0 } };
   },
 };
-const options: CommonOptions = { solver: 'trial', userWeighting: 0 };
+const options: CommonOptions = { solver: 'trial', userWeighting: 0, outputPower: 0 };
 const rows = randomRows({ users: 20, items: 12, density: 0.4, seed: 3 });
 
 it('gets them from X, and its latents may be fewer than the items', async () => {

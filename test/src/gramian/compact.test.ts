@@ -4,11 +4,11 @@ import fc from 'fast-check';
 import { expect, it, test } from 'vitest';
 import { compactSegments, suffixToCompact } from '#src/gramian/compact.js';
 import { openSegment } from '#src/gramian/segment.js';
-import { sumSegments } from '#src/gramian/stored.js';
+import { readColumns, sumSegments } from '#src/gramian/sum.js';
 import { Arena } from '#src/runtime/arena.js';
 import { build } from '../../support/dense.js';
 import { temporaryDirectory } from '../../support/directory.js';
-import { columnsOfSegment, fromBlocks, writeDense } from '../../support/gramian.js';
+import { fromBlocks, writeDense } from '../../support/gramian.js';
 import { randomX, seeded } from '../../support/random.js';
 
 test('the number of segments and the work on each entry stay logarithmic', () => {
@@ -63,7 +63,7 @@ test('the sum of segments of different widths is what compaction writes, cancell
         for (const s of open) s.close();
         const merged = compactSegments(directory, files, n);
         const segment = openSegment(join(directory, merged.file));
-        expect(fromBlocks([columnsOfSegment(segment, 0, n)], n)).toEqual(expected);
+        expect(fromBlocks([readColumns(segment, 0, n)], n)).toEqual(expected);
         expect(merged.nnz).toBe(expected.flat().filter(Boolean).length);
         expect(segment.intact()).toBe(true);
         segment.close();
@@ -79,7 +79,7 @@ it('widens sums that leave int32, and refuses those that leave 2⁵³', () => {
   const narrow = () => writeDense(directory, [[most]]);
   const merged = compactSegments(directory, [narrow(), narrow()], 1);
   const segment = openSegment(join(directory, merged.file));
-  expect(segment.read(0, 1).values).toEqual(Float64Array.of(2 * most));
+  expect(readColumns(segment, 0, 1).values).toEqual(Float64Array.of(2 * most));
   segment.close();
   const wide = () => writeDense(directory, [[Number.MAX_SAFE_INTEGER]], { wide: true });
   expect(() => compactSegments(directory, [wide(), wide()], 1)).toThrow(

@@ -2,15 +2,22 @@
  * Norms, outer-product updates and sums of segments against dense matrices filled entry by entry: for ones, values
  * and user weights, narrow and wide, and that the number of threads does not show.
  */
+
+import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { loadInteractions } from '#src/gramian/interactions.js';
 import { pairsBelow, squaredNorms } from '#src/gramian/norms.js';
-import { sumColumns } from '#src/gramian/sum.js';
+import { openSegment } from '#src/gramian/segment.js';
+import { openSegmentWriter } from '#src/gramian/segment-writer.js';
+import { sumReader } from '#src/gramian/sum.js';
+import type { ColumnBlock } from '#src/gramian/update.js';
 import { rowUpdate } from '#src/gramian/update.js';
 import type { WeightChanges } from '#src/gramian/weights.js';
 import { fromNothing, type Rows } from '#src/matrix/rows.js';
 import { Arena } from '#src/runtime/arena.js';
 import { Threads } from '#src/runtime/threads.js';
+import { temporaryDirectory } from '../../support/directory.js';
+import { writeCsc } from '../../support/gramian.js';
 import { gramian, type Matrix, random, randomRows, zeros } from '../../support/rows.js';
 
 const arena = new Arena(64 << 20);
@@ -142,27 +149,31 @@ describe('sum of segments', () => {
         for (let i = 0; i < n; i++) if (next() < 0.2) column[i] = Math.floor(next() * 5) - 2;
     }
     if (wide) dense[0]![2]![17] = 2 ** 40;
-    const parts = dense.map((columns, s) => {
-      const indptr = [0];
-      const indices: number[] = [];
-      const values: number[] = [];
-      for (const column of columns) {
-        column.forEach((x, i) => {
-          if (x === 0) return;
-          indices.push(i);
-          values.push(x);
-        });
-        indptr.push(indices.length);
-      }
-      return {
-        indptr: Int32Array.from(indptr),
-        indices: Int32Array.from(indices),
-        values: wide && s === 0 ? Float64Array.from(values) : Int32Array.from(values),
+    const directory = temporaryDirectory();
+    const segments = dense.map((columns, s) => {
+      const arena = new Arena();
+      const rows = columns.map(column => [...column.keys()].filter(i => column[i] !== 0));
+      const values = columns.flatMap((column, c) => rows[c]!.map(i => column[i]!));
+      const place = (array: Int32Array | Float64Array) => arena.copy(array, 'a test');
+      const block = {
+        first: 40,
+        lengths: Int32Array.from(rows, r => r.length),
+        indices: arena.i32(place(Int32Array.from(rows.flat())), values.length),
+        values:
+          wide && s === 0
+            ? arena.f64(place(Float64Array.from(values)), values.length)
+            : arena.i32(place(Int32Array.from(values)), values.length),
       };
+      if (s === 1)
+        return openSegment(join(directory, writeCsc(directory, [empty(40), block, empty(456)], n).file));
+      const writer = openSegmentWriter(arena, directory, n, 1);
+      writer.write(block);
+      const { file } = writer.finish();
+      writer.close();
+      return openSegment(join(directory, file));
     });
-    const sum = sumColumns(arena, n, 40, parts, wide ? 2 ** 41 : 100);
-    expect(sum.first).toBe(40);
-    expect(sum.values).toBeInstanceOf(wide ? Float64Array : Int32Array);
+    const sum = sumReader(new Arena(), segments, n).range(39, 45);
+    expect(sum.first).toBe(39);
     let e = 0;
     for (let c = 0; c < 4; c++) {
       const expected: [number, number][] = [];
@@ -171,8 +182,17 @@ describe('sum of segments', () => {
         if (x !== 0) expected.push([i, x]);
       }
       const actual = expected.map(() => [sum.indices[e]!, sum.values[e++]!]);
-      expect(sum.lengths[c]).toBe(expected.length);
+      expect(sum.lengths[c + 1]).toBe(expected.length);
       expect(actual).toEqual(expected);
     }
+    expect([sum.lengths[0], sum.lengths[5]]).toEqual([0, 0]);
   });
+});
+
+/** Columns without entries. */
+const empty = (width: number): ColumnBlock => ({
+  first: 0,
+  lengths: new Int32Array(width),
+  indices: new Int32Array(0),
+  values: new Int32Array(0),
 });

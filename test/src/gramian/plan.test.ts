@@ -10,9 +10,15 @@ it('expects no more entries than cells or pairs', () => {
 });
 
 it('stores dense Gramians and computes sparse ones', () => {
-  expect(planGramian(100, 1e6, undefined)).toBe('stored');
-  expect(planGramian(1e6, 1e6, undefined)).toBe('implicit');
-  expect(planGramian(0, 0, undefined)).toBe('implicit');
+  expect(planGramian({ items: 100, pairs: 1e6 }, undefined)).toBe('stored');
+  expect(planGramian({ items: 1e6, pairs: 1e6 }, undefined)).toBe('implicit');
+  expect(planGramian({ items: 0, pairs: 0 }, undefined)).toBe('implicit');
+});
+
+it('takes what the segments hold for the entries', () => {
+  const sizes = { items: 1e5, pairs: 277e6 };
+  expect(planGramian({ ...sizes, entries: 237e6 }, 'stored')).toBe('implicit');
+  expect(planGramian({ ...sizes, entries: 40e6 }, 'stored')).toBe('stored');
 });
 
 test('keeps the mode for a change of the work by less than a factor 2, and once changed it stays', () => {
@@ -22,17 +28,17 @@ test('keeps the mode for a change of the work by less than a factor 2, and once 
       fc.double({ min: 0, max: 1e10, noNaN: true }),
       fc.constantFrom('stored', 'implicit', undefined),
       (n, pairs, current) => {
-        const next = planGramian(n, pairs, current as 'stored' | undefined);
-        expect(planGramian(n, pairs, next)).toBe(next);
+        const next = planGramian({ items: n, pairs }, current as 'stored' | undefined);
+        expect(planGramian({ items: n, pairs }, next)).toBe(next);
         // Growth only ever moves towards stored.
-        if (next === 'stored') expect(planGramian(n, 2 * pairs, next)).toBe('stored');
+        if (next === 'stored') expect(planGramian({ items: n, pairs: 2 * pairs }, next)).toBe('stored');
       },
     ),
   );
   const n = 1000;
   let pairs = 1;
-  while (planGramian(n, pairs, 'implicit') === 'implicit') pairs *= 1.01;
+  while (planGramian({ items: n, pairs }, 'implicit') === 'implicit') pairs *= 1.01;
   const up = pairs;
-  while (planGramian(n, pairs, 'stored') === 'stored') pairs /= 1.01;
+  while (planGramian({ items: n, pairs }, 'stored') === 'stored') pairs /= 1.01;
   expect(up / pairs).toBeGreaterThan(1.9);
 });

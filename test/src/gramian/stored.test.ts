@@ -5,15 +5,20 @@ import { expect, it, test } from 'vitest';
 import { fit } from '#src/fit/fit.js';
 import { buildSegment } from '#src/gramian/build.js';
 import { openSegment } from '#src/gramian/segment.js';
-import { storedGramian, sumSegments } from '#src/gramian/stored.js';
+import { storedGramian } from '#src/gramian/stored.js';
+import { readColumns, sumSegments } from '#src/gramian/sum.js';
+import type { Rows } from '#src/matrix/rows.js';
 import { fromNothing } from '#src/matrix/rows.js';
+import type { Model } from '#src/model/model.js';
 import { Arena } from '#src/runtime/arena.js';
 import { Threads } from '#src/runtime/threads.js';
+import { fsaiOptions } from '#src/solvers/fsai/options.js';
 import { icfOptions } from '#src/solvers/icf/options.js';
 import { distance, gramOf, weightsOf } from '../../support/dense.js';
 import { temporaryDirectory } from '../../support/directory.js';
-import { fromBlocks, writeDense } from '../../support/gramian.js';
+import { fromBlocks, writeCsc, writeDense } from '../../support/gramian.js';
 import { permutation, randomX, rowsOf, seeded } from '../../support/random.js';
+import { randomRows } from '../../support/rows.js';
 
 const oneThread = new Arena();
 const stored = (paths: readonly string[], n: number) =>
@@ -98,6 +103,51 @@ test('stored and implicit columns give the same model', async () => {
     }),
     { numRuns: 25 },
   );
+});
+
+test('long columns, of segments of both formats, give the very model of X', async () => {
+  const directory = temporaryDirectory();
+  const rows = randomRows({ users: 700, items: 2500, density: 0.08, seed: 5, most: 3 });
+  const half = (lo: number, hi: number): Rows => {
+    const indptr = rows.indptr.subarray(lo, hi + 1);
+    const [a, b] = [indptr[0]!, indptr[hi - lo]!];
+    return {
+      n: rows.n,
+      users: rows.users.subarray(lo, hi),
+      indptr: indptr.map(p => p - a),
+      indices: rows.indices.subarray(a, b),
+      values: rows.values?.subarray(a, b),
+    };
+  };
+  const whole = [(await buildSegment(directory, 1, fromNothing(rows)))!.file];
+  const parts: string[] = [];
+  for (const [k, cut] of [half(0, 400), half(400, 600), half(600, 700)].entries()) {
+    const { file } = (await buildSegment(directory, 1, fromNothing(cut)))!;
+    const segment = openSegment(join(directory, file));
+    const old = () => writeCsc(directory, [readColumns(segment, 0, rows.n)], rows.n).file;
+    parts.push(k === 2 ? file : old());
+    segment.close();
+  }
+  const bytes = ({ encoder, decoder }: Model) =>
+    [encoder, decoder].flatMap(l => [l.indptr.join(), l.indices.join(), l.data.join()]);
+  for (const options of [
+    icfOptions.parse({ density: 0.01, l2: 5, serving: 0 }),
+    fsaiOptions.parse({ neighbours: 12, serving: 0, userWeighting: 0 }),
+  ]) {
+    const fitted = await fit({ mode: 'implicit', rows, scale: 1 }, options, { threads: 1 });
+    for (const files of [whole, parts]) {
+      for (const [threads, memoryBytes] of [
+        [1, 2 ** 32],
+        [2, 2 ** 32],
+        [2, 40 * 2 ** 20],
+      ] as const) {
+        const paths = files.map(file => join(directory, file));
+        const input = { mode: 'stored', paths, n: rows.n, scale: 1 } as const;
+        const { model } = await fit(input, options, { threads, memoryBytes });
+        expect(bytes(model)).toEqual(bytes(fitted.model));
+      }
+    }
+  }
 });
 
 it('without segments, G is zero', () => {

@@ -20,7 +20,7 @@ const own = (r: number) => [...rows.indices.subarray(rows.indptr[r]!, rows.indpt
 
 describe('the serving matrix', () => {
   it('keeps the largest positive entries of encoder · decoder', async () => {
-    const model = await fitted({ neighbours: 6, serving: 4 });
+    const model = await fitted({ neighbours: 6, serving: 4, signedServing: false });
     const { n } = model;
     const dense = weightsOf(model);
     const { indptr, indices, data } = model.serving!;
@@ -36,7 +36,7 @@ describe('the serving matrix', () => {
   });
 
   it('ranks as both layers do when nothing is dropped but what counts against an item', async () => {
-    const model = await fitted({ neighbours: 6, serving: 90 });
+    const model = await fitted({ neighbours: 6, serving: 90, signedServing: false });
     const { serving } = model;
     const dense = weightsOf(model);
     const users = build(rows.users.length, model.n, (r, i) => (own(r).includes(i) ? 1 : 0));

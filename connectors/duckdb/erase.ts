@@ -1,0 +1,122 @@
+import type { ErasedRows, LeavingUser, Remainder } from '../../src/contracts/index.js';
+import { failpoint } from '../../src/runtime/failpoint.js';
+import type { DuckDBConnection } from './client.js';
+import { all, scalar, transaction } from './database.js';
+import { hashIds } from './erased-ids.js';
+import { type Mentions, mentionsOf } from './mentions.js';
+import { mergeInto } from './merge.js';
+import { readRows } from './rows.js';
+import { insertSegment, readSegments } from './state/segments.js';
+
+/** What an erasure has removed so far, and the keys of items that nobody has any more. */
+export interface Erased {
+  readonly rows: ErasedRows;
+  readonly items: readonly string[];
+}
+
+const removed = async (connection: DuckDBConnection, sql: string, values: readonly string[] = []) =>
+  Number(await scalar(connection, sql, values));
+
+/** Erases what the state knows of a user, in one transaction; events that arrive later begin a new history. */
+export async function eraseUser(
+  connection: DuckDBConnection,
+  hash: string,
+  user: string,
+  build: (leaving: LeavingUser) => Promise<Remainder>,
+): Promise<Erased> {
+  return transaction(connection, async () => {
+    const remove = (sql: string) => removed(connection, sql, [user]);
+    // All rows are in one table then, and no file has any.
+    await mergeInto(connection);
+    const before = await leavingRow(connection, user);
+    const her = '(SELECT id FROM users WHERE key = ?)';
+    const interactions = await remove(`DELETE FROM interactions WHERE "user" IN ${her}`);
+    const events = await remove('DELETE FROM inbox WHERE "user" = ?');
+    const users = await remove('DELETE FROM users WHERE key = ?');
+    const dropped = await all<{ id: number; key: string }>(
+      connection,
+      'SELECT id, key FROM items ANTI JOIN interactions ON interactions.item = items.id ORDER BY id',
+    );
+    const segments = await readSegments(connection);
+    const ids = Int32Array.from(dropped, d => d.id);
+    const { segment, models } = await build({ row: before, dropped: ids, segments });
+    failpoint('forget:built');
+    if (segment) {
+      await connection.run('DELETE FROM segments');
+      await insertSegment(connection, segment);
+    }
+    if (dropped.length > 0) await closeGaps(connection);
+    for (const manifest of models)
+      await connection.run('UPDATE models SET manifest = ? WHERE version = ?', [
+        JSON.stringify(manifest),
+        manifest.version,
+      ]);
+    const texts = await eraseTexts(connection, user, await mentionsOf(connection, user));
+    const rows: ErasedRows = {
+      users,
+      events,
+      interactions,
+      ...texts,
+      items: dropped.length,
+      segments: segment ? segments.length : 0,
+      modelsRewritten: models.map(m => m.version),
+    };
+    const erased = { rows, items: dropped.map(d => d.key) };
+    const detail = JSON.stringify(erased);
+    await connection.run(
+      "UPDATE erasures SET step = 'erased', detail = ? WHERE hash = ? AND step = 'asked'",
+      [detail, hash],
+    );
+    return erased;
+  });
+}
+
+/** The row of X of a user. */
+async function leavingRow(connection: DuckDBConnection, user: string) {
+  const n = await removed(connection, 'SELECT count(*) FROM items');
+  const id = await scalar(connection, 'SELECT id FROM users WHERE key = ?', [user]);
+  const sql = `SELECT "user", item, value FROM matrix WHERE "user" = ${Number(id ?? -1)} ORDER BY item`;
+  return readRows(connection, sql, n, { users: Int32Array.of(Number(id ?? -1)), few: true });
+}
+
+/** Removes the items that nobody has any more; the ids of those behind them close the gaps. */
+async function closeGaps(connection: DuckDBConnection): Promise<void> {
+  for (const sql of [
+    'DELETE FROM items WHERE id NOT IN (SELECT item FROM interactions)',
+    `CREATE OR REPLACE TEMP TABLE renumbered AS
+     SELECT * FROM (SELECT id AS old, (row_number() OVER (ORDER BY id) - 1)::INTEGER AS id FROM items) WHERE old <> id`,
+    'UPDATE items SET id = r.id FROM renumbered r WHERE items.id = r.old',
+    'UPDATE interactions SET item = r.id FROM renumbered r WHERE item = r.old',
+    'DROP TABLE renumbered',
+  ])
+    await connection.run(sql);
+}
+
+/** Removes a user's id from everything that is kept as text. */
+async function eraseTexts(connection: DuckDBConnection, user: string, { word, anywhere, without }: Mentions) {
+  const count = (sql: string, values: readonly string[] = []) => removed(connection, sql, values);
+  // The number of the newest change stays: lists are told apart by it.
+  await connection.run('INSERT INTO changes SELECT coalesce(max(change), 0) + 1, NULL FROM changes');
+  await connection.run(
+    'DELETE FROM changes WHERE key = ? OR (key IS NULL AND change < (SELECT max(change) FROM changes))',
+    [user],
+  );
+  const deadLetters = await count(
+    `DELETE FROM dead_letters WHERE "user" = ? OR ${word('raw')} OR ${word('reason')}
+       OR ("user" IS NULL AND ${anywhere('raw')})`,
+    [user],
+  );
+  const eventIds =
+    (await hashIds(connection, 'event_ids', word('id'))) + (await hashIds(connection, 'inbox', word('id')));
+  // A signal whose end its source does not know yet has to keep its id.
+  const open = `EXISTS (SELECT 1 FROM signals s WHERE NOT s.reported AND contains(trigger, s.id))`;
+  const notes =
+    (await count(
+      `UPDATE runs SET trigger = ${without('trigger')} WHERE ${word('trigger')} AND NOT ${open}`,
+    )) +
+    (await count(`UPDATE runs SET detail = ${without('detail')} WHERE ${word('detail')}`)) +
+    (await count(`UPDATE signals SET id = ${without('id')} WHERE reported AND ${word('id')}`)) +
+    (await count(`UPDATE signals SET options = ${without('options')}, message = ${without('message')}
+       WHERE ${word('options')} OR ${word('message')}`));
+  return { deadLetters, eventIds, notes };
+}

@@ -1,0 +1,24 @@
+import { existsSync, renameSync, rmSync } from 'node:fs';
+import { reason } from './database.js';
+import { copyInto } from './migrations.js';
+import { attachWarehouse } from './warehouse.js';
+
+/**
+ * Writes `database` into the new file `copy`, which leaves its free pages behind, and has it take its place. Returns
+ * what remains where that cannot be done.
+ */
+export async function leaveFreePages(database: string, copy: string): Promise<string[]> {
+  const { connection, release } = await attachWarehouse(database, 'write');
+  try {
+    await connection.run('CHECKPOINT');
+    await copyInto(connection, copy);
+    if (existsSync(`${database}.wal`)) throw new Error('its log outlived a checkpoint');
+    renameSync(copy, database);
+    return [];
+  } catch (error) {
+    return [`free pages of ${database} may have the id, because it could not be copied: ${reason(error)}`];
+  } finally {
+    rmSync(copy, { force: true });
+    await release();
+  }
+}

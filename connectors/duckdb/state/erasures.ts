@@ -1,0 +1,94 @@
+import type { PendingErasure, Receipt, StateStore } from '../../../src/contracts/index.js';
+import { StageError } from '../../../src/errors.js';
+import { failpoint } from '../../../src/runtime/failpoint.js';
+import type { StateConnections } from '../connections.js';
+import { all, scalar, transaction } from '../database.js';
+import { type Erased, eraseUser } from '../erase.js';
+import { userHash } from '../erased-ids.js';
+
+/**
+ * Erasures, by the steps `asked`, `erased` (the state has forgotten the user), `gone` (so have the sinks; free pages of the
+ * file may still have the id) and `done`. The id goes when `gone` is reached.
+ */
+export function openErasures({
+  ingest,
+  folds,
+  queries,
+  rewrite,
+}: StateConnections): Pick<
+  StateStore,
+  'beginErasure' | 'eraseUser' | 'finishErasure' | 'rewrite' | 'pendingErasures' | 'receipts'
+> {
+  async function leaveFreePages(): Promise<void> {
+    await rewrite();
+    await queries.use(c => c.run("UPDATE erasures SET step = 'done' WHERE step = 'gone'"));
+    failpoint('forget:rewritten');
+  }
+
+  return {
+    beginErasure: user =>
+      queries.use(c =>
+        transaction(c, async () => {
+          const hash = await userHash(c, user);
+          const pending = `SELECT 1 FROM erasures WHERE hash = ? AND step IN ('asked', 'erased')`;
+          // What came since the state forgot her goes too.
+          await c.run("UPDATE erasures SET step = 'asked' WHERE hash = ? AND step = 'erased'", [hash]);
+          if ((await scalar(c, pending, [hash])) === undefined)
+            await c.run(
+              "INSERT INTO erasures VALUES (?, make_timestamp(?::BIGINT * 1000), ?, 'asked', NULL)",
+              [hash, BigInt(Date.now()), user],
+            );
+          return hash;
+        }),
+      ),
+
+    // Also alone among what is taken in: events of hers would come back.
+    eraseUser: (hash, build) =>
+      ingest.use(() =>
+        folds.use(async c => {
+          const sql = `SELECT "user", detail FROM erasures WHERE hash = ? AND step = 'asked'`;
+          const [row] = await all<{ user: string; detail: string | null }>(c, sql, [hash]);
+          if (!row)
+            throw new StageError('INTERNAL', `erasure ${hash}: expected one that was begun, found none`);
+          const erased = await eraseUser(c, hash, row.user, build);
+          failpoint('forget:erased');
+          return erased;
+        }),
+      ),
+
+    async finishErasure(receipt) {
+      await queries.use(c =>
+        c.run(
+          `UPDATE erasures SET "user" = NULL, step = 'gone', detail = ? WHERE hash = ? AND step = 'erased'`,
+          [JSON.stringify(receipt), receipt.hash],
+        ),
+      );
+      await leaveFreePages();
+    },
+
+    rewrite: leaveFreePages,
+
+    pendingErasures: () =>
+      queries.use(async c => {
+        const sql = `SELECT hash, epoch_ms(asked_at) AS asked, "user", step, detail FROM erasures
+          WHERE step <> 'done' ORDER BY asked_at`;
+        return (await all(c, sql)).map(
+          (r): PendingErasure => ({
+            hash: String(r.hash),
+            askedAt: Number(r.asked),
+            user: r.user === null ? undefined : String(r.user),
+            erased: r.step === 'erased' ? (JSON.parse(String(r.detail)) as Erased) : undefined,
+          }),
+        );
+      }),
+
+    receipts: user =>
+      queries.use(async c => {
+        const key = await scalar(c, "SELECT value FROM settings WHERE key = 'erasureKey'");
+        if (key === undefined) return [];
+        const hash = await userHash(c, user);
+        const sql = `SELECT detail FROM erasures WHERE hash = ? AND step IN ('gone', 'done') ORDER BY asked_at`;
+        return (await all(c, sql, [hash])).map(r => JSON.parse(String(r.detail)) as Receipt);
+      }),
+  };
+}

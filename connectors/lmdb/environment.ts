@@ -1,0 +1,89 @@
+import { open, type RootDatabase } from 'lmdb';
+import { Refusal, type StoredPublication } from '../../src/publish/sink-steps.js';
+import type { LmdbOptions } from './options.js';
+import { rewriteEnvironment } from './rewrite.js';
+import { fileOf, noteSound } from './sound.js';
+
+/** Who holds the lease. */
+export interface Lease {
+  /** The holder. */
+  readonly owner: string;
+  /** Epoch ms. */
+  readonly until: number;
+}
+
+/** Of a version's mark and the progress of one that is not complete, of the lease, of a pointer. */
+type Value = StoredPublication | Lease | string;
+
+/** An open LMDB environment. `db` is another object after it was mapped anew or rewritten: ask for it each time. */
+export class Environment {
+  #db: RootDatabase<Value, Uint8Array>;
+  readonly #open: () => RootDatabase<Value, Uint8Array>;
+  readonly #path: string;
+
+  constructor({ encoding, path }: LmdbOptions) {
+    // msgpackr's records are an extension of its own: plain maps are what other readers understand.
+    // With eventTurnBatching, the client makes a promise of its own for each commit, and nobody catches its rejection.
+    const settings = {
+      encoding,
+      keyEncoding: 'binary',
+      useRecords: false,
+      eventTurnBatching: false,
+    } as const;
+    this.#open = () => open<Value, Uint8Array>(path, settings);
+    this.#db = this.#open();
+    this.#path = path;
+  }
+
+  get db(): RootDatabase<Value, Uint8Array> {
+    return this.#db;
+  }
+
+  /**
+   * Runs `body` in one transaction, alone among all processes, and throws what it returns if that is a refusal. The
+   * client reports a commit that failed by two promises, of which only one is awaited here.
+   */
+  async change<T>(body: () => T | Refusal): Promise<T> {
+    let result: T | Refusal;
+    try {
+      result = await this.#db.transaction(body);
+    } catch (error) {
+      const { commitError } = error as { commitError?: Promise<unknown> };
+      if (commitError === undefined) throw error;
+      commitError.catch(() => undefined);
+      throw new Refusal('the disk took nothing of what was written; it may be full');
+    }
+    if (result instanceof Refusal) throw result;
+    return result;
+  }
+
+  /** Maps the file anew, which gives back the memory of the pages that were touched. */
+  async remap(): Promise<void> {
+    await this.#db.flushed;
+    await this.#db.close();
+    this.#db = this.#open();
+  }
+
+  /**
+   * Writes what there is into a new file: deleted keys stay in free pages and between pages. Not while another process
+   * reads, because it would never see the new file; returns what remains then.
+   */
+  async leaveFreePages(): Promise<string[]> {
+    this.#db.readerCheck();
+    const others = [...this.#db.readerList().matchAll(/^ *(\d+) /gm)].map(m => Number(m[1]));
+    const pids = [...new Set(others)].filter(pid => pid !== process.pid);
+    if (pids.length > 0)
+      return [
+        `free pages of ${fileOf(this.#path)} may have the id, because processes read it (${pids.join(', ')}): forget again when they have closed it`,
+      ];
+    await this.#db.flushed;
+    await rewriteEnvironment(this.#db, this.#path);
+    this.#db = this.#open();
+    return [];
+  }
+
+  async close(): Promise<void> {
+    await this.#db.close();
+    noteSound(this.#path);
+  }
+}

@@ -1,0 +1,161 @@
+import { type Address, type Arena, aligned } from '../runtime/arena.js';
+import { record, write } from '../runtime/records.js';
+import type { Threads } from '../runtime/threads.js';
+import type { Segment } from './segment.js';
+
+/** Bytes of the columns that are loaded at a time, unless a single one has more. */
+export const LOAD_BYTES = 1 << 22;
+/** Entries that a list has to spare: it is written one ahead. */
+const SPARE = 16;
+/** Entries that the kernels unpack at a time. */
+const STRIP = 1024;
+
+/** The place in the arena of some columns of all segments; see the kernels' `Encoded`. */
+export interface EncodedColumns {
+  readonly record: Address;
+  /** Entries of each column at most, and their bytes. */
+  readonly at: Address;
+  readonly counts: Address;
+  readonly data: Address;
+}
+
+/** Sizes of the columns of Σ S_s, by item. */
+export interface ColumnSizes {
+  /** Entries of each over all segments: the sum has no more. */
+  readonly entries: Float64Array;
+  readonly bytes: Float64Array;
+  readonly longest: number;
+}
+
+/** The segments of a Gramian, and their items by position. */
+export interface StoredColumns {
+  readonly arena: Arena;
+  readonly threads: Threads;
+  readonly segments: readonly Segment[];
+  readonly sizes: ColumnSizes;
+  /** The position of each item. */
+  readonly positions: Int32Array;
+}
+
+/** The sizes of the columns of `segments`, which may be narrower than n. */
+export function columnSizes(segments: readonly Segment[], n: number): ColumnSizes {
+  const entries = new Float64Array(n);
+  const bytes = new Float64Array(n);
+  for (const { columns, lengths, offsets } of segments) {
+    for (let k = 0; k < columns.length; k++) {
+      entries[columns[k]!]! += lengths[k]!;
+      bytes[columns[k]!]! += offsets[k + 1]! - offsets[k]!;
+    }
+  }
+  return { entries, bytes, longest: entries.reduce((a, b) => Math.max(a, b), 0) };
+}
+
+/** Scratch of a thread: where its parts begin, and its size. Sums, of other than one segment, take three buffers. `dense` sums by row are there for those who want them. */
+export function encodedScratch(n: number, longest: number, segments: number, dense: boolean, tail: number) {
+  const most = Math.max(STRIP, longest) + SPARE;
+  const denseAt = aligned(12 * most);
+  const buffersAt = denseAt + aligned(dense ? 8 * n : 0);
+  const buffer = 64 + 12 * most;
+  const tailAt = aligned(buffersAt + (segments === 1 ? buffer : 3 * buffer));
+  const bytes = aligned(tailAt + tail);
+  return { fields: { most, dense: denseAt, buffers: buffersAt, tail: tailAt }, bytes };
+}
+
+/** Bytes of the tables of `width` columns of so many segments. */
+export const tableBytes = (width: number, segments: number): number => 8 * width * Math.max(1, segments);
+
+/** Room for up to `width` columns of `bytes` in all. */
+export function openColumns(
+  arena: Arena,
+  segments: readonly Segment[],
+  width: number,
+  bytes: number,
+  positions: Address,
+  fields: ReturnType<typeof encodedScratch>['fields'],
+): EncodedColumns {
+  const tables = tableBytes(width, segments.length) / 2;
+  const at = arena.bytes(tables, 'columns of G');
+  const counts = arena.bytes(tables, 'columns of G');
+  const data = arena.bytes(bytes, 'columns of G');
+  const place = { segments: segments.length, width: 0, first: 0, positions, at, counts };
+  return { record: record(arena, 'Encoded', { ...place, ...fields }, 'columns of G'), at, counts, data };
+}
+
+/** Loads the columns of the items first … last − 1; each follows the one before it in the files. */
+export function loadRange(
+  arena: Arena,
+  segments: readonly Segment[],
+  to: EncodedColumns,
+  first: number,
+  last: number,
+): void {
+  const width = last - first;
+  const at = arena.i32(to.at, width * segments.length);
+  const counts = arena.i32(to.counts, width * segments.length).fill(0);
+  let next = to.data;
+  for (const [s, segment] of segments.entries()) {
+    const { columns, lengths, offsets } = segment;
+    const from = lowerBound(columns, first);
+    const end = lowerBound(columns, last);
+    for (let k = from; k < end; k++) {
+      const c = s * width + columns[k]! - first;
+      at[c] = next + offsets[k]! - offsets[from]!;
+      counts[c] = lengths[k]!;
+    }
+    segment.load(arena, from, end, next);
+    next += offsets[end]! - offsets[from]!;
+  }
+  write(arena, 'Encoded', to.record, { width, first });
+}
+
+/** Loads the columns of `items`, the positions `first` and on; what is together in a file is read in one go. */
+export function loadItems(
+  arena: Arena,
+  segments: readonly Segment[],
+  to: EncodedColumns,
+  items: Int32Array,
+  first: number,
+): void {
+  const width = items.length;
+  const at = arena.i32(to.at, width * segments.length);
+  const counts = arena.i32(to.counts, width * segments.length).fill(0);
+  const order = Uint32Array.from(items.keys()).sort((a, b) => items[a]! - items[b]!);
+  let next = to.data;
+  for (const [s, segment] of segments.entries()) {
+    const { columns, lengths, offsets } = segment;
+    let [from, end] = [0, 0];
+    const flush = () => {
+      segment.load(arena, from, end, next);
+      next += offsets[end]! - offsets[from]!;
+    };
+    for (let o = 0, k = 0; o < width && k < columns.length; ) {
+      const item = items[order[o]!]!;
+      if (columns[k]! < item) k++;
+      else if (columns[k]! > item) o++;
+      else {
+        if (k !== end) {
+          flush();
+          from = k;
+        }
+        const c = s * width + order[o]!;
+        at[c] = next + offsets[k]! - offsets[from]!;
+        counts[c] = lengths[k]!;
+        end = ++k;
+        o++;
+      }
+    }
+    flush();
+  }
+  write(arena, 'Encoded', to.record, { width, first });
+}
+
+/** The first place in ascending `columns` that is not below `item`. */
+function lowerBound(columns: Int32Array, item: number): number {
+  let [lo, hi] = [0, columns.length];
+  while (lo < hi) {
+    const middle = (lo + hi) >> 1;
+    if (columns[middle]! < item) lo = middle + 1;
+    else hi = middle;
+  }
+  return lo;
+}
