@@ -83,11 +83,11 @@ it.each(cases)(
         const hash = await s.beginErasure('u17');
         await s.eraseUser(hash, async () => ({ segment: undefined, models: [] }));
         await s.rewrite();
-      if (s === state) expect(lookups(directory)).toEqual([]);
+        if (s === state) expect(lookups(directory)).toEqual([]);
         await append(s, [{ user: 'u17', item: 'item 3' }], first);
         await s.fold(10, none);
       }
-        expect((await state.history('u17'))!.indices).toHaveLength(1);
+      expect((await state.history('u17'))!.indices).toHaveLength(1);
       expect(await state.interactions()).toEqual(await oracle.interactions());
     } finally {
       await state.close();
