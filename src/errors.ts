@@ -77,7 +77,7 @@ const table = {
     exit: 2,
     retryable: false,
     remedy:
-      'raise `memory` (and `database.memoryLimit`, if it is set), or lower `density` or the number of threads',
+      'raise `memory` (and `database.memoryLimit`, if it is set), or make the model smaller (`density`, `neighbours`, `rank`) or use fewer threads',
   },
   INTERACTIONS_NEEDED: {
     exit: 2,

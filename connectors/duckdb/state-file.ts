@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { existsSync, linkSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, linkSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { StageError } from '../../src/errors.js';
 import { syncDirectory } from '../../src/matrix/safetensors-header.js';
@@ -13,14 +13,24 @@ const unfinished = /^state\.duckdb\.[0-9a-f-]{36}\.new(\.wal)?$/;
 /** What may lie in the directory of a new state. */
 const harmless = new Set(['lost+found', '.gitignore', '.gitkeep']);
 
-const namesIn = (directory: string): string[] => (existsSync(directory) ? readdirSync(directory) : []);
+/** The folders of a state beside its file. */
+const folders = ['gramian', 'models'];
+
+const namesIn = (directory: string): string[] =>
+  statSync(directory, { throwIfNoEntry: false })?.isDirectory() ? readdirSync(directory) : [];
 
 /** The file of the state in a directory. */
 export const stateFile = (directory: string): string => join(directory, 'state.duckdb');
 
 /** Refuses to begin a state among the files of somebody else: a state has a directory of its own. */
 function assertRoom(directory: string): void {
-  const foreign = namesIn(directory).filter(name => !unfinished.test(name) && !harmless.has(name));
+  const empty = (name: string) =>
+    folders.includes(name) &&
+    statSync(join(directory, name)).isDirectory() &&
+    namesIn(join(directory, name)).length === 0;
+  const foreign = namesIn(directory).filter(
+    name => !unfinished.test(name) && !harmless.has(name) && !empty(name),
+  );
   if (foreign.length === 0) return;
   const found = `${foreign.slice(0, 3).join(', ')}${foreign.length > 3 ? ` and ${foreign.length - 3} more` : ''}`;
   throw new StageError(
@@ -34,7 +44,7 @@ function assertRoom(directory: string): void {
  * was quicker; where there are no links, the file is renamed.
  */
 async function makeFile(directory: string, semantics: Semantics): Promise<void> {
-  mkdirSync(directory, { recursive: true });
+  for (const folder of folders) mkdirSync(join(directory, folder), { recursive: true });
   const path = stateFile(directory);
   const made = `${path}.${randomUUID()}.new`;
   const database = await openDatabase(made);

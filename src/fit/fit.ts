@@ -7,7 +7,7 @@ import { itemWeights, scaleColumns, scaleRows } from '../model/item-weights.js';
 import { type Model, parameters } from '../model/model.js';
 import { servingMatrix } from '../model/serving.js';
 import type { Address, Arena } from '../runtime/arena.js';
-import { type Engine, onEngine, type Resources } from '../runtime/threads.js';
+import { type Engine, onEngine, type Resources, type Threads } from '../runtime/threads.js';
 import { denseGramian } from '../solvers/defaults.js';
 import { type FitOptions, solverOf } from '../solvers/index.js';
 import {
@@ -98,21 +98,10 @@ function fitOn<O extends CommonOptions>(
   options: O,
   { report = () => {}, passes }: FitResources,
 ): { model: Model; report: FitReport } {
-  const seconds: Partial<Record<FitStage, number>> = {};
-  const stage: SolverContext['stage'] = (name, run) => {
-    report(name, 0);
-    const begin = performance.now();
-    const result = run(fraction => report(name, fraction));
-    seconds[name] = (performance.now() - begin) / 1000;
-    report(name, 1);
-    return result;
-  };
+  const { stage, seconds } = stageClock(report);
   const mark = arena.mark();
   const rows = input.mode === 'implicit' ? input.rows : undefined;
-  const gramian =
-    input.mode === 'implicit'
-      ? implicitGramian(arena, threads, input.rows, options.userWeighting)
-      : storedGramian(arena, threads, input.paths, input.n, options.userWeighting);
+  const gramian = openGramian(arena, threads, input, options.userWeighting);
   try {
     const diagonal = gramian.diagonal();
     const positions = stage('order', () => positionsOf(degreeOrder(diagonal)));
@@ -127,12 +116,7 @@ function fitOn<O extends CommonOptions>(
     if (outputPower !== 0) scaleColumns(model.decoder, itemWeights(diagonal, outputPower));
     const serving =
       width > 0 ? stage('serving', () => servingMatrix(arena, threads, model, width, signed)) : undefined;
-    if (inputPower !== 0) {
-      // after the serving matrix, whose rows then keep their order
-      const q = itemWeights(diagonal, inputPower);
-      scaleRows(model.encoder, q);
-      if (serving) scaleRows(serving, q);
-    }
+    if (inputPower !== 0) weightInput({ ...model, serving }, itemWeights(diagonal, inputPower));
     return {
       model: { ...model, serving },
       report: {
@@ -157,6 +141,32 @@ function fitOn<O extends CommonOptions>(
   } finally {
     gramian.close();
   }
+}
+
+/** Runs the stages of a fit: reports how far each is, and counts its seconds. */
+function stageClock(report: NonNullable<FitResources['report']>) {
+  const seconds: Partial<Record<FitStage, number>> = {};
+  const stage: SolverContext['stage'] = (name, run) => {
+    report(name, 0);
+    const begin = performance.now();
+    const result = run(fraction => report(name, fraction));
+    seconds[name] = (performance.now() - begin) / 1000;
+    report(name, 1);
+    return result;
+  };
+  return { stage, seconds };
+}
+
+function openGramian(arena: Arena, threads: Threads, input: GramianInput, userWeighting: number): Gramian {
+  return input.mode === 'implicit'
+    ? implicitGramian(arena, threads, input.rows, userWeighting)
+    : storedGramian(arena, threads, input.paths, input.n, userWeighting);
+}
+
+/** Weights the items of a history by `q`: after the serving matrix is made, whose rows then keep their order. */
+function weightInput({ encoder, serving }: Model, q: Float64Array): void {
+  scaleRows(encoder, q);
+  if (serving) scaleRows(serving, q);
 }
 
 /** Options that follow from the density of G where they are not given. */

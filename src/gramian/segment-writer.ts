@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { encodeHeader, syncDirectory } from '../matrix/safetensors-header.js';
-import type { Arena } from '../runtime/arena.js';
+import type { Address, Arena } from '../runtime/arena.js';
 import { addToChecksum, checksumOf, openChecksum } from './checksum.js';
 import { type SegmentFile, segmentFormat } from './segment.js';
 import { encodedBytes } from './segment-content.js';
@@ -44,122 +44,175 @@ function tensorsOf({ columns, lengths, offsets, diagonal, squares }: ColumnList)
   ] as const;
 }
 
+/** What the metadata say of the Gramian that the columns are from. */
+interface SegmentAbout {
+  readonly n: number;
+  readonly scale: number;
+  readonly userWeighting: number;
+}
+
+/**
+ * Writes the bytes behind the header of a file. `#checksum` covers the bytes that are in the file, up to `#end`; the first
+ * `#filled` bytes of `#piece` follow them.
+ */
+class Body {
+  readonly #arena: Arena;
+  readonly #fd: number;
+  readonly #checksum: Address;
+  readonly #piece = new Uint8Array(pieceBytes);
+  #filled = 0;
+  #end = headerBytes;
+
+  constructor(arena: Arena, fd: number) {
+    this.#arena = arena;
+    this.#fd = fd;
+    this.#checksum = openChecksum(arena);
+  }
+
+  /** Where the file ends. */
+  get end(): number {
+    return this.#end;
+  }
+
+  get checksum(): string {
+    return checksumOf(this.#arena, this.#checksum);
+  }
+
+  append(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length; ) {
+      const part = bytes.subarray(at, at + pieceBytes - this.#filled);
+      this.#piece.set(part, this.#filled);
+      this.#filled += part.length;
+      at += part.length;
+      if (this.#filled === pieceBytes) this.flush();
+    }
+  }
+
+  /** Writes what waits; all but the last piece are multiples of 8 bytes. */
+  flush(): void {
+    const bytes = this.#piece.subarray(0, this.#filled);
+    addToChecksum(this.#arena, this.#checksum, bytes);
+    writeAt(this.#fd, bytes, this.#end);
+    this.#end += this.#filled;
+    this.#filled = 0;
+  }
+}
+
+function writeAt(fd: number, bytes: Uint8Array, position: number): void {
+  for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at, bytes.length - at, position + at);
+}
+
+/**
+ * Writes columns to a temporary file. `#list`, `#nnz` and `#largest` describe the columns that `#body` has; the file has
+ * a header, and its name, only after `finish`.
+ */
+class ColumnWriter implements SegmentWriter {
+  readonly #arena: Arena;
+  readonly #directory: string;
+  readonly #about: SegmentAbout;
+  readonly #id = randomUUID();
+  readonly #file = `${this.#id}.safetensors`;
+  readonly #temporary: string;
+  readonly #fd: number;
+  readonly #mark: Address;
+  readonly #body: Body;
+  /** Where the kernel puts a column's diagonal entry, its sum of squares and its largest magnitude. */
+  readonly #facts: Float64Array;
+  readonly #list: ColumnList = { columns: [], lengths: [], offsets: [0], diagonal: [], squares: [] };
+  #nnz = 0;
+  #largest = 0;
+
+  constructor(arena: Arena, directory: string, about: SegmentAbout) {
+    this.#arena = arena;
+    this.#directory = directory;
+    this.#about = about;
+    this.#temporary = join(directory, `${this.#file}.tmp`);
+    this.#fd = openSync(this.#temporary, 'w');
+    this.#mark = arena.mark();
+    this.#body = new Body(arena, this.#fd);
+    this.#facts = arena.f64(arena.bytes(24, 'columns of a segment'), 3);
+  }
+
+  write({ first, lengths, indices, values }: ColumnBlock): void {
+    const arena = this.#arena;
+    const mark = arena.mark();
+    const longest = lengths.reduce((a, b) => Math.max(a, b), 0);
+    const to = arena.bytes(encodedBytes(longest), 'columns of a segment');
+    const wide = values instanceof Float64Array ? 1 : 0;
+    const facts = this.#facts.byteOffset;
+    const [rows, data] = [indices.byteOffset, values.byteOffset];
+    for (let c = 0, e = 0; c < lengths.length; e += lengths[c++]!) {
+      const count = lengths[c]!;
+      if (count === 0) continue;
+      const at = data + values.BYTES_PER_ELEMENT * e;
+      const last = arena.kernels.encodeColumn(first + c, count, rows + 4 * e, at, wide, to, facts);
+      this.#append(first + c, count, arena.u8(to, last - to));
+    }
+    arena.release(mark);
+  }
+
+  /** Appends an encoded column, whose facts the kernel has just left. */
+  #append(column: number, count: number, bytes: Uint8Array): void {
+    const [diagonal, squares, largest] = this.#facts;
+    const list = this.#list;
+    this.#body.append(bytes);
+    list.columns.push(column);
+    list.lengths.push(count);
+    list.offsets.push(list.offsets.at(-1)! + bytes.length);
+    list.diagonal.push(diagonal!);
+    list.squares.push(squares!);
+    this.#nnz += count;
+    this.#largest = Math.max(this.#largest, largest!);
+  }
+
+  finish(): SegmentFile {
+    const end = this.#list.offsets.at(-1)!;
+    this.#body.append(new Uint8Array((8 - (end % 8)) % 8));
+    const tensors = tensorsOf(this.#list);
+    for (const { array } of tensors) this.#body.append(new Uint8Array(array.buffer));
+    this.#body.flush();
+    const shapes = [
+      { name: 'data', dtype: 'U8', shape: [Math.ceil(end / 8) * 8] } as const,
+      ...tensors.map(({ name, dtype, array }) => ({ name, dtype, shape: [array.length] })),
+    ];
+    writeAt(this.#fd, encodeHeader(shapes, this.#metadata(), headerBytes), 0);
+    fsyncSync(this.#fd);
+    renameSync(this.#temporary, join(this.#directory, this.#file));
+    syncDirectory(this.#directory);
+    return { id: this.#id, file: this.#file, n: this.#about.n, nnz: this.#nnz, bytes: this.#body.end };
+  }
+
+  #metadata(): Record<string, string> {
+    const { n, scale, userWeighting } = this.#about;
+    return {
+      format: segmentFormat,
+      shape: JSON.stringify([n, n]),
+      items: String(n),
+      entries: String(this.#nnz),
+      scale: String(scale),
+      userWeighting: String(userWeighting),
+      largest: String(this.#largest),
+      checksum: this.#body.checksum,
+    };
+  }
+
+  close(): void {
+    closeSync(this.#fd);
+    rmSync(this.#temporary, { force: true });
+    this.#arena.release(this.#mark);
+  }
+}
+
 /**
  * Begins `<id>.safetensors` with the k columns that are not empty: `data` U8, their bytes (see the kernels
  * `segment-code`) up to a multiple of 8, `columns` I32[k], `lengths` I32[k] in entries, `offsets` I64[k + 1] into `data`,
  * `diagonal` F64[k], `squares` F64[k] of each column. The file appears under its name only when it is whole and synced.
  * In the metadata, `largest` is the largest magnitude, `checksum` Fletcher's two sums (64 bits each) of all tensors.
  */
-export function openSegmentWriter(
+export const openSegmentWriter = (
   arena: Arena,
   directory: string,
   n: number,
   scale: number,
   userWeighting = 0,
-): SegmentWriter {
-  const id = randomUUID();
-  const file = `${id}.safetensors`;
-  const temporary = join(directory, `${file}.tmp`);
-  const fd = openSync(temporary, 'w');
-  const mark = arena.mark();
-  const checksum = openChecksum(arena);
-  const facts = arena.f64(arena.bytes(24, 'columns of a segment'), 3);
-  const list: ColumnList = { columns: [], lengths: [], offsets: [0], diagonal: [], squares: [] };
-  const piece = new Uint8Array(pieceBytes);
-  let filled = 0;
-  let written = headerBytes;
-  let nnz = 0;
-  let end = 0;
-  let largest = 0;
-
-  const put = (bytes: Uint8Array, position: number): void => {
-    for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at, bytes.length - at, position + at);
-  };
-  /** Writes what waits; all but the last piece are multiples of 8 bytes. */
-  const flush = (): void => {
-    const bytes = piece.subarray(0, filled);
-    addToChecksum(arena, checksum, bytes);
-    put(bytes, written);
-    written += filled;
-    filled = 0;
-  };
-  const append = (bytes: Uint8Array): void => {
-    for (let at = 0; at < bytes.length; ) {
-      const part = bytes.subarray(at, at + pieceBytes - filled);
-      piece.set(part, filled);
-      filled += part.length;
-      at += part.length;
-      if (filled === pieceBytes) flush();
-    }
-  };
-
-  function finish(): SegmentFile {
-    append(new Uint8Array((8 - (end % 8)) % 8));
-    const tensors = tensorsOf(list);
-    const dataBytes = Math.ceil(end / 8) * 8;
-    for (const { array } of tensors) append(new Uint8Array(array.buffer));
-    flush();
-    const header = encodeHeader(
-      [
-        { name: 'data', dtype: 'U8', shape: [dataBytes] },
-        ...tensors.map(({ name, dtype, array }) => ({ name, dtype, shape: [array.length] })),
-      ],
-      {
-        format: segmentFormat,
-        shape: JSON.stringify([n, n]),
-        items: String(n),
-        entries: String(nnz),
-        scale: String(scale),
-        userWeighting: String(userWeighting),
-        largest: String(largest),
-        checksum: checksumOf(arena, checksum),
-      },
-      headerBytes,
-    );
-    put(header, 0);
-    fsyncSync(fd);
-    renameSync(temporary, join(directory, file));
-    syncDirectory(directory);
-    return { id, file, n, nnz, bytes: written };
-  }
-
-  return {
-    write({ first, lengths, indices, values }) {
-      const mark = arena.mark();
-      const longest = lengths.reduce((a, b) => Math.max(a, b), 0);
-      const to = arena.bytes(encodedBytes(longest), 'columns of a segment');
-      const wide = values instanceof Float64Array ? 1 : 0;
-      const [rows, data] = [indices.byteOffset, values.byteOffset];
-      for (let c = 0, e = 0; c < lengths.length; e += lengths[c++]!) {
-        const count = lengths[c]!;
-        if (count === 0) continue;
-        const at = data + values.BYTES_PER_ELEMENT * e;
-        const last = arena.kernels.encodeColumn(
-          first + c,
-          count,
-          rows + 4 * e,
-          at,
-          wide,
-          to,
-          facts.byteOffset,
-        );
-        append(arena.u8(to, last - to));
-        end += last - to;
-        nnz += count;
-        list.columns.push(first + c);
-        list.lengths.push(count);
-        list.offsets.push(end);
-        list.diagonal.push(facts[0]!);
-        list.squares.push(facts[1]!);
-        largest = Math.max(largest, facts[2]!);
-      }
-      arena.release(mark);
-    },
-    finish,
-    close() {
-      closeSync(fd);
-      rmSync(temporary, { force: true });
-      arena.release(mark);
-    },
-  };
-}
+): SegmentWriter => new ColumnWriter(arena, directory, { n, scale, userWeighting });

@@ -1,6 +1,6 @@
 import { StageError } from '../errors.js';
 import type { RowChanges } from '../matrix/rows.js';
-import { type Arena, fitsInt32 } from '../runtime/arena.js';
+import { type Address, type Arena, fitsInt32 } from '../runtime/arena.js';
 import { records } from '../runtime/records.js';
 import type { Threads } from '../runtime/threads.js';
 import { changeTerms } from './terms.js';
@@ -37,6 +37,40 @@ export interface RowUpdate {
   run(write: (block: ColumnBlock) => void): number;
 }
 
+/** Blocks of whole columns, `buffers` of which are made at a time: block b has the columns bound[b] … bound[b + 1] − 1. */
+interface Cut {
+  readonly blocks: number;
+  readonly buffers: number;
+  readonly bounds: Address;
+  readonly bound: Int32Array;
+  /** Entries of the largest block at most. */
+  readonly room: number;
+}
+
+/** Cuts the columns into blocks of about `BUFFER_ENTRIES`; `work` tells the pairs that each column adds up. */
+function cutColumns(arena: Arena, threads: Threads, n: number, work: Float64Array): Cut {
+  const most = arena.f64(arena.bytes(8 * n, 'blocks'), n);
+  let room = BUFFER_ENTRIES;
+  for (let j = 0; j < n; j++) {
+    most[j] = Math.min(work[j]!, n);
+    room = Math.max(room, most[j]!);
+  }
+  const bounds = arena.bytes(4 * (n + 1), 'blocks');
+  const blocks = arena.kernels.blocks(n, most.byteOffset, 0, BUFFER_ENTRIES, n, bounds);
+  const buffers = Math.min(blocks, BUFFERS_A_THREAD * threads.size);
+  return { blocks, buffers, bounds, bound: arena.i32(bounds, n + 1), room };
+}
+
+/** Room for the blocks that are made at a time. */
+function bufferSet(arena: Arena, n: number, { buffers, room }: Cut, valueBytes: 4 | 8) {
+  const set = Array.from({ length: buffers }, () => ({
+    lengths: arena.bytes(4 * n, 'columns of a segment'),
+    indices: arena.bytes(4 * (room + SPARE), 'columns of a segment'),
+    values: arena.bytes(valueBytes * (room + SPARE), 'columns of a segment'),
+  }));
+  return { set, out: records(arena, 'Columns', set, 'columns of a segment') };
+}
+
 /**
  * ΔG = X'ᵀW'X' − XᵀWX of changed rows, both triangles. While the caller of `run` writes one set of blocks, the other
  * threads make the next. Its buffers stay in the arena. Exact: throws `OVERFLOW` where a sum may reach 2⁵³.
@@ -55,36 +89,16 @@ export function rowUpdate(
   const wide = !fitsInt32(terms.bound);
   const useBase = terms.ones && terms.bound < 2 ** 29;
   const valueBytes = wide ? 8 : 4;
-
-  const most = arena.f64(arena.bytes(8 * n, 'blocks'), n);
-  const work = arena.f64(terms.work, n);
-  let room = BUFFER_ENTRIES;
-  for (let j = 0; j < n; j++) {
-    most[j] = Math.min(work[j]!, n);
-    room = Math.max(room, most[j]!);
-  }
-  const bounds = arena.bytes(4 * (n + 1), 'blocks');
-  const blocks = arena.kernels.blocks(n, most.byteOffset, 0, BUFFER_ENTRIES, n, bounds);
-  const bound = arena.i32(bounds, n + 1);
-  const buffers = Math.min(blocks, BUFFERS_A_THREAD * threads.size);
-
-  /** Room for the blocks that are made at a time. */
-  const bufferSet = () => {
-    const set = Array.from({ length: buffers }, () => ({
-      lengths: arena.bytes(4 * n, 'columns of a segment'),
-      indices: arena.bytes(4 * (room + SPARE), 'columns of a segment'),
-      values: arena.bytes(valueBytes * (room + SPARE), 'columns of a segment'),
-    }));
-    return { set, out: records(arena, 'Columns', set, 'columns of a segment') };
-  };
-  const sets = [bufferSet(), ...(blocks > buffers ? [bufferSet()] : [])];
+  const cut = cutColumns(arena, threads, n, arena.f64(terms.work, n));
+  const { blocks, buffers, bounds, bound } = cut;
+  const sets = Array.from({ length: blocks > buffers ? 2 : 1 }, () => bufferSet(arena, n, cut, valueBytes));
   const scratchBytes = scratchBytesOf(n, valueBytes);
   const scratch = arena.zeros(scratchBytes * threads.size, 'sums of a thread');
+  const setAt = (first: number) => sets[(first / buffers) % sets.length]!;
 
   /** Lets the threads make the blocks from `first` on. */
   function begin(first: number): void {
-    const { out } = sets[(first / buffers) % sets.length]!;
-    const args = [n, terms.left, terms.right, bounds, first, out] as const;
+    const args = [n, terms.left, terms.right, bounds, first, setAt(first).out] as const;
     const job = { tasks: Math.min(buffers, blocks - first), scratch, scratchBytes };
     if (useBase) threads.start({ ...job, kernel: 'outerOnes', args: [...args, terms.bound + 1] });
     else threads.start({ ...job, kernel: wide ? 'outerF64' : 'outerI32', args });
@@ -96,7 +110,7 @@ export function rowUpdate(
     for (let first = 0; first < blocks; first += buffers) {
       threads.join();
       if (first + buffers < blocks) begin(first + buffers);
-      const { set } = sets[(first / buffers) % sets.length]!;
+      const { set } = setAt(first);
       for (let b = first; b < Math.min(blocks, first + buffers); b++) {
         const at = set[b - first]!;
         const lengths = arena.i32(at.lengths, bound[b + 1]! - bound[b]!);

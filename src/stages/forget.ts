@@ -5,6 +5,7 @@ import { StageError } from '../errors.js';
 import { inAll } from '../publish/all-sinks.js';
 import { failpoint } from '../runtime/failpoint.js';
 import { takePlace, writeWithout } from './erased-models.js';
+import { modelsDirectory } from './model-files.js';
 import type { Register } from './orphans.js';
 import type { PipelineParts } from './parts.js';
 
@@ -24,73 +25,8 @@ const outside = [
 ];
 
 /** Erases users from the state and from all sinks. */
-export function createForgetting(parts: PipelineParts, { gramian, models, withSinks }: Reach) {
-  const { directory, store, sinks, log } = parts;
-  const modelsDirectory = join(directory, 'models');
-
-  async function build(leaving: LeavingUser): Promise<Remainder> {
-    const known = await store.models();
-    mkdirSync(modelsDirectory, { recursive: true });
-    return {
-      models: writeWithout(modelsDirectory, known, leaving.dropped),
-      segment: await gramian.without(leaving),
-    };
-  }
-
-  /** Removes files that hold her history or id and that nothing names any more; returns how many. */
-  async function removeFiles(): Promise<number> {
-    const { directory: segments, whole, unfinished, registered } = await gramian.register(new Set());
-    const old = namesIn(segments).filter(
-      name => unfinished.test(name) || (whole.test(name) && !registered.has(name)),
-    );
-    const copies = namesIn(directory).filter(name => name.startsWith('state.duckdb.format-'));
-    const aside = namesIn(join(directory, 'aside'));
-    for (const name of old) rmSync(join(segments, name));
-    for (const name of copies) rmSync(join(directory, name));
-    rmSync(join(directory, 'aside'), { recursive: true, force: true });
-    await store.clearRetired();
-    if (aside.length > 0) log.warn({ files: aside }, 'files that had been set aside were removed');
-    return old.length + copies.length + aside.length;
-  }
-
-  /** Takes the ids out of every sink. */
-  async function forgetInSinks(user: string, items: readonly string[]) {
-    if (sinks.length === 0) return [];
-    return withSinks(all =>
-      inAll(all, 'forget a user', async sink => {
-        const none = { deleted: 0, rewritten: 0, remains: [`sink ${sink.name} cannot forget single users`] };
-        return { name: sink.name, ...((await sink.forget?.({ users: [user], items })) ?? none) };
-      }),
-    );
-  }
-
-  /** Brings an erasure to its end, from wherever it was cut off. */
-  async function settle({ hash, askedAt, user, erased }: PendingErasure): Promise<Receipt | undefined> {
-    if (user === undefined) {
-      await store.rewrite();
-      return undefined;
-    }
-    const { rows, items } = erased ?? (await store.eraseUser(hash, build));
-    models.unload();
-    takePlace(modelsDirectory, await store.models());
-    const files = await removeFiles();
-    failpoint('forget:files-removed');
-    const forgotten = await forgetInSinks(user, items);
-    failpoint('forget:sinks-done');
-    const known = rows.interactions > 0 ? await store.models() : [];
-    const receipt: Receipt = {
-      hash,
-      askedAt: new Date(askedAt).toISOString(),
-      finishedAt: new Date().toISOString(),
-      ...rows,
-      files,
-      sinks: forgotten.map(({ remains: _, ...counts }) => counts),
-      influenced: known.map(m => m.version),
-      remains: [...forgotten.flatMap(f => f.remains), ...outside],
-    };
-    await store.finishErasure(receipt);
-    return receipt;
-  }
+export function createForgetting(parts: PipelineParts, reach: Reach) {
+  const { store, log } = parts;
 
   /**
    * Erases a user from everything in reach; returns the receipt. Models keep what they have learned until the next fit.
@@ -101,7 +37,7 @@ export function createForgetting(parts: PipelineParts, { gramian, models, withSi
     failpoint('forget:begun');
     let receipt: Receipt | undefined;
     for (const pending of await store.pendingErasures()) {
-      const made = await settle(pending);
+      const made = await settle(parts, reach, pending);
       if (pending.hash === hash) receipt = made;
     }
     return receipt!;
@@ -111,7 +47,7 @@ export function createForgetting(parts: PipelineParts, { gramian, models, withSi
   async function resumeErasures(): Promise<void> {
     for (const pending of await store.pendingErasures()) {
       try {
-        await settle(pending);
+        await settle(parts, reach, pending);
         log.info({ hash: pending.hash }, 'the erasure of a user, which was cut off, is done');
       } catch (error) {
         if (!(error instanceof StageError && error.code === 'SINK_FAILED')) throw error;
@@ -121,6 +57,87 @@ export function createForgetting(parts: PipelineParts, { gramian, models, withSi
   }
 
   return { forget, resumeErasures, receipts: (user: string) => store.receipts(user) };
+}
+
+/** Brings an erasure to its end, from wherever it was cut off. */
+async function settle(
+  parts: PipelineParts,
+  reach: Reach,
+  { hash, askedAt, user, erased }: PendingErasure,
+): Promise<Receipt | undefined> {
+  const { directory, store } = parts;
+  if (user === undefined) {
+    await store.rewrite();
+    return undefined;
+  }
+  const { rows, items } =
+    erased ?? (await store.eraseUser(hash, leaving => remainderOf(parts, reach, leaving)));
+  reach.models.unload();
+  takePlace(modelsDirectory(directory), await store.models());
+  const files = await removeFiles(parts, reach);
+  failpoint('forget:files-removed');
+  const forgotten = await forgetInSinks(parts, reach, user, items);
+  failpoint('forget:sinks-done');
+  const known = rows.interactions > 0 ? await store.models() : [];
+  const receipt: Receipt = {
+    hash,
+    askedAt: new Date(askedAt).toISOString(),
+    finishedAt: new Date().toISOString(),
+    ...rows,
+    files,
+    sinks: forgotten.map(({ remains: _, ...counts }) => counts),
+    influenced: known.map(m => m.version),
+    remains: [...forgotten.flatMap(f => f.remains), ...outside],
+  };
+  await store.finishErasure(receipt);
+  return receipt;
+}
+
+/** Writes the models and the Gramian again without a user, beside the present ones. */
+async function remainderOf(
+  { directory, store }: PipelineParts,
+  { gramian }: Reach,
+  leaving: LeavingUser,
+): Promise<Remainder> {
+  const models = modelsDirectory(directory);
+  const known = await store.models();
+  mkdirSync(models, { recursive: true });
+  return {
+    models: writeWithout(models, known, leaving.dropped),
+    segment: await gramian.without(leaving),
+  };
+}
+
+/** Removes files that hold her history or id and that nothing names any more; returns how many. */
+async function removeFiles({ directory, store, log }: PipelineParts, { gramian }: Reach): Promise<number> {
+  const { directory: segments, whole, unfinished, registered } = await gramian.register(new Set());
+  const old = namesIn(segments).filter(
+    name => unfinished.test(name) || (whole.test(name) && !registered.has(name)),
+  );
+  const copies = namesIn(directory).filter(name => name.startsWith('state.duckdb.format-'));
+  const aside = namesIn(join(directory, 'aside'));
+  for (const name of old) rmSync(join(segments, name));
+  for (const name of copies) rmSync(join(directory, name));
+  rmSync(join(directory, 'aside'), { recursive: true, force: true });
+  await store.clearRetired();
+  if (aside.length > 0) log.warn({ files: aside }, 'files that had been set aside were removed');
+  return old.length + copies.length + aside.length;
+}
+
+/** Takes the ids out of every sink. */
+async function forgetInSinks(
+  { sinks }: PipelineParts,
+  { withSinks }: Reach,
+  user: string,
+  items: readonly string[],
+) {
+  if (sinks.length === 0) return [];
+  return withSinks(all =>
+    inAll(all, 'forget a user', async sink => {
+      const none = { deleted: 0, rewritten: 0, remains: [`sink ${sink.name} cannot forget single users`] };
+      return { name: sink.name, ...((await sink.forget?.({ users: [user], items })) ?? none) };
+    }),
+  );
 }
 
 const namesIn = (directory: string): string[] => (existsSync(directory) ? readdirSync(directory) : []);

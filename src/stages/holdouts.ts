@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import type { StateCounts } from '../contracts/index.js';
 import { StageError } from '../errors.js';
 import { type MeasureOptions, type ModelMetrics, measureOptions } from '../evaluate/gate.js';
@@ -11,6 +10,7 @@ import { type Progress, tasksOf } from '../runtime/task.js';
 import type { FitOptions } from '../solvers/index.js';
 import type { TuneOptions, TuneResult } from '../tune/tune.js';
 import { tuneHoldout } from '../tune/tuner.js';
+import { modelsDirectory } from './model-files.js';
 import type { PipelineParts } from './parts.js';
 
 const splitTask = tasksOf<typeof import('../evaluate/split.js')>(
@@ -30,6 +30,15 @@ export type HoldoutSettings = Pick<MeasureSettings, 'k' | 'bootstrap' | 'layered
   readonly progress?: Progress | undefined;
   readonly signal?: AbortSignal | undefined;
 };
+
+/** The options that a search begins with, and those that it leaves alone. */
+export interface TunedFits {
+  readonly present: FitOptions;
+  readonly base: FitOptions;
+}
+
+/** Who hears of a search, and who may end it. */
+export type TuneSettings = Pick<HoldoutSettings, 'progress' | 'signal'>;
 
 /** Sizes of a train and a test set. */
 export type SplitSize = Pick<FitSize, 'users' | 'items' | 'interactions' | 'valued'> & {
@@ -55,91 +64,110 @@ export function threadsOnSplit(
 const dividing = ({ valued }: StateCounts): number => (valued ? 8 : 4) + 16 + 1 + (valued ? 8 : 4);
 
 /** Holds out a part of the state's interactions and measures how well a fit on the rest finds it. */
-export function createHoldouts({ directory, store, scale, fitMemoryBytes, options: stage }: PipelineParts) {
-  /**
-   * Divides the folded interactions. `STATE_EMPTY` without any, `DATA_INVALID` when they cannot be divided so,
-   * `MEMORY_BUDGET` when dividing them does not fit.
-   */
-  async function holdOut(options: HoldoutOptions, signal?: AbortSignal): Promise<StateHoldout> {
-    const counts = await store.counts();
-    if (counts.interactions === 0) {
-      throw new StageError(
-        'STATE_EMPTY',
-        `expected interactions to hold out, found none (${counts.inbox} events wait in the inbox)`,
-      );
-    }
-    const need = counts.interactions * dividing(counts);
-    if (need > fitMemoryBytes) {
-      throw new StageError(
-        'MEMORY_BUDGET',
-        `a holdout of ${counts.interactions} interactions takes ${mebibytes(need)}, found ${mebibytes(fitMemoryBytes)}`,
-      );
-    }
-    const parts = await store.withTimes(rows => runOnce(splitTask('split'), [rows, options], { signal }));
-    return { ...parts, scale, counts };
-  }
+export function createHoldouts(parts: PipelineParts) {
+  return {
+    holdOut: (options: HoldoutOptions, signal?: AbortSignal) => holdOut(parts, options, signal),
+    measureFit: (held: StateHoldout, fit: FitOptions, settings: HoldoutSettings) =>
+      measureFit(parts, held, fit, settings),
+    measureModel: (fit: FitOptions, options: MeasureOptions, settings: Omit<HoldoutSettings, 'k'>) =>
+      measureModel(parts, fit, options, settings),
+    tune: (fits: TunedFits, options: TuneOptions, settings: TuneSettings = {}) =>
+      tune(parts, fits, options, settings),
+  };
+}
 
-  /** Threads that a fit on the train rows may use beside the holdout. */
-  function threadsOf({ train, test, counts }: StateHoldout, options: FitOptions): number {
-    const interactions = train.indices.length;
-    const size = { ...counts, interactions, mode: 'implicit', options } as const;
-    const tests = 4 * (test.indices.length + 2 * test.users.length);
-    return planFit(size, fitMemoryBytes - tests, stage.threads).threads;
+/**
+ * Divides the folded interactions. `STATE_EMPTY` without any, `DATA_INVALID` when they cannot be divided so,
+ * `MEMORY_BUDGET` when dividing them does not fit.
+ */
+async function holdOut(
+  { store, scale, fitMemoryBytes }: PipelineParts,
+  options: HoldoutOptions,
+  signal?: AbortSignal,
+): Promise<StateHoldout> {
+  const counts = await store.counts();
+  if (counts.interactions === 0) {
+    throw new StageError(
+      'STATE_EMPTY',
+      `expected interactions to hold out, found none (${counts.inbox} events wait in the inbox)`,
+    );
   }
-
-  /** Fits on the train rows and measures on the test rows, in a thread of its own. */
-  async function measureFit(
-    { train, test, ...rest }: StateHoldout,
-    fit: FitOptions,
-    { k, bootstrap, layered, progress, signal }: HoldoutSettings,
-  ): Promise<Measured> {
-    const threads = threadsOf({ train, test, ...rest }, fit);
-    const settings = { k, bootstrap, layered, threads, memoryBytes: fitMemoryBytes };
-    return runOnce(measureTask('measureReporting'), [{ train, test, scale }, fit, settings], {
-      progress,
-      signal,
-    });
+  const need = counts.interactions * dividing(counts);
+  if (need > fitMemoryBytes) {
+    throw new StageError(
+      'MEMORY_BUDGET',
+      `a holdout of ${counts.interactions} interactions takes ${mebibytes(need)}, found ${mebibytes(fitMemoryBytes)}`,
+    );
   }
+  const divided = await store.withTimes(rows => runOnce(splitTask('split'), [rows, options], { signal }));
+  return { ...divided, scale, counts };
+}
 
-  /**
-   * Measures a fit with these options for the manifest of a model. What cannot be held out or does not fit the memory is
-   * the result, not a failure.
-   */
-  async function measureModel(
-    fit: FitOptions,
-    options: MeasureOptions,
-    settings: Omit<HoldoutSettings, 'k'>,
-  ): Promise<ModelMetrics> {
-    const measured = measureOptions.strip().parse(options);
-    try {
-      const held = await holdOut(measured, settings.signal);
-      const cut = held.cut === undefined ? undefined : new Date(held.cut).toISOString();
-      const { progress, signal } = settings;
-      const { metrics } = await measureFit(held, fit, { k: measured.k, progress, signal });
-      return { measured, cut, quality: metrics };
-    } catch (error) {
-      if (!(error instanceof StageError && ['DATA_INVALID', 'MEMORY_BUDGET'].includes(error.code)))
-        throw error;
-      return { measured, problem: error.message };
-    }
+/** Threads that a fit on the train rows may use beside the holdout. */
+function threadsOf(
+  { fitMemoryBytes, options: stage }: PipelineParts,
+  { train, test, counts }: StateHoldout,
+  options: FitOptions,
+): number {
+  const interactions = train.indices.length;
+  const size = { ...counts, interactions, mode: 'implicit', options } as const;
+  const tests = 4 * (test.indices.length + 2 * test.users.length);
+  return planFit(size, fitMemoryBytes - tests, stage.threads).threads;
+}
+
+/** Fits on the train rows and measures on the test rows, in a thread of its own. */
+async function measureFit(
+  parts: PipelineParts,
+  held: StateHoldout,
+  fit: FitOptions,
+  { k, bootstrap, layered, progress, signal }: HoldoutSettings,
+): Promise<Measured> {
+  const { scale, fitMemoryBytes: memoryBytes } = parts;
+  const { train, test } = held;
+  const settings = { k, bootstrap, layered, threads: threadsOf(parts, held, fit), memoryBytes };
+  return runOnce(measureTask('measureReporting'), [{ train, test, scale }, fit, settings], {
+    progress,
+    signal,
+  });
+}
+
+/**
+ * Measures a fit with these options for the manifest of a model. What cannot be held out or does not fit the memory is
+ * the result, not a failure.
+ */
+async function measureModel(
+  parts: PipelineParts,
+  fit: FitOptions,
+  options: MeasureOptions,
+  { progress, signal }: Omit<HoldoutSettings, 'k'>,
+): Promise<ModelMetrics> {
+  const measured = measureOptions.strip().parse(options);
+  try {
+    const held = await holdOut(parts, measured, signal);
+    const cut = held.cut === undefined ? undefined : new Date(held.cut).toISOString();
+    const { metrics } = await measureFit(parts, held, fit, { k: measured.k, progress, signal });
+    return { measured, cut, quality: metrics };
+  } catch (error) {
+    if (!(error instanceof StageError && ['DATA_INVALID', 'MEMORY_BUDGET'].includes(error.code))) throw error;
+    return { measured, problem: error.message };
   }
+}
 
-  /** Searches for better options than `present` on a holdout of the state; `base` gives those that are not searched. */
-  async function tune(
-    fits: { readonly present: FitOptions; readonly base: FitOptions },
-    options: TuneOptions,
-    { progress, signal }: Pick<HoldoutSettings, 'progress' | 'signal'> = {},
-  ): Promise<TuneResult & { readonly cut: number | undefined }> {
-    const held = await holdOut(options, signal);
-    const found = await tuneHoldout({ train: held.train, test: held.test, scale }, fits, options, {
-      directory: join(directory, 'models'),
-      memoryBytes: fitMemoryBytes,
-      threadsOf: fit => threadsOf(held, fit),
-      progress,
-      signal,
-    });
-    return { ...found, cut: held.cut };
-  }
-
-  return { holdOut, measureFit, measureModel, tune };
+/** Searches for better options than `present` on a holdout of the state. */
+async function tune(
+  parts: PipelineParts,
+  fits: TunedFits,
+  options: TuneOptions,
+  { progress, signal }: TuneSettings,
+): Promise<TuneResult & { readonly cut: number | undefined }> {
+  const { directory, scale, fitMemoryBytes: memoryBytes } = parts;
+  const held = await holdOut(parts, options, signal);
+  const found = await tuneHoldout({ train: held.train, test: held.test, scale }, fits, options, {
+    directory: modelsDirectory(directory),
+    memoryBytes,
+    threadsOf: fit => threadsOf(parts, held, fit),
+    progress,
+    signal,
+  });
+  return { ...found, cut: held.cut };
 }

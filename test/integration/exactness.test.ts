@@ -253,5 +253,7 @@ describe('incremental equals batch', () => {
         { numRuns: 25, seed: 7 },
       );
     },
+    // Each erasure among the steps writes the database and the Gramian anew.
+    300_000,
   );
 });

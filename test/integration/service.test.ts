@@ -188,7 +188,7 @@ it('outlives a warehouse, tables and a sink that are not there yet, and refuses 
       'b3',
       'refit',
       '{"lambda": 1}',
-      'fit: (top level): expected only solver, l2, serving, userWeighting, density, scans',
+      'fit: (top level): expected only solver, l2, serving, userWeighting, signedServing, inputPower, outputPower, density, scans',
     ],
     ['b4', 'refit', '{"publish": "yes"}', 'signal b4: publish: expected true or false, found "yes"'],
     ['b5', 'refit', 'l2=1', 'signal b5: options: expected a JSON object such as {"l2": 10}, found "l2=1"'],

@@ -53,8 +53,10 @@ describe.each([1, 5])('values up to %i', most => {
     const options = exactOptions.parse({ l2: 7, userWeighting: 0, entries: 20 });
     const { model } = await fit(input(rows), options, { threads: 1 });
     expect(distance(weightsOf(model), cutRows(B, 20))).toBeLessThan(1e-6);
+    expect(distance(fromCsr(model.serving!), cutRows(B, 20))).toBeLessThan(1e-6);
+    const { model: unsigned } = await fit(input(rows), { ...options, signedServing: false }, { threads: 1 });
     const positive = cutRows(B, 20).map(row => row.map(b => Math.max(0, b)));
-    expect(distance(fromCsr(model.serving!), positive)).toBeLessThan(1e-6);
+    expect(distance(fromCsr(unsigned.serving!), positive)).toBeLessThan(1e-6);
   });
 
   it('comes near it in float32', async () => {

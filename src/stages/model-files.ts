@@ -1,0 +1,84 @@
+import { existsSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileChecksum, type Manifest, readManifest } from '../contracts/manifest.js';
+import { StageError } from '../errors.js';
+import type { Register } from './orphans.js';
+import type { PipelineParts } from './parts.js';
+
+/** The state directory, with its models in `models/`, and the store that registers them. */
+type State = Pick<PipelineParts, 'directory' | 'store'>;
+
+/** Directory of the models of a state. */
+export const modelsDirectory = (state: string): string => join(state, 'models');
+
+/** Weights file of a model of a state. */
+export const weightsPath = (state: string, version: string): string =>
+  join(modelsDirectory(state), version, 'weights.safetensors');
+
+/** What belongs in `models/`. */
+export async function modelRegister(
+  { directory, store }: State,
+  retired: ReadonlySet<string>,
+): Promise<Register> {
+  return {
+    directory: modelsDirectory(directory),
+    whole: /^\d{8}-\d{9}-[0-9a-f]{4}$/,
+    unfinished: /^\.fit-\d+-\d+$/,
+    registered: new Set((await store.models()).map(m => m.version)),
+    retired,
+  };
+}
+
+/** The manifest of `version`, of the newest model without one. `MODEL_UNKNOWN` if there is none. */
+export async function manifestOf({ directory, store }: State, version?: string): Promise<Manifest> {
+  const models = await store.models();
+  const model = version === undefined ? models.at(-1) : models.find(m => m.version === version);
+  if (!model || !existsSync(join(modelsDirectory(directory), model.version))) {
+    const known =
+      models
+        .map(m => m.version)
+        .slice(-3)
+        .join(', ') || 'none';
+    throw new StageError(
+      'MODEL_UNKNOWN',
+      `model ${version ?? '(newest)'}: expected one of the state's models, found ${known}`,
+    );
+  }
+  const path = join(modelsDirectory(directory), model.version);
+  const manifest = readManifest(path);
+  if (manifest.weightsChecksum === model.manifest.weightsChecksum) return manifest;
+  throw new StageError(
+    'STATE_CORRUPT',
+    `${join(path, 'manifest.json')}: expected the checksum ${model.manifest.weightsChecksum} that was registered, found ${manifest.weightsChecksum}`,
+  );
+}
+
+/** As `manifestOf`, of a model whose weights have the checksum that is registered; `STATE_CORRUPT` names the file. */
+export async function intactManifestOf(state: State, version?: string): Promise<Manifest> {
+  const manifest = await manifestOf(state, version);
+  const path = weightsPath(state.directory, manifest.version);
+  const found = existsSync(path) ? fileChecksum(path).checksum : 'no file';
+  if (found === manifest.weightsChecksum) return manifest;
+  throw new StageError(
+    'STATE_CORRUPT',
+    `${path}: expected the checksum ${manifest.weightsChecksum} of the manifest, found ${found}`,
+  );
+}
+
+/** Deletes all models but the `keep` newest, the one whose lists are published, and `named`; returns their versions. */
+export async function pruneModels(
+  { directory, store }: State,
+  keep: number,
+  named: readonly string[] = [],
+): Promise<readonly string[]> {
+  const records = await store.models();
+  const old = records
+    .slice(0, Math.max(0, records.length - keep))
+    .filter(m => !m.published && !named.includes(m.version))
+    .map(m => m.version);
+  for (const version of old) {
+    await store.forgetModel(version);
+    rmSync(join(modelsDirectory(directory), version), { recursive: true, force: true });
+  }
+  return old;
+}

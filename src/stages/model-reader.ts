@@ -1,0 +1,102 @@
+import type { RankedList } from '../contracts/index.js';
+import { StageError } from '../errors.js';
+import { createComparison, type ListDifference } from '../evaluate/compare-lists.js';
+import { evaluate } from '../evaluate/evaluate.js';
+import { type HeldOut, matchHeldOut } from '../evaluate/held-out.js';
+import type { Metrics } from '../evaluate/metrics.js';
+import type { Model } from '../model/model.js';
+import { createScorer, type Scorer } from '../model/score.js';
+import { loadModel } from '../model/weights-file.js';
+import { intactManifestOf, manifestOf, weightsPath } from './model-files.js';
+import type { PipelineParts } from './parts.js';
+
+/** A model with its dictionary. */
+interface Loaded {
+  readonly version: string;
+  readonly keys: readonly string[];
+  readonly ids: ReadonlyMap<string, number>;
+  readonly model: Model;
+  readonly scorer: Scorer;
+}
+
+async function open(parts: PipelineParts, version: string): Promise<Loaded> {
+  const manifest = await intactManifestOf(parts, version);
+  const keys = await parts.store.itemKeys(manifest.items.count);
+  const ids = new Map(keys.map((key, i) => [key, i]));
+  const model = loadModel(weightsPath(parts.directory, manifest.version));
+  return { version: manifest.version, keys, ids, model, scorer: createScorer(model) };
+}
+
+/**
+ * Answers from the models of a state. `#loaded` is the model of the last answer, kept for the next one; its file does not
+ * change before `unload`.
+ */
+export class ModelReader {
+  readonly #parts: PipelineParts;
+  #loaded: Loaded | undefined;
+
+  constructor(parts: PipelineParts) {
+    this.#parts = parts;
+  }
+
+  async #load(version?: string): Promise<Loaded> {
+    const { version: wanted } = await manifestOf(this.#parts, version);
+    if (this.#loaded?.version === wanted) return this.#loaded;
+    const loaded = await open(this.#parts, wanted);
+    this.#loaded = loaded;
+    return loaded;
+  }
+
+  /** Lets go of the model that is kept, because its file changes. */
+  unload(): void {
+    this.#loaded = undefined;
+  }
+
+  /** Top-k list of a user from the folded history. `UNKNOWN_ID` for a user without one. */
+  async recommend(user: string, k: number, version?: string): Promise<RankedList> {
+    const { keys, scorer } = await this.#load(version);
+    const history = await this.#parts.store.history(user);
+    if (!history) throw new StageError('UNKNOWN_ID', `user ${JSON.stringify(user)}: not in the folded state`);
+    const { items, scores } = scorer.topK(history.indices, history.values, k);
+    return { id: user, items: Array.from(items, i => keys[i]!), scores };
+  }
+
+  /** Items that a user of only `item` would be recommended. `UNKNOWN_ID` for an item the model does not know. */
+  async similar(item: string, k: number, version?: string): Promise<RankedList> {
+    const { keys, ids, scorer } = await this.#load(version);
+    const i = ids.get(item);
+    if (i === undefined) throw new StageError('UNKNOWN_ID', `item ${JSON.stringify(item)}: not in the model`);
+    const { items, scores } = scorer.topK(Int32Array.of(i), undefined, k);
+    return { id: item, items: Array.from(items, j => keys[j]!), scores };
+  }
+
+  /**
+   * Ranks items for the users of `heldOut` from their folded histories and measures how well that finds the
+   * held-out items (keys; pairs with an unknown user count as misses).
+   */
+  async evaluate(heldOut: Iterable<HeldOut>, k: number, version?: string): Promise<Metrics> {
+    const { store, options, fitMemoryBytes: memoryBytes } = this.#parts;
+    const { ids, model } = await this.#load(version);
+    const { train, test, catalogue } = await matchHeldOut(heldOut, store.histories(4096), ids);
+    return evaluate(model, train, test, k, { threads: options.threads, memoryBytes, catalogue });
+  }
+
+  /** Compares the lists that two models make for a sample of users; ids of items are the same in all models of a state. */
+  async compare(a: string, b: string, k: number, sample: number): Promise<ListDifference> {
+    const { store } = this.#parts;
+    const [before, after] = [await this.#load(a), await open(this.#parts, b)];
+    const comparison = createComparison(k, [before.model.n, after.model.n]);
+    const step = Math.max(1, Math.floor((await store.userCount()) / sample));
+    let user = 0;
+    for await (const { rows } of store.histories(4096)) {
+      for (let r = 0; r < rows.users.length; r++, user++) {
+        if (user % step !== 0) continue;
+        const [lo, hi] = [rows.indptr[r]!, rows.indptr[r + 1]!];
+        const [items, values] = [rows.indices.subarray(lo, hi), rows.values?.subarray(lo, hi)];
+        const listOf = ({ scorer }: Loaded) => scorer.topK(items, values, k).items;
+        comparison.add(listOf(before), listOf(after));
+      }
+    }
+    return comparison.result();
+  }
+}

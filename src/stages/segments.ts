@@ -1,0 +1,95 @@
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { LeavingUser } from '../contracts/index.js';
+import { buildSegment, isSmall } from '../gramian/build.js';
+import { compactSegments, compactWithout, suffixToCompact } from '../gramian/compact.js';
+import type { SegmentFile } from '../gramian/segment.js';
+import type { RowChanges } from '../matrix/rows.js';
+import { runOnce } from '../runtime/compute.js';
+import { failpoint } from '../runtime/failpoint.js';
+import { tasksOf } from '../runtime/task.js';
+import type { Register } from './orphans.js';
+import type { PipelineParts } from './parts.js';
+
+const buildTask = tasksOf<typeof import('../gramian/build.js')>(
+  new URL('../gramian/build.js', import.meta.url),
+);
+const compactTask = tasksOf<typeof import('../gramian/compact.js')>(
+  new URL('../gramian/compact.js', import.meta.url),
+);
+
+/** Segments with fewer entries in all are merged where they stand (a few milliseconds). */
+const smallEntries = 200_000;
+
+/** The state directory, with its segments in `gramian/`, and the store that registers them. */
+type State = Pick<PipelineParts, 'directory' | 'store'>;
+
+/** Directory of the segments of a state. */
+export const segmentsDirectory = (state: string): string => join(state, 'gramian');
+
+/** What belongs in `gramian/`. */
+export async function segmentRegister(
+  { directory, store }: State,
+  retired: ReadonlySet<string>,
+): Promise<Register> {
+  return {
+    directory: segmentsDirectory(directory),
+    whole: /^[0-9a-f-]{36}\.safetensors$/,
+    unfinished: /^[0-9a-f-]{36}\.safetensors\.tmp$/,
+    registered: new Set((await store.segments()).map(s => s.file)),
+    retired,
+  };
+}
+
+/** Writes ΔG of changed histories; the caller registers it. */
+export async function makeSegment(
+  { directory: state, scale, options: { threads } }: PipelineParts,
+  changes: RowChanges,
+  userWeighting: number,
+): Promise<SegmentFile | undefined> {
+  const directory = segmentsDirectory(state);
+  mkdirSync(directory, { recursive: true });
+  return isSmall(changes)
+    ? buildSegment(directory, scale, changes, 1, userWeighting)
+    : runOnce(buildTask('buildSegment'), [directory, scale, changes, threads, userWeighting]);
+}
+
+/** Puts `segment` in the place of the `old` ones, whose files go once nothing names them. */
+export async function replaceSegments(
+  { directory, store }: State,
+  old: readonly SegmentFile[],
+  segment: SegmentFile | undefined,
+): Promise<void> {
+  await store.replaceSegments(old, segment);
+  for (const s of old) rmSync(join(segmentsDirectory(directory), s.file), { force: true });
+}
+
+/** Merges segments: the newest ones when they are due, or `all` into one. Returns how many were merged. */
+export async function mergeSegments(state: State, all: boolean): Promise<number> {
+  const directory = segmentsDirectory(state.directory);
+  const segments = await state.store.segments();
+  const old = all ? segments : suffixToCompact(segments);
+  if (old.length < 2) return 0;
+  const n = segments.reduce((most, s) => Math.max(most, s.n), 0);
+  const small = old.reduce((sum, s) => sum + s.nnz, 0) < smallEntries;
+  const merged = small
+    ? compactSegments(directory, old, n)
+    : await runOnce(compactTask('compactSegments'), [directory, old, n]);
+  failpoint('compact:segment-written');
+  await replaceSegments(state, old, merged);
+  return old.length;
+}
+
+/** Writes the stored Gramian without a user, as one segment: no smaller one with her history is left. */
+export async function segmentWithout(
+  { directory: state }: State,
+  { segments, ...leftOut }: LeavingUser,
+): Promise<SegmentFile | undefined> {
+  if (segments.length === 0) return undefined;
+  const directory = segmentsDirectory(state);
+  const { n } = leftOut.row;
+  const entries = segments.reduce((sum, s) => sum + s.nnz, leftOut.row.indices.length ** 2);
+  return entries < smallEntries
+    ? compactWithout(directory, segments, n, leftOut)
+    : runOnce(compactTask('compactWithout'), [directory, segments, n, leftOut]);
+}
