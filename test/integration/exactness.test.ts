@@ -216,7 +216,7 @@ describe('incremental equals batch', () => {
           const next = [0, 0];
 
           const append = async (partition: number, events: readonly TestEvent[], first: number) => {
-            const position = { partition: `p${partition}`, sequence: first + events.length - 1 };
+            const position = { partition: `p/${partition}`, sequence: first + events.length - 1 };
             await store.append('test', [{ events: columnsOf(events, first), dead: [], position }]);
             naive.append(partition, events, first);
           };
