@@ -21,7 +21,7 @@ import {
 } from '../../src/publish/sink-steps.js';
 import { createVersionedSink, rankedForm } from '../../src/publish/versioned-sink.js';
 import type { DuckDBConnection } from './client.js';
-import { all, literal, openDatabase, type Row, scalar, transaction } from './database.js';
+import { all, literal, openDatabase, placeFile, type Row, scalar, transaction } from './database.js';
 import { beginDraft, clearScratch } from './draft.js';
 import { leaveFreePages } from './free-pages.js';
 import { appendLists, listColumns } from './list-rows.js';
@@ -82,7 +82,12 @@ class TableLists implements ListStore<readonly RankedList[]> {
   }
 
   async open(): Promise<void> {
-    if (!existsSync(this.#database)) (await openDatabase(this.#database)).closeSync();
+    if (!existsSync(this.#database)) {
+      // several sinks may make the file at the same time
+      const made = `${this.#database}.${randomUUID()}.new`;
+      (await openDatabase(made)).closeSync();
+      placeFile(made, this.#database);
+    }
     await this.#on(c =>
       c.run(`CREATE TABLE IF NOT EXISTS ${this.#lists} (${listColumns}, version VARCHAR);
         ALTER TABLE ${this.#lists} ADD COLUMN IF NOT EXISTS fallback BOOLEAN;

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { existsSync, linkSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { StageError } from '../../src/errors.js';
 import { syncDirectory } from '../../src/matrix/safetensors-header.js';
 import type { DuckDBInstance } from './client.js';
-import { type DatabaseOptions, literal, openDatabase, releaseResults } from './database.js';
+import { type DatabaseOptions, literal, openDatabase, placeFile, releaseResults } from './database.js';
 import { format } from './migrations.js';
 import { createSchema, type Semantics, storedSettings } from './schema.js';
 
@@ -39,10 +39,7 @@ function assertRoom(directory: string): void {
   );
 }
 
-/**
- * Makes the file of a new state, which appears when its schema and settings are in it. A link fails if another process
- * was quicker; where there are no links, the file is renamed.
- */
+/** Makes the file of a new state, which appears when its schema and settings are in it. */
 async function makeFile(directory: string, semantics: Semantics): Promise<void> {
   for (const folder of folders) mkdirSync(join(directory, folder), { recursive: true });
   const path = stateFile(directory);
@@ -56,12 +53,7 @@ async function makeFile(directory: string, semantics: Semantics): Promise<void> 
     database.closeSync();
     await releaseResults();
   }
-  try {
-    linkSync(made, path);
-  } catch {
-    if (!existsSync(path)) renameSync(made, path);
-  }
-  rmSync(made, { force: true });
+  placeFile(made, path);
   syncDirectory(directory);
 }
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { mayFollow } from '../../src/publish/lease.js';
+import { hasDied, mayFollow } from '../../src/publish/lease.js';
 
 /** The right to write below a directory: a directory with the holder's text in it, renewed by its time. */
 export function fileLease(root: string, leaseMs: number) {
@@ -13,7 +13,20 @@ export function fileLease(root: string, leaseMs: number) {
     return touched !== undefined && Date.now() - touched.mtimeMs < leaseMs;
   };
 
+  // Whoever renames it away has it; the others find none.
+  const discard = async (): Promise<void> => {
+    const stale = `${path}-${randomUUID()}`;
+    await rename(path, stale).catch(() => undefined);
+    await rm(stale, { recursive: true, force: true });
+  };
+
   return {
+    /** Removes the lease of a process that has died. */
+    async tidy(): Promise<void> {
+      const found = await holder();
+      if (found !== undefined && hasDied(found)) await discard();
+    },
+
     /** Takes the lease; returns the holder that has it, if that is another. */
     async take(by: string): Promise<string | undefined> {
       for (;;) {
@@ -27,10 +40,7 @@ export function fileLease(root: string, leaseMs: number) {
         const found = await holder();
         if ((await runs()) && (found === undefined || !mayFollow(found, by)))
           return found ?? 'that just began';
-        // Whoever renames it away has it; the others find none and try again.
-        const stale = `${path}-${randomUUID()}`;
-        await rename(path, stale).catch(() => undefined);
-        await rm(stale, { recursive: true, force: true });
+        await discard();
       }
     },
 

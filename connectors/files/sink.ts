@@ -71,6 +71,7 @@ class FileLists implements ListStore<readonly RankedList[]> {
 
   async open(): Promise<void> {
     await mkdir(this.#root, { recursive: true });
+    await this.#lease.tidy();
   }
 
   close = async () => undefined;

@@ -1,23 +1,21 @@
 import type { ErasedIds, ForgottenLists } from '../../src/contracts/erasure.js';
 import { versionMessage } from './models.js';
 import type { Opened } from './opened.js';
-import { beginPublication, type Place } from './publication.js';
+import { beginPublication } from './publication.js';
 
 /**
  * Puts tombstones over the lists of erased ids, under the name of every version, so that no rollback writes them again. Each
  * version is one transaction.
  */
 export async function forgetInVersions(
-  place: (opened: Opened) => Place,
-  here: Opened,
+  { models, place }: Opened,
   { users, items }: ErasedIds,
 ): Promise<ForgottenLists> {
-  const { models } = here;
   await models.claim();
   const records = [...models.state.versions.values()];
   try {
     for (const record of records) {
-      const attempt = await beginPublication(place(here), record);
+      const attempt = await beginPublication(place, record);
       try {
         const tombstone = (id: string) => ({ id: Buffer.from(id), value: null });
         await attempt.send('users', users.map(tombstone));

@@ -1,14 +1,13 @@
-import type { Kafka } from 'kafkajs';
-import { type Admin, openKafka } from './client.js';
+import { openKafka } from './client.js';
 import { type Models, openModels } from './models.js';
 import type { Topics } from './names.js';
+import type { Place } from './publication.js';
 import type { KafkaSinkOptions } from './sink-options.js';
 import { ensureTopics, plansOf } from './topics.js';
 
 /** What an open sink has. */
 export interface Opened {
-  readonly kafka: Kafka;
-  readonly admin: Admin;
+  readonly place: Place;
   readonly models: Models;
   /** For how long the list topics keep lists that were overwritten, in ms. */
   readonly retainMs: number;
@@ -28,8 +27,10 @@ export async function openSink(
     const lags = [topics.lists.users, topics.lists.items].map(topic =>
       Number(found.get(topic)?.config.get('min.compaction.lag.ms') ?? options.retainMs),
     );
-    const models = await openModels(kafka, { ...options, ...who, topics, group: options.clientId });
-    return { kafka, admin, models, retainMs: Math.min(...lags) };
+    const group = options.clientId;
+    const models = await openModels(kafka, { ...options, ...who, topics, group });
+    const place = { ...options, topics, kafka, admin, group, where: who.where };
+    return { place, models, retainMs: Math.min(...lags) };
   } catch (error) {
     await admin.disconnect().catch(() => undefined);
     throw error;

@@ -1,6 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import type { Message } from 'kafkajs';
-import { champion, type ListFormat, type Publication, type Sink } from '../../src/contracts/sink.js';
+import type { ErasedIds, ForgottenLists } from '../../src/contracts/erasure.js';
+import {
+  type Amendment,
+  champion,
+  type EncodedLists,
+  type ListFormat,
+  type ListKind,
+  type ModelFiles,
+  type Publication,
+  type RankedList,
+  type Sink,
+} from '../../src/contracts/sink.js';
 import { encodeRanked } from '../../src/publish/encode.js';
 import { checkAlias, checkVersion } from '../../src/publish/layout.js';
 import {
@@ -11,14 +21,16 @@ import {
   Refusal,
   sinkSteps,
 } from '../../src/publish/sink-steps.js';
+import { amendVersion } from './amend.js';
 import { kafkaError } from './client.js';
+import { complete, written } from './complete.js';
 import { forgetInVersions } from './forget.js';
-import { versionIn, versionMessage } from './models.js';
-import { isWhole, type Offsets, type VersionRecord } from './models-topic.js';
-import { topicsOf } from './names.js';
+import { versionIn } from './models.js';
+import type { ModelsState, VersionRecord } from './models-topic.js';
+import { type Topics, topicsOf } from './names.js';
 import { type Opened, openSink } from './opened.js';
-import { beginPublication, type OpenPublication, type Place } from './publication.js';
-import { restore } from './restore.js';
+import { beginPublication, type OpenPublication } from './publication.js';
+import { assertWhole, rewrite } from './rewrite.js';
 import type { KafkaSinkOptions } from './sink-options.js';
 import { chunksOf } from './weights.js';
 
@@ -38,235 +50,192 @@ interface Begun {
  * they hold the lists that were written last, and for `retainMs` those that these have overwritten.
  */
 export function createKafkaSink(options: KafkaSinkOptions, baseDirectory = '.'): Sink {
-  const topics = topicsOf(options);
-  const where = `Kafka ${options.brokers.join(', ')}, prefix ${options.prefix}`;
-  const said = sinkSteps(where);
-  const step = <T>(expected: string, run: () => T | Promise<T>): Promise<T> =>
-    said(expected, async () => {
+  return new KafkaSink(options, baseDirectory);
+}
+
+/**
+ * At most one transaction writes lists. `#begun` has the one of a publication under way; a step that writes lists in
+ * another transaction abandons it first. No version is completed after `close`: `#connected` throws then.
+ */
+class KafkaSink implements Sink {
+  readonly name = 'kafka';
+  readonly keep: number;
+  readonly maxBytes: number | undefined;
+  readonly format: ListFormat;
+  readonly overheadBytes = overheadBytes;
+  readonly #options: KafkaSinkOptions;
+  readonly #baseDirectory: string;
+  readonly #topics: Topics;
+  readonly #where: string;
+  readonly #said: ReturnType<typeof sinkSteps>;
+  #opened: Opened | undefined;
+  #begun: Begun | undefined;
+  /** The version that the lease was last taken for. */
+  #own: string | undefined;
+
+  constructor(options: KafkaSinkOptions, baseDirectory: string) {
+    this.#options = options;
+    this.#baseDirectory = baseDirectory;
+    this.#topics = topicsOf(options);
+    this.#where = `Kafka ${options.brokers.join(', ')}, prefix ${options.prefix}`;
+    this.#said = sinkSteps(this.#where);
+    this.format = { encoding: options.encoding, stamped: false };
+    const { keep, maxBytes } = limitsOf(options);
+    this.keep = keep;
+    this.maxBytes = maxBytes;
+  }
+
+  #step<T>(expected: string, run: () => T | Promise<T>): Promise<T> {
+    return this.#said(expected, async () => {
       try {
         return await run();
       } catch (error) {
-        throw (error as Error).name?.startsWith('KafkaJS') ? kafkaError(error, where, 'SINK_FAILED') : error;
+        const own = (error as Error).name?.startsWith('KafkaJS');
+        throw own ? kafkaError(error, this.#where, 'SINK_FAILED') : error;
       }
     });
-  const format: ListFormat = { encoding: options.encoding, stamped: false };
-  let opened: Opened | undefined;
-  let begun: Begun | undefined;
-  /** The version that the lease was last taken for. */
-  let own: string | undefined;
+  }
 
-  function connected(): Opened {
-    if (!opened) throw notConnected();
-    return opened;
+  readonly #connected = (): Opened => {
+    if (!this.#opened) throw notConnected();
+    return this.#opened;
+  };
+
+  get #writing(): Begun {
+    if (!this.#begun) throw notBegun();
+    return this.#begun;
   }
-  function writing(): Begun {
-    if (!begun) throw notBegun();
-    return begun;
+
+  /** What the models topic says now. */
+  async #refreshed(): Promise<ModelsState> {
+    const { models } = this.#connected();
+    await models.refresh();
+    return models.state;
   }
-  const place = ({ kafka, admin }: Opened): Place => ({
-    ...options,
-    topics,
-    kafka,
-    admin,
-    group: options.clientId,
-    where,
-  });
-  const summary = (attempt: OpenPublication, ends: Offsets) => ({
-    complete: true as const,
-    publication: attempt.stamp.publication,
-    lists: { ...attempt.lists },
-    starts: attempt.starts,
-    ends,
-    overwrittenAt: undefined,
-    retainMs: connected().retainMs,
-  });
-  /** The version whose lists were the last until now says since when they are not. */
-  function overwritten({ beganAt }: OpenPublication, version: string): Message[] {
-    const last = connected().models.state.newest;
-    if (!last || last.version === version) return [];
-    return [versionMessage({ ...last, overwrittenAt: last.overwrittenAt ?? beganAt })];
-  }
-  async function drop(): Promise<void> {
-    const last = begun;
-    begun = undefined;
+
+  async #drop(): Promise<void> {
+    const last = this.#begun;
+    this.#begun = undefined;
     await last?.attempt.abandon();
   }
 
-  /** Writes the lists of a version again, over those that have overwritten them. */
-  async function rewrite(record: VersionRecord): Promise<void> {
-    const here = connected();
-    if (!isWhole(record))
-      throw new Refusal(
-        `the lists of ${record.version} were overwritten more than ${record.retainMs} ms ago: publish the model again`,
-      );
-    await drop();
-    const publication = await here.models.claim();
-    const attempt = await beginPublication(place(here), { version: record.version, publication });
-    try {
-      const count = await restore(place(here), record, attempt);
-      await attempt.dropVanished(here.models.state.newest?.starts);
-      await here.models.assertHeld();
-      const weights = { weights: record.starts.weights };
-      const end = await attempt.commit(ends => [
-        ...overwritten(attempt, record.version),
-        versionMessage({
-          ...record,
-          ...summary(attempt, { ...ends, weights: record.ends.weights }),
-          starts: { ...attempt.starts, ...weights },
-          lists: count,
-        }),
-      ]);
-      await here.models.reached(end);
-    } finally {
-      await attempt.abandon();
-    }
+  connect(owner: string = randomUUID()): Promise<void> {
+    const who = { owner, where: this.#where, baseDirectory: this.#baseDirectory };
+    return this.#step('to connect', async () => {
+      this.#opened ??= await openSink(this.#options, this.#topics, who);
+    });
   }
 
-  return {
-    name: 'kafka',
-    ...limitsOf(options),
-    format,
-    overheadBytes,
+  begin(publication: Publication): Promise<{ users: number; items: number }> {
+    const { version } = publication;
+    return this.#step(`to begin version ${version}`, async () => {
+      const { models, place } = this.#connected();
+      checkVersion(version, this.#where);
+      await this.#drop();
+      this.#own = undefined;
+      await models.refresh();
+      if (models.state.versions.has(version)) throw completeAlready(version);
+      if (models.state.aliases.has(version)) throw new Refusal(`an alias has the name of version ${version}`);
+      const attempt = await beginPublication(place, { version, publication: await models.claim() });
+      this.#begun = { attempt, publication, parts: [] };
+      this.#own = version;
+      return { users: 0, items: 0 };
+    });
+  }
 
-    connect: (owner = randomUUID()) =>
-      step('to connect', async () => {
-        opened ??= await openSink(options, topics, { owner, where, baseDirectory });
-      }),
+  writeModel(files: ModelFiles): Promise<void> {
+    return this.#step('to write the weights', async () => {
+      const { attempt, publication, parts } = this.#writing;
+      const { chunkBytes } = this.#options;
+      for await (const message of chunksOf(files, attempt.stamp, chunkBytes, publication.weightsChecksum)) {
+        await attempt.sendWeights([message]);
+        parts.push(String(message.key));
+      }
+    });
+  }
 
-    begin: publication =>
-      step(`to begin version ${publication.version}`, async () => {
-        const here = connected();
-        const { version } = publication;
-        checkVersion(version, where);
-        await drop();
-        own = undefined;
-        await here.models.refresh();
-        if (here.models.state.versions.has(version)) throw completeAlready(version);
-        if (here.models.state.aliases.has(version))
-          throw new Refusal(`an alias has the name of version ${version}`);
-        const number = await here.models.claim();
-        const attempt = await beginPublication(place(here), { version, publication: number });
-        begun = { attempt, publication, parts: [] };
-        own = version;
-        return { users: 0, items: 0 };
-      }),
+  write(kind: ListKind, lists: readonly RankedList[]): Promise<number> {
+    return this.#step(`to write lists of ${kind}`, async () => {
+      const { attempt } = this.#writing;
+      await attempt.write(kind, encodeRanked(lists, this.format, attempt.stamp.version));
+      return lists.length;
+    });
+  }
 
-    writeModel: files =>
-      step('to write the weights', async () => {
-        const { attempt, publication, parts } = writing();
-        const { stamp } = attempt;
-        const chunks = chunksOf(files, stamp, options.chunkBytes, publication.weightsChecksum);
-        for await (const message of chunks) {
-          await attempt.sendWeights([message]);
-          parts.push(String(message.key));
-        }
-      }),
+  writeEncoded(kind: ListKind, lists: EncodedLists): Promise<number> {
+    return this.#step(`to write lists of ${kind}`, async () => {
+      await this.#writing.attempt.write(kind, lists);
+      return lists.ids.length;
+    });
+  }
 
-    write: (kind, lists) =>
-      step(`to write lists of ${kind}`, async () => {
-        const { attempt } = writing();
-        await attempt.write(kind, encodeRanked(lists, format, attempt.stamp.version));
-        return lists.length;
-      }),
+  finish(): Promise<void> {
+    return this.#step('to finish the version', async () => {
+      const { attempt, publication, parts } = this.#writing;
+      const { models } = this.#connected();
+      const end = await complete(this.#connected, attempt, (ends, retainMs) => ({
+        ...publication,
+        ...written(attempt, ends, retainMs),
+        publishedAt: publication.publishedAt ?? publication.createdAt,
+        parts,
+      }));
+      this.#begun = undefined;
+      await models.reached(end);
+    });
+  }
 
-    writeEncoded: (kind, lists) =>
-      step(`to write lists of ${kind}`, async () => {
-        await writing().attempt.write(kind, lists);
-        return lists.ids.length;
-      }),
+  point(version: string, alias: string = champion, expected?: string | null): Promise<void> {
+    return this.#step(`to point ${alias} at version ${version}`, async () => {
+      checkVersion(version, this.#where);
+      checkAlias(alias);
+      const { models } = this.#connected();
+      while (!(await models.point({ version, alias, expected }, this.#own === version))) {
+        const record = versionIn(models.state, version);
+        assertWhole(record);
+        await this.#drop();
+        await rewrite(this.#connected, record);
+      }
+    });
+  }
 
-    finish: () =>
-      step('to finish the version', async () => {
-        const { attempt, publication, parts } = writing();
-        const { models } = connected();
-        await attempt.dropVanished(models.state.newest?.starts);
-        await models.assertHeld();
-        const end = await attempt.commit(ends => [
-          ...overwritten(attempt, publication.version),
-          versionMessage({
-            ...publication,
-            ...summary(attempt, ends),
-            publishedAt: publication.publishedAt ?? publication.createdAt,
-            parts,
-          }),
-        ]);
-        begun = undefined;
-        await models.reached(end);
-      }),
+  current(alias: string = champion): Promise<string | undefined> {
+    return this.#step('to read the pointer', async () => (await this.#refreshed()).aliases.get(alias));
+  }
 
-    point: (version, alias = champion, expected) =>
-      step(`to point ${alias} at version ${version}`, async () => {
-        checkVersion(version, where);
-        checkAlias(alias);
-        const { models } = connected();
-        while (!(await models.point({ version, alias, expected }, own === version)))
-          await rewrite(versionIn(models.state, version));
-      }),
+  pointers(): Promise<ReadonlyMap<string, string>> {
+    return this.#step('to read the pointers', async () => (await this.#refreshed()).aliases);
+  }
 
-    current: alias =>
-      step('to read the pointer', async () => {
-        const { models } = connected();
-        await models.refresh();
-        return models.state.aliases.get(alias ?? champion);
-      }),
+  versions(): Promise<readonly VersionRecord[]> {
+    return this.#step('to read the versions', async () => [...(await this.#refreshed()).versions.values()]);
+  }
 
-    pointers: () =>
-      step('to read the pointers', async () => {
-        const { models } = connected();
-        await models.refresh();
-        return models.state.aliases;
-      }),
+  amend(version: string, kind: ListKind, amendment: Amendment): Promise<void> {
+    return this.#step(`to amend version ${version}`, async () => {
+      const here = this.#connected();
+      await this.#drop();
+      await amendVersion(here, version, kind, amendment, this.format);
+    });
+  }
 
-    versions: () =>
-      step('to read the versions', async () => {
-        const { models } = connected();
-        await models.refresh();
-        return [...models.state.versions.values()];
-      }),
+  forget(erased: ErasedIds): Promise<ForgottenLists> {
+    return this.#step('to forget ids', async () => {
+      await this.#drop();
+      this.#own = undefined;
+      return forgetInVersions(this.#connected(), erased);
+    });
+  }
 
-    amend: (version, kind, { lists, gone, change }) =>
-      step(`to amend version ${version}`, async () => {
-        const here = connected();
-        await drop();
-        await here.models.claim();
-        const record = versionIn(here.models.state, version);
-        if (record.publication !== here.models.state.newest!.publication)
-          throw new Refusal(`other lists were written over those of version ${version}; publish it again`);
-        const attempt = await beginPublication(place(here), record);
-        try {
-          await attempt.write(kind, encodeRanked(lists, format, version));
-          await attempt.send(
-            kind,
-            gone.map(id => ({ id: Buffer.from(id), value: null })),
-          );
-          const end = await attempt.commit(() => [
-            versionMessage({ ...record, amended: true, ...(change === undefined ? {} : { change }) }),
-          ]);
-          await here.models.reached(end);
-        } finally {
-          await attempt.abandon();
-        }
-      }),
+  prune(keep: number): Promise<void> {
+    return this.#step('to delete superseded versions', () => this.#connected().models.prune(keep));
+  }
 
-    forget: erased =>
-      step('to forget ids', async () => {
-        await drop();
-        own = undefined;
-        return forgetInVersions(place, connected(), erased);
-      }),
-
-    prune: keep =>
-      step('to delete superseded versions', async () => {
-        await connected().models.prune(keep);
-      }),
-
-    async close() {
-      const last = opened;
-      opened = undefined;
-      own = undefined;
-      await drop().catch(() => undefined);
-      await last?.models.close();
-      await last?.admin.disconnect().catch(() => undefined);
-    },
-  };
+  async close(): Promise<void> {
+    const last = this.#opened;
+    this.#opened = undefined;
+    this.#own = undefined;
+    await this.#drop().catch(() => undefined);
+    await last?.models.close();
+    await last?.place.admin.disconnect().catch(() => undefined);
+  }
 }

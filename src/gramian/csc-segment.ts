@@ -21,7 +21,7 @@ interface CscFile {
   readonly offsets: Float64Array;
 }
 
-/** What the kernel finds in a column: its diagonal entry, its sum of squares, its largest magnitude. */
+/** Hears the facts of column j: its diagonal entry, its sum of squares, its largest magnitude. */
 type Seen = (j: number, facts: Float64Array) => void;
 
 /**

@@ -44,7 +44,7 @@ function tensorsOf({ columns, lengths, offsets, diagonal, squares }: ColumnList)
   ] as const;
 }
 
-/** What the metadata say of the Gramian that the columns are from. */
+/** The Gramian that the columns are from. */
 interface SegmentAbout {
   readonly n: number;
   readonly scale: number;

@@ -42,6 +42,12 @@ export function mayFollow(found: string, holder: string): boolean {
   return before.host === after.host && (before.pid === after.pid || !runs(before.pid!));
 }
 
+/** Whether the process that has a lease was one of this machine and has died. */
+export function hasDied(found: string): boolean {
+  const { host, pid } = read(found);
+  return host === hostname() && pid !== undefined && !runs(pid);
+}
+
 function runs(pid: number): boolean {
   try {
     return process.kill(pid, 0);

@@ -1,8 +1,7 @@
 import type { Logger, Sink, Source, StateStore } from '../contracts/index.js';
 import type { ItemAttributes } from '../publish/rules.js';
-
-import type { StageOptions } from '../stages/options.js';
 import type { WeightRules } from './event-weight.js';
+import type { StageOptions } from './options.js';
 
 /** The parts that a pipeline is joined from. */
 export interface PipelineParts {

@@ -71,6 +71,7 @@ it('does what is due and what is asked for exactly once, across SIGKILL at rando
   const s = shop(temporaryDirectory());
   const random = seeded(5);
   s.configure({
+    models: { keep: 1000 },
     schedule: { pollMs: 100, fold: { cron: everySecond }, refit: { cron: '*/2 * * * * *' } },
   });
   await s.create();
