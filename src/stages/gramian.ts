@@ -3,7 +3,7 @@ import type { BuildSegment, FoldSummary, LeavingUser } from '../contracts/index.
 import type { GramianInput } from '../fit/fit.js';
 import { memoryOfFit } from '../fit/memory.js';
 import { isSmall } from '../gramian/build.js';
-import { type GramianMode, planGramian } from '../gramian/plan.js';
+import { type GramianMode, type GramianState, planGramian, stillHolds } from '../gramian/plan.js';
 import { type Comparison, compareWithHistories } from '../gramian/verify.js';
 import { fromNothing } from '../matrix/rows.js';
 import { runOnce } from '../runtime/compute.js';
@@ -30,10 +30,9 @@ export interface VerifySummary extends Comparison {
 
 /** Keeps the Gramian in step with the interactions: folds, segments, their compaction and their check. */
 export function createGramianKeeper(parts: PipelineParts) {
-  const planned: Planned = { events: Number.NEGATIVE_INFINITY };
   return {
     register: (retired: ReadonlySet<string>) => segmentRegister(parts, retired),
-    fold: (signal?: AbortSignal) => fold(parts, planned, signal),
+    fold: (signal?: AbortSignal) => fold(parts, signal),
     compact: (all = true) => mergeSegments(parts, all),
     without: (leaving: LeavingUser) => segmentWithout(parts, leaving),
     verify: () => verify(parts),
@@ -55,41 +54,43 @@ async function rebuildGramian(parts: PipelineParts): Promise<void> {
   await store.setGramian({ mode: 'stored', userWeighting });
 }
 
-/** Folded events when the mode was planned last. */
-interface Planned {
-  events: number;
-}
-
-/** The mode that fits X; the present one until there are a sixteenth more events, for counting reads all of X. */
-async function plannedMode(
+/** The mode that fits X. The state remembers the choice, for counting reads all of X. */
+async function plannedState(
   { store, fitMemoryBytes, options }: PipelineParts,
-  current: GramianMode | undefined,
-  planned: Planned,
-): Promise<GramianMode> {
-  const folded = await store.folded();
-  if (current && 16 * (folded - planned.events) < planned.events) return current;
+  current: GramianState | undefined,
+): Promise<GramianState> {
+  const { userWeighting } = options.fit;
+  const planned = {
+    events: await store.folded(),
+    settings: JSON.stringify([fitMemoryBytes, options.fit]),
+  };
+  if (current && stillHolds(current.planned, planned)) return { ...current, userWeighting };
   const counts = await store.counts();
-  planned.events = folded;
   const implicit = memoryOfFit({ ...counts, mode: 'implicit', options: options.fit }, 1, fitMemoryBytes);
-  if (implicit.total > fitMemoryBytes) return 'stored';
-  const segments = current === 'stored' ? await store.segments() : [];
+  const segments = current?.mode === 'stored' ? await store.segments() : [];
   const entries = segments.length > 0 ? segments.reduce((sum, s) => sum + s.nnz, 0) : undefined;
-  return planGramian({ items: counts.items, pairs: counts.pairs, entries }, current);
+  const { items, pairs } = counts;
+  const cheaper = planGramian({ items, pairs, entries }, current?.mode);
+  return { mode: implicit.total > fitMemoryBytes ? 'stored' : cheaper, userWeighting, planned };
 }
 
 /** Moves the state to the mode that is pinned or planned: stored, where X itself passes the memory budget. */
-async function settleGramian(parts: PipelineParts, planned: Planned): Promise<void> {
+async function settleGramian(parts: PipelineParts): Promise<void> {
   const { store, options, log } = parts;
   const current = await store.gramian();
   const { userWeighting } = options.fit;
   const { mode } = options.gramian;
-  const wanted = mode === 'auto' ? await plannedMode(parts, current?.mode, planned) : mode;
-  const fits = wanted === 'implicit' || current?.userWeighting === userWeighting;
-  if (wanted === current?.mode && fits) return;
-  log.info({ from: current ?? 'none', to: wanted, userWeighting }, 'Gramian mode changes');
-  if (wanted === 'stored') return rebuildGramian(parts);
-  await store.setGramian({ mode: 'implicit', userWeighting });
-  await replaceSegments(parts, await store.segments(), undefined);
+  const wanted = mode === 'auto' ? await plannedState(parts, current) : { mode, userWeighting };
+  const fits = wanted.mode === 'implicit' || current?.userWeighting === userWeighting;
+  if (wanted.mode !== current?.mode || !fits) {
+    log.info({ from: current?.mode ?? 'none', to: wanted.mode, userWeighting }, 'Gramian mode changes');
+    if (wanted.mode === 'stored') await rebuildGramian(parts);
+    else {
+      await store.setGramian({ mode: 'implicit', userWeighting });
+      await replaceSegments(parts, await store.segments(), undefined);
+    }
+  } else if (wanted.planned === current.planned) return;
+  await store.setGramian(wanted);
 }
 
 /** Builds segments only while the state's Gramian is stored. */
@@ -100,10 +101,9 @@ async function segmentBuilder(parts: PipelineParts): Promise<BuildSegment> {
 }
 
 /** Folds the inbox, `fold.maxEvents` a transaction, and keeps the segments few. */
-async function fold(parts: PipelineParts, planned: Planned, signal?: AbortSignal): Promise<FoldSummary> {
+async function fold(parts: PipelineParts, signal?: AbortSignal): Promise<FoldSummary> {
   const { store, options } = parts;
-  if ((await store.gramian()) === undefined && options.gramian.mode === 'stored')
-    await settleGramian(parts, planned);
+  if ((await store.gramian()) === undefined && options.gramian.mode === 'stored') await settleGramian(parts);
   let events = 0;
   let users = 0;
   let segment: FoldSummary['segment'];
@@ -116,7 +116,7 @@ async function fold(parts: PipelineParts, planned: Planned, signal?: AbortSignal
     segment = step.segment ?? segment;
     if (step.segment) await mergeSegments(parts, false);
   }
-  if (events > 0 || options.gramian.mode !== 'auto') await settleGramian(parts, planned);
+  if (events > 0 || options.gramian.mode !== 'auto') await settleGramian(parts);
   return { events, users, segment };
 }
 

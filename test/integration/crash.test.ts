@@ -8,7 +8,16 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { failpoints } from '#src/runtime/failpoint.js';
 import { seeded } from '../support/random.js';
-import { matrixOf, type Sale, type Shop, shop, stopCli, summed } from '../support/service.js';
+import {
+  matrixOf,
+  type Sale,
+  type Shop,
+  salesSource,
+  shop,
+  startCli,
+  stopCli,
+  summed,
+} from '../support/service.js';
 
 /** Later passings of points that are passed for every batch. */
 const again = ['ingest:appended#3', 'fold:segment-written#3', 'fold:committed#2', 'compact:committed#2'];
@@ -49,8 +58,8 @@ it('every listed point is passed somewhere', () => {
   expect(failpoints.filter(name => !text.includes(`failpoint('${name}')`))).toEqual([]);
 });
 
-/** The points of an erasure are passed in forget.test.ts. */
-const passed = failpoints.filter(name => !name.startsWith('forget:'));
+/** The points of an erasure are passed in forget.test.ts; that of a merge, which only large states make, below. */
+const passed = failpoints.filter(name => !/^(forget|merge):/.test(name));
 
 it.concurrent.each([...passed, ...again])('dies at %s and goes on', { timeout: 60_000 }, async point => {
   const from = point.startsWith('ingest:') ? fresh : ingested;
@@ -94,4 +103,61 @@ it.concurrent.each([...passed, ...again])('dies at %s and goes on', { timeout: 6
     .trim()
     .split('\n');
   expect(users).toHaveLength(12);
+});
+
+/** So many rows that a fold of few more makes lookup files. */
+const bulk: readonly Sale[] = Array.from({ length: 110_000 }, (_, k) => ({
+  user: `u${k % 6007}`,
+  item: `i${(k * k) % 89}`,
+  weight: 1 + (k % 3),
+}));
+
+it('dies while it merges, and merges then', { timeout: 120_000 }, async () => {
+  const s = shop(join(root, 'merge'));
+  mkdirSync(s.directory);
+  s.configure({ sources: [{ ...salesSource, batchSize: 20_000 }] });
+  await s.create();
+  await s.sell(bulk);
+  await s.command('ingest');
+  expect(await s.command('fold')).toMatchObject({ code: 0, json: { events: bulk.length } });
+  const lookups = () => (existsSync(join(s.directory, 'state', 'lookups')) ? s.files('lookups') : []);
+  expect(lookups()).toEqual([]);
+
+  const taken = [...bulk];
+  const take = async (count: number) => {
+    const more = bulk.slice(0, count);
+    taken.push(...more);
+    await s.sell(more);
+    await s.command('ingest');
+  };
+  const whole = () =>
+    s.open(async pipeline => {
+      expect(await pipeline.parts.store.pending()).toBe(0);
+      expect(await pipeline.verify()).toMatchObject({ differing: 0, broken: [], mode: 'stored' });
+      expect(await matrixOf(pipeline)).toEqual(summed(taken));
+      expect(await pipeline.parts.store.folded()).toBe(taken.length);
+    });
+  for (const round of ['makes the files', 'replaces them']) {
+    const kept = lookups();
+    if (round === 'replaces them') {
+      // Rows that come in bulk are not merged until they have come.
+      await take(9000);
+      await s.command('fold');
+      expect(lookups()).toEqual(kept);
+    }
+    await take(3);
+    const dead = startCli(['fold', '-c', s.config], { SANSA_STREAM_CRASH_AT: 'merge:built' });
+    expect(await dead.ended, dead.errors()).toEqual({ code: null, signal: 'SIGKILL' });
+    expect(lookups()).toHaveLength(kept.length + 3);
+
+    // The fold was committed; the next process removes the files that nobody has registered.
+    await whole();
+    expect(lookups()).toEqual(kept);
+
+    await take(3);
+    await s.command('fold');
+    expect(lookups()).toHaveLength(3);
+    expect(lookups().filter(f => kept.includes(f))).toEqual([]);
+    await whole();
+  }
 });

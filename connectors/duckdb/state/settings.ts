@@ -1,5 +1,5 @@
 import type { StateStore } from '../../../src/contracts/index.js';
-import type { GramianMode } from '../../../src/gramian/plan.js';
+import type { GramianMode, Planned } from '../../../src/gramian/plan.js';
 import type { TunedOptions } from '../../../src/tune/tune.js';
 import { type SerialConnection, scalar, transaction } from '../database.js';
 
@@ -26,12 +26,20 @@ export function openSettings(
 
   return {
     async gramian() {
-      const [mode, weighting] = await Promise.all([get('gramian'), get('userWeighting')]);
-      return mode === undefined
-        ? undefined
-        : { mode: mode as GramianMode, userWeighting: Number(weighting ?? 0) };
+      const [mode, weighting, planned] = await Promise.all(['gramian', 'userWeighting', 'planned'].map(get));
+      if (mode === undefined) return undefined;
+      return {
+        mode: mode as GramianMode,
+        userWeighting: Number(weighting ?? 0),
+        planned: planned === undefined ? undefined : (JSON.parse(planned) as Planned),
+      };
     },
-    setGramian: ({ mode, userWeighting }) => set({ gramian: mode, userWeighting: String(userWeighting) }),
+    setGramian: ({ mode, userWeighting, planned }) =>
+      set({
+        gramian: mode,
+        userWeighting: String(userWeighting),
+        planned: planned && JSON.stringify(planned),
+      }),
 
     async tuned() {
       const text = await get('tuned');
