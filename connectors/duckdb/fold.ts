@@ -4,13 +4,17 @@ import { failpoint } from '../../src/runtime/failpoint.js';
 import type { DuckDBConnection } from './client.js';
 import { all, scalar, transaction } from './database.js';
 import { useErasedIds } from './erased-ids.js';
-import type { Lookups } from './lookups.js';
-import { mergeIsDue, mergeRecent } from './merge.js';
+import type { Lookups, Registered } from './lookups.js';
+import { mergeRecent } from './merge.js';
 import { streamOf } from './migrations.js';
 import { setAsideOverflow } from './overflow.js';
 import { readRows } from './rows.js';
 import { matrixOf, type Semantics } from './schema.js';
 import { insertSegment } from './state/segments.js';
+
+/** Drops temporary tables. */
+const drop = (connection: DuckDBConnection, ...tables: string[]) =>
+  connection.run(tables.map(t => `DROP TABLE ${t}`).join('; '));
 
 const newest = '(ts, channel, sequence)';
 
@@ -20,18 +24,19 @@ const newest = '(ts, channel, sequence)';
  */
 async function extend(
   connection: DuckDBConnection,
-  lookups: Lookups,
+  [lookups, files]: readonly [Lookups, Registered],
   dictionary: 'users' | 'items',
   field: '"user"' | 'item',
+  events: number,
 ): Promise<void> {
-  await lookups.findIds(connection, dictionary, `SELECT DISTINCT ${field} AS key FROM batch`);
+  await lookups.findIds(connection, files, dictionary, `SELECT DISTINCT ${field} AS key FROM batch`, events);
   await connection.run(`CREATE OR REPLACE TEMP TABLE fresh AS
     SELECT (SELECT coalesce(max(id) + 1, 0) FROM ${dictionary}) + row_number() OVER (ORDER BY first) - 1 AS id, key
     FROM (SELECT ${field} AS key, min(seq) AS first FROM batch GROUP BY ${field}) ANTI JOIN found USING (key)`);
   await connection.run(`INSERT INTO ${dictionary} SELECT id, key FROM fresh`);
   await connection.run(`CREATE OR REPLACE TEMP TABLE batch_${dictionary} AS
     SELECT key, id::INTEGER AS id FROM found UNION ALL SELECT key, id::INTEGER FROM fresh`);
-  for (const t of ['found', 'fresh']) await connection.run(`DROP TABLE ${t}`);
+  await drop(connection, 'found', 'fresh');
 }
 
 /** binary and last: the newest event of each pair replaces what is known of the pair, if it is newer. */
@@ -124,7 +129,7 @@ async function dropRepeated(connection: DuckDBConnection): Promise<number> {
   await connection.run(
     'INSERT INTO event_ids SELECT id, source, stream FROM identified SEMI JOIN batch USING (seq)',
   );
-  for (const t of ['identified', 'known_ids']) await connection.run(`DROP TABLE ${t}`);
+  await drop(connection, 'identified', 'known_ids');
   return dropped.length;
 }
 
@@ -140,6 +145,7 @@ export async function foldInbox(
   limit: number,
   build: BuildSegment,
 ): Promise<FoldSummary> {
+  const started = performance.now();
   const cut = await scalar(connection, 'SELECT max(seq) FROM (SELECT seq FROM inbox ORDER BY seq LIMIT ?)', [
     limit,
   ]);
@@ -159,32 +165,36 @@ export async function foldInbox(
       Number(before?.repeated ?? 0) + repeated,
     ];
     await run(`INSERT INTO folded VALUES (${counts.join()})`);
-    await extend(connection, lookups, 'users', '"user"');
-    await extend(connection, lookups, 'items', 'item');
+    const files = await lookups.registered(connection);
+    await extend(connection, [lookups, files], 'users', '"user"', Number(sizes!.events));
+    await extend(connection, [lookups, files], 'items', 'item', Number(sizes!.events));
     await run(`CREATE OR REPLACE TEMP TABLE coded AS
       SELECT u.id AS "user", i.id AS item, weight, op, ts, channel, sequence
       FROM batch JOIN batch_users u ON u.key = batch."user" JOIN batch_items i ON i.key = batch.item`);
     await touch(connection);
-    await lookups.findRows(connection, await touchedUsers(connection));
+    let users = await touchedUsers(connection);
+    await lookups.findRows(connection, files, users);
     // From here on, `recent` has all rows of the pairs in `coded`.
     await run(
       `INSERT INTO recent SELECT * FROM known SEMI JOIN coded USING ("user", item) ANTI JOIN recent USING ("user", item)`,
     );
-    if ((await setAsideOverflow(connection, semantics)) > 0) await touch(connection);
+    if ((await setAsideOverflow(connection, semantics)) > 0) {
+      await touch(connection);
+      users = await touchedUsers(connection);
+    }
     failpoint('fold:encoded');
-    const users = await touchedUsers(connection);
     const statements = semantics.interactions === 'sum' ? addUp : replaceByNewest(semantics);
     const segment = await changeRows(connection, semantics, users, build, async () => {
       for (const sql of statements) await run(sql);
     });
     await noteChange(connection);
     await run(`DELETE FROM inbox WHERE seq <= ${cut}`);
-    for (const t of ['batch', 'batch_users', 'batch_items', 'coded', 'touched', 'known'])
-      await run(`DROP TABLE ${t}`);
+    await drop(connection, 'batch', 'batch_users', 'batch_items', 'coded', 'touched', 'known');
     failpoint('fold:registered');
     return { events: Number(sizes!.events), users: users.length, segment };
   });
   failpoint('fold:committed');
-  if (await mergeIsDue(connection, lookups, summary.events)) await mergeRecent(connection, lookups);
+  // While more is waiting, it comes first; then a merge takes no longer than the fold did, or one step.
+  if (summary.events < limit) await mergeRecent(connection, lookups, performance.now() - started);
   return summary;
 }

@@ -9,13 +9,19 @@ import { packHistories, unpackHistories } from './packed-histories.js';
 /** Tables that have a lookup file: rows of X by user, and ids by key. */
 export type Looked = 'interactions' | 'users' | 'items';
 
-/** A registered file, and the ids it was made of: those below `below`. */
-interface Registered {
-  readonly path: string;
+/** A registered file. Those of keys have the ids below `below`; those of rows, the users in [first, below). */
+export interface LookupRange {
+  readonly file: string;
+  readonly first: number;
   readonly below: number;
-  /** Blocks in the file. */
+  /** Blocks in the file. Of rows, the last one is that of the user `below` − 1. */
   readonly blocks: number;
+  /** Keys or rows; of a file whose leading part is no longer in use, those of that part too. */
+  readonly entries: number;
 }
+
+/** The registered files, by ascending `first`. */
+export type Registered = Readonly<Record<Looked, readonly LookupRange[]>>;
 
 /** Keys in one block, on average. */
 const keysOfBlock = 8;
@@ -57,55 +63,88 @@ function findKey(bytes: Uint8Array, key: Buffer): number | undefined {
 
 /**
  * Files beside the database in which a fold finds the rows of its users and the ids of its keys without a scan. They are
- * derived: made of tables that do not change under them, registered in the transaction that makes those, and where one is
+ * derived: made of rows that do not change under them, registered in the transaction that settles those, and where one is
  * missing or damaged, the table is read instead.
  */
 export class Lookups {
   constructor(readonly directory: string) {}
 
-  async #registered(connection: DuckDBConnection, name: Looked): Promise<Registered | undefined> {
-    const [row] = await all(connection, 'SELECT file, below, blocks FROM lookups WHERE name = ?', [name]);
-    if (!row) return undefined;
-    return {
-      path: join(this.directory, String(row.file)),
-      below: Number(row.below),
-      blocks: Number(row.blocks),
-    };
-  }
-
-  /** Whether X has its file. */
-  async there(connection: DuckDBConnection): Promise<boolean> {
-    return (await this.#registered(connection, 'interactions')) !== undefined;
-  }
-
-  /** Makes the temporary table `known` of the rows that `interactions` has of the users in `touched`. */
-  async findRows(connection: DuckDBConnection, touched: Int32Array): Promise<void> {
-    const file = await this.#registered(connection, 'interactions');
-    const blocks = file && readLookup(file.path, [...touched]);
-    if (!blocks) {
-      await connection.run(
-        'CREATE OR REPLACE TEMP TABLE known AS SELECT * FROM interactions SEMI JOIN touched USING ("user")',
-      );
-      return;
+  async registered(connection: DuckDBConnection): Promise<Registered> {
+    const found: Record<Looked, LookupRange[]> = { interactions: [], users: [], items: [] };
+    for (const { name, file, ...sizes } of await all(connection, 'SELECT * FROM lookups ORDER BY first')) {
+      const [first, below, blocks, entries] = Object.values(sizes).map(Number);
+      found[name as Looked].push({
+        file: String(file),
+        first: first!,
+        below: below!,
+        blocks: blocks!,
+        entries: entries!,
+      });
     }
-    await unpackHistories(connection, touched, blocks);
+    return found;
   }
 
-  /** Makes the temporary table `found` (key, id) of the keys of `wanted` that `users` or `items` has. */
-  async findIds(connection: DuckDBConnection, name: 'users' | 'items', wanted: string): Promise<void> {
+  #read(file: string, numbers: readonly number[]): Uint8Array[] | undefined {
+    return readLookup(join(this.directory, file), numbers);
+  }
+
+  /**
+   * Makes the temporary table `known` of the rows that `interactions` has of the users in `touched`, which ascend: from
+   * the files of their ranges, and from the table where there is none.
+   */
+  async findRows(
+    connection: DuckDBConnection,
+    { interactions: files }: Registered,
+    touched: Int32Array,
+  ): Promise<void> {
+    const [users, blocks]: [number[], Uint8Array[]] = [[], []];
+    const unfound: string[] = [];
+    for (let [at, k] = [0, 0]; at < touched.length; ) {
+      while (k < files.length && files[k]!.below <= touched[at]!) k++;
+      const file = files[k];
+      const covered = file !== undefined && file.first <= touched[at]!;
+      const end = covered ? file.below : (file?.first ?? 2 ** 31);
+      const from = at;
+      while (at < touched.length && touched[at]! < end) at++;
+      const own = touched.subarray(from, at);
+      const base = covered ? file.below - file.blocks : 0;
+      const found = covered
+        ? this.#read(
+            file.file,
+            Array.from(own, user => user - base),
+          )
+        : undefined;
+      if (found) {
+        users.push(...own);
+        blocks.push(...found);
+      } else unfound.push(`"user" BETWEEN ${own[0]} AND ${own.at(-1)}`);
+    }
+    await unpackHistories(connection, users, blocks);
+    for (const where of unfound)
+      await connection.run(
+        `INSERT INTO known SELECT * FROM interactions SEMI JOIN touched USING ("user") WHERE ${where}`,
+      );
+  }
+
+  /** Makes the temporary table `found` (key, id) of the keys of `wanted`, `most` at most, that `users` or `items` has. */
+  async findIds(
+    connection: DuckDBConnection,
+    files: Registered,
+    name: 'users' | 'items',
+    wanted: string,
+    most: number,
+  ): Promise<void> {
     const scan = `SELECT key, id FROM ${name} SEMI JOIN (${wanted}) USING (key)`;
     const make = (sql: string) => connection.run(`CREATE OR REPLACE TEMP TABLE found AS ${sql}`);
-    const file = await this.#registered(connection, name);
+    const [file] = files[name];
     // Many keys are found faster by a join.
-    const few =
-      file && Number(await scalar(connection, `SELECT count(*) FROM (${wanted})`)) * 16 < file.below;
-    if (!few) return void (await make(scan));
+    if (!file || most * 16 > file.below) return void (await make(scan));
     const rows = await all<{ key: string; block: number }>(
       connection,
       `SELECT key, ${blockOf('key', file.blocks)} AS block FROM (${wanted})`,
     );
-    const blocks = readLookup(
-      file.path,
+    const blocks = this.#read(
+      file.file,
       rows.map(r => r.block),
     );
     if (!blocks) return void (await make(scan));
@@ -121,19 +160,46 @@ export class Lookups {
     );
   }
 
-  /** Makes the files anew; part of the caller's transaction, which has sorted `interactions` by user. */
-  async build(connection: DuckDBConnection): Promise<void> {
-    await connection.run('DELETE FROM lookups');
-    for (const name of ['interactions', 'users', 'items'] as const) {
-      const ids = name === 'interactions' ? 'users' : name;
-      const below = Number(await scalar(connection, `SELECT coalesce(max(id) + 1, 0) FROM ${ids}`));
-      const blocks = name === 'interactions' ? below : Math.max(1, Math.ceil(below / keysOfBlock));
-      const file = `${randomUUID()}.lookup`;
-      const content =
-        name === 'interactions' ? packHistories(connection) : packKeys(connection, name, blocks);
-      await writeLookup(join(this.directory, file), blocks, content);
-      await connection.run('INSERT INTO lookups VALUES (?, ?, ?, ?)', [name, file, below, blocks]);
-    }
+  /** Makes the file of all keys of a table; part of the caller's transaction. */
+  async buildKeys(connection: DuckDBConnection, name: 'users' | 'items'): Promise<void> {
+    const below = Number(await scalar(connection, `SELECT coalesce(max(id) + 1, 0) FROM ${name}`));
+    const blocks = Math.max(1, Math.ceil(below / keysOfBlock));
+    await connection.run('DELETE FROM lookups WHERE name = ?', [name]);
+    await this.#write(connection, name, [0, below], blocks, below, packKeys(connection, name, blocks));
+  }
+
+  /** Makes the file of the users in [first, below) from the sorted `rows`; part of the caller's transaction. */
+  async buildRows(connection: DuckDBConnection, rows: string, first: number, below: number): Promise<void> {
+    // Of a file that begins here the part behind `below` stays in use.
+    await connection.run(
+      `DELETE FROM lookups WHERE name = 'interactions' AND first >= ${first} AND below <= ${below}`,
+    );
+    await connection.run(
+      `UPDATE lookups SET first = ${below} WHERE name = 'interactions' AND first >= ${first} AND first < ${below}`,
+    );
+    const entries = Number(await scalar(connection, `SELECT count(*) FROM ${rows}`));
+    const content = packHistories(connection, rows, first);
+    await this.#write(connection, 'interactions', [first, below], below - first, entries, content);
+  }
+
+  async #write(
+    connection: DuckDBConnection,
+    name: Looked,
+    [first, below]: readonly [number, number],
+    blocks: number,
+    entries: number,
+    content: AsyncIterable<readonly [number, Uint8Array]>,
+  ): Promise<void> {
+    const file = `${randomUUID()}.lookup`;
+    await writeLookup(join(this.directory, file), blocks, content);
+    await connection.run('INSERT INTO lookups VALUES (?, ?, ?, ?, ?, ?)', [
+      name,
+      file,
+      first,
+      below,
+      blocks,
+      entries,
+    ]);
   }
 
   /** Removes files that are not registered: what a crash has left, and what was replaced. */

@@ -49,7 +49,9 @@ async function toFormat3(connection: DuckDBConnection): Promise<void> {
 /** To 4: rows that changed have a table in front of the others; files in which rows and ids are found are registered. */
 async function toFormat4(connection: DuckDBConnection): Promise<void> {
   await connection.run('CREATE TABLE recent AS SELECT * FROM interactions LIMIT 0');
-  await connection.run('CREATE TABLE lookups (name VARCHAR, file VARCHAR, below BIGINT, blocks BIGINT)');
+  await connection.run(
+    'CREATE TABLE lookups (name VARCHAR, file VARCHAR, first BIGINT, below BIGINT, blocks BIGINT, entries BIGINT)',
+  );
 }
 
 /** Steps by ascending format. A format is never changed once it was released: a change is a new step. */

@@ -26,10 +26,14 @@ function packed(parts: readonly Part[]): Uint8Array {
   return bytes;
 }
 
-/** The rows of `interactions`, which lie by ascending user, as a block for each user that has some. */
-export async function* packHistories(connection: DuckDBConnection): AsyncGenerator<[number, Uint8Array]> {
+/** The rows of `table`, which lie by ascending user, as a block for each user that has some: number `user` − `first`. */
+export async function* packHistories(
+  connection: DuckDBConnection,
+  table: string,
+  first: number,
+): AsyncGenerator<[number, Uint8Array]> {
   const sql = `SELECT "user", item, (2 * channel + reset::INTEGER)::INTEGER, value::DOUBLE, ts::DOUBLE, sequence::DOUBLE
-    FROM interactions`;
+    FROM ${table}`;
   let [user, parts]: [number, Part[]] = [-1, []];
   for await (const part of streamRows(connection, sql, 6)) {
     const users = integersIn(part, 0);
@@ -38,22 +42,22 @@ export async function* packHistories(connection: DuckDBConnection): AsyncGenerat
     for (let from = 0, to = 0; from < part.rows; from = to) {
       while (to < part.rows && users[to] === users[from]) to++;
       if (users[from] !== user && parts.length > 0) {
-        yield [user, packed(parts)];
+        yield [user - first, packed(parts)];
         parts = [];
       }
-      if (users[from]! < user) throw new Error('interactions: expected rows by ascending user');
+      if (users[from]! < user) throw new Error(`${table}: expected rows by ascending user`);
       user = users[from]!;
       // The chunk is gone when the next one comes.
       parts.push({ ints: ints.map(x => x.slice(from, to)), doubles: doubles.map(x => x.slice(from, to)) });
     }
   }
-  if (parts.length > 0) yield [user, packed(parts)];
+  if (parts.length > 0) yield [user - first, packed(parts)];
 }
 
 /** Makes the temporary table `known`, like `interactions`, of the blocks of users. */
 export async function unpackHistories(
   connection: DuckDBConnection,
-  users: Int32Array,
+  users: readonly number[],
   blocks: readonly Uint8Array[],
 ): Promise<void> {
   const columns: number[][] = [[], [], [], [], [], []];

@@ -1,7 +1,7 @@
 import type { StateStore } from '../../../src/contracts/index.js';
 import type { GramianMode, Planned } from '../../../src/gramian/plan.js';
 import type { TunedOptions } from '../../../src/tune/tune.js';
-import { type SerialConnection, scalar, transaction } from '../database.js';
+import { all, literal, type SerialConnection, transaction } from '../database.js';
 
 type Values = Readonly<Record<string, string | undefined>>;
 
@@ -9,10 +9,11 @@ type Values = Readonly<Record<string, string | undefined>>;
 export function openSettings(
   queries: SerialConnection,
 ): Pick<StateStore, 'gramian' | 'setGramian' | 'tuned' | 'setTuned'> {
-  const get = (key: string): Promise<string | undefined> =>
+  const get = (...keys: string[]): Promise<(string | undefined)[]> =>
     queries.use(async c => {
-      const value = await scalar(c, 'SELECT value FROM settings WHERE key = ?', [key]);
-      return value === undefined ? undefined : String(value);
+      const sql = `SELECT key, value FROM settings WHERE key IN (${keys.map(literal).join()})`;
+      const values = new Map((await all(c, sql)).map(r => [r.key, String(r.value)]));
+      return keys.map(key => values.get(key));
     });
   const set = (values: Values): Promise<void> =>
     queries.use(c =>
@@ -26,7 +27,7 @@ export function openSettings(
 
   return {
     async gramian() {
-      const [mode, weighting, planned] = await Promise.all(['gramian', 'userWeighting', 'planned'].map(get));
+      const [mode, weighting, planned] = await get('gramian', 'userWeighting', 'planned');
       if (mode === undefined) return undefined;
       return {
         mode: mode as GramianMode,
@@ -42,7 +43,7 @@ export function openSettings(
       }),
 
     async tuned() {
-      const text = await get('tuned');
+      const [text] = await get('tuned');
       return text === undefined ? undefined : (JSON.parse(text) as TunedOptions);
     },
     setTuned: tuned => set({ tuned: tuned && JSON.stringify(tuned) }),

@@ -62,9 +62,11 @@ it.each(cases)(
     for (const [k, batch] of batches.entries()) {
       await append(state, batch, first);
       first += batch.length;
-      await state.fold(batch.length, none);
-      if (k === 1) expect(lookups(directory)).toHaveLength(3);
-      if (k === 2) {
+      await state.fold(batch.length + 1, none);
+      // A short fold makes one file only, a longer one may make several.
+      if (k === 0) expect(lookups(directory).length).toBeGreaterThan(0);
+      if (k === 2) expect(lookups(directory)).toHaveLength(3);
+      if (k === 3) {
         await state.close();
         harm(lookups(directory));
         state = await openState(directory, semantics);
