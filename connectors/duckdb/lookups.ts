@@ -67,7 +67,11 @@ function findKey(bytes: Uint8Array, key: Buffer): number | undefined {
  * missing or damaged, the table is read instead.
  */
 export class Lookups {
-  constructor(readonly directory: string) {}
+  /** `rangeRows` rows are sorted at once, some 100 MB, and have a file: a fold waits for one of them. */
+  constructor(
+    readonly directory: string,
+    readonly rangeRows = 1_000_000,
+  ) {}
 
   async registered(connection: DuckDBConnection): Promise<Registered> {
     const found: Record<Looked, LookupRange[]> = { interactions: [], users: [], items: [] };
@@ -84,8 +88,15 @@ export class Lookups {
     return found;
   }
 
-  #read(file: string, numbers: readonly number[]): Uint8Array[] | undefined {
-    return readLookup(join(this.directory, file), numbers);
+  /** Blocks of a file. One that is missing or damaged is no longer registered, so that a merge makes it anew. */
+  async #read(
+    connection: DuckDBConnection,
+    file: string,
+    numbers: readonly number[],
+  ): Promise<Uint8Array[] | undefined> {
+    const blocks = readLookup(join(this.directory, file), numbers);
+    if (!blocks) await connection.run('DELETE FROM lookups WHERE file = ?', [file]);
+    return blocks;
   }
 
   /**
@@ -109,7 +120,8 @@ export class Lookups {
       const own = touched.subarray(from, at);
       const base = covered ? file.below - file.blocks : 0;
       const found = covered
-        ? this.#read(
+        ? await this.#read(
+            connection,
             file.file,
             Array.from(own, user => user - base),
           )
@@ -143,7 +155,8 @@ export class Lookups {
       connection,
       `SELECT key, ${blockOf('key', file.blocks)} AS block FROM (${wanted})`,
     );
-    const blocks = this.#read(
+    const blocks = await this.#read(
+      connection,
       file.file,
       rows.map(r => r.block),
     );

@@ -9,8 +9,6 @@ const smallRows = 100_000;
 const share = 16;
 /** The file of keys is made anew when so many more of them came: this share of those it has. */
 const keyShare = 4;
-/** Rows that are sorted at once, some 100 MB, and that a merge waits for. */
-const rangeRows = 1_000_000;
 /** Ranges begin at multiples of this many users. */
 const blockUsers = 1024;
 const everyUser = 2 ** 31;
@@ -55,19 +53,23 @@ function allRanges(
 }
 
 /** The end of the leading part of [first, below) that has some `rangeRows` rows; short rests belong to it. */
-async function leadingPart(connection: DuckDBConnection, first: number, below: number): Promise<number> {
+async function leadingPart(
+  connection: DuckDBConnection,
+  rangeRows: number,
+  first: number,
+  below: number,
+): Promise<number> {
   const blocks = await rowsByBlock(connection, 'interactions', first, below);
   for (const [block, rows] of await rowsByBlock(connection, 'recent', first, below))
     blocks.set(block, (blocks.get(block) ?? 0) + rows);
   const ascending = [...blocks].sort(([a], [b]) => a - b);
-  let left = ascending.reduce((sum, [, rows]) => sum + rows, 0);
+  const total = ascending.reduce((sum, [, rows]) => sum + rows, 0);
   const end = ((ascending.at(-1)?.[0] ?? 0) + 1) * blockUsers;
-  if (left <= 1.5 * rangeRows) return Math.min(below, end);
+  if (total <= 1.5 * rangeRows) return Math.min(below, end);
   let taken = 0;
   for (const [block, rows] of ascending) {
     if (taken > 0 && taken + rows > rangeRows) return block * blockUsers;
     taken += rows;
-    left -= rows;
   }
   return Math.min(below, end);
 }
@@ -79,7 +81,7 @@ async function mergeRange(
   first: number,
   below: number,
 ): Promise<void> {
-  const end = await leadingPart(connection, first, below);
+  const end = await leadingPart(connection, lookups.rangeRows, first, below);
   const own = `"user" >= ${first} AND "user" < ${end}`;
   const part = (table: string) => `(SELECT * FROM ${table} WHERE ${own})`;
   await transaction(connection, async () => {
@@ -100,6 +102,7 @@ async function nextRange(
   connection: DuckDBConnection,
   files: readonly LookupRange[],
   recent: number,
+  rangeRows: number,
 ): Promise<readonly [first: number, below: number] | undefined> {
   const ranges = allRanges(files);
   for (const [first, below, covered] of ranges) {
@@ -118,7 +121,9 @@ async function nextRange(
     rows[at]! += n;
   }
   const [first, below] = ranges[rows.indexOf(Math.max(...rows))]!;
-  return [first, below];
+  // New users come to those of the last file while it is short.
+  const last = files.at(-1);
+  return [last?.below === first && last.entries < rangeRows / 2 ? last.first : first, below];
 }
 
 /** What is to be done next so that folds stay fast, if anything is. */
@@ -138,7 +143,7 @@ async function nextStep(connection: DuckDBConnection, lookups: Lookups): Promise
     if (!file || (keys - file.below) * keyShare > file.below)
       return () => transaction(connection, () => lookups.buildKeys(connection, name));
   }
-  const range = await nextRange(connection, files.interactions, recent);
+  const range = await nextRange(connection, files.interactions, recent, lookups.rangeRows);
   return range && (() => mergeRange(connection, lookups, ...range));
 }
 
