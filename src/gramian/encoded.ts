@@ -7,8 +7,10 @@ import type { Segment } from './segment.js';
 export const LOAD_BYTES = 1 << 22;
 /** Entries that a list has to spare: it is written one ahead. */
 const SPARE = 16;
-/** Entries that the kernels unpack at a time. */
-const STRIP = 1024;
+/** Bytes that the kernels may read behind a column. */
+const BEHIND = 16;
+/** Bytes of the kernels' tables of lengths: see `lengthTables`. */
+const LENGTH_TABLES = 256 * 17;
 
 /** The place in the arena of some columns of all segments; see the kernels' `Encoded`. */
 export interface EncodedColumns {
@@ -50,19 +52,23 @@ export function columnSizes(segments: readonly Segment[], n: number): ColumnSize
   return { entries, bytes, longest: entries.reduce((a, b) => Math.max(a, b), 0) };
 }
 
-/** Scratch of a thread: where its parts begin, and its size. Sums, of other than one segment, take three buffers. `dense` sums by row are there for those who want them. */
+/**
+ * Scratch of a thread: where its parts begin, and its size. Sums, of other than one segment, take three buffers. `dense`
+ * sums by row, and their base, are there for those who want them.
+ */
 export function encodedScratch(n: number, longest: number, segments: number, dense: boolean, tail: number) {
-  const most = Math.max(STRIP, longest) + SPARE;
+  const most = longest + SPARE;
   const denseAt = aligned(12 * most);
-  const buffersAt = denseAt + aligned(dense ? 8 * n : 0);
+  const buffersAt = denseAt + aligned(dense ? 64 + 8 * n : 0);
   const buffer = 64 + 12 * most;
   const tailAt = aligned(buffersAt + (segments === 1 ? buffer : 3 * buffer));
   const bytes = aligned(tailAt + tail);
   return { fields: { most, dense: denseAt, buffers: buffersAt, tail: tailAt }, bytes };
 }
 
-/** Bytes of the tables of `width` columns of so many segments. */
-export const tableBytes = (width: number, segments: number): number => 8 * width * Math.max(1, segments);
+/** Bytes that `width` columns of so many segments take beside what is loaded of them. */
+export const tableBytes = (width: number, segments: number): number =>
+  aligned(LENGTH_TABLES) + 2 * aligned(4 * width * Math.max(1, segments)) + BEHIND;
 
 /** Room for up to `width` columns of `bytes` in all. */
 export function openColumns(
@@ -73,11 +79,12 @@ export function openColumns(
   positions: Address,
   fields: ReturnType<typeof encodedScratch>['fields'],
 ): EncodedColumns {
-  const tables = tableBytes(width, segments.length) / 2;
-  const at = arena.bytes(tables, 'columns of G');
-  const counts = arena.bytes(tables, 'columns of G');
-  const data = arena.bytes(bytes, 'columns of G');
-  const place = { segments: segments.length, width: 0, first: 0, positions, at, counts };
+  const tables = arena.bytes(LENGTH_TABLES, 'columns of G');
+  const at = arena.bytes(4 * width * segments.length, 'columns of G');
+  const counts = arena.bytes(4 * width * segments.length, 'columns of G');
+  const data = arena.bytes(bytes + BEHIND, 'columns of G');
+  arena.kernels.lengthTables(tables);
+  const place = { segments: segments.length, width: 0, first: 0, tables, positions, at, counts };
   return { record: record(arena, 'Encoded', { ...place, ...fields }, 'columns of G'), at, counts, data };
 }
 

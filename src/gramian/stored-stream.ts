@@ -16,6 +16,16 @@ const STORED = 4;
 export const streamRoom = (n: number, threads: number, loaded: number, scratchBytes: number): number =>
   ringRoom(n, threads, false) + 2 * loaded + 4 * n + threads * scratchBytes;
 
+/** The item at each position. */
+export function orderOf(positions: Int32Array): Int32Array {
+  const order = new Int32Array(positions.length);
+  for (const [item, position] of positions.entries()) order[position] = item;
+  return order;
+}
+
+/** A number above every entry of a Gramian with this diagonal. */
+export const strideOf = (diagonal: Float64Array): number => diagonal.reduce((a, b) => Math.max(a, b), 1) + 1;
+
 /**
  * See `ArrangedGramian.stream`. As many columns as there is memory for lie in the arena, encoded, best all of them: they
  * are wanted by position and lie by item. The other threads decode blocks of them ahead of the calling one.
@@ -28,11 +38,9 @@ export function streamStored(
 ): boolean {
   const n = positions.length;
   const mark = arena.mark();
-  const order = new Int32Array(n);
-  for (let i = 0; i < n; i++) order[positions[i]!] = i;
+  const order = orderOf(positions);
   const sized = (by: Float64Array) => Float64Array.from(order, item => by[item]!);
-  const stride = diagonal.reduce((a, b) => Math.max(a, b), 1) + 1;
-  const ring = openRing(arena, threads, sized(sizes.entries), { stride, kind: STORED });
+  const ring = openRing(arena, threads, sized(sizes.entries), { stride: strideOf(diagonal), kind: STORED });
   const place = arena.copy(positions, 'positions');
   const scratch = encodedScratch(n, sizes.longest, segments.length, false, 0);
   const scratchAt = arena.zeros(scratch.bytes * threads.size, 'sums of a thread');

@@ -15,7 +15,7 @@ import {
   tableBytes,
 } from './encoded.js';
 import { openIntactSegments, type Segment } from './segment.js';
-import { streamRoom, streamStored } from './stored-stream.js';
+import { orderOf, streamRoom, streamStored, strideOf } from './stored-stream.js';
 import { boundOf, sumReader } from './sum.js';
 
 /** Parts of the loaded columns per thread. */
@@ -32,7 +32,7 @@ export function storedRoom(size: GramianSize, segments: number): GramianRoom {
     arranging: 0,
     squaredNorms: pass + 8 * n + threads * scratch(false, 0),
     stream: streamRoom(n, threads, loaded, scratch(false, 0)),
-    sweep: tailBytes => pass + threads * scratch(true, tailBytes),
+    sweep: tailBytes => pass + 8 * n + threads * scratch(true, tailBytes),
     outside: 40 * n * (segments + 2),
   };
 }
@@ -59,7 +59,7 @@ function rangesOf({ entries, bytes }: ColumnSizes): {
 }
 
 /** One pass over all columns: `kernel` runs on those that are loaded, while the next ones are. */
-function pass<K extends 'sweepStored' | 'squaresStored'>(
+function pass<K extends 'sweepStored' | 'sweepStoredSums' | 'squaresStored'>(
   { arena, threads, segments, sizes, positions }: StoredColumns,
   kernel: K,
   scratch: ReturnType<typeof encodedScratch>,
@@ -112,14 +112,20 @@ function cut(bounds: Int32Array, entries: Float64Array): void {
 }
 
 /** See `ArrangedGramian.sweep`. */
-function sweep(stored: StoredColumns, to: SweepVisitor, report?: Report): void {
+function sweep(stored: StoredColumns, diagonal: Float64Array, to: SweepVisitor, report?: Report): void {
   const { arena, positions, segments, sizes } = stored;
   const { take, wants = 0, state, listed, tailBytes } = to;
   const mark = arena.mark();
-  const visitor = record(arena, 'Visitor', { wants, take: take.f64, state }, 'visitor');
+  const place = arena.copy(positions, 'positions');
+  const order = arena.copy(orderOf(positions), 'positions');
+  const visitor = record(arena, 'Visitor', { wants, take: take.f64, state, place, order }, 'visitor');
   const { length: n } = positions;
   const scratch = encodedScratch(n, sizes.longest, segments.length, !listed, tailBytes);
-  pass(stored, 'sweepStored', scratch, (E, bounds) => [visitor, E, bounds, listed ? 1 : 0], report);
+  if (listed) pass(stored, 'sweepStored', scratch, (E, bounds) => [visitor, E, bounds], report);
+  else {
+    const stride = strideOf(diagonal);
+    pass(stored, 'sweepStoredSums', scratch, (E, bounds) => [visitor, E, bounds, n, stride], report);
+  }
   arena.release(mark);
 }
 
@@ -203,7 +209,7 @@ export function storedGramian(
         diagonal: ordered,
         squaredNorms: () => byPosition(squaredNorms(stored)),
         stream: (to, report) => streamStored(stored, ordered, to, report),
-        sweep: (to, report) => sweep(stored, to, report),
+        sweep: (to, report) => sweep(stored, ordered, to, report),
       };
     },
     close() {
