@@ -6,6 +6,7 @@ import { type BenchOptions, environment, root, writeResult } from './environment
 import { benchExact } from './exact.js';
 import { benchFit } from './fit.js';
 import { benchFsai } from './fsai.js';
+import { benchGramian } from './gramian.js';
 import { benchIngest } from './ingest.js';
 import { benchKafka } from './kafka.js';
 import { benchKernels } from './kernels.js';
@@ -23,6 +24,7 @@ const benches: Readonly<Record<string, (options: BenchOptions) => Promise<object
   defaults: benchDefaults,
   solvers: benchSolvers,
   scale: benchScale,
+  gramian: benchGramian,
   ingest: benchIngest,
   kafka: benchKafka,
   memory: benchMemory,
