@@ -35,8 +35,33 @@ export interface StoredColumns {
   readonly threads: Threads;
   readonly segments: readonly Segment[];
   readonly sizes: ColumnSizes;
+  readonly items: ItemOrder;
+}
+
+/** The order of n items in the arena, I32[n] each. */
+export interface ItemOrder {
+  readonly n: number;
   /** The position of each item. */
-  readonly positions: Int32Array;
+  readonly place: Address;
+  /** The item at each position. */
+  readonly order: Address;
+  /** The last item of a position behind each: no later row of a column is wanted; −1 behind all. */
+  readonly limits: Address;
+}
+
+/** Bytes of an order of n items. */
+export const orderBytes = (n: number): number => 3 * aligned(4 * n);
+
+/** The order that takes item i to `positions[i]`, on top of the arena. */
+export function placeItems(arena: Arena, positions: Int32Array): ItemOrder {
+  const { length: n } = positions;
+  const order = new Int32Array(n);
+  for (const [item, position] of positions.entries()) order[position] = item;
+  const limits = new Int32Array(n);
+  for (let j = n - 1, last = -1; j >= 0; last = Math.max(last, order[j--]!)) limits[j] = last;
+  const what = 'the order of the items';
+  const copy = (array: Int32Array) => arena.copy(array, what);
+  return { n, place: copy(positions), order: copy(order), limits: copy(limits) };
 }
 
 /** The sizes of the columns of `segments`, which may be narrower than n. */
@@ -76,7 +101,7 @@ export function openColumns(
   segments: readonly Segment[],
   width: number,
   bytes: number,
-  positions: Address,
+  { place: positions, limits }: Pick<ItemOrder, 'place' | 'limits'>,
   fields: ReturnType<typeof encodedScratch>['fields'],
 ): EncodedColumns {
   const tables = arena.bytes(LENGTH_TABLES, 'columns of G');
@@ -84,7 +109,7 @@ export function openColumns(
   const counts = arena.bytes(4 * width * segments.length, 'columns of G');
   const data = arena.bytes(bytes + BEHIND, 'columns of G');
   arena.kernels.lengthTables(tables);
-  const place = { segments: segments.length, width: 0, first: 0, tables, positions, at, counts };
+  const place = { segments: segments.length, width: 0, first: 0, tables, positions, limits, at, counts };
   return { record: record(arena, 'Encoded', { ...place, ...fields }, 'columns of G'), at, counts, data };
 }
 

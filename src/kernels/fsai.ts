@@ -71,14 +71,17 @@ function selectI32(v: Visitor, a: View<i32>, list: I32s, count: i32, base: i64, 
 function selectI64(v: Visitor, a: View<i64>, list: I32s, count: i32, base: i64, tail: usize, j: i32): void {
   select<i64>(v, a, list, count, base, tail, j);
 }
-/** As `select`, of listed items and values, which are used up: what was offered moves to the front. */
+/**
+ * As `select`, of listed items and values, which are used up: what was offered moves to the back. Items ascend and older
+ * ones tend to be more popular, so that from the back the keys of equal sums fall, and few are offered in vain.
+ */
 function selectF64(v: Visitor, a: F64s, list: I32s, count: i32, base: i64, tail: usize, j: i32): void {
   const f = changetype<Fsai>(v.state);
   const m = f.m, reach = f.reachOfItems, place = v.place;
   const best = bestAt(tail, m);
   let bar: f64 = 0;
-  let offers = 0;
-  for (let e = 0; e < count; e++) {
+  let offers = count;
+  for (let e = count - 1; e >= 0; e--) {
     const value = a[e];
     const key = value * reach[list[e]];
     if (key < bar) continue;
@@ -86,12 +89,12 @@ function selectF64(v: Visitor, a: F64s, list: I32s, count: i32, base: i64, tail:
     if (i <= j) continue;
     offer(best, m, key, i);
     if (best.length == m) bar = best.key[0];
-    list[offers] = i;
-    a[offers++] = value;
+    list[--offers] = i;
+    a[offers] = value;
   }
   const P = settle(f, j, best);
   const values = from(f.values, j * m);
-  for (let e = 0; e < offers; e++) {
+  for (let e = offers; e < count; e++) {
     const y = placeOf(list[e], P, f.counts[j]);
     if (y >= 0) values[y] = a[e];
   }

@@ -142,12 +142,15 @@ function upper(x: v128): v128 {
 }
 
 @inline
-function groups(tables: usize, c: usize, count: i32, rows: usize, values: usize, head: u64, wide: bool, signed: bool): void {
+function groups(
+  tables: usize, c: usize, count: i32, limit: i32, rows: usize, values: usize, head: u64, wide: bool, signed: bool,
+): i32 {
   const zero = i32x4.splat(0), one = i32x4.splat(1);
   const g = f64x2.splat(<f64>(head >> 2));
   let p = c + (<usize>((count + 3) >> 2) << 1);
   let last = i32x4.splat(-1);
   for (let e = 0; e < count; e += 4, c += 2, rows += 16, values += 32) {
+    if (i32x4.extract_lane(last, 0) >= limit) return e;
     const a = <usize>load<u8>(c), b = <usize>load<u8>(c, 1);
     let d = i32x4.add(four(tables, a, p), one);
     d = i32x4.add(d, v128.shuffle<i32>(zero, d, 0, 4, 5, 6));
@@ -168,16 +171,17 @@ function groups(tables: usize, c: usize, count: i32, rows: usize, values: usize,
     v128.store(values, f64x2.mul(g, f64x2.convert_low_i32x4_s(x)));
     v128.store(values, f64x2.mul(g, f64x2.convert_low_i32x4_s(upper(x))), 16);
   }
+  return count;
 }
 
 /**
- * The `count` entries of the column at p. `rows` and `values` have room for 3 more. Reads up to 16 bytes behind the
- * column. `tables`: see `lengthTables`.
+ * The entries of the column at p, up to all `count`: at least those of the rows up to `limit`. Returns how many. `rows` and
+ * `values` have room for 3 more. Reads up to 16 bytes behind the column. `tables`: see `lengthTables`.
  */
-export function unpack(tables: usize, p: usize, count: i32, rows: I32s, values: F64s): void {
+export function unpack(tables: usize, p: usize, count: i32, limit: i32, rows: I32s, values: F64s): i32 {
   const head = numberAt(p);
   const c = past(p), r = changetype<usize>(rows), v = changetype<usize>(values);
-  if (head & 2) groups(tables, c, count, r, v, head, true, false);
-  else if (head & 1) groups(tables, c, count, r, v, head, false, true);
-  else groups(tables, c, count, r, v, head, false, false);
+  if (head & 2) return groups(tables, c, count, limit, r, v, head, true, false);
+  if (head & 1) return groups(tables, c, count, limit, r, v, head, false, true);
+  return groups(tables, c, count, limit, r, v, head, false, false);
 }

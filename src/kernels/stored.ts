@@ -16,6 +16,7 @@ export class Encoded {
   first: i32; // item or position of column 0
   tables: usize; // see `lengthTables`
   positions: I32s; // of items
+  limits: I32s; // by position: the last item of a position behind it; for `columnOf`
   at: I32s;
   counts: I32s;
   most: i32; // entries of a column at most, with some to spare
@@ -81,8 +82,8 @@ function add(a: Column, b: Column, to: Column): void {
   to.count = c;
 }
 
-/** Σ_s of column k, from the newest segment, which is the smallest, to the oldest. */
-function summed(E: Encoded, k: i32, buffers: usize): Column {
+/** Σ_s of column k up to row `limit` at least, from the newest segment, which is the smallest, to the oldest. */
+function summed(E: Encoded, k: i32, limit: i32, buffers: usize): Column {
   let sum = layOut(buffers, E.most);
   let part = layOut(buffers + bytesOf(E.most), E.most);
   let next = layOut(buffers + 2 * bytesOf(E.most), E.most);
@@ -93,8 +94,7 @@ function summed(E: Encoded, k: i32, buffers: usize): Column {
     const p = <usize><u32>E.at[c];
     const empty = sum.count == 0;
     const to = empty ? sum : part;
-    unpack(E.tables, p, count, to.rows, to.values);
-    to.count = count;
+    to.count = unpack(E.tables, p, count, limit, to.rows, to.values);
     if (empty) continue;
     add(sum, part, next);
     const freed = sum;
@@ -104,20 +104,21 @@ function summed(E: Encoded, k: i32, buffers: usize): Column {
   return sum;
 }
 
-/** G[:, item] of column k, rows as items. */
+/** G[:, item] of column k and position j, rows as items: at least those of positions behind j. */
 @inline
-function columnOf(E: Encoded, k: i32, scratch: usize): Column {
+function columnOf(E: Encoded, k: i32, j: i32, scratch: usize): Column {
+  const limit = E.limits[j];
   const buffers = scratch + E.buffers;
-  if (E.segments != 1) return summed(E, k, buffers);
+  if (E.segments != 1) return summed(E, k, limit, buffers);
   const column = layOut(buffers, E.most);
-  column.count = E.counts[k];
-  if (column.count > 0) unpack(E.tables, <usize><u32>E.at[k], column.count, column.rows, column.values);
+  const count = E.counts[k];
+  column.count = count == 0 ? 0 : unpack(E.tables, <usize><u32>E.at[k], count, limit, column.rows, column.values);
   return column;
 }
 
 /** G[j+1:, j] of position j, which is column k: positions and values, with one written ahead. Returns how many. */
 export function lower(E: Encoded, k: i32, j: i32, scratch: usize, list: I32s, values: F64s): i32 {
-  const column = columnOf(E, k, scratch);
+  const column = columnOf(E, k, j, scratch);
   const place = E.positions, rows = column.rows, from = column.values;
   let w = 0;
   for (let e = 0, count = column.count; e < count; e++) {
@@ -136,7 +137,7 @@ export function sweepStored(task: i32, scratch: usize, v: Visitor, E: Encoded, b
   for (let k = bounds[task], hi = bounds[task + 1]; k < hi; k++) {
     const j = E.positions[E.first + k];
     if (wants != 0 && !call_indirect<bool>(wants, v, j)) continue;
-    const c = columnOf(E, k, scratch);
+    const c = columnOf(E, k, j, scratch);
     call_indirect<void>(take, v, changetype<usize>(c.values), changetype<usize>(c.rows), c.count, <i64>0, tail, j);
   }
 }
@@ -150,7 +151,7 @@ export function sweepStoredSums(task: i32, scratch: usize, v: Visitor, E: Encode
   for (let k = bounds[task], hi = bounds[task + 1]; k < hi; k++) {
     const j = E.positions[E.first + k];
     if (wants != 0 && !call_indirect<bool>(wants, v, j)) continue;
-    const c = columnOf(E, k, scratch);
+    const c = columnOf(E, k, j, scratch);
     const rows = c.rows, values = c.values, count = c.count;
     const base = raised<f64>(load<f64>(at), stride, a, n);
     store<f64>(at, base);
@@ -162,7 +163,7 @@ export function sweepStoredSums(task: i32, scratch: usize, v: Visitor, E: Encode
 /** squares[first + k] := ‖G[:, k]‖₂², added up by ascending rows. */
 export function squaresStored(task: i32, scratch: usize, E: Encoded, bounds: I32s, squares: F64s): void {
   for (let k = bounds[task], hi = bounds[task + 1]; k < hi; k++) {
-    const column = summed(E, k, scratch + E.buffers);
+    const column = summed(E, k, i32.MAX_VALUE, scratch + E.buffers);
     const values = column.values;
     let sum: f64 = 0;
     for (let e = 0, count = column.count; e < count; e++) sum += values[e] * values[e];
@@ -174,7 +175,7 @@ export function squaresStored(task: i32, scratch: usize, E: Encoded, bounds: I32
 export function sumStored(scratch: usize, E: Encoded, out: Columns): i32 {
   let p = 0;
   for (let k = 0; k < E.width; k++) {
-    const sum = summed(E, k, scratch + E.buffers);
+    const sum = summed(E, k, i32.MAX_VALUE, scratch + E.buffers);
     const count = sum.count;
     memory.copy(changetype<usize>(from(out.indices, p)), changetype<usize>(sum.rows), 4 * <usize>count);
     memory.copy(out.values + 8 * <usize>p, changetype<usize>(sum.values), 8 * <usize>count);

@@ -51,18 +51,20 @@ function generate({ items, interactions, least, most }: Kind): Rows {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
     return state / 2 ** 32;
   };
-  const names = Int32Array.from({ length: items }, (_, i) => i);
-  for (let i = items - 1; i > 0; i--) {
-    const k = Math.floor(uniform() * (i + 1));
-    [names[i], names[k]] = [names[k]!, names[i]!];
-  }
+  // a state numbers its items as they first appear
+  const numbers = new Int32Array(items).fill(-1);
+  let known = 0;
+  const numberOf = (name: number) => {
+    if (numbers[name] === -1) numbers[name] = known++;
+    return numbers[name]!;
+  };
   const indptr = [0];
   const indices: number[] = [];
   while (indices.length < interactions) {
     const d = least + Math.floor((most - least) * uniform() ** 6);
     const row = new Set<number>();
-    for (let k = 0; k < d; k++) row.add(names[Math.floor(items * uniform() ** 2.5)]!);
-    for (const i of [...row].sort((a, b) => a - b)) indices.push(i);
+    for (let k = 0; k < d; k++) row.add(numberOf(Math.floor(items * uniform() ** 2.5)));
+    for (const i of [...row].sort((x, y) => x - y)) indices.push(i);
     indptr.push(indices.length);
   }
   const users = Int32Array.from({ length: indptr.length - 1 }, (_, u) => u);
