@@ -7,6 +7,7 @@ import { benchExact } from './exact.js';
 import { benchFit } from './fit.js';
 import { benchFold } from './fold.js';
 import { benchFsai } from './fsai.js';
+import { benchGramian } from './gramian.js';
 import { benchIngest } from './ingest.js';
 import { benchKafka } from './kafka.js';
 import { benchKernels } from './kernels.js';
@@ -24,6 +25,7 @@ const benches: Readonly<Record<string, (options: BenchOptions) => Promise<object
   defaults: benchDefaults,
   solvers: benchSolvers,
   scale: benchScale,
+  gramian: benchGramian,
   ingest: benchIngest,
   fold: benchFold,
   kafka: benchKafka,
