@@ -6,7 +6,7 @@ import { all, scalar, transaction } from './database.js';
 import { useErasedIds } from './erased-ids.js';
 import type { Lookups, Registered } from './lookups.js';
 import { mergeRecent } from './merge.js';
-import { streamOf } from './migrations.js';
+import { hourOf, streamOf } from './migrations.js';
 import { setAsideOverflow } from './overflow.js';
 import { readRows } from './rows.js';
 import { matrixOf, type Semantics } from './schema.js';
@@ -127,7 +127,7 @@ async function dropRepeated(connection: DuckDBConnection): Promise<number> {
          QUALIFY row_number() OVER (PARTITION BY id, source, stream ORDER BY seq) > 1) RETURNING seq`,
   );
   await connection.run(
-    'INSERT INTO event_ids SELECT id, source, stream FROM identified SEMI JOIN batch USING (seq)',
+    `INSERT INTO event_ids SELECT id, source, stream, ${hourOf(Date.now())} FROM identified SEMI JOIN batch USING (seq)`,
   );
   await drop(connection, 'identified', 'known_ids');
   return dropped.length;

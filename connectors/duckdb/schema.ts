@@ -51,7 +51,7 @@ CREATE TABLE recent ("user" INTEGER, item INTEGER, reset BOOLEAN, value BIGINT, 
 CREATE TABLE lookups (name VARCHAR, file VARCHAR, first BIGINT, below BIGINT, blocks BIGINT, entries BIGINT);
 CREATE TABLE changes (change BIGINT, key VARCHAR);
 CREATE TABLE marks (channel INTEGER, mark UBIGINT);
-CREATE TABLE event_ids (id VARCHAR, source VARCHAR, stream VARCHAR);
+CREATE TABLE event_ids (id VARCHAR, source VARCHAR, stream VARCHAR, hour INTEGER);
 CREATE TABLE folded (events BIGINT, repeated BIGINT);
 CREATE TABLE segments (ordinal BIGINT, id VARCHAR, file VARCHAR, n INTEGER, nnz BIGINT, bytes BIGINT,
   created_at TIMESTAMP);

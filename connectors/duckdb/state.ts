@@ -10,6 +10,7 @@ import { ensureSchema, type Semantics } from './schema.js';
 import { openCounts } from './state/counts.js';
 import { openErasures } from './state/erasures.js';
 import { openChanges, openInteractions } from './state/interactions.js';
+import { openRetention } from './state/retention.js';
 import { openSegments } from './state/segments.js';
 import { openSettings } from './state/settings.js';
 import { openForReading, openForWriting, stateFile } from './state-file.js';
@@ -60,6 +61,7 @@ export async function openState(
       ...openSettings(queries),
       ...openCounts(queries),
       ...openErasures(connections),
+      ...openRetention(connections),
       positions: source => ingest.use(() => inbox.positions(source)),
       append: (source, batches) => ingest.use(() => inbox.append(source, batches)),
       fold: (limit, build) => folds.use(c => foldInbox(c, semantics, lookups, limit, build)),

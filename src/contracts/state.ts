@@ -7,6 +7,7 @@ import type { Histories, RowChanges, Rows } from '../matrix/rows.js';
 import type { TunedOptions } from '../tune/tune.js';
 import type { LeavingUser, PendingErasure, Receipt, Remainder } from './erasure.js';
 import type { Manifest } from './manifest.js';
+import type { Outdated, Retention } from './retention.js';
 import type { Signal, SignalResult } from './signal.js';
 import type { DeadLetter, Position } from './source.js';
 
@@ -204,6 +205,8 @@ export interface StateStore extends Ledger {
   pending(): Promise<number>;
   /** How many events have been folded since the state was made. */
   folded(): Promise<number>;
+  /** Removes what is older than a retention allows; what is still needed stays. */
+  removeOutdated(retention: Retention): Promise<Outdated>;
   deadLetters(limit: number): Promise<readonly (DeadLetter & { readonly source: string })[]>;
   close(): Promise<void>;
 }

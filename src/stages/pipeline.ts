@@ -6,6 +6,7 @@ import { createModelLibrary } from './models.js';
 import { tidyState } from './orphans.js';
 import type { PipelineParts } from './parts.js';
 import { createPublisher } from './publisher.js';
+import { createRetention } from './retention.js';
 
 /**
  * Joins the stages over a state: ingest, fold, fit, publish, and the reads. If the process dies inside one of these, the
@@ -31,6 +32,7 @@ export function joinPipeline(parts: PipelineParts) {
 
     fit: models.fit,
     manifestOf: models.manifestOf,
+    intact: models.intact,
     weightsPath: models.weightsPath,
     recommend: models.recommend,
     similar: models.similar,
@@ -52,6 +54,8 @@ export function joinPipeline(parts: PipelineParts) {
     forget: forgetting.forget,
     resumeErasures: forgetting.resumeErasures,
     receipts: forgetting.receipts,
+
+    retain: createRetention(parts).retain,
 
     /** Tidies the files of the state; see `tidyState`. Called once, before anything else. */
     removeOrphans: () => tidyState(parts, [gramian.register, models.register]),
