@@ -4,6 +4,7 @@ import { failpoint } from '../../src/runtime/failpoint.js';
 import type { DuckDBConnection } from './client.js';
 import { all, scalar, transaction } from './database.js';
 import { useErasedIds } from './erased-ids.js';
+import { takeBack } from './leave.js';
 import type { Lookups, Registered } from './lookups.js';
 import { mergeRecent } from './merge.js';
 import { hourOf, streamOf } from './migrations.js';
@@ -34,6 +35,7 @@ async function extend(
     SELECT (SELECT coalesce(max(id) + 1, 0) FROM ${dictionary}) + row_number() OVER (ORDER BY first) - 1 AS id, key
     FROM (SELECT ${field} AS key, min(seq) AS first FROM batch GROUP BY ${field}) ANTI JOIN found USING (key)`);
   await connection.run(`INSERT INTO ${dictionary} SELECT id, key FROM fresh`);
+  if (dictionary === 'items') await takeBack(connection);
   await connection.run(`CREATE OR REPLACE TEMP TABLE batch_${dictionary} AS
     SELECT key, id::INTEGER AS id FROM found UNION ALL SELECT key, id::INTEGER FROM fresh`);
   await drop(connection, 'found', 'fresh');

@@ -57,12 +57,14 @@ async function toFormat4(connection: DuckDBConnection): Promise<void> {
   );
 }
 
-/** To 5: event ids have the hour in which they were noted. */
+/** To 5: event ids have the hour in which they were noted; items that leave have a table for their removals. */
 async function toFormat5(connection: DuckDBConnection): Promise<void> {
   for (const sql of [
     `CREATE TABLE ids AS SELECT id, source, stream, ${hourOf(Date.now())}::INTEGER AS hour FROM event_ids`,
     'DROP TABLE event_ids',
     'ALTER TABLE ids RENAME TO event_ids',
+    `CREATE TABLE departed (item VARCHAR, "user" INTEGER, reset BOOLEAN, value BIGINT, ts BIGINT, channel INTEGER,
+      sequence BIGINT, hour INTEGER)`,
   ])
     await connection.run(sql);
 }

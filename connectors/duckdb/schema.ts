@@ -48,6 +48,8 @@ CREATE TABLE interactions ("user" INTEGER, item INTEGER, reset BOOLEAN, value BI
   channel INTEGER, sequence BIGINT);
 CREATE TABLE recent ("user" INTEGER, item INTEGER, reset BOOLEAN, value BIGINT, ts BIGINT,
   channel INTEGER, sequence BIGINT);
+CREATE TABLE departed (item VARCHAR, "user" INTEGER, reset BOOLEAN, value BIGINT, ts BIGINT, channel INTEGER,
+  sequence BIGINT, hour INTEGER);
 CREATE TABLE lookups (name VARCHAR, file VARCHAR, first BIGINT, below BIGINT, blocks BIGINT, entries BIGINT);
 CREATE TABLE changes (change BIGINT, key VARCHAR);
 CREATE TABLE marks (channel INTEGER, mark UBIGINT);

@@ -1,9 +1,11 @@
 import { join } from 'node:path';
 import type { StateStore } from '../../src/contracts/index.js';
+import { failpoint } from '../../src/runtime/failpoint.js';
 import { StateConnections } from './connections.js';
 import { type DatabaseOptions, openDatabase } from './database.js';
 import { foldInbox } from './fold.js';
 import { Inbox } from './inbox.js';
+import { dropUnused } from './leave.js';
 import { markInterrupted, openLedger } from './ledger.js';
 import { Lookups } from './lookups.js';
 import { ensureSchema, type Semantics } from './schema.js';
@@ -65,6 +67,11 @@ export async function openState(
       positions: source => ingest.use(() => inbox.positions(source)),
       append: (source, batches) => ingest.use(() => inbox.append(source, batches)),
       fold: (limit, build) => folds.use(c => foldInbox(c, semantics, lookups, limit, build)),
+      dropUnused: async (enough, build) => {
+        const keys = await folds.use(c => dropUnused(c, enough, build));
+        if (keys.length > 0) failpoint('leave:committed');
+        return keys;
+      },
       close: () => connections.close(),
     };
   } catch (error) {

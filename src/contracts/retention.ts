@@ -8,7 +8,7 @@ export interface Kept {
 
 /** Limits of what a state remembers. */
 export interface Retention {
-  /** An event id is known for this long after its event was folded. */
+  /** An event id is known for this long after its event was folded; and a removal, after its item left. */
   readonly dedupeMs: number;
   readonly deadLetters: Kept;
   /** Also of signals whose outcome their source has. */

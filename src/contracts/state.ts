@@ -166,6 +166,14 @@ export interface StateStore extends Ledger {
   pendingErasures(): Promise<readonly PendingErasure[]>;
   /** The receipts of a user, oldest first. */
   receipts(user: string): Promise<readonly Receipt[]>;
+  /**
+   * Takes the items that are in nobody's history out of the dictionary, if they are `enough` of all; returns their keys.
+   * Items behind them get new ids; `build` makes the Gramian and the models in these.
+   */
+  dropUnused(
+    enough: (unused: number, items: number) => boolean,
+    build: (leaving: LeavingUser) => Promise<Remainder>,
+  ): Promise<readonly string[]>;
   /** The whole interaction matrix X. */
   interactions(): Promise<Rows>;
   /**

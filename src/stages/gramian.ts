@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { BuildSegment, FoldSummary, LeavingUser } from '../contracts/index.js';
+import type { BuildSegment, FoldSummary } from '../contracts/index.js';
 import type { GramianInput } from '../fit/fit.js';
 import { memoryOfFit } from '../fit/memory.js';
 import { isSmall } from '../gramian/build.js';
@@ -16,7 +16,6 @@ import {
   replaceSegments,
   segmentRegister,
   segmentsDirectory,
-  segmentWithout,
 } from './segments.js';
 
 const verifyTask = tasksOf<typeof import('../gramian/verify.js')>(
@@ -34,7 +33,6 @@ export function createGramianKeeper(parts: PipelineParts) {
     register: (retired: ReadonlySet<string>) => segmentRegister(parts, retired),
     fold: (signal?: AbortSignal) => fold(parts, signal),
     compact: (all = true) => mergeSegments(parts, all),
-    without: (leaving: LeavingUser) => segmentWithout(parts, leaving),
     verify: () => verify(parts),
     modeFor: (fit: FitOptions) => modeFor(parts, fit),
     input: (n: number, fit: FitOptions) => inputOf(parts, n, fit),

@@ -1,7 +1,9 @@
-import { createForgetting } from './forget.js';
+import { toStageError } from '../errors.js';
+import { createForgetting, forgetInSinks } from './forget.js';
 import { createGramianKeeper } from './gramian.js';
 import { createHoldouts } from './holdouts.js';
 import { createIngest } from './ingest.js';
+import { dropItems } from './leaving.js';
 import { createModelLibrary } from './models.js';
 import { tidyState } from './orphans.js';
 import type { PipelineParts } from './parts.js';
@@ -27,7 +29,20 @@ export function joinPipeline(parts: PipelineParts) {
     assertTolerance: ingest.assertTolerance,
 
     fold: gramian.fold,
-    compact: gramian.compact,
+    /** Lets items leave that nobody has, also the lists, and merges all segments; returns how many there were of each. */
+    async compact() {
+      const items = await dropItems(parts, models, true);
+      if (items.length > 0)
+        await forgetInSinks(parts, publisher.withSinks, { users: [], items }).catch(error =>
+          parts.log.warn(
+            { err: toStageError(error).message },
+            'items that left stay in lists until the next publication',
+          ),
+        );
+      return { items: items.length, merged: await gramian.compact() };
+    },
+    /** Lets items leave that nobody has, if there are enough of them. */
+    dropItems: () => dropItems(parts, models, false),
     verify: gramian.verify,
 
     fit: models.fit,

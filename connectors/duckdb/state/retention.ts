@@ -27,6 +27,7 @@ export function openRetention({ folds, queries }: StateConnections): Pick<StateS
     async removeOutdated({ dedupeMs, deadLetters, runs }) {
       const old = `hour < ${hourOf(Date.now() - dedupeMs)}`;
       const eventIds = await folds.use(async c => {
+        await c.run(`DELETE FROM departed WHERE ${old}`);
         return removed(c, `DELETE FROM event_ids WHERE ${old}`);
       });
       const noted = await queries.use(async c => ({
