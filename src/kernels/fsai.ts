@@ -95,6 +95,7 @@ function selectF64(v: Visitor, a: F64s, list: I32s, count: i32, base: i64, tail:
   const P = settle(f, j, best);
   const values = from(f.values, j * m);
   for (let e = offers; e < count; e++) {
+    if (a[e] * f.reach[list[e]] < bar) continue;
     const y = placeOf(list[e], P, f.counts[j]);
     if (y >= 0) values[y] = a[e];
   }
