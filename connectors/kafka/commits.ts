@@ -1,22 +1,25 @@
 import type { Consumer } from './client.js';
 
-/** An offset to tell the broker: that of the next record of a partition. */
+/** An offset to commit: that of the next record to read from a partition. */
 export interface NextOffset {
   readonly topic: string;
   readonly partition: number;
   readonly next: number;
 }
 
-/** What the broker is told of how far the state has come; the state's own positions decide, so this may fail. */
+/**
+ * Commits offsets to the consumer group, so that operators see its lag. A commit may fail: the state's own positions
+ * decide where reading starts.
+ */
 export interface Commits {
   add(offsets: readonly NextOffset[]): void;
-  /** Tells what it has not been told yet, now or once it listens again. */
+  /** Commits the offsets that wait. Those of a commit that fails wait for the next call. */
   tell(): void;
-  /** What is being told. */
+  /** Resolves when no commit is running. */
   pending(): Promise<void>;
 }
 
-/** Commits of one consumer, each with `metadata`. */
+/** Commits offsets with `consumer`; each carries `metadata`, the id of the state. */
 export function createCommits(consumer: Consumer, metadata: string): Commits {
   const waiting = new Map<string, { topic: string; partition: number; offset: string; metadata: string }>();
   let committing: Promise<void> | undefined;
@@ -28,7 +31,7 @@ export function createCommits(consumer: Consumer, metadata: string): Commits {
       try {
         await consumer.commitOffsets(offsets);
       } catch {
-        // A rebalance, say: it is told later, unless the next one says more.
+        // For example during a rebalance. Keep these offsets for later; newer ones replace them.
         for (const o of offsets) {
           const key = `${o.topic}/${o.partition}`;
           if (!waiting.has(key)) waiting.set(key, o);

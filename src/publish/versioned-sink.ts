@@ -14,6 +14,7 @@ import { checkAlias, checkVersion } from './layout.js';
 import { LifeCycle } from './life-cycle.js';
 import type { ListStore } from './list-store.js';
 import { superseded } from './retention.js';
+import type { KeyValueOptions } from './sink-options.js';
 import { limitsOf, sinkSteps } from './sink-steps.js';
 
 /** What a sink is beside its store. */
@@ -41,13 +42,6 @@ interface ListForm<L> {
 /** For stores that take ranked lists. */
 export const rankedForm: ListForm<readonly RankedList[]> = { of: lists => lists };
 
-/** For stores that take the bytes of lists. */
-export const encodedForm = (format: ListFormat): ListForm<EncodedLists> => ({
-  format,
-  of: (lists, version) => encodeRanked(lists, format, version),
-  encoded: lists => lists,
-});
-
 /** Makes a sink of a store: steps out of order and names that cannot be are refused here, the same in every sink. */
 export function createVersionedSink<L>(settings: VersionedSinkSettings<L>, store: ListStore<L>): Sink {
   const { name, options, form, inPlace = false, overheadBytes } = settings;
@@ -62,6 +56,24 @@ export function createVersionedSink<L>(settings: VersionedSinkSettings<L>, store
     ...reading(settings, life, store),
     ...upkeep(settings, life, store),
   };
+}
+
+/** Makes a sink of a store that keeps encoded lists by key; `open` gets the format that the options ask for. */
+export function createKeyedSink(
+  settings: Omit<VersionedSinkSettings<EncodedLists>, 'form' | 'inPlace'> & {
+    readonly options: KeyValueOptions;
+  },
+  open: (format: ListFormat) => ListStore<EncodedLists>,
+): Sink {
+  const { mode, encoding } = settings.options;
+  const inPlace = mode === 'inplace';
+  const format: ListFormat = { encoding, stamped: inPlace };
+  const form: ListForm<EncodedLists> = {
+    format,
+    of: (lists, version) => encodeRanked(lists, format, version),
+    encoded: lists => lists,
+  };
+  return createVersionedSink({ ...settings, form, inPlace }, open(format));
 }
 
 /** A publication from its lease to its pointer. */

@@ -2,20 +2,25 @@ import type { PendingErasure, Receipt, StateStore } from '../../../src/contracts
 import { StageError } from '../../../src/errors.js';
 import { failpoint } from '../../../src/runtime/failpoint.js';
 import type { StateConnections } from '../connections.js';
-import { all, scalar } from '../database.js';
+import { all, type SerialConnection, scalar } from '../database.js';
 import { type Erased, eraseUser } from '../erase.js';
 import { userHash } from '../erased-ids.js';
-
-type Erasures = Pick<
-  StateStore,
-  'beginErasure' | 'eraseUser' | 'finishErasure' | 'rewrite' | 'pendingErasures' | 'receipts'
->;
 
 /**
  * Erasures, by the steps `asked`, `erased` (the state has forgotten the user), `gone` (so have the sinks; free pages of the
  * file may still have the id) and `done`. The id goes when `gone` is reached.
  */
-export function openErasures({ ingest, folds, queries, rewrite }: StateConnections): Erasures {
+export const openErasures = (connections: StateConnections) => ({
+  ...openSteps(connections),
+  ...openReceipts(connections.queries),
+});
+
+function openSteps({
+  ingest,
+  folds,
+  queries,
+  rewrite,
+}: StateConnections): Pick<StateStore, 'beginErasure' | 'eraseUser' | 'finishErasure' | 'rewrite'> {
   async function leaveFreePages(): Promise<void> {
     await rewrite();
     await queries.run("UPDATE erasures SET step = 'done' WHERE step = 'gone'");
@@ -61,7 +66,12 @@ export function openErasures({ ingest, folds, queries, rewrite }: StateConnectio
     },
 
     rewrite: leaveFreePages,
+  };
+}
 
+/** Erasures that have not ended, and receipts of those that have. */
+function openReceipts(queries: SerialConnection): Pick<StateStore, 'pendingErasures' | 'receipts'> {
+  return {
     async pendingErasures() {
       const sql = `SELECT hash, epoch_ms(asked_at) AS asked, "user", step, detail FROM erasures
         WHERE step <> 'done' ORDER BY asked_at`;
