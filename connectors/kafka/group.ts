@@ -1,7 +1,7 @@
 import type { EachBatchHandler, Kafka } from 'kafkajs';
 import { StageError } from '../../src/errors.js';
 import { type Consumer, kafkaError } from './client.js';
-import { type Commits, createCommits, type NextOffset } from './commits.js';
+import { Commits, type NextOffset } from './commits.js';
 import type { Decoder } from './decoder.js';
 import type { Intake, Slot } from './intake.js';
 import type { KafkaSourceOptions } from './options.js';
@@ -10,17 +10,6 @@ import { type GroupEvents, takeBatches } from './take-batches.js';
 
 /** How long a broker may take to fill a fetch, which is also how long a pause lasts at least. */
 const fetchWaitMs = 250;
-
-/** This process in the consumer group. */
-export interface Membership {
-  /** Joins and keeps reading into the intake until `leave`. */
-  join(): Promise<void>;
-  /** Tells the broker how far the state has come; its own positions decide, so this may fail. */
-  commit(offsets: readonly NextOffset[]): void;
-  /** When the broker last gave a sign of life, epoch ms. */
-  heard(): number;
-  leave(): Promise<void>;
-}
 
 /** Waits for `promise`, but not for long: what cannot be ended in time ends with its connection. */
 const within = (ms: number, promise: Promise<unknown>): Promise<void> =>
@@ -74,10 +63,10 @@ function passMarkers(consumer: Consumer, intake: Intake): void {
 }
 
 /**
- * A member of the group that reads its partitions, from where the intake says, into the intake. While `#paused`, nothing
- * is fetched; the next acknowledgement resumes. Failures after `leave` has begun are nobody's.
+ * This process in the consumer group. It reads its partitions into the intake, from the offsets that the intake gives.
+ * While `#paused`, nothing is fetched; the next acknowledgement resumes. Failures after `leave` has begun are ignored.
  */
-class GroupMember implements Membership {
+export class Membership {
   readonly #consumer: Consumer;
   readonly #commits: Commits;
   readonly #options: KafkaSourceOptions;
@@ -111,7 +100,7 @@ class GroupMember implements Membership {
       maxBytes: Math.max(options.batch.bytes, 2 ** 20),
       retry: { initialRetryTime: 200, maxRetryTime: 1000, retries: 5, restartOnFailure: async () => false },
     });
-    this.#commits = createCommits(this.#consumer, me.state);
+    this.#commits = new Commits(this.#consumer, me.state);
     this.#listen();
     this.#eachBatch = takeBatches(
       {
@@ -189,6 +178,7 @@ class GroupMember implements Membership {
     this.#consumer.resume([...this.#topics]);
   }
 
+  /** Joins and keeps reading into the intake until `leave`. */
   async join(): Promise<void> {
     await this.#consumer.connect();
     await this.#consumer.subscribe({ topics: [...this.#options.topics], fromBeginning: true });
@@ -199,12 +189,14 @@ class GroupMember implements Membership {
     });
   }
 
+  /** Commits how far the state has come. It may fail: the state's own positions decide where reading starts. */
   commit(offsets: readonly NextOffset[]): void {
     this.#commits.add(offsets);
     if (this.#paused) this.#resume();
   }
 
-  heard(): number {
+  /** When the broker last gave a sign of life, epoch ms. */
+  get heardAt(): number {
     return this.#heardAt;
   }
 
@@ -215,13 +207,3 @@ class GroupMember implements Membership {
     await within(5000, this.#consumer.disconnect());
   }
 }
-
-/** This process as a member of the group of a source; it joins with `join`. */
-export const createMembership = (
-  kafka: Kafka,
-  options: KafkaSourceOptions,
-  me: Member,
-  intake: Intake,
-  decoder: Decoder,
-  events: GroupEvents,
-): Membership => new GroupMember(kafka, options, me, intake, decoder, events);

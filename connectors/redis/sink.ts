@@ -19,7 +19,7 @@ import { withoutItems } from '../../src/publish/without-items.js';
 import { connectRedis, type RedisConnection } from './connection.js';
 import { beginDraft, shortKey } from './draft.js';
 import { type RedisOptions, redisOptions } from './options.js';
-import { type Entry, type RedisStore, redisStore } from './store.js';
+import { type Entry, RedisStore } from './store.js';
 
 export { type RedisOptions, redisOptions };
 
@@ -62,7 +62,7 @@ class RedisLists implements ListStore<EncodedLists> {
 
   async open(): Promise<void> {
     const redis = await connectRedis(this.#options);
-    this.#opened = { redis, store: redisStore(redis, this.#layout, this.#options.leaseMs) };
+    this.#opened = { redis, store: new RedisStore(redis, this.#layout, this.#options.leaseMs) };
   }
 
   close = () => this.#redis.close();

@@ -1,5 +1,5 @@
 /** Products of dense float32 matrices with sparse and dense ones against loops over their entries, for any number of threads. */
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import {
   addGram,
   type Dense,
@@ -11,18 +11,13 @@ import {
   zeroDense,
   zeroSquare,
 } from '#src/matrix/dense.js';
-import { Arena } from '#src/runtime/arena.js';
 import { record } from '#src/runtime/records.js';
-import { Threads } from '#src/runtime/threads.js';
+import type { Threads } from '#src/runtime/threads.js';
 import { build, distance, type Dense as Matrix, multiply as product } from '../../support/dense.js';
 import { randomX, rowsOf, seeded } from '../../support/random.js';
+import { arenaWithThreads } from '../../support/threads.js';
 
-const arena = new Arena(64 << 20);
-const one = new Threads(arena, 1);
-const three = new Threads(arena, 3);
-afterAll(async () => {
-  await Promise.all([one.close(), three.close()]);
-});
+const { arena, one, three } = arenaWithThreads(64 << 20);
 
 /** An m × n matrix of float32. */
 function randomMatrix(m: number, n: number, seed: number): Matrix {

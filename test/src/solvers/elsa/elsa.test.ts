@@ -2,12 +2,11 @@
  * ELSA's loss and gradient against the formula on dense arrays and its finite differences; its starts against the matrices they
  * come from; training: losses fall, rows keep their form, and the number of threads does not show.
  */
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { loadInteractions } from '#src/gramian/interactions.js';
 import { type Dense, squareIndex, zeroDense } from '#src/matrix/dense.js';
 import type { Rows } from '#src/matrix/rows.js';
-import { Arena } from '#src/runtime/arena.js';
-import { Threads } from '#src/runtime/threads.js';
+import type { Threads } from '#src/runtime/threads.js';
 import { lossAndGradient, openPasses, type Passes } from '#src/solvers/elsa/gradient.js';
 import { landmarkStart, spectralStart } from '#src/solvers/elsa/start.js';
 import { prune, train } from '#src/solvers/elsa/train.js';
@@ -19,13 +18,9 @@ import {
   multiply as product,
 } from '../../../support/dense.js';
 import { rowsOf, seeded } from '../../../support/random.js';
+import { arenaWithThreads } from '../../../support/threads.js';
 
-const arena = new Arena(256 << 20);
-const one = new Threads(arena, 1);
-const three = new Threads(arena, 3);
-afterAll(async () => {
-  await Promise.all([one.close(), three.close()]);
-});
+const { arena, one, three } = arenaWithThreads(256 << 20);
 
 const users = 5000; // more than a strip
 const n = 80;
