@@ -8,10 +8,10 @@ import type { KafkaSourceOptions } from './options.js';
 import { decodeMembers, type Member, ownerOf, shardAssigner } from './shards.js';
 import { type GroupEvents, takeBatches } from './take-batches.js';
 
-/** How long a broker may take to fill a fetch, which is also how long a pause lasts at least. */
+/** How long a broker may wait for records before it answers a fetch; a pause lasts at least as long. */
 const fetchWaitMs = 250;
 
-/** Waits for `promise`, but not for long: what cannot be ended in time ends with its connection. */
+/** Waits for `promise` for at most `ms`, and ignores its failure. */
 const within = (ms: number, promise: Promise<unknown>): Promise<void> =>
   new Promise(done => {
     const timer = setTimeout(done, ms);
@@ -23,7 +23,7 @@ const within = (ms: number, promise: Promise<unknown>): Promise<void> =>
       });
   });
 
-/** The slot of a partition; throws for one that has come since the state was made. */
+/** The slot of a partition. Throws if the topic has got the partition since the state was made. */
 function findSlot(intake: Intake, where: string, topic: string, partition: number): Slot {
   const slot = intake.slots.get(`${topic}/${partition}`);
   if (slot) return slot;
@@ -33,7 +33,7 @@ function findSlot(intake: Intake, where: string, topic: string, partition: numbe
   );
 }
 
-/** Other members have partitions of ours: throws if they feed another state. */
+/** Throws if a member that feeds another state has partitions of this shard. */
 async function refuseRivals(
   consumer: Consumer,
   options: KafkaSourceOptions,
@@ -51,7 +51,7 @@ async function refuseRivals(
   }
 }
 
-/** Batches that hold nothing to take (transaction markers, aborted records) move the position, too. */
+/** Moves the position past batches of transaction markers and aborted records, which kafkajs hands to nobody. */
 function passMarkers(consumer: Consumer, intake: Intake): void {
   consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload }) => {
     if (payload.batchSize > 0) return;
@@ -156,7 +156,7 @@ export class Membership {
     passMarkers(this.#consumer, this.#intake);
   }
 
-  /** Every assignment starts behind the records that have come; at first the state's position decided where that is. */
+  /** Seeks to the record after the last one read; for the first assignment, after the state's position. */
   #assigned(assignment: Readonly<Record<string, readonly number[]>>): void {
     let count = 0;
     for (const [topic, partitions] of Object.entries(assignment)) {

@@ -13,7 +13,7 @@ import { beginTransaction, type OpenTransaction } from './transaction.js';
 const perRequest = 2000;
 const kinds: readonly ListKind[] = ['users', 'items'];
 
-/** What tells records of one writing from others. */
+/** Identifies the records of one publication. */
 export interface Stamp {
   readonly version: string;
   readonly publication: number;
@@ -42,13 +42,13 @@ const codecs = {
 
 const transactionOf = (prefix: string): string => `${prefix}.lists`;
 
-/** Ends what a publisher left open that died between its last record and its end. */
+/** Aborts the transaction that a dead publisher has left open. */
 export async function endAbandoned(kafka: Kafka, prefix: string): Promise<void> {
   const open = await beginTransaction(kafka, transactionOf(prefix), 60_000);
   await open.abandon();
 }
 
-/** Begins writing; whoever wrote under the same prefix before can write no more. */
+/** Begins a publication, and fences every earlier publisher of the prefix. */
 export async function beginPublication(place: Place, stamp: Stamp): Promise<OpenPublication> {
   const { kafka, admin, topics } = place;
   const beganAt = Date.now();
@@ -151,7 +151,7 @@ export class OpenPublication {
     }
   }
 
-  /** Ids of the lists from `from` on that did not come. */
+  /** Ids of lists from the offsets `from` on that this publication has not sent. */
   async #vanished(kind: ListKind, from: readonly number[] | undefined): Promise<string[]> {
     const gone = new Set<string>();
     const seen = this.#seen[kind];
