@@ -2,7 +2,6 @@
 import { describe, expect, it } from 'vitest';
 import {
   addGram,
-  type Dense,
   gather,
   mirror,
   multiply,
@@ -15,7 +14,7 @@ import { record } from '#src/runtime/records.js';
 import type { Threads } from '#src/runtime/threads.js';
 import { build, distance, type Dense as Matrix, multiply as product } from '../../support/dense.js';
 import { randomX, rowsOf, seeded } from '../../support/random.js';
-import { arenaWithThreads } from '../../support/threads.js';
+import { arenaWithThreads, placeDense, readDense } from '../../support/threads.js';
 
 const { arena, one, three } = arenaWithThreads(64 << 20);
 
@@ -23,20 +22,6 @@ const { arena, one, three } = arenaWithThreads(64 << 20);
 function randomMatrix(m: number, n: number, seed: number): Matrix {
   const random = seeded(seed);
   return build(m, n, () => Math.fround(random() - 0.5));
-}
-
-function place(A: Matrix, width: number): Dense {
-  const dense = zeroDense(arena, A.length, width, 'a test');
-  const entries = arena.f32(dense.address, A.length * dense.width);
-  A.forEach((row, i) => {
-    entries.set(row, i * dense.width);
-  });
-  return dense;
-}
-
-function read({ rows, width, address }: Dense, columns: number): Matrix {
-  const entries = arena.f32(address, rows * width);
-  return build(rows, columns, (i, j) => entries[i * width + j]!);
 }
 
 function readSquare({ width, address }: Square, columns: number): Matrix {
@@ -73,8 +58,8 @@ describe.each([
         });
       });
       const out = zeroDense(arena, rows, latents, 'a test');
-      multiply(threads, place(Y, latents), square, out);
-      const result = read(out, latents);
+      multiply(threads, placeDense(arena, Y, latents), square, out);
+      const result = readDense(arena, out, latents);
       arena.release(mark);
       return result;
     });
@@ -87,7 +72,7 @@ describe.each([
       const mark = arena.mark();
       const square = zeroSquare(arena, latents, 'a test');
       const weights = weighted ? arena.copy(h, 'a test') : 0;
-      for (const _ of [1, 2]) addGram(arena, threads, place(Y, latents), weights, square);
+      for (const _ of [1, 2]) addGram(arena, threads, placeDense(arena, Y, latents), weights, square);
       mirror(arena, square);
       const result = readSquare(square, latents);
       arena.release(mark);
@@ -105,7 +90,7 @@ describe.each([
       for (const strip of [rows, 50]) {
         const sums = onAny(threads => {
           const mark = arena.mark();
-          const A = place(Y, latents);
+          const A = placeDense(arena, Y, latents);
           const out = zeroDense(arena, 150, latents, 'a test');
           const parts = {
             indptr: arena.copy(indptr, 'a test'),
@@ -119,7 +104,7 @@ describe.each([
             const part = { ...A, address: A.address + 4 * first * A.width };
             gather(threads, sparse, { cursor, first, limit: first + strip }, part, out);
           }
-          const result = read(out, latents);
+          const result = readDense(arena, out, latents);
           arena.release(mark);
           return result;
         });
