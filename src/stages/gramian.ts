@@ -3,7 +3,7 @@ import type { BuildSegment, FoldSummary, LeavingUser } from '../contracts/index.
 import type { GramianInput } from '../fit/fit.js';
 import { memoryOfFit } from '../fit/memory.js';
 import { isSmall } from '../gramian/build.js';
-import { type GramianMode, planGramian } from '../gramian/plan.js';
+import { type GramianMode, type GramianState, planGramian, stillHolds } from '../gramian/plan.js';
 import { type Comparison, compareWithHistories } from '../gramian/verify.js';
 import { fromNothing } from '../matrix/rows.js';
 import { runOnce } from '../runtime/compute.js';
@@ -54,25 +54,43 @@ async function rebuildGramian(parts: PipelineParts): Promise<void> {
   await store.setGramian({ mode: 'stored', userWeighting });
 }
 
-/** Moves the state to the mode that is pinned or planned: stored, where X itself passes the memory budget. */
-async function settleGramian(parts: PipelineParts): Promise<void> {
-  const { store, fitMemoryBytes, options, log } = parts;
-  const current = await store.gramian();
+/** The mode that fits X. The state remembers the choice, for counting reads all of X. */
+async function plannedState(
+  { store, fitMemoryBytes, options }: PipelineParts,
+  current: GramianState | undefined,
+): Promise<GramianState> {
   const { userWeighting } = options.fit;
+  const planned = {
+    events: await store.folded(),
+    settings: JSON.stringify([fitMemoryBytes, options.fit]),
+  };
+  if (current && stillHolds(current.planned, planned)) return { ...current, userWeighting };
   const counts = await store.counts();
-  const { items, pairs } = counts;
   const implicit = memoryOfFit({ ...counts, mode: 'implicit', options: options.fit }, 1, fitMemoryBytes);
   const segments = current?.mode === 'stored' ? await store.segments() : [];
   const entries = segments.length > 0 ? segments.reduce((sum, s) => sum + s.nnz, 0) : undefined;
-  const planned =
-    implicit.total <= fitMemoryBytes ? planGramian({ items, pairs, entries }, current?.mode) : 'stored';
-  const wanted = options.gramian.mode === 'auto' ? planned : options.gramian.mode;
-  const fits = wanted === 'implicit' || current?.userWeighting === userWeighting;
-  if (wanted === current?.mode && fits) return;
-  log.info({ from: current ?? 'none', to: wanted, userWeighting, items, pairs }, 'Gramian mode changes');
-  if (wanted === 'stored') return rebuildGramian(parts);
-  await store.setGramian({ mode: 'implicit', userWeighting });
-  await replaceSegments(parts, await store.segments(), undefined);
+  const { items, pairs } = counts;
+  const cheaper = planGramian({ items, pairs, entries }, current?.mode);
+  return { mode: implicit.total > fitMemoryBytes ? 'stored' : cheaper, userWeighting, planned };
+}
+
+/** Moves the state to the mode that is pinned or planned: stored, where X itself passes the memory budget. */
+async function settleGramian(parts: PipelineParts): Promise<void> {
+  const { store, options, log } = parts;
+  const current = await store.gramian();
+  const { userWeighting } = options.fit;
+  const { mode } = options.gramian;
+  const wanted = mode === 'auto' ? await plannedState(parts, current) : { mode, userWeighting };
+  const fits = wanted.mode === 'implicit' || current?.userWeighting === userWeighting;
+  if (wanted.mode !== current?.mode || !fits) {
+    log.info({ from: current?.mode ?? 'none', to: wanted.mode, userWeighting }, 'Gramian mode changes');
+    if (wanted.mode === 'stored') await rebuildGramian(parts);
+    else {
+      await store.setGramian({ mode: 'implicit', userWeighting });
+      await replaceSegments(parts, await store.segments(), undefined);
+    }
+  } else if (wanted.planned === current.planned) return;
+  await store.setGramian(wanted);
 }
 
 /** Builds segments only while the state's Gramian is stored. */
