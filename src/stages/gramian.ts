@@ -3,6 +3,7 @@ import type { BuildSegment, FoldSummary, LeavingUser } from '../contracts/index.
 import type { GramianInput } from '../fit/fit.js';
 import { memoryOfFit } from '../fit/memory.js';
 import { isSmall } from '../gramian/build.js';
+import { type GramianEntries, openEntries } from '../gramian/export.js';
 import { type GramianMode, type GramianState, planGramian, stillHolds } from '../gramian/plan.js';
 import { type Comparison, compareWithHistories } from '../gramian/verify.js';
 import { fromNothing } from '../matrix/rows.js';
@@ -23,6 +24,10 @@ const verifyTask = tasksOf<typeof import('../gramian/verify.js')>(
   new URL('../gramian/verify.js', import.meta.url),
 );
 
+const buildTask = tasksOf<typeof import('../gramian/build.js')>(
+  new URL('../gramian/build.js', import.meta.url),
+);
+
 /** The result of `verify`, and how the state keeps its Gramian. */
 export interface VerifySummary extends Comparison {
   readonly mode: string;
@@ -36,6 +41,7 @@ export function createGramianKeeper(parts: PipelineParts) {
     compact: (all = true) => mergeSegments(parts, all),
     without: (leaving: LeavingUser) => segmentWithout(parts, leaving),
     verify: () => verify(parts),
+    entries: (scratch: string) => entriesOf(parts, scratch),
     modeFor: (fit: FitOptions) => modeFor(parts, fit),
     input: (n: number, fit: FitOptions) => inputOf(parts, n, fit),
   };
@@ -154,4 +160,27 @@ async function inputOf(parts: PipelineParts, n: number, fit: FitOptions): Promis
   }
   const paths = (await store.segments()).map(s => join(segmentsDirectory(directory), s.file));
   return { mode: 'stored', paths, n, scale };
+}
+
+/** All of G as of the last fold. Where it is not stored it is computed into a file in the directory `scratch`. */
+async function entriesOf(parts: PipelineParts, scratch: string): Promise<GramianEntries> {
+  const { directory, store, scale, options } = parts;
+  const { items } = await store.counts();
+  const segments = (await store.gramian())?.mode === 'stored' ? await store.segments() : [];
+  if (segments.length > 0) {
+    return openEntries(
+      segments.map(s => join(segmentsDirectory(directory), s.file)),
+      items,
+    );
+  }
+  const changes = fromNothing(await store.interactions());
+  const { userWeighting } = options.fit;
+  const made = await runOnce(buildTask('buildSegment'), [
+    scratch,
+    scale,
+    changes,
+    options.threads,
+    userWeighting,
+  ]);
+  return openEntries(made ? [join(scratch, made.file)] : [], items);
 }
