@@ -14,7 +14,7 @@ import { encodeRanked, hashRange, storedValue } from '../../src/publish/encode.j
 import type { Draft, ListStore, Move } from '../../src/publish/list-store.js';
 import { SeenIds } from '../../src/publish/seen-ids.js';
 import { notComplete, sinkVersion } from '../../src/publish/sink-steps.js';
-import { createVersionedSink, encodedForm } from '../../src/publish/versioned-sink.js';
+import { createKeyedSink } from '../../src/publish/versioned-sink.js';
 import { withoutItems } from '../../src/publish/without-items.js';
 import { type LmdbOptions, lmdbOptions } from './options.js';
 import { assertSound } from './sound.js';
@@ -34,13 +34,10 @@ const overheadBytes = 250;
  * which LMDB 0.9, the release that other languages bind, does not read.
  */
 export function createLmdbSink(options: LmdbOptions): Sink {
-  const inPlace = options.mode === 'inplace';
-  const format: ListFormat = { encoding: options.encoding, stamped: inPlace };
   const where = `LMDB ${options.path}, prefix ${options.prefix}`;
-  const form = encodedForm(format);
-  return createVersionedSink(
-    { name: 'lmdb', where, options, form, inPlace, overheadBytes },
-    new LmdbLists(options, format),
+  return createKeyedSink(
+    { name: 'lmdb', where, options, overheadBytes },
+    format => new LmdbLists(options, format),
   );
 }
 

@@ -4,7 +4,7 @@
  */
 
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { loadInteractions } from '#src/gramian/interactions.js';
 import { pairsBelow, squaredNorms } from '#src/gramian/norms.js';
 import { openSegment } from '#src/gramian/segment.js';
@@ -15,17 +15,13 @@ import { rowUpdate } from '#src/gramian/update.js';
 import type { WeightChanges } from '#src/gramian/weights.js';
 import { fromNothing, type Rows } from '#src/matrix/rows.js';
 import { Arena } from '#src/runtime/arena.js';
-import { Threads } from '#src/runtime/threads.js';
+import type { Threads } from '#src/runtime/threads.js';
 import { temporaryDirectory } from '../../support/directory.js';
 import { writeCsc } from '../../support/gramian.js';
 import { gramian, type Matrix, random, randomRows, zeros } from '../../support/rows.js';
+import { arenaWithThreads } from '../../support/threads.js';
 
-const arena = new Arena(64 << 20);
-const one = new Threads(arena, 1);
-const three = new Threads(arena, 3);
-afterAll(async () => {
-  await Promise.all([one.close(), three.close()]);
-});
+const { arena, one, three } = arenaWithThreads(64 << 20);
 
 function shuffled(n: number, seed: number): Int32Array {
   const next = random(seed);
