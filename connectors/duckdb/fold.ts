@@ -115,6 +115,7 @@ export async function foldInbox(
   semantics: Semantics,
   limit: number,
   build: BuildSegment,
+  energy: number,
 ): Promise<FoldSummary> {
   const cut = await scalar(connection, 'SELECT max(seq) FROM (SELECT seq FROM inbox ORDER BY seq LIMIT ?)', [
     limit,
@@ -140,7 +141,7 @@ export async function foldInbox(
     await run(`CREATE OR REPLACE TEMP TABLE coded AS
       SELECT u.id AS "user", i.id AS item, weight, op, ts, channel, sequence
       FROM batch JOIN users u ON u.key = batch."user" JOIN items i ON i.key = batch.item`);
-    await setAsideOverflow(connection, semantics);
+    await setAsideOverflow(connection, semantics, energy);
     await run('CREATE OR REPLACE TEMP TABLE touched AS SELECT DISTINCT "user" FROM coded');
     failpoint('fold:encoded');
     const users = await touchedUsers(connection);

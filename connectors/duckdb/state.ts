@@ -56,7 +56,7 @@ export async function openState(
       ...openErasures(connections),
       positions: source => ingest.use(() => inbox.positions(source)),
       append: (source, batches) => ingest.use(() => inbox.append(source, batches)),
-      fold: (limit, build) => folds.use(c => foldInbox(c, semantics, limit, build)),
+      fold: (limit, build, energy) => folds.use(c => foldInbox(c, semantics, limit, build, energy)),
       close: () => connections.close(),
     };
   } catch (error) {

@@ -1,10 +1,12 @@
 import { join } from 'node:path';
 import type { BuildSegment, FoldSummary, LeavingUser } from '../contracts/index.js';
+import { StageError } from '../errors.js';
 import type { GramianInput } from '../fit/fit.js';
 import { memoryOfFit } from '../fit/memory.js';
 import { isSmall } from '../gramian/build.js';
 import { type GramianMode, planGramian } from '../gramian/plan.js';
 import { type Comparison, compareWithHistories } from '../gramian/verify.js';
+import { largestEnergy } from '../gramian/weights.js';
 import { fromNothing } from '../matrix/rows.js';
 import { runOnce } from '../runtime/compute.js';
 import { tasksOf } from '../runtime/task.js';
@@ -75,11 +77,29 @@ async function settleGramian(parts: PipelineParts): Promise<void> {
   await replaceSegments(parts, await store.segments(), undefined);
 }
 
+/**
+ * As `settleGramian`. Where sums of squares that were taken for users alike are too large for users with weights, nothing
+ * moves: folds go on, and the next fit says `OVERFLOW`.
+ */
+async function settleQuietly(parts: PipelineParts): Promise<void> {
+  try {
+    await settleGramian(parts);
+  } catch (error) {
+    if (!(error instanceof StageError && error.code === 'OVERFLOW')) throw error;
+    parts.log.error({ code: error.code, remedy: error.remedy }, error.message);
+  }
+}
+
 /** Builds segments only while the state's Gramian is stored. */
 async function segmentBuilder(parts: PipelineParts): Promise<BuildSegment> {
   const state = await parts.store.gramian();
   if (state?.mode !== 'stored') return async () => undefined;
   return changes => makeSegment(parts, changes, state.userWeighting);
+}
+
+/** What squares of an item may add up to, for the weights of users that fits want and that segments have. */
+async function energyOf({ store, options }: PipelineParts): Promise<number> {
+  return largestEnergy(options.fit.userWeighting || ((await store.gramian())?.userWeighting ?? 0));
 }
 
 /** Folds the inbox, `fold.maxEvents` a transaction, and keeps the segments few. */
@@ -91,14 +111,14 @@ async function fold(parts: PipelineParts, signal?: AbortSignal): Promise<FoldSum
   let segment: FoldSummary['segment'];
   for (;;) {
     signal?.throwIfAborted();
-    const step = await store.fold(options.fold.maxEvents, await segmentBuilder(parts));
+    const step = await store.fold(options.fold.maxEvents, await segmentBuilder(parts), await energyOf(parts));
     if (step.events === 0) break;
     events += step.events;
     users += step.users;
     segment = step.segment ?? segment;
     if (step.segment) await mergeSegments(parts, false);
   }
-  if (events > 0 || options.gramian.mode !== 'auto') await settleGramian(parts);
+  if (events > 0 || options.gramian.mode !== 'auto') await settleQuietly(parts);
   return { events, users, segment };
 }
 

@@ -70,11 +70,12 @@ export async function mergeSegments(state: State, all: boolean): Promise<number>
   const segments = await state.store.segments();
   const old = all ? segments : suffixToCompact(segments);
   if (old.length < 2) return 0;
+  const before = segments.slice(0, segments.length - old.length);
   const n = segments.reduce((most, s) => Math.max(most, s.n), 0);
   const small = old.reduce((sum, s) => sum + s.nnz, 0) < smallEntries;
   const merged = small
-    ? compactSegments(directory, old, n)
-    : await runOnce(compactTask('compactSegments'), [directory, old, n]);
+    ? compactSegments(directory, old, n, before)
+    : await runOnce(compactTask('compactSegments'), [directory, old, n, before]);
   failpoint('compact:segment-written');
   await replaceSegments(state, old, merged);
   return old.length;
