@@ -1,9 +1,11 @@
-import { loadSplit } from '../../connectors/duckdb/split.js';
+import { loadSplit, type SplitSize } from '../../connectors/duckdb/split.js';
 import { StageError } from '../../src/errors.js';
-import { type Measured, measure } from '../../src/evaluate/measure.js';
+import type { Measured } from '../../src/evaluate/measure.js';
 import { holdoutOptions } from '../../src/evaluate/options.js';
 import { sampleUsers } from '../../src/evaluate/split.js';
 import { databaseShare } from '../../src/fit/memory.js';
+import { runOnce } from '../../src/runtime/compute.js';
+import { tasksOf } from '../../src/runtime/task.js';
 import { type FitOptions, fitOptions, overrideFit, solvers } from '../../src/solvers/index.js';
 import { threadsOnSplit } from '../../src/stages/holdouts.js';
 import { checked } from '../checked.js';
@@ -22,6 +24,10 @@ import { presentFit } from '../tuned.js';
 import { fitFlags, fitHelp, optionsOfFit } from './fit-flags.js';
 import { metricsJson, metricsText } from './metrics.js';
 import { flagsOf, helpOf, optionsOf } from './option-flags.js';
+
+const measureTask = tasksOf<typeof import('../../src/evaluate/measure.js')>(
+  new URL('../../src/evaluate/measure.js', import.meta.url),
+);
 
 /** The cut-off and the bootstrap that a command line asks for. */
 function measuresOf(values: Values, seed: number) {
@@ -85,7 +91,7 @@ async function measured(
 
 /** Fits on one file and measures on another. */
 async function onFiles(
-  { values, progress }: CommandContext,
+  { values, progress, signal }: CommandContext,
   trainPath: string,
   testPath: string,
 ): Promise<CommandResult> {
@@ -102,14 +108,18 @@ async function onFiles(
   const { memoryBytes } = allowance;
   progress('reading');
   let threadsOf = (_: FitOptions): number => allowance.threads;
-  const loaded = await loadSplit(trainPath, testPath, databaseShare(memoryBytes), size => {
+  const plan = (size: SplitSize): void => {
     threadsOf = fit => threadsOnSplit(size, fit, allowance);
     if (asked.length === 1) threadsOf(asked[0]!);
-  });
+  };
+  const loaded = await loadSplit(trainPath, testPath, databaseShare(memoryBytes), plan, signal);
   const holdout = { ...loaded, test: sampleUsers(loaded.test, sample, seed) };
-  const report = shown(progress);
-  const settings = { k, memoryBytes, bootstrap, layered: true, report };
-  const run = (fit: FitOptions) => measure(holdout, fit, { ...settings, threads: threadsOf(fit) });
+  const settings = { k, memoryBytes, bootstrap, layered: true };
+  const run = (fit: FitOptions) =>
+    runOnce(measureTask('measureReporting'), [holdout, fit, { ...settings, threads: threadsOf(fit) }], {
+      progress: shown(progress),
+      signal,
+    });
   return measured(asked, run, k, { items: holdout.train.n, interactions: holdout.train.indices.length });
 }
 
