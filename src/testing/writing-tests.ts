@@ -226,6 +226,26 @@ export function forgetsIds({ runner, on, write, publish }: VersionSuite): void {
     expect(await read('users', 'her')).toEqual(ranked('her', ['a']));
   });
 
+  it('forgets ids of any length, and takes them out of lists of any', async () => {
+    if (!on.sink.forget) return;
+    for (const [version, bytes] of [
+      ['v1', 1024],
+      ['v2', 2048],
+    ] as const) {
+      const [her, other, item] = ['h', 'o', 'i'].map(letter => letter.repeat(bytes)) as [
+        string,
+        string,
+        string,
+      ];
+      await publish(version, [ranked(her, ['a']), ranked(other, ['a', item])]);
+      const forgotten = await on.sink.forget({ users: [her], items: [item] });
+      expect(await read('users', her)).toBeUndefined();
+      const { items } = (await read('users', other))!;
+      if (forgotten.rewritten > 0) expect(items).toEqual(['a']);
+      else expect(forgotten.remains.length > 0).toBe(true);
+    }
+  });
+
   it('clears away an attempt that has an erased id, and forgets nothing while another writes', async () => {
     if (!on.sink.forget) return;
     const other = await on.connected('other');
