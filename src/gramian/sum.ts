@@ -19,6 +19,9 @@ export function addDiagonals(arena: Arena, segments: readonly Segment[], to: Flo
   return most;
 }
 
+/** Columns that are read by item, whole. */
+const unordered = { place: 0, limits: 0 };
+
 /**
  * Throws `OVERFLOW` unless float64 holds the sum of `segments`, added from the newest on, exactly. Any k oldest ones are
  * a Gramian G_k, so |G_k[i,j]| ≤ √(G_k[i,i] G_k[j,j]) ≤ m, the largest diagonal entry there ever was (Cauchy–Schwarz),
@@ -62,7 +65,7 @@ export function sumReader(
     const indices = arena.bytes(4 * count, 'columns of a segment');
     const values = arena.bytes(8 * count, 'columns of a segment');
     const mark = arena.mark();
-    const columns = openColumns(arena, segments, last - first, size, 0, scratch.fields);
+    const columns = openColumns(arena, segments, last - first, size, unordered, scratch.fields);
     loadRange(arena, segments, columns, first, last);
     const out = record(arena, 'Columns', { lengths, indices, values }, 'columns of a segment');
     const at = arena.bytes(scratch.bytes, 'columns of a segment');

@@ -6,7 +6,9 @@ import { benchDefaults } from './defaults.js';
 import { type BenchOptions, environment, root, writeResult } from './environment.js';
 import { benchExact } from './exact.js';
 import { benchFit } from './fit.js';
+import { benchFold } from './fold.js';
 import { benchFsai } from './fsai.js';
+import { benchGramian } from './gramian.js';
 import { benchIngest } from './ingest.js';
 import { benchKafka } from './kafka.js';
 import { benchKernels } from './kernels.js';
@@ -24,7 +26,9 @@ const benches: Readonly<Record<string, (options: BenchOptions) => Promise<object
   defaults: benchDefaults,
   solvers: benchSolvers,
   scale: benchScale,
+  gramian: benchGramian,
   ingest: benchIngest,
+  fold: benchFold,
   kafka: benchKafka,
   memory: benchMemory,
   publish: benchPublish,
@@ -49,6 +53,7 @@ const { values, positionals } = parseArgs({
     runs: { type: 'string' },
     sink: { type: 'string' },
     users: { type: 'string' },
+    rows: { type: 'string' },
     k: { type: 'string' },
   },
 });
@@ -66,6 +71,7 @@ await sayingLacks(async () => {
     log: line => process.stderr.write(`${line}\n`),
     sink: values.sink,
     users: values.users === undefined ? undefined : Number(values.users),
+    rows: values.rows?.split(',').map(Number),
     k: values.k === undefined ? undefined : Number(values.k),
   });
   const result = { bench: positionals[0], environment: environment(), ...measured };

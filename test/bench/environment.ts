@@ -13,6 +13,8 @@ const results = join(root, 'test/bench/results');
 
 /** What a benchmark is told on its command line. */
 export interface BenchOptions {
+  /** Sizes of states, for `fold`. */
+  readonly rows?: readonly number[] | undefined;
   /** Directory with `gowalla/` and `amazon-books-scale/`. */
   readonly data: string;
   /** Measured runs; medians are reported. */
