@@ -151,7 +151,7 @@ async function readSplit(
       `SELECT u.id, i.id, (${value})::INTEGER FROM ${table} t JOIN users u ON u.key = t."user" JOIN items i ON i.key = t.item
        WHERE ${value} > 0 ORDER BY 1, 2`,
       width,
-      { expected },
+      { expected, shared: true },
     );
   const train = await read('train', `round(weight * ${scale})`, size.items, size.interactions);
   if (train.indices.length === 0)
@@ -164,7 +164,8 @@ async function readSplit(
  * Reads train and test interactions (columns `user, item[, weight]`, of any type) from Parquet or CSV files.
  * Ids number the users and items in their natural order; repeated pairs are added up.
  *
- * DuckDB uses at most `memoryBytes` meanwhile. `plan` hears the sizes before the rows are read and may throw.
+ * DuckDB uses at most `memoryBytes` meanwhile. `plan` hears the sizes before the rows are read and may throw. Entries
+ * lie in shared memory. `signal` interrupts a query.
  *
  * @throws StageError `SOURCE_UNREADABLE` for a file that is missing, unreadable or lacks a column,
  *   `DATA_INVALID` for weights that are negative or not finite and for an empty train set.
@@ -174,6 +175,7 @@ export async function loadSplit(
   testPath: string,
   memoryBytes = 2 ** 28,
   plan: (size: SplitSize) => void = () => {},
+  signal?: AbortSignal,
 ): Promise<Split> {
   const spill = mkdtempSync(join(tmpdir(), 'sansa-stream-'));
   // Grouping and sorting take a few times the files' size; more would only linger.
@@ -184,7 +186,10 @@ export async function loadSplit(
   const memoryLimit = `${Math.floor(Math.min(memoryBytes, Math.max(2 ** 26, 8 * inputBytes)) / 1024)}KiB`;
   const database = await openDatabase(':memory:', { memoryLimit, threads: 1, tempDirectory: spill });
   const connection = await database.connect();
+  const interrupt = () => connection.interrupt();
+  signal?.addEventListener('abort', interrupt, { once: true });
   try {
+    signal?.throwIfAborted();
     return await readSplit(connection, trainPath, testPath, plan);
   } catch (error) {
     if (error instanceof StageError) throw error;
@@ -192,6 +197,7 @@ export async function loadSplit(
       cause: error,
     });
   } finally {
+    signal?.removeEventListener('abort', interrupt);
     connection.closeSync();
     database.closeSync();
     rmSync(spill, { recursive: true, force: true });

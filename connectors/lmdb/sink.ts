@@ -161,11 +161,13 @@ class LmdbLists implements ListStore<EncodedLists> {
         total.deleted += mark.lists[kind] - store.mark(version)!.lists[kind];
         if (items.size === 0) continue;
         for await (const found of store.lists(version, kind)) {
-          const lists = found.flatMap(([id, value]) => {
+          const lists = found.flatMap(([key, value]) => {
             const list = withoutItems(decodeList(value, this.#format.encoding), items);
-            return list ? [{ id, ...list }] : [];
+            if (!list) return [];
+            const encoded = encodeRanked([{ id: '', ...list }], this.#format, mark.version);
+            return [[key, Buffer.from(encoded.bytes)] as const];
           });
-          if (lists.length > 0) await this.amend(version, kind, { lists, gone: [] });
+          if (lists.length > 0) await store.overwrite(version, lists);
           total.rewritten += lists.length;
         }
       }

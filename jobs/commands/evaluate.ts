@@ -1,7 +1,9 @@
 import { StageError } from '../../src/errors.js';
-import { type Measured, measure } from '../../src/evaluate/measure.js';
+import type { Measured } from '../../src/evaluate/measure.js';
 import { holdoutOptions } from '../../src/evaluate/options.js';
 import { sampleUsers } from '../../src/evaluate/split.js';
+import { runOnce } from '../../src/runtime/compute.js';
+import { tasksOf } from '../../src/runtime/task.js';
 import { type FitOptions, fitOptions, overrideFit, solvers } from '../../src/solvers/index.js';
 import { checked } from '../checked.js';
 import {
@@ -19,6 +21,10 @@ import { fileFlags, fileHelp, readFiles } from './files.js';
 import { fitFlags, fitHelp, optionsOfFit } from './fit-flags.js';
 import { metricsJson, metricsText } from './metrics.js';
 import { flagsOf, helpOf, optionsOf } from './option-flags.js';
+
+const measureTask = tasksOf<typeof import('../../src/evaluate/measure.js')>(
+  new URL('../../src/evaluate/measure.js', import.meta.url),
+);
 
 /** The cut-off and the bootstrap that a command line asks for. */
 function measuresOf(values: Values, seed: number) {
@@ -82,7 +88,7 @@ async function measured(
 
 /** Fits on one file and measures on another. */
 async function onFiles(context: CommandContext, paths: readonly [string, string]): Promise<CommandResult> {
-  const { values, progress } = context;
+  const { values, progress, signal } = context;
   const unused = ['holdout', 'share', 'cut'].find(name => values[name] !== undefined);
   if (unused)
     throw new StageError(
@@ -95,9 +101,12 @@ async function onFiles(context: CommandContext, paths: readonly [string, string]
   const present = asked.length === 1 ? asked[0] : undefined;
   const { files, memoryBytes, threadsOf } = await readFiles(context, paths, { present });
   const holdout = { ...files, test: sampleUsers(files.test, sample, seed) };
-  const report = shown(progress);
-  const settings = { k, memoryBytes, bootstrap, layered: true, report };
-  const run = (fit: FitOptions) => measure(holdout, fit, { ...settings, threads: threadsOf(fit) });
+  const settings = { k, memoryBytes, bootstrap, layered: true };
+  const run = (fit: FitOptions) =>
+    runOnce(measureTask('measureReporting'), [holdout, fit, { ...settings, threads: threadsOf(fit) }], {
+      progress: shown(progress),
+      signal,
+    });
   return measured(asked, run, k, { items: holdout.train.n, interactions: holdout.train.indices.length });
 }
 

@@ -1,4 +1,4 @@
-import { loadSplit } from '../../connectors/duckdb/split.js';
+import { loadSplit, type SplitSize } from '../../connectors/duckdb/split.js';
 import { databaseShare } from '../../src/fit/memory.js';
 import type { FitOptions } from '../../src/solvers/index.js';
 import { threadsOnSplit } from '../../src/stages/holdouts.js';
@@ -16,7 +16,7 @@ export const fileHelp = {
  * `present` that does not fit is refused before the rows are read. `tunes` says that trials share the memory.
  */
 export async function readFiles(
-  { values, progress }: CommandContext,
+  { values, progress, signal }: CommandContext,
   [trainPath, testPath]: readonly [string, string],
   { present, tunes }: { readonly present?: FitOptions | undefined; readonly tunes?: boolean },
 ) {
@@ -24,9 +24,10 @@ export async function readFiles(
   const { memoryBytes } = allowance;
   progress('reading');
   let threadsOf = (_: FitOptions): number => allowance.threads;
-  const files = await loadSplit(trainPath, testPath, databaseShare(memoryBytes), size => {
+  const plan = (size: SplitSize): void => {
     threadsOf = fit => threadsOnSplit(size, fit, allowance, tunes);
     if (present) threadsOf(present);
-  });
+  };
+  const files = await loadSplit(trainPath, testPath, databaseShare(memoryBytes), plan, signal);
   return { files, memoryBytes, threadsOf };
 }

@@ -105,6 +105,15 @@ describe('files store', () => {
     expect(rows.getRowsJS().flat()).toEqual([false, true, true]);
   });
 
+  it('is not kept waiting by a publisher that died as it took the lease', async () => {
+    // As that leaves it, now and in earlier releases.
+    for (const left of ['.lease-1', '.lease']) {
+      await mkdir(join(path, left));
+      await publish(`v${left.length}`);
+      expect((await readdir(path)).filter(name => name.startsWith('.'))).toEqual([]);
+    }
+  });
+
   it('points at no version that lacks lists', async () => {
     await publish('v1');
     await writeFile(join(path, 'v1', 'users.ndjson'), '');

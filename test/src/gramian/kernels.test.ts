@@ -129,6 +129,34 @@ describe('row update', () => {
     expect(update(three, before, after, weights)).toEqual(expected);
   });
 
+  it('starts its sums of ones again before they leave int32', () => {
+    // The base of the sums grows by 90,001 for each of 30,001 columns, past 2³¹.
+    const [users, others] = [90_000, 30_000];
+    const after: Rows = {
+      n: others + 1,
+      users: Int32Array.from({ length: users }, (_, u) => u),
+      indptr: Int32Array.from({ length: users + 1 }, (_, u) => 2 * u),
+      indices: Int32Array.from({ length: 2 * users }, (_, e) => e % 2 && 1 + ((e >> 1) % others)),
+      values: undefined,
+    };
+    const wrong: number[] = [];
+    rowUpdate(arena, one, fromNothing(after)).run(({ first, lengths, indices, values }) => {
+      for (let c = 0, e = 0; c < lengths.length; e += lengths[c++]!) {
+        const j = first + c;
+        const right =
+          j === 0
+            ? lengths[c] === others + 1 && values[e] === users
+            : lengths[c] === 2 &&
+              indices[e] === 0 &&
+              indices[e + 1] === j &&
+              values[e] === 3 &&
+              values[e + 1] === 3;
+        if (!right) wrong.push(j);
+      }
+    });
+    expect(wrong).toEqual([]);
+  });
+
   it('refuses sums of 2⁵³ and more', () => {
     const rows = { ...ones, values: ones.indices.map(() => 0x7fffffff) };
     expect(() => update(one, fromNothing(rows).before, rows)).toThrow(/2\^53/);
