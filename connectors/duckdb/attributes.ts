@@ -5,6 +5,7 @@ import type { ItemAttributes } from '../../src/publish/rules.js';
 import { identifier } from '../../src/stages/identifier.js';
 import { all, openDatabase, reason, releaseResults } from './database.js';
 import { project, reader, subquery } from './project.js';
+import { searchFrom } from './search-path.js';
 import { attachWarehouse } from './warehouse.js';
 
 /** Runs the query for attributes of items: a column `item`, read as ids of events are, and others. `SOURCE_UNREADABLE` if it fails. */
@@ -18,9 +19,9 @@ export async function readAttributes(
   const warehouse =
     database === undefined ? undefined : await attachWarehouse(resolve(baseDirectory, database), 'read');
   const connection = warehouse?.connection ?? (await instance!.connect());
+  let unlink = () => {};
   try {
-    if (!warehouse)
-      await connection.run(`SET file_search_path = '${resolve(baseDirectory).replaceAll("'", "''")}'`);
+    if (!warehouse) unlink = await searchFrom(connection, baseDirectory);
     const described = await all(connection, `DESCRIBE SELECT item FROM ${subquery(query)}`);
     const type = String(described[0]?.column_type);
     const result = await connection.runAndReadAll(
@@ -45,6 +46,7 @@ export async function readAttributes(
       connection.closeSync();
       instance!.closeSync();
       await releaseResults();
+      unlink();
     }
   }
 }

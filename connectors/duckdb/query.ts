@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { StageError } from '../../src/errors.js';
 import { type DuckDBConnection, DuckDBInstance } from './client.js';
-import { all, literal, type RowChunk, streamRows } from './database.js';
+import { all, type RowChunk, streamRows } from './database.js';
 import {
   type Field,
   fields,
@@ -13,6 +13,7 @@ import {
   subquery,
   unmappedDelete,
 } from './project.js';
+import { searchFrom } from './search-path.js';
 import { attachWarehouse } from './warehouse.js';
 
 /** A column of the query. */
@@ -142,9 +143,11 @@ export class Query {
     baseDirectory: string,
     signal?: AbortSignal,
   ): Promise<Query> {
-    const { connection, release } = await attach(options.database, baseDirectory, signal);
+    const { connection, release: close } = await attach(options.database, baseDirectory, signal);
+    let unlink = () => {};
+    const release = () => close().finally(unlink);
     try {
-      await connection.run(`SET file_search_path = ${literal(resolve(baseDirectory))}`);
+      unlink = await searchFrom(connection, baseDirectory);
       await connection.run("SET TimeZone = 'UTC'");
       const from = subquery(options.query);
       return new Query(connection, release, from, await describe(connection, from, options.cursor, where));

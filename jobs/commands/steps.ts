@@ -33,9 +33,9 @@ export const fold: Command = {
 export const compact: Command = {
   summary: 'let items leave that nobody has any more, and merge the segments of the Gramian into one',
   usage: '-c pipeline.yaml',
-  async run({ pipeline }) {
+  async run({ pipeline, signal }) {
     const p = await pipeline();
-    const { items, merged } = await p.compact();
+    const { items, merged } = await p.compact(signal);
     const left = items > 0 ? `${count(items)} items that nobody has any more are gone\n` : '';
     const text = merged > 0 ? `${merged} segments merged into one` : 'nothing to merge';
     return { json: { items, merged }, text: left + text };
@@ -79,9 +79,9 @@ function receiptText(r: Receipt): string {
 export const verify: Command = {
   summary: 'compare the stored Gramian with the histories; prints the number of differing entries',
   usage: '-c pipeline.yaml',
-  async run({ reader }) {
+  async run({ reader, signal }) {
     const p = await reader();
-    const found = await p.verify();
+    const found = await p.verify(signal);
     const ok = found.differing === 0 && found.broken.length === 0;
     const text =
       found.mode === 'stored'

@@ -76,7 +76,7 @@ export const refit: Job<RefitOptions, Manifest, typeof schedule> = {
   async run({ pipeline, run, settings }, _, options) {
     const fit = await fitOf(pipeline, options);
     await pipeline.fold(settings.signal);
-    await pipeline.dropItems();
+    await pipeline.dropItems(settings.signal);
     const { gate } = pipeline.config;
     const measure = gate && (() => pipeline.measureModel(fit, gate, settings));
     const manifest = await pipeline.fit(run, { ...settings, fit, measure });

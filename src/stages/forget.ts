@@ -30,12 +30,12 @@ export function createForgetting(parts: PipelineParts, reach: Reach) {
    * Erases a user from everything in reach; returns the receipt. Models keep what they have learned until the next fit.
    * An erasure that fails, or is cut off, goes on at the next start or call.
    */
-  async function forget(user: string): Promise<Receipt> {
+  async function forget(user: string, signal?: AbortSignal): Promise<Receipt> {
     const hash = await store.beginErasure(user);
     failpoint('forget:begun');
     let receipt: Receipt | undefined;
     for (const pending of await store.pendingErasures()) {
-      const made = await settle(parts, reach, pending);
+      const made = await settle(parts, reach, pending, signal);
       if (pending.hash === hash) receipt = made;
     }
     return receipt!;
@@ -63,13 +63,15 @@ async function settle(
   parts: PipelineParts,
   reach: Reach,
   { hash, askedAt, user, erased }: PendingErasure,
+  signal?: AbortSignal,
 ): Promise<Receipt | undefined> {
   const { store } = parts;
   if (user === undefined) {
     await store.rewrite();
     return undefined;
   }
-  const { rows, items } = erased ?? (await store.eraseUser(hash, leaving => remainderOf(parts, leaving)));
+  const { rows, items } =
+    erased ?? (await store.eraseUser(hash, leaving => remainderOf(parts, leaving, signal)));
   reach.models.unload();
   await placeModels(parts);
   const files = await removeFiles(parts, reach);

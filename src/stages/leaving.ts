@@ -7,14 +7,18 @@ import type { PipelineParts } from './parts.js';
 import { segmentsDirectory, segmentWithout } from './segments.js';
 
 /** Writes the models and the Gramian again without a user and without items, beside the present ones. */
-export async function remainderOf(parts: PipelineParts, leaving: LeavingUser): Promise<Remainder> {
+export async function remainderOf(
+  parts: PipelineParts,
+  leaving: LeavingUser,
+  signal: AbortSignal | undefined,
+): Promise<Remainder> {
   const { directory, store } = parts;
   const models = modelsDirectory(directory);
   const known = await store.models();
   mkdirSync(models, { recursive: true });
   return {
     models: writeWithout(models, known, leaving.dropped),
-    segment: await segmentWithout(parts, leaving),
+    segment: await segmentWithout(parts, leaving, signal),
   };
 }
 
@@ -34,11 +38,12 @@ export async function dropItems(
   parts: PipelineParts,
   models: { unload(): void },
   all: boolean,
+  signal?: AbortSignal,
 ): Promise<readonly string[]> {
   const { directory, store, log } = parts;
   const old = await store.segments();
   const enough = (unused: number, items: number): boolean => all || unused > worthwhile * items;
-  const items = await store.dropUnused(enough, leaving => remainderOf(parts, leaving));
+  const items = await store.dropUnused(enough, leaving => remainderOf(parts, leaving, signal));
   if (items.length === 0) return items;
   models.unload();
   await placeModels(parts);

@@ -30,8 +30,8 @@ export function joinPipeline(parts: PipelineParts) {
 
     fold: gramian.fold,
     /** Lets items leave that nobody has, also the lists, and merges all segments; returns how many there were of each. */
-    async compact() {
-      const items = await dropItems(parts, models, true);
+    async compact(signal?: AbortSignal) {
+      const items = await dropItems(parts, models, true, signal);
       if (items.length > 0)
         await forgetInSinks(parts, publisher.withSinks, { users: [], items }).catch(error =>
           parts.log.warn(
@@ -39,11 +39,12 @@ export function joinPipeline(parts: PipelineParts) {
             'items that left stay in lists until the next publication',
           ),
         );
-      return { items: items.length, merged: await gramian.compact() };
+      return { items: items.length, merged: await gramian.compact(signal) };
     },
     /** Lets items leave that nobody has, if there are enough of them. */
-    dropItems: () => dropItems(parts, models, false),
+    dropItems: (signal?: AbortSignal) => dropItems(parts, models, false, signal),
     verify: gramian.verify,
+    gramianEntries: gramian.entries,
 
     fit: models.fit,
     manifestOf: models.manifestOf,
