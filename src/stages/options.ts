@@ -1,9 +1,9 @@
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
-import { durationPattern } from '../duration.js';
 import { ruleOptions } from '../publish/rule-options.js';
 import { sizePattern } from '../size.js';
 import { fitOptions } from '../solvers/index.js';
+import { durationPattern } from './duration.js';
 
 /** How the stage keeps the Gramian. */
 export const gramianOptions = z.strictObject({

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { milliseconds } from '../duration.js';
+import { milliseconds } from './duration.js';
 import { modelsDirectory } from './model-files.js';
 import type { KeptOptions } from './options.js';
 import type { PipelineParts } from './parts.js';
