@@ -6,6 +6,7 @@ import { hashIds } from './erased-ids.js';
 import { closeGaps, findLeaving, takeRemainder } from './leave.js';
 import { type Mentions, mentionsOf } from './mentions.js';
 import { readRows } from './rows.js';
+import { newestRows } from './schema.js';
 import { readSegments } from './state/segments.js';
 
 /** What an erasure has removed so far, and the keys of items that nobody has any more. */
@@ -26,12 +27,13 @@ export async function eraseUser(
   hash: string,
   user: string,
   build: (leaving: LeavingUser) => Promise<Remainder>,
+  maxHistory?: number,
 ): Promise<Erased> {
   return transaction(connection, async () => {
     const remove = (sql: string) => removed(connection, sql, [user]);
     // Files of rows and keys, which have her, are made anew.
     await connection.run('DELETE FROM lookups');
-    const before = await leavingRow(connection, user);
+    const before = await leavingRow(connection, user, maxHistory);
     const her = '(SELECT id FROM users WHERE key = ?)';
     await connection.run(
       `INSERT INTO recent SELECT * FROM interactions ANTI JOIN recent USING ("user", item) WHERE "user" IN ${her}`,
@@ -68,11 +70,12 @@ export async function eraseUser(
   });
 }
 
-/** The row of X of a user. */
-async function leavingRow(connection: DuckDBConnection, user: string) {
+/** The row of X of a user, as the Gramian has it. */
+async function leavingRow(connection: DuckDBConnection, user: string, maxHistory: number | undefined) {
   const n = await removed(connection, 'SELECT count(*) FROM items');
   const id = await scalar(connection, 'SELECT id FROM users WHERE key = ?', [user]);
-  const sql = `SELECT "user", item, value FROM matrix WHERE "user" = ${Number(id ?? -1)} ORDER BY item`;
+  const sql = `SELECT "user", item, value FROM matrix WHERE "user" = ${Number(id ?? -1)}
+    ${newestRows(maxHistory)} ORDER BY item`;
   return readRows(connection, sql, n, { users: Int32Array.of(Number(id ?? -1)), few: true });
 }
 

@@ -10,7 +10,7 @@ import { mergeRecent } from './merge.js';
 import { hourOf, streamOf } from './migrations.js';
 import { setAsideOverflow } from './overflow.js';
 import { readRows } from './rows.js';
-import { matrixOf, type Semantics } from './schema.js';
+import { matrixOf, newestRows, type Semantics } from './schema.js';
 import { insertSegment } from './state/segments.js';
 
 /** Drops temporary tables. */
@@ -73,12 +73,12 @@ async function changeRows(
   connection: DuckDBConnection,
   semantics: Semantics,
   touched: Int32Array,
-  build: BuildSegment,
+  [build, maxHistory]: readonly [BuildSegment, number | undefined],
   apply: () => Promise<void>,
 ): Promise<SegmentFile | undefined> {
   const n = Number(await scalar(connection, 'SELECT count(*) FROM items'));
   const rows = `SELECT "user", item, value FROM (${matrixOf(semantics, '(SELECT * FROM known SEMI JOIN touched USING ("user"))', 'SELECT * FROM recent SEMI JOIN touched USING ("user")')})
-    ORDER BY "user", item`;
+    ${newestRows(maxHistory)} ORDER BY "user", item`;
   const before = await readRows(connection, rows, n, { users: touched });
   await apply();
   failpoint('fold:applied');
@@ -147,6 +147,7 @@ export async function foldInbox(
   limit: number,
   build: BuildSegment,
   energy: number,
+  maxHistory?: number,
 ): Promise<FoldSummary> {
   const started = performance.now();
   const cut = await scalar(connection, 'SELECT max(seq) FROM (SELECT seq FROM inbox ORDER BY seq LIMIT ?)', [
@@ -187,7 +188,7 @@ export async function foldInbox(
     }
     failpoint('fold:encoded');
     const statements = semantics.interactions === 'sum' ? addUp : replaceByNewest(semantics);
-    const segment = await changeRows(connection, semantics, users, build, async () => {
+    const segment = await changeRows(connection, semantics, users, [build, maxHistory], async () => {
       for (const sql of statements) await run(sql);
     });
     await noteChange(connection);

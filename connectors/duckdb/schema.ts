@@ -96,6 +96,15 @@ export function matrixOf(
     GROUP BY "user", item HAVING sum(value) > 0`;
 }
 
+/**
+ * Leaves of each user the newest `maxHistory` rows, which the Gramian has; all without. The second key makes it certain
+ * which, and items keep their order when they are renumbered.
+ */
+export const newestRows = (maxHistory: number | undefined): string =>
+  maxHistory === undefined
+    ? ''
+    : `QUALIFY row_number() OVER (PARTITION BY "user" ORDER BY ts DESC, item DESC) <= ${maxHistory}`;
+
 /** Makes the view `matrix` of X. */
 export const createMatrix = (connection: DuckDBConnection, semantics: Semantics) =>
   connection.run(`CREATE OR REPLACE VIEW matrix AS ${matrixOf(semantics)}`);

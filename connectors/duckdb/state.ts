@@ -66,7 +66,8 @@ export async function openState(
       ...openRetention(connections),
       positions: source => ingest.use(() => inbox.positions(source)),
       append: (source, batches) => ingest.use(() => inbox.append(source, batches)),
-      fold: (limit, build, energy) => folds.use(c => foldInbox(c, semantics, lookups, limit, build, energy)),
+      fold: (limit, build, energy, maxHistory) =>
+        folds.use(c => foldInbox(c, semantics, lookups, limit, build, energy, maxHistory)),
       dropUnused: async (enough, build) => {
         const keys = await folds.use(c => dropUnused(c, enough, build));
         if (keys.length > 0) failpoint('leave:committed');

@@ -20,6 +20,8 @@ export interface Manifest {
   readonly events: number;
   readonly users: number;
   readonly interactions: number;
+  /** Items of each history that the Gramian had at most, the newest ones; all without. */
+  readonly maxHistory?: number | undefined;
   readonly parameters: number;
   /** SHA-256 of `weights.safetensors`. */
   readonly weightsChecksum: string;

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ErasedIds, PendingErasure, Receipt, Sink } from '../contracts/index.js';
+import type { ErasedIds, LeavingUser, PendingErasure, Receipt, Sink } from '../contracts/index.js';
 import { StageError } from '../errors.js';
 import { inAll } from '../publish/all-sinks.js';
 import { failpoint } from '../runtime/failpoint.js';
@@ -70,8 +70,9 @@ async function settle(
     await store.rewrite();
     return undefined;
   }
+  const remainder = (leaving: LeavingUser) => remainderOf(parts, leaving, signal);
   const { rows, items } =
-    erased ?? (await store.eraseUser(hash, leaving => remainderOf(parts, leaving, signal)));
+    erased ?? (await store.eraseUser(hash, remainder, (await store.gramian())?.maxHistory));
   reach.models.unload();
   await placeModels(parts);
   const files = await removeFiles(parts, reach);

@@ -11,6 +11,11 @@ export const gramianOptions = z.strictObject({
     .enum(['auto', 'stored', 'implicit'])
     .default('auto')
     .describe('stored: incremental segments on disk; implicit: computed from the histories at each fit'),
+  maxHistory: z
+    .int()
+    .min(1)
+    .optional()
+    .describe('of a longer history only the newest items are in the Gramian; all unless set'),
 });
 
 const duration = z.string().regex(durationPattern, 'expected a duration such as 12h, 30d or 2w');
