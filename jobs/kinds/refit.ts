@@ -53,7 +53,8 @@ async function upToDate(pipeline: JobPipeline, fit: FitOptions): Promise<Manifes
   const newest = (await store.models()).at(-1)?.manifest;
   if (!newest || (await store.pending()) > 0 || newest.events !== (await store.folded())) return undefined;
   const measured = config.gate && measureOptions.strip().parse(config.gate);
-  if (newest.maxHistory !== config.gramian.maxHistory) return undefined;
+  const { maxHistory, keep } = config.gramian;
+  if (newest.maxHistory !== maxHistory || newest.keep !== keep) return undefined;
   const alike = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
   if (!alike(newest.options, fit) || !alike(newest.metrics?.measured, measured)) return undefined;
   const { interactions } = await store.counts(); // an erasure takes some away

@@ -27,7 +27,10 @@ export async function placeModels({ directory, store }: PipelineParts): Promise<
   takePlace(modelsDirectory(directory), await store.models());
 }
 
-/** From this share of all items on, unused ones are worth it that everything is numbered anew. */
+/**
+ * From this share of all items on, unused ones are worth it that everything is numbered anew: with 100,000 items, a
+ * million interactions and 42 million entries of G that took two thirds of the time of a fit.
+ */
 const worthwhile = 0.01;
 
 /**

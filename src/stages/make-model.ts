@@ -13,7 +13,7 @@ const fitTask = tasksOf<typeof import('./fit-task.js')>(new URL('./fit-task.js',
 
 /** Input of a model, and what its manifest says of that. */
 export interface ModelInput
-  extends Pick<Manifest, 'parent' | 'events' | 'users' | 'interactions' | 'maxHistory'> {
+  extends Pick<Manifest, 'parent' | 'events' | 'users' | 'interactions' | 'maxHistory' | 'keep'> {
   readonly gramian: GramianInput;
   /** Item of each row and column of G. */
   readonly keys: readonly string[];
@@ -58,6 +58,7 @@ export async function makeModel(
       users: about.users,
       interactions: about.interactions,
       maxHistory: about.maxHistory,
+      keep: about.keep,
       parameters,
       weightsChecksum: checksum,
       weightsBytes: bytes,

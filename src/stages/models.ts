@@ -63,7 +63,7 @@ async function fitModel(
   settings: FitSettings,
 ): Promise<Manifest> {
   const fitOptions = settings.fit ?? options.fit;
-  const { maxHistory } = options.gramian;
+  const { maxHistory, keep } = options.gramian;
   const counts = await store.counts(maxHistory);
   if (counts.items === 0 || counts.interactions === 0) {
     throw new StageError(
@@ -84,6 +84,7 @@ async function fitModel(
     users: counts.users,
     interactions: counts.interactions,
     maxHistory,
+    keep,
   };
   const made = { gramian: input, keys, options: fitOptions, threads, memoryBytes, ...about };
   const manifest = await makeModel(modelsDirectory(directory), made, settings);

@@ -16,6 +16,13 @@ export const gramianOptions = z.strictObject({
     .min(1)
     .optional()
     .describe('of a longer history only the newest items are in the Gramian; all unless set'),
+  keep: z
+    .int()
+    .min(200)
+    .optional()
+    .describe(
+      'fits with fsai from a stored Gramian read a pruned view of it, with so many rows of each column, and five times the neighbours at least; none below 10,000 items',
+    ),
 });
 
 const duration = z.string().regex(durationPattern, 'expected a duration such as 12h, 30d or 2w');
