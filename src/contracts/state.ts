@@ -221,8 +221,11 @@ export interface StateStore extends Ledger {
   pending(): Promise<number>;
   /** How many events have been folded since the state was made. */
   folded(): Promise<number>;
-  /** Removes what is older than a retention allows; what is still needed stays. */
-  removeOutdated(retention: Retention): Promise<Outdated>;
+  /**
+   * Removes what is older than a retention allows; what is still needed stays. `undefined` where that was done in this
+   * hour already.
+   */
+  removeOutdated(retention: Retention): Promise<Outdated | undefined>;
   deadLetters(limit: number): Promise<readonly (DeadLetter & { readonly source: string })[]>;
   close(): Promise<void>;
 }

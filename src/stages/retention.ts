@@ -6,26 +6,19 @@ import type { KeptOptions } from './options.js';
 import type { PipelineParts } from './parts.js';
 import { segmentsDirectory } from './segments.js';
 
-/** Looking for outdated rows takes some milliseconds; more often than this it would find few. */
-const pauseMs = 3_600_000;
-
 const kept = ({ keep, maxAge }: KeptOptions) => ({ keep, maxAgeMs: milliseconds(maxAge) });
 
 /** Removes what a state remembers for longer than its options say. */
 export function createRetention({ directory, store, options, log }: PipelineParts) {
-  let last = Number.NEGATIVE_INFINITY;
-
   /** Removes outdated rows, once an hour at most. */
   async function retain(): Promise<void> {
-    const now = Date.now();
-    if (now - last < pauseMs && now >= last) return;
-    last = now;
     const { dedupe, deadLetters, runs } = options;
     const outdated = await store.removeOutdated({
       dedupeMs: milliseconds(dedupe.window),
       deadLetters: kept(deadLetters),
       runs: kept(runs),
     });
+    if (!outdated) return;
     await forgetRetired();
     if (Object.values(outdated).some(count => count > 0)) log.debug(outdated, 'outdated rows removed');
   }

@@ -25,6 +25,9 @@ const neededRuns = `SELECT r.id FROM runs r WHERE status = 'running'
 export function openRetention({ folds, queries }: StateConnections): Pick<StateStore, 'removeOutdated'> {
   return {
     async removeOutdated({ dedupeMs, deadLetters, runs }) {
+      const hour = String(hourOf(Date.now()));
+      if ((await queries.scalar("SELECT value FROM settings WHERE key = 'retained'")) === hour)
+        return undefined;
       const old = `hour < ${hourOf(Date.now() - dedupeMs)}`;
       const eventIds = await folds.use(async c => {
         await c.run(`DELETE FROM departed WHERE ${old}`);
@@ -44,6 +47,10 @@ export function openRetention({ folds, queries }: StateConnections): Pick<StateS
           `DELETE FROM signals WHERE reported AND ${outdated('signals', 'finished_at', 'finished_at', runs)}`,
         ),
       }));
+      await queries.transaction(async c => {
+        await c.run("DELETE FROM settings WHERE key = 'retained'");
+        await c.run("INSERT INTO settings VALUES ('retained', ?)", [hour]);
+      });
       return { eventIds, ...noted } satisfies Outdated;
     },
   };
