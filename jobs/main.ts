@@ -126,10 +126,10 @@ export async function main(argv: readonly string[]): Promise<number> {
       progress: progress.show,
       config,
       pipeline: async settings => {
-        const open = () => openPipeline(config(), log);
+        const open = () => openPipeline(config(), log, { together: settings?.standBy ?? false });
         return (pipeline ??= await (settings?.standBy ? whenFree(log, stop.signal, open) : open()));
       },
-      reader: async () => (pipeline ??= await openPipeline(config(), log, 'read')),
+      reader: async () => (pipeline ??= await openPipeline(config(), log, { mode: 'read' })),
       signal: stop.signal,
     });
     progress.clear();

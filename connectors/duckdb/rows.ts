@@ -91,7 +91,7 @@ function areOnes(x: Int32Array): boolean {
 /**
  * Reads `SELECT "user", item, value … ORDER BY "user", item` as CSR rows. With `users` given, exactly those
  * rows are made, empty ones too; otherwise one row for each user that occurs. Values that are all 1 are
- * left out. `expected` entries save growing.
+ * left out. When there are `expected` entries, they lie in shared memory and did not have to grow.
  */
 export async function readRows(
   connection: DuckDBConnection,
@@ -99,7 +99,8 @@ export async function readRows(
   n: number,
   { users, expected = 0, few = false, times }: ReadOptions = {},
 ): Promise<Rows> {
-  const items = integers(expected, times !== undefined);
+  const shared = expected > 0;
+  const items = integers(expected, shared);
   const found = integers(0);
   const starts = integers(0);
   let values: Growing | undefined;
@@ -108,7 +109,7 @@ export async function readRows(
     const [user, item, value] = [integersIn(part, 0), integersIn(part, 1), integersIn(part, 2)];
     takeUsers(user, items.length, found, starts);
     if (!values && !areOnes(value)) {
-      values = integers(Math.max(expected, items.length), times !== undefined);
+      values = integers(Math.max(expected, items.length), shared);
       values.array.fill(1, 0, items.length);
       values.length = items.length;
     }

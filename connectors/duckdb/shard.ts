@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { StageError } from '../../src/errors.js';
 import type { ShardState } from '../../src/stages/shards.js';
-import { all, openDatabase, releaseResults, scalar } from './database.js';
+import { all, limitsOf, openDatabase, releaseResults, scalar } from './database.js';
 import { readSegments } from './state/segments.js';
 
 /** A state that is open for a fit over several. It is not changed, and stays locked until `close`. */
@@ -16,10 +16,10 @@ export interface Shard extends ShardState {
  * @throws StageError `STATE_LOCKED` while a process has it, `STATE_MISMATCH` when its Gramian is not stored,
  *   `STATE_EMPTY` when there is no state.
  */
-export async function openShard(directory: string): Promise<Shard> {
+export async function openShard(directory: string, memoryBytes: number): Promise<Shard> {
   const path = join(directory, 'state.duckdb');
   if (!existsSync(path)) throw new StageError('STATE_EMPTY', `${directory}: expected a state, found none`);
-  const database = await openDatabase(path, { tempDirectory: join(directory, 'tmp') });
+  const database = await openDatabase(path, limitsOf({ memoryBytes, spills: join(directory, 'tmp') }));
   const connection = await database.connect();
   const close = async () => {
     connection.closeSync();

@@ -2,8 +2,8 @@ import { resolve } from 'node:path';
 import { z } from 'zod';
 import type { Signal, SignalSource } from '../../src/contracts/index.js';
 import { StageError } from '../../src/errors.js';
-import { all, literal, reason } from './database.js';
-import { attachWarehouse } from './warehouse.js';
+import { all, ampleRoom, literal, reason } from './database.js';
+import { openWarehouse } from './warehouse.js';
 
 const identifier = z.string().regex(/^[A-Za-z_][A-Za-z0-9_.]*$/, 'expected a table name');
 
@@ -23,7 +23,11 @@ CREATE TABLE IF NOT EXISTS ${table} (id VARCHAR, type VARCHAR, options JSON, req
 CREATE TABLE IF NOT EXISTS ${results} (id VARCHAR, status VARCHAR, version VARCHAR, message VARCHAR, finished_at TIMESTAMP);`;
 
 /** Signals from a warehouse table. The file is opened for a moment at each look, so that others can write to it. */
-export function createDuckdbSignals(options: DuckdbSignalOptions, baseDirectory = '.'): SignalSource {
+export function createDuckdbSignals(
+  options: DuckdbSignalOptions,
+  baseDirectory = '.',
+  room = ampleRoom,
+): SignalSource {
   const { table, results } = options;
   const database = resolve(baseDirectory, options.database);
   const name = `duckdb:${table}`;
@@ -35,7 +39,7 @@ export function createDuckdbSignals(options: DuckdbSignalOptions, baseDirectory 
   return {
     name,
     async pending(signal) {
-      const { connection, release } = await attachWarehouse(database, 'read', signal);
+      const { connection, release } = await openWarehouse(database, { mode: 'read', room, signal });
       try {
         const tables = (await all(connection, 'SELECT table_name FROM duckdb_tables()')).map(
           r => r.table_name,
@@ -66,7 +70,7 @@ export function createDuckdbSignals(options: DuckdbSignalOptions, baseDirectory 
     },
 
     async resolve(r, signal) {
-      const { connection, release } = await attachWarehouse(database, 'write', signal);
+      const { connection, release } = await openWarehouse(database, { mode: 'write', room, signal });
       try {
         await connection.run(signalTables(table, results));
         const version = r.version === undefined ? 'NULL' : literal(r.version);

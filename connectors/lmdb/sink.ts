@@ -31,16 +31,16 @@ const overheadBytes = 250;
  * `<prefix>:<version>:u:<user>` and `…:i:<item>` hold the lists, `<prefix>:<version>` the manifest once the version is
  * complete, `<prefix>:current` the version to read. Msgpack values are plain maps: a reader that uses msgpackr or lmdb
  * sets `useRecords: false` to get objects. The file is in the format of Node's `lmdb` package (LMDB's data version 2),
- * which LMDB 0.9, the release that other languages bind, does not read.
+ * which LMDB 0.9, the release that other languages bind, does not read. Some `mappedBytes` of it are mapped at a time.
  */
-export function createLmdbSink(options: LmdbOptions): Sink {
+export function createLmdbSink(options: LmdbOptions, mappedBytes = 2 ** 26): Sink {
   const inPlace = options.mode === 'inplace';
   const format: ListFormat = { encoding: options.encoding, stamped: inPlace };
   const where = `LMDB ${options.path}, prefix ${options.prefix}`;
   const form = encodedForm(format);
   return createVersionedSink(
     { name: 'lmdb', where, options, form, inPlace, overheadBytes },
-    new LmdbLists(options, format),
+    new LmdbLists(options, format, mappedBytes),
   );
 }
 
@@ -48,9 +48,11 @@ export function createLmdbSink(options: LmdbOptions): Sink {
 class LmdbLists implements ListStore<EncodedLists> {
   readonly #options: LmdbOptions;
   readonly #format: ListFormat;
+  readonly #mappedBytes: number;
   #opened: LmdbStore | undefined;
 
-  constructor(options: LmdbOptions, format: ListFormat) {
+  constructor(options: LmdbOptions, format: ListFormat, mappedBytes: number) {
+    this.#mappedBytes = mappedBytes;
     this.#options = options;
     this.#format = format;
   }
@@ -61,7 +63,7 @@ class LmdbLists implements ListStore<EncodedLists> {
 
   async open(): Promise<void> {
     await assertSound(this.#options.path);
-    const store = new LmdbStore(this.#options);
+    const store = new LmdbStore(this.#options, this.#mappedBytes);
     try {
       store.current();
     } catch (error) {

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { BuildSegment, FoldSummary, LeavingUser } from '../contracts/index.js';
+import { lacksMemory, toStageError } from '../errors.js';
 import type { GramianInput } from '../fit/fit.js';
 import { memoryOfFit } from '../fit/memory.js';
 import { isSmall } from '../gramian/build.js';
@@ -82,16 +83,40 @@ async function segmentBuilder(parts: PipelineParts): Promise<BuildSegment> {
   return changes => makeSegment(parts, changes, state.userWeighting);
 }
 
-/** Folds the inbox, `fold.maxEvents` a transaction, and keeps the segments few. */
+/** Events of a batch that is not halved any more. */
+const leastBatch = 5_000;
+
+/** Folds up to `limit` events in one transaction; `undefined` when they do not fit the memory, and none was folded. */
+async function foldBatch(parts: PipelineParts, limit: number): Promise<FoldSummary | undefined> {
+  try {
+    return await parts.store.fold(limit, await segmentBuilder(parts));
+  } catch (error) {
+    if (!lacksMemory(error) || limit <= leastBatch) throw error;
+    parts.log.debug({ limit, reason: toStageError(error).message }, 'a smaller batch is folded');
+    return undefined;
+  }
+}
+
+/** Half of the events that did not fit. */
+async function smallerBatch({ store }: PipelineParts, limit: number): Promise<number> {
+  return Math.max(leastBatch, Math.floor(Math.min(limit, await store.pending()) / 2));
+}
+
+/** Folds the inbox, `fold.maxEvents` a transaction or as many as fit the memory, and keeps the segments few. */
 async function fold(parts: PipelineParts, signal?: AbortSignal): Promise<FoldSummary> {
   const { store, options } = parts;
   if ((await store.gramian()) === undefined && options.gramian.mode === 'stored') await settleGramian(parts);
+  let limit = options.fold.maxEvents;
   let events = 0;
   let users = 0;
   let segment: FoldSummary['segment'];
   for (;;) {
     signal?.throwIfAborted();
-    const step = await store.fold(options.fold.maxEvents, await segmentBuilder(parts));
+    const step = await foldBatch(parts, limit);
+    if (step === undefined) {
+      limit = await smallerBatch(parts, limit);
+      continue;
+    }
     if (step.events === 0) break;
     events += step.events;
     users += step.users;

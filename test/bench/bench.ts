@@ -49,6 +49,7 @@ const { values, positionals } = parseArgs({
     sink: { type: 'string' },
     users: { type: 'string' },
     k: { type: 'string' },
+    rows: { type: 'string' },
   },
 });
 const bench = benches[positionals[0] ?? ''];
@@ -65,6 +66,7 @@ const measured = await bench({
   sink: values.sink,
   users: values.users === undefined ? undefined : Number(values.users),
   k: values.k === undefined ? undefined : Number(values.k),
+  rows: values.rows === undefined ? undefined : Number(values.rows),
 });
 const result = { bench: positionals[0], environment: environment(), ...measured };
 const variant = [positionals[0], values.sink, values.users].filter(part => part !== undefined).join('-');

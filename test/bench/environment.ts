@@ -21,6 +21,8 @@ export interface BenchOptions {
   readonly sink?: string | undefined;
   readonly users?: number | undefined;
   readonly k?: number | undefined;
+  /** memory: events. */
+  readonly rows?: number | undefined;
 }
 
 /** Where and with what something was measured. */

@@ -13,7 +13,14 @@ export function openInteractions(
 ): Pick<StateStore, 'interactions' | 'withTimes' | 'histories' | 'history' | 'popularItems' | 'itemKeys'> {
   const items = 'SELECT count(*) FROM items';
   return {
-    interactions: () => folds.use(async c => readRows(c, allRows, Number(await scalar(c, items)))),
+    interactions: () =>
+      folds.use(async c => {
+        const n = Number(await scalar(c, items));
+        const expected = Number(await scalar(c, 'SELECT count(*) FROM matrix'));
+        const rows = await readRows(c, allRows, n, { expected });
+        await releaseResults();
+        return rows;
+      }),
 
     withTimes: use =>
       folds.use(async c => {
