@@ -69,7 +69,8 @@ const measured = await bench({
   rows: values.rows === undefined ? undefined : Number(values.rows),
 });
 const result = { bench: positionals[0], environment: environment(), ...measured };
-const variant = [positionals[0], values.sink, values.users].filter(part => part !== undefined).join('-');
+const name = positionals[0] === 'memory' ? 'memory-steps' : positionals[0];
+const variant = [name, values.sink, values.users].filter(part => part !== undefined).join('-');
 writeResult(`${variant}.json`, `${JSON.stringify(result, null, 2)}\n`);
 refreshReadme();
 process.stdout.write(values.json ? `${JSON.stringify(result)}\n` : `${JSON.stringify(result, null, 2)}\n`);
