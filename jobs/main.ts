@@ -31,6 +31,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   doctor: async () => (await import('./commands/doctor.js')).doctor,
   init: async () => (await import('./commands/setup.js')).init,
   compact: async () => (await import('./commands/steps.js')).compact,
+  gramian: async () => (await import('./commands/gramian.js')).gramian,
 };
 
 const commandOf = async (name: string): Promise<Command | undefined> =>

@@ -12,6 +12,7 @@ export type DuckDBInstance = Client.DuckDBInstance;
 export const {
   BIGINT,
   BOOLEAN,
+  DOUBLE,
   DuckDBDataChunk,
   DuckDBInstance,
   DuckDBTimestampValue,

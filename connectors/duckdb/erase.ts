@@ -16,6 +16,9 @@ export interface Erased {
 const removed = async (connection: DuckDBConnection, sql: string, values: readonly string[] = []) =>
   Number(await scalar(connection, sql, values));
 
+/** The items that somebody has. */
+const usedItems = 'SELECT item FROM interactions UNION SELECT item FROM recent';
+
 /** Erases what the state knows of a user, in one transaction; events that arrive later begin a new history. */
 export async function eraseUser(
   connection: DuckDBConnection,
@@ -25,14 +28,21 @@ export async function eraseUser(
 ): Promise<Erased> {
   return transaction(connection, async () => {
     const remove = (sql: string) => removed(connection, sql, [user]);
+    // Files of rows and keys, which have her, are made anew.
+    await connection.run('DELETE FROM lookups');
     const before = await leavingRow(connection, user);
     const her = '(SELECT id FROM users WHERE key = ?)';
-    const interactions = await remove(`DELETE FROM interactions WHERE "user" IN ${her}`);
+    await connection.run(
+      `INSERT INTO recent SELECT * FROM interactions ANTI JOIN recent USING ("user", item) WHERE "user" IN ${her}`,
+      [user],
+    );
+    await remove(`DELETE FROM interactions WHERE "user" IN ${her}`);
+    const interactions = await remove(`DELETE FROM recent WHERE "user" IN ${her}`);
     const events = await remove('DELETE FROM inbox WHERE "user" = ?');
     const users = await remove('DELETE FROM users WHERE key = ?');
     const dropped = await all<{ id: number; key: string }>(
       connection,
-      'SELECT id, key FROM items ANTI JOIN interactions ON interactions.item = items.id ORDER BY id',
+      `SELECT id, key FROM items ANTI JOIN (${usedItems}) used ON used.item = items.id ORDER BY id`,
     );
     const segments = await readSegments(connection);
     const ids = Int32Array.from(dropped, d => d.id);
@@ -79,11 +89,12 @@ async function leavingRow(connection: DuckDBConnection, user: string) {
 /** Removes the items that nobody has any more; the ids of those behind them close the gaps. */
 async function closeGaps(connection: DuckDBConnection): Promise<void> {
   for (const sql of [
-    'DELETE FROM items WHERE id NOT IN (SELECT item FROM interactions)',
+    `DELETE FROM items WHERE id NOT IN (${usedItems})`,
     `CREATE OR REPLACE TEMP TABLE renumbered AS
      SELECT * FROM (SELECT id AS old, (row_number() OVER (ORDER BY id) - 1)::INTEGER AS id FROM items) WHERE old <> id`,
     'UPDATE items SET id = r.id FROM renumbered r WHERE items.id = r.old',
     'UPDATE interactions SET item = r.id FROM renumbered r WHERE item = r.old',
+    'UPDATE recent SET item = r.id FROM renumbered r WHERE item = r.old',
     'DROP TABLE renumbered',
   ])
     await connection.run(sql);

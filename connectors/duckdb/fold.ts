@@ -4,19 +4,40 @@ import { failpoint } from '../../src/runtime/failpoint.js';
 import type { DuckDBConnection } from './client.js';
 import { all, scalar, transaction } from './database.js';
 import { useErasedIds } from './erased-ids.js';
+import type { Lookups, Registered } from './lookups.js';
+import { mergeRecent } from './merge.js';
 import { streamOf } from './migrations.js';
 import { setAsideOverflow } from './overflow.js';
 import { readRows } from './rows.js';
-import type { Semantics } from './schema.js';
+import { matrixOf, type Semantics } from './schema.js';
 import { insertSegment } from './state/segments.js';
+
+/** Drops temporary tables. */
+const drop = (connection: DuckDBConnection, ...tables: string[]) =>
+  connection.run(tables.map(t => `DROP TABLE ${t}`).join('; '));
 
 const newest = '(ts, channel, sequence)';
 
-/** Ids for keys that the dictionary does not have, in the order of their first event. */
-const extend = (dictionary: 'users' | 'items', field: '"user"' | 'item'): string => `
-  INSERT INTO ${dictionary}
-  SELECT (SELECT coalesce(max(id) + 1, 0) FROM ${dictionary}) + row_number() OVER (ORDER BY first) - 1, key
-  FROM (SELECT ${field} AS key, min(seq) AS first FROM batch GROUP BY ${field}) ANTI JOIN ${dictionary} USING (key)`;
+/**
+ * Makes the temporary table `batch_<dictionary>` (key, id) of the keys of the batch. Those that the dictionary does not
+ * have get ids in the order of their first event.
+ */
+async function extend(
+  connection: DuckDBConnection,
+  [lookups, files]: readonly [Lookups, Registered],
+  dictionary: 'users' | 'items',
+  field: '"user"' | 'item',
+  events: number,
+): Promise<void> {
+  await lookups.findIds(connection, files, dictionary, `SELECT DISTINCT ${field} AS key FROM batch`, events);
+  await connection.run(`CREATE OR REPLACE TEMP TABLE fresh AS
+    SELECT (SELECT coalesce(max(id) + 1, 0) FROM ${dictionary}) + row_number() OVER (ORDER BY first) - 1 AS id, key
+    FROM (SELECT ${field} AS key, min(seq) AS first FROM batch GROUP BY ${field}) ANTI JOIN found USING (key)`);
+  await connection.run(`INSERT INTO ${dictionary} SELECT id, key FROM fresh`);
+  await connection.run(`CREATE OR REPLACE TEMP TABLE batch_${dictionary} AS
+    SELECT key, id::INTEGER AS id FROM found UNION ALL SELECT key, id::INTEGER FROM fresh`);
+  await drop(connection, 'found', 'fresh');
+}
 
 /** binary and last: the newest event of each pair replaces what is known of the pair, if it is newer. */
 function replaceByNewest(semantics: Semantics): readonly string[] {
@@ -26,21 +47,21 @@ function replaceByNewest(semantics: Semantics): readonly string[] {
      SELECT "user", item, false AS reset, (CASE op WHEN 1 THEN 0 ELSE ${value} END)::BIGINT AS value, ts, channel, sequence
      FROM coded
      QUALIFY row_number() OVER (PARTITION BY "user", item ORDER BY ts DESC, channel DESC, sequence DESC) = 1`,
-    `DELETE FROM winners w USING interactions x
+    `DELETE FROM winners w USING recent x
      WHERE w."user" = x."user" AND w.item = x.item
        AND (x.ts, x.channel, x.sequence) >= (w.ts, w.channel, w.sequence)`,
-    `DELETE FROM interactions x USING winners w WHERE w."user" = x."user" AND w.item = x.item`,
-    'INSERT INTO interactions SELECT * FROM winners',
+    `DELETE FROM recent x USING winners w WHERE w."user" = x."user" AND w.item = x.item`,
+    'INSERT INTO recent SELECT * FROM winners',
     'DROP TABLE winners',
   ];
 }
 
 /** sum: every event is kept, except those that a newer `set` of the pair has made irrelevant. */
 const addUp: readonly string[] = [
-  `INSERT INTO interactions
+  `INSERT INTO recent
    SELECT "user", item, op = 2, (CASE op WHEN 1 THEN -weight ELSE weight END)::BIGINT, ts, channel, sequence FROM coded`,
-  `DELETE FROM interactions x USING (
-     SELECT "user", item, max(${newest}) AS newest FROM interactions SEMI JOIN coded USING ("user", item)
+  `DELETE FROM recent x USING (
+     SELECT "user", item, max(${newest}) AS newest FROM recent SEMI JOIN coded USING ("user", item)
      WHERE reset GROUP BY "user", item) s
    WHERE x."user" = s."user" AND x.item = s.item AND (x.ts, x.channel, x.sequence) < s.newest`,
 ];
@@ -48,13 +69,14 @@ const addUp: readonly string[] = [
 /** Reads the rows of `touched` users around `apply`, has the segment of the change built and registers it. */
 async function changeRows(
   connection: DuckDBConnection,
+  semantics: Semantics,
   touched: Int32Array,
   build: BuildSegment,
   apply: () => Promise<void>,
 ): Promise<SegmentFile | undefined> {
   const n = Number(await scalar(connection, 'SELECT count(*) FROM items'));
-  const rows =
-    'SELECT "user", item, value FROM matrix SEMI JOIN touched USING ("user") ORDER BY "user", item';
+  const rows = `SELECT "user", item, value FROM (${matrixOf(semantics, '(SELECT * FROM known SEMI JOIN touched USING ("user"))', 'SELECT * FROM recent SEMI JOIN touched USING ("user")')})
+    ORDER BY "user", item`;
   const before = await readRows(connection, rows, n, { users: touched });
   await apply();
   failpoint('fold:applied');
@@ -65,13 +87,16 @@ async function changeRows(
   return segment;
 }
 
-/** Notes that the histories of the `touched` users changed; a user has one such note, the newest. */
-async function noteChange(connection: DuckDBConnection): Promise<void> {
-  const change = Number(await scalar(connection, 'SELECT coalesce(max(change) + 1, 1) FROM changes'));
-  const keys = 'SELECT key FROM users JOIN touched ON touched."user" = users.id';
-  await connection.run(`DELETE FROM changes WHERE key IN (${keys})`);
-  await connection.run(`INSERT INTO changes SELECT ${change}, key FROM (${keys})`);
-}
+/** Notes that the histories of the `touched` users changed; the newest note of a user counts. */
+const noteChange = (connection: DuckDBConnection) =>
+  connection.run(
+    'INSERT INTO changes SELECT (SELECT coalesce(max(change) + 1, 1) FROM changes), key FROM touched',
+  );
+
+/** The users of `coded`, with their keys. */
+const touch = (connection: DuckDBConnection) =>
+  connection.run(`CREATE OR REPLACE TEMP TABLE touched AS
+    SELECT id AS "user", key FROM batch_users WHERE id IN (SELECT "user" FROM coded)`);
 
 async function touchedUsers(connection: DuckDBConnection): Promise<Int32Array> {
   const { users } = await readRows(
@@ -90,18 +115,21 @@ async function dropRepeated(connection: DuckDBConnection): Promise<number> {
   await connection.run(`CREATE OR REPLACE TEMP TABLE identified AS
     SELECT seq, id, source, ${streamOf('part')} AS stream FROM batch JOIN positions USING (channel) WHERE id IS NOT NULL`);
   await useErasedIds(connection);
+  await connection.run(
+    'CREATE OR REPLACE TEMP TABLE known_ids AS SELECT * FROM event_ids SEMI JOIN identified USING (id)',
+  );
   const dropped = await all(
     connection,
     `DELETE FROM batch WHERE seq IN (
-       SELECT i.seq FROM identified i JOIN event_ids e ON e.id = i.id AND e.source = i.source AND e.stream = i.stream
-       UNION SELECT i.seq FROM identified i JOIN event_ids e ON e.id = i.id AND e.source IS NULL
+       SELECT i.seq FROM identified i JOIN known_ids e ON e.id = i.id AND e.source = i.source AND e.stream = i.stream
+       UNION SELECT i.seq FROM identified i JOIN known_ids e ON e.id = i.id AND e.source IS NULL
        UNION SELECT seq FROM identified
          QUALIFY row_number() OVER (PARTITION BY id, source, stream ORDER BY seq) > 1) RETURNING seq`,
   );
   await connection.run(
     'INSERT INTO event_ids SELECT id, source, stream FROM identified SEMI JOIN batch USING (seq)',
   );
-  await connection.run('DROP TABLE identified');
+  await drop(connection, 'identified', 'known_ids');
   return dropped.length;
 }
 
@@ -113,9 +141,11 @@ async function dropRepeated(connection: DuckDBConnection): Promise<number> {
 export async function foldInbox(
   connection: DuckDBConnection,
   semantics: Semantics,
+  lookups: Lookups,
   limit: number,
   build: BuildSegment,
 ): Promise<FoldSummary> {
+  const started = performance.now();
   const cut = await scalar(connection, 'SELECT max(seq) FROM (SELECT seq FROM inbox ORDER BY seq LIMIT ?)', [
     limit,
   ]);
@@ -135,25 +165,36 @@ export async function foldInbox(
       Number(before?.repeated ?? 0) + repeated,
     ];
     await run(`INSERT INTO folded VALUES (${counts.join()})`);
-    await run(extend('users', '"user"'));
-    await run(extend('items', 'item'));
+    const files = await lookups.registered(connection);
+    await extend(connection, [lookups, files], 'users', '"user"', Number(sizes!.events));
+    await extend(connection, [lookups, files], 'items', 'item', Number(sizes!.events));
     await run(`CREATE OR REPLACE TEMP TABLE coded AS
       SELECT u.id AS "user", i.id AS item, weight, op, ts, channel, sequence
-      FROM batch JOIN users u ON u.key = batch."user" JOIN items i ON i.key = batch.item`);
-    await setAsideOverflow(connection, semantics);
-    await run('CREATE OR REPLACE TEMP TABLE touched AS SELECT DISTINCT "user" FROM coded');
+      FROM batch JOIN batch_users u ON u.key = batch."user" JOIN batch_items i ON i.key = batch.item`);
+    await touch(connection);
+    let users = await touchedUsers(connection);
+    await lookups.findRows(connection, files, users);
+    // From here on, `recent` has all rows of the pairs in `coded`.
+    await run(
+      `INSERT INTO recent SELECT * FROM known SEMI JOIN coded USING ("user", item) ANTI JOIN recent USING ("user", item)`,
+    );
+    if ((await setAsideOverflow(connection, semantics)) > 0) {
+      await touch(connection);
+      users = await touchedUsers(connection);
+    }
     failpoint('fold:encoded');
-    const users = await touchedUsers(connection);
     const statements = semantics.interactions === 'sum' ? addUp : replaceByNewest(semantics);
-    const segment = await changeRows(connection, users, build, async () => {
+    const segment = await changeRows(connection, semantics, users, build, async () => {
       for (const sql of statements) await run(sql);
     });
     await noteChange(connection);
     await run(`DELETE FROM inbox WHERE seq <= ${cut}`);
-    for (const t of ['batch', 'coded', 'touched']) await run(`DROP TABLE ${t}`);
+    await drop(connection, 'batch', 'batch_users', 'batch_items', 'coded', 'touched', 'known');
     failpoint('fold:registered');
     return { events: Number(sizes!.events), users: users.length, segment };
   });
   failpoint('fold:committed');
+  // While more is waiting, it comes first; then a merge takes no longer than the fold did, or one step.
+  if (summary.events < limit) await mergeRecent(connection, lookups, performance.now() - started);
   return summary;
 }

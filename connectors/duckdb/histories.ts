@@ -33,7 +33,7 @@ export async function* readHistories(database: Connecting, size: number): AsyncG
   try {
     const n = await count('SELECT count(*) FROM items');
     const end = await count('SELECT coalesce(max(id) + 1, 0) FROM users');
-    const entries = await count('SELECT count(*) FROM interactions');
+    const entries = await count('SELECT (SELECT count(*) FROM interactions) + (SELECT count(*) FROM recent)');
     const batches = Math.round((entriesAtOnce * end) / Math.max(1, entries) / size);
     const widest = Math.max(1, Math.min(batchesAtOnce, batches)) * size;
     many = end > manyRanges * widest;
@@ -97,7 +97,7 @@ export async function* readChanged(
     for (let last: string | undefined; ; ) {
       const page = await all<{ key: string; id: number | null }>(
         connection,
-        `SELECT c.key, u.id FROM changes c LEFT JOIN users u ON u.key = c.key
+        `SELECT DISTINCT c.key, u.id FROM changes c LEFT JOIN users u ON u.key = c.key
          WHERE c.key IS NOT NULL AND c.change > ?${last === undefined ? '' : ' AND c.key > ?'} ORDER BY c.key LIMIT ${size}`,
         last === undefined ? [BigInt(since)] : [BigInt(since), last],
       );

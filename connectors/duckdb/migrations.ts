@@ -46,10 +46,19 @@ async function toFormat3(connection: DuckDBConnection): Promise<void> {
   );
 }
 
+/** To 4: rows that changed have a table in front of the others; files in which rows and ids are found are registered. */
+async function toFormat4(connection: DuckDBConnection): Promise<void> {
+  await connection.run('CREATE TABLE recent AS SELECT * FROM interactions LIMIT 0');
+  await connection.run(
+    'CREATE TABLE lookups (name VARCHAR, file VARCHAR, first BIGINT, below BIGINT, blocks BIGINT, entries BIGINT)',
+  );
+}
+
 /** Steps by ascending format. A format is never changed once it was released: a change is a new step. */
 export const migrations: readonly Migration[] = [
   [1, 2, toFormat2],
   [2, 3, toFormat3],
+  [3, 4, toFormat4],
 ];
 
 /** The format of the schema that this program writes. */
@@ -83,20 +92,22 @@ export function stepsFrom(stored: string, steps = migrations): readonly Migratio
 }
 
 /**
- * Runs the steps and notes the format they lead to, in one transaction. Before that, the database is copied to
- * `<path>.format-<stored>`: DuckDB copies it, because a process that closes a second descriptor of the file loses its lock.
+ * Runs the steps, makes the views anew and notes the format they lead to, in one transaction. Before that, the database
+ * is copied to `<path>.format-<stored>`: DuckDB copies it, because a process that closes a second descriptor of the file loses its lock.
  */
 export async function migrate(
   connection: DuckDBConnection,
   path: string | undefined,
   stored: string,
   steps: readonly Migration[],
+  views: () => Promise<unknown>,
 ): Promise<void> {
   const last = steps.at(-1);
   if (!last) return;
   if (path !== undefined) await copyDatabase(connection, path, stored);
   await transaction(connection, async () => {
     for (const [, , run] of steps) await run(connection);
+    await views();
     await connection.run("UPDATE settings SET value = ? WHERE key = 'format'", [String(last[1])]);
   });
 }

@@ -15,11 +15,11 @@ const claims = (semantics: Semantics): string =>
     ? `SELECT "user", item, least(coalesce(old, 0) + claim, ${largestSum(semantics)}) AS claim,
          greatest(0, least(coalesce(old, 0), ${largestSum(semantics)})) AS old
        FROM (SELECT "user", item, sum(weight) AS claim FROM coded WHERE op <> 1 GROUP BY ALL)
-       LEFT JOIN (SELECT "user", item, sum(value) AS old FROM interactions SEMI JOIN coded USING ("user", item) GROUP BY ALL)
+       LEFT JOIN (SELECT "user", item, sum(value) AS old FROM recent SEMI JOIN coded USING ("user", item) GROUP BY ALL)
          USING ("user", item)`
     : `SELECT "user", item, claim, coalesce(value, 0) AS old
        FROM (SELECT "user", item, max(weight) AS claim FROM coded WHERE op <> 1 GROUP BY ALL)
-       LEFT JOIN interactions USING ("user", item)`;
+       LEFT JOIN recent USING ("user", item)`;
 
 /**
  * Takes events out of `coded` that would let a sum of the Gramian overflow, and makes dead letters of them: of an item
@@ -34,7 +34,8 @@ export async function setAsideOverflow(connection: DuckDBConnection, semantics: 
       : Number(
           await scalar(
             connection,
-            'SELECT greatest((SELECT max(value) FROM interactions), (SELECT max(weight) FROM coded))',
+            `SELECT greatest((SELECT max(value) FROM interactions), (SELECT max(value) FROM recent),
+              (SELECT max(weight) FROM coded))`,
           ),
         );
   const users = Number(await scalar(connection, 'SELECT count(*) FROM users'));

@@ -53,12 +53,12 @@ function column({ chunk, rows }: RowChunk, c: number, type: Type, width: number)
   return bindings.vector_get_data(vector, width * rows);
 }
 
-function integersIn(part: RowChunk, c: number): Int32Array {
+export function integersIn(part: RowChunk, c: number): Int32Array {
   const { buffer, byteOffset } = column(part, c, bindings.Type.INTEGER, 4);
   return new Int32Array(buffer, byteOffset, part.rows);
 }
 
-function doublesIn(part: RowChunk, c: number): Float64Array {
+export function doublesIn(part: RowChunk, c: number): Float64Array {
   const { buffer, byteOffset } = column(part, c, bindings.Type.DOUBLE, 8);
   return new Float64Array(buffer, byteOffset, part.rows);
 }

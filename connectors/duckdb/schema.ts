@@ -46,6 +46,9 @@ CREATE TABLE users (id INTEGER, key VARCHAR);
 CREATE TABLE items (id INTEGER, key VARCHAR);
 CREATE TABLE interactions ("user" INTEGER, item INTEGER, reset BOOLEAN, value BIGINT, ts BIGINT,
   channel INTEGER, sequence BIGINT);
+CREATE TABLE recent ("user" INTEGER, item INTEGER, reset BOOLEAN, value BIGINT, ts BIGINT,
+  channel INTEGER, sequence BIGINT);
+CREATE TABLE lookups (name VARCHAR, file VARCHAR, first BIGINT, below BIGINT, blocks BIGINT, entries BIGINT);
 CREATE TABLE changes (change BIGINT, key VARCHAR);
 CREATE TABLE marks (channel INTEGER, mark UBIGINT);
 CREATE TABLE event_ids (id VARCHAR, source VARCHAR, stream VARCHAR);
@@ -72,18 +75,28 @@ export const largestSum = ({
   Math.min(2 ** 20, Math.max(1, Math.round((maxWeight ?? 2 ** 20) * weightScale)));
 
 /**
- * X as a view (user, item, value > 0, ts of the newest event of the pair). `interactions` holds, for binary and last, the newest event of each
- * pair, removals included as value 0, so that a late older event stays without effect; for sum, every
+ * X as a query (user, item, value > 0, ts of the newest event of the pair). The pairs that changed since the last merge
+ * have all their rows in `recent`; the other pairs have them in `settled`. There are, for binary and last, the newest
+ * event of each pair, removals included as value 0, so that a late older event stays without effect; for sum, every
  * event since the newest `set` of the pair, so that a late `set` finds what came after it.
  */
-function matrixView({ interactions, weightScale, maxWeight }: Semantics): string {
+export function matrixOf(
+  { interactions, weightScale, maxWeight }: Semantics,
+  settled = 'interactions',
+  recent = 'SELECT * FROM recent',
+): string {
+  const rows = `(${recent} UNION ALL SELECT * FROM ${settled} ANTI JOIN recent USING ("user", item))`;
   if (interactions !== 'sum') {
-    return `SELECT "user", item, value::INTEGER AS value, ts FROM interactions WHERE value > 0`;
+    return `SELECT "user", item, value::INTEGER AS value, ts FROM ${rows} WHERE value > 0`;
   }
   return `SELECT "user", item, least(sum(value), ${largestSum({ weightScale, maxWeight })})::INTEGER AS value, max(ts) AS ts
-    FROM interactions
+    FROM ${rows}
     GROUP BY "user", item HAVING sum(value) > 0`;
 }
+
+/** Makes the view `matrix` of X. */
+export const createMatrix = (connection: DuckDBConnection, semantics: Semantics) =>
+  connection.run(`CREATE OR REPLACE VIEW matrix AS ${matrixOf(semantics)}`);
 
 /** The semantics as settings: what a state is made with, and refuses to be opened without. */
 const settingsOf = ({ interactions, weightScale, maxWeight }: Semantics) =>
@@ -132,7 +145,7 @@ export async function createSchema(connection: DuckDBConnection, semantics: Sema
   await transaction(connection, async () => {
     await dropUnfinished(connection);
     await connection.run(tables);
-    await connection.run(`CREATE OR REPLACE VIEW matrix AS ${matrixView(semantics)}`);
+    await createMatrix(connection, semantics);
     for (const [key, value] of Object.entries({ format: String(format), ...settingsOf(semantics), id }))
       await connection.run('INSERT INTO settings VALUES (?, ?)', [key, value]);
   });
@@ -158,6 +171,6 @@ export async function ensureSchema(
   const [from, id] = [stored.get('format') ?? 'none', stored.get('id')!];
   const wanted = stepsFrom(from, steps);
   assertSameSemantics(stored, semantics);
-  await migrate(connection, path, from, wanted);
+  await migrate(connection, path, from, wanted, () => createMatrix(connection, semantics));
   return id;
 }

@@ -2,8 +2,11 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { StageError } from '../../src/errors.js';
 import type { ShardState } from '../../src/stages/shards.js';
-import { all, limitsOf, openDatabase, releaseResults, scalar } from './database.js';
+import { all, limitsOf, releaseResults, scalar } from './database.js';
+import { stepsFrom } from './migrations.js';
+import { storedSettings } from './schema.js';
 import { readSegments } from './state/segments.js';
+import { openForReading, stateFile } from './state-file.js';
 
 /** A state that is open for a fit over several. It is not changed, and stays locked until `close`. */
 export interface Shard extends ShardState {
@@ -13,13 +16,14 @@ export interface Shard extends ShardState {
 /**
  * Opens a state for a fit over several.
  *
- * @throws StageError `STATE_LOCKED` while a process has it, `STATE_MISMATCH` when its Gramian is not stored,
+ * @throws StageError `STATE_LOCKED` while a process has it, `STATE_MISMATCH` when its Gramian is not stored
+ *   or a newer program wrote it,
  *   `STATE_EMPTY` when there is no state.
  */
 export async function openShard(directory: string, memoryBytes: number): Promise<Shard> {
-  const path = join(directory, 'state.duckdb');
-  if (!existsSync(path)) throw new StageError('STATE_EMPTY', `${directory}: expected a state, found none`);
-  const database = await openDatabase(path, limitsOf({ memoryBytes, spills: join(directory, 'tmp') }));
+  if (!existsSync(stateFile(directory)))
+    throw new StageError('STATE_EMPTY', `${directory}: expected a state, found none`);
+  const database = await openForReading(directory, limitsOf({ memoryBytes, spills: join(directory, 'tmp') }));
   const connection = await database.connect();
   const close = async () => {
     connection.closeSync();
@@ -27,8 +31,8 @@ export async function openShard(directory: string, memoryBytes: number): Promise
     await releaseResults();
   };
   try {
-    const rows = await all(connection, 'SELECT key, value FROM settings');
-    const settings = new Map(rows.map(r => [String(r.key), String(r.value)]));
+    const settings = await storedSettings(connection);
+    stepsFrom(settings.get('format') ?? 'none');
     const mode = settings.get('gramian') ?? 'none';
     if (mode !== 'stored') {
       throw new StageError(

@@ -5,6 +5,7 @@ import { type DatabaseOptions, openDatabase } from './database.js';
 import { foldInbox } from './fold.js';
 import { Inbox } from './inbox.js';
 import { markInterrupted, openLedger } from './ledger.js';
+import { Lookups } from './lookups.js';
 import { ensureSchema, type Semantics } from './schema.js';
 import { openCounts } from './state/counts.js';
 import { openErasures } from './state/erasures.js';
@@ -40,9 +41,14 @@ export async function openState(
   const { ingest, folds, queries } = connections;
   try {
     const id = await ensureSchema(queries.connection, writes ? path : undefined, semantics);
-    if (writes) await markInterrupted(queries.connection);
+    const lookups = new Lookups(join(directory, 'lookups'));
+    if (writes) {
+      await markInterrupted(queries.connection);
+      await lookups.tidy(queries.connection);
+    }
     let inbox = await Inbox.open(ingest.connection);
     connections.onReopened(async () => {
+      await lookups.tidy(queries.connection);
       inbox = await Inbox.open(ingest.connection);
     });
     return {
@@ -56,7 +62,7 @@ export async function openState(
       ...openErasures(connections),
       positions: source => ingest.use(() => inbox.positions(source)),
       append: (source, batches) => ingest.use(() => inbox.append(source, batches)),
-      fold: (limit, build) => folds.use(c => foldInbox(c, semantics, limit, build)),
+      fold: (limit, build) => folds.use(c => foldInbox(c, semantics, lookups, limit, build)),
       close: () => connections.close(),
     };
   } catch (error) {

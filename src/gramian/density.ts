@@ -1,11 +1,14 @@
 import type { Rows } from '../matrix/rows.js';
 
-/** Columns of G that are looked at. */
-const SAMPLE = 256;
+/** Columns of G that are looked at: at most, and at least. */
+const MOST = 256;
+const LEAST = 4;
+/** Cells of G that are looked at, unless the fewest columns have more. */
+const CELLS = 1 << 22;
 
 /** Items whose columns stand for all. */
 export function sampledItems(n: number): readonly number[] {
-  const size = Math.min(n, SAMPLE);
+  const size = Math.min(n, MOST, Math.max(LEAST, Math.floor(CELLS / n)));
   return Array.from({ length: size }, (_, s) => Math.floor((s * n) / size));
 }
 

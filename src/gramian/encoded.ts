@@ -7,8 +7,10 @@ import type { Segment } from './segment.js';
 export const LOAD_BYTES = 1 << 22;
 /** Entries that a list has to spare: it is written one ahead. */
 const SPARE = 16;
-/** Entries that the kernels unpack at a time. */
-const STRIP = 1024;
+/** Bytes that the kernels may read behind a column. */
+const BEHIND = 16;
+/** Bytes of the kernels' tables of lengths: see `lengthTables`. */
+const LENGTH_TABLES = 256 * 17;
 
 /** The place in the arena of some columns of all segments; see the kernels' `Encoded`. */
 export interface EncodedColumns {
@@ -33,8 +35,33 @@ export interface StoredColumns {
   readonly threads: Threads;
   readonly segments: readonly Segment[];
   readonly sizes: ColumnSizes;
+  readonly items: ItemOrder;
+}
+
+/** The order of n items in the arena, I32[n] each. */
+export interface ItemOrder {
+  readonly n: number;
   /** The position of each item. */
-  readonly positions: Int32Array;
+  readonly place: Address;
+  /** The item at each position. */
+  readonly order: Address;
+  /** The last item of a position behind each: no later row of a column is wanted; −1 behind all. */
+  readonly limits: Address;
+}
+
+/** Bytes of an order of n items. */
+export const orderBytes = (n: number): number => 3 * aligned(4 * n);
+
+/** The order that takes item i to `positions[i]`, on top of the arena. */
+export function placeItems(arena: Arena, positions: Int32Array): ItemOrder {
+  const { length: n } = positions;
+  const order = new Int32Array(n);
+  for (const [item, position] of positions.entries()) order[position] = item;
+  const limits = new Int32Array(n);
+  for (let j = n - 1, last = -1; j >= 0; last = Math.max(last, order[j--]!)) limits[j] = last;
+  const what = 'the order of the items';
+  const copy = (array: Int32Array) => arena.copy(array, what);
+  return { n, place: copy(positions), order: copy(order), limits: copy(limits) };
 }
 
 /** The sizes of the columns of `segments`, which may be narrower than n. */
@@ -50,19 +77,23 @@ export function columnSizes(segments: readonly Segment[], n: number): ColumnSize
   return { entries, bytes, longest: entries.reduce((a, b) => Math.max(a, b), 0) };
 }
 
-/** Scratch of a thread: where its parts begin, and its size. Sums, of other than one segment, take three buffers. `dense` sums by row are there for those who want them. */
+/**
+ * Scratch of a thread: where its parts begin, and its size. Sums, of other than one segment, take three buffers. `dense`
+ * sums by row, and their base, are there for those who want them.
+ */
 export function encodedScratch(n: number, longest: number, segments: number, dense: boolean, tail: number) {
-  const most = Math.max(STRIP, longest) + SPARE;
+  const most = longest + SPARE;
   const denseAt = aligned(12 * most);
-  const buffersAt = denseAt + aligned(dense ? 8 * n : 0);
+  const buffersAt = denseAt + aligned(dense ? 64 + 8 * n : 0);
   const buffer = 64 + 12 * most;
   const tailAt = aligned(buffersAt + (segments === 1 ? buffer : 3 * buffer));
   const bytes = aligned(tailAt + tail);
   return { fields: { most, dense: denseAt, buffers: buffersAt, tail: tailAt }, bytes };
 }
 
-/** Bytes of the tables of `width` columns of so many segments. */
-export const tableBytes = (width: number, segments: number): number => 8 * width * Math.max(1, segments);
+/** Bytes that `width` columns of so many segments take beside what is loaded of them. */
+export const tableBytes = (width: number, segments: number): number =>
+  aligned(LENGTH_TABLES) + 2 * aligned(4 * width * Math.max(1, segments)) + BEHIND;
 
 /** Room for up to `width` columns of `bytes` in all. */
 export function openColumns(
@@ -70,14 +101,15 @@ export function openColumns(
   segments: readonly Segment[],
   width: number,
   bytes: number,
-  positions: Address,
+  { place: positions, limits }: Pick<ItemOrder, 'place' | 'limits'>,
   fields: ReturnType<typeof encodedScratch>['fields'],
 ): EncodedColumns {
-  const tables = tableBytes(width, segments.length) / 2;
-  const at = arena.bytes(tables, 'columns of G');
-  const counts = arena.bytes(tables, 'columns of G');
-  const data = arena.bytes(bytes, 'columns of G');
-  const place = { segments: segments.length, width: 0, first: 0, positions, at, counts };
+  const tables = arena.bytes(LENGTH_TABLES, 'columns of G');
+  const at = arena.bytes(4 * width * segments.length, 'columns of G');
+  const counts = arena.bytes(4 * width * segments.length, 'columns of G');
+  const data = arena.bytes(bytes + BEHIND, 'columns of G');
+  arena.kernels.lengthTables(tables);
+  const place = { segments: segments.length, width: 0, first: 0, tables, positions, limits, at, counts };
   return { record: record(arena, 'Encoded', { ...place, ...fields }, 'columns of G'), at, counts, data };
 }
 

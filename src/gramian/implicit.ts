@@ -80,7 +80,12 @@ function sweep(
   const tasks = arena.kernels.blocks(n, pairs, 1, share, n, bounds);
   const scratchBytes = sweepBytes(n, wide ? 8 : 4, tailBytes);
   const scratch = arena.zeros(scratchBytes * threads.size, 'sums of a thread');
-  const visitor = record(arena, 'Visitor', { wants, take: wide ? take.i64 : take.i32, state }, 'visitor');
+  const visitor = record(
+    arena,
+    'Visitor',
+    { wants, take: wide ? take.i64 : take.i32, state, place: 0, order: 0 },
+    'visitor',
+  );
   report(0);
   const kernel = listed ? 'sweepColumns' : 'sweepSums';
   threads.run({ kernel, tasks, args: [visitor, x.address, bounds, stride, kind], scratch, scratchBytes });

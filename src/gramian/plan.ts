@@ -5,7 +5,21 @@ export type GramianMode = 'stored' | 'implicit';
 export interface GramianState {
   readonly mode: GramianMode;
   readonly userWeighting: number;
+  /** Where the mode was chosen by sizes: what they were counted under, so that they need not be counted for each fold. */
+  readonly planned?: Planned | undefined;
 }
+
+/** A choice of the mode holds while its settings do, and until there are a sixteenth more events. */
+export interface Planned {
+  /** Events that were folded then. */
+  readonly events: number;
+  /** The settings that it depends on, as text. */
+  readonly settings: string;
+}
+
+/** Whether a choice still holds. */
+export const stillHolds = (planned: Planned | undefined, now: Planned): boolean =>
+  planned?.settings === now.settings && 16 * (now.events - planned.events) < planned.events;
 
 /**
  * Entries of G when Σ_u d_u² pairs fall on n² cells at random: n²(1 − e^(−pairs/n²)). Real pairs crowd on

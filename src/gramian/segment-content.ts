@@ -4,7 +4,7 @@ import { parseHeader, type TensorHeader } from '../matrix/safetensors-header.js'
 import type { Address, Arena } from '../runtime/arena.js';
 
 /** Bytes of an encoded column of so many entries at most. */
-export const encodedBytes = (entries: number): number => 9 + 13 * entries;
+export const encodedBytes = (entries: number): number => 12 + 50 * Math.ceil(entries / 4);
 
 /** The columns of a segment that are not empty. */
 export interface SegmentContent {

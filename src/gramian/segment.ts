@@ -16,8 +16,13 @@ export interface SegmentFile {
   readonly bytes: number;
 }
 
-/** The format that is written. Files of the first one, plain CSC arrays, are still read. */
-export const segmentFormat = 'sansa-stream/gramian@2';
+/** The format that is written. */
+export const segmentFormat = 'sansa-stream/gramian@3';
+/** What reads a file of each format. */
+const contents: Readonly<Record<string, (file: TensorFile) => SegmentContent>> = {
+  'sansa-stream/gramian@1': cscContent,
+  [segmentFormat]: encodedContent,
+};
 
 /** An open segment file. */
 export interface Segment extends SegmentContent {
@@ -85,7 +90,15 @@ export function openSegment(path: string): Segment {
     const file = openTensors(fd, path);
     const { metadata } = file.header;
     const n = Number(/^\[(\d+), ?\1\]$/.exec(metadata.shape ?? '')?.[1] ?? Number.NaN);
-    const content = metadata.format === segmentFormat ? encodedContent(file) : cscContent(file);
+    const contentOf = contents[metadata.format ?? ''];
+    if (!contentOf) {
+      const known = Object.keys(contents).join(' or ');
+      throw new StageError(
+        'STATE_CORRUPT',
+        `segment ${path}: expected the format ${known}, found ${metadata.format}`,
+      );
+    }
+    const content = contentOf(file);
     const { columns, lengths } = content;
     const nnz = lengths.reduce((sum, length) => sum + length, 0);
     const { items = n, entries = nnz } = metadata;

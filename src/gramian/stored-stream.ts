@@ -14,33 +14,33 @@ const STORED = 4;
 
 /** Bytes of a stream of n columns, of which `loaded` bytes are in the arena at least. */
 export const streamRoom = (n: number, threads: number, loaded: number, scratchBytes: number): number =>
-  ringRoom(n, threads, false) + 2 * loaded + 4 * n + threads * scratchBytes;
+  ringRoom(n, threads, false) + 2 * loaded + threads * scratchBytes;
+
+/** A number above every entry of a Gramian with this diagonal. */
+export const strideOf = (diagonal: Float64Array): number => diagonal.reduce((a, b) => Math.max(a, b), 1) + 1;
 
 /**
  * See `ArrangedGramian.stream`. As many columns as there is memory for lie in the arena, encoded, best all of them: they
  * are wanted by position and lie by item. The other threads decode blocks of them ahead of the calling one.
  */
 export function streamStored(
-  { arena, threads, segments, sizes, positions }: StoredColumns,
+  { arena, threads, segments, sizes, items }: StoredColumns,
   diagonal: Float64Array,
   to: StreamTaker,
   report: Report = () => {},
 ): boolean {
-  const n = positions.length;
+  const { n } = items;
   const mark = arena.mark();
-  const order = new Int32Array(n);
-  for (let i = 0; i < n; i++) order[positions[i]!] = i;
+  const order = arena.i32(items.order, n);
   const sized = (by: Float64Array) => Float64Array.from(order, item => by[item]!);
-  const stride = diagonal.reduce((a, b) => Math.max(a, b), 1) + 1;
-  const ring = openRing(arena, threads, sized(sizes.entries), { stride, kind: STORED });
-  const place = arena.copy(positions, 'positions');
+  const ring = openRing(arena, threads, sized(sizes.entries), { stride: strideOf(diagonal), kind: STORED });
   const scratch = encodedScratch(n, sizes.longest, segments.length, false, 0);
   const scratchAt = arena.zeros(scratch.bytes * threads.size, 'sums of a thread');
   const bytes = sized(sizes.bytes);
   // what is encoded as it is read takes as much again, and the loader keeps lists of n outside
   const left = arena.limit - arena.mark() - tableBytes(n, segments.length) - 32 * n;
   const batches = batchesOf(bytes, ring.bounds, Math.max(LOAD_BYTES, left / 2));
-  const columns = openColumns(arena, segments, batches.width, batches.most, place, scratch.fields);
+  const columns = openColumns(arena, segments, batches.width, batches.most, items, scratch.fields);
   const production = { source: columns.record, scratch: scratchAt, scratchBytes: scratch.bytes };
   let ok = true;
   for (let b = 0, from = 0; ok && b < batches.ends.length; from = batches.ends[b++]!) {

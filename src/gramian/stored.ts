@@ -11,11 +11,13 @@ import {
   LOAD_BYTES,
   loadRange,
   openColumns,
+  orderBytes,
+  placeItems,
   type StoredColumns,
   tableBytes,
 } from './encoded.js';
 import { openIntactSegments, type Segment } from './segment.js';
-import { streamRoom, streamStored } from './stored-stream.js';
+import { streamRoom, streamStored, strideOf } from './stored-stream.js';
 import { boundOf, sumReader } from './sum.js';
 
 /** Parts of the loaded columns per thread. */
@@ -28,7 +30,7 @@ export function storedRoom(size: GramianSize, segments: number): GramianRoom {
   const scratch = (dense: boolean, tail: number) => encodedScratch(n, n, segments, dense, tail).bytes;
   const pass = 3 * loaded + 8 * (n + 1); // two that take turns, and what is encoded on the way
   return {
-    arranged: 4 * n,
+    arranged: orderBytes(n),
     arranging: 0,
     squaredNorms: pass + 8 * n + threads * scratch(false, 0),
     stream: streamRoom(n, threads, loaded, scratch(false, 0)),
@@ -59,19 +61,17 @@ function rangesOf({ entries, bytes }: ColumnSizes): {
 }
 
 /** One pass over all columns: `kernel` runs on those that are loaded, while the next ones are. */
-function pass<K extends 'sweepStored' | 'squaresStored'>(
-  { arena, threads, segments, sizes, positions }: StoredColumns,
+function pass<K extends 'sweepStored' | 'sweepStoredSums' | 'squaresStored'>(
+  { arena, threads, segments, sizes, items }: StoredColumns,
   kernel: K,
   scratch: ReturnType<typeof encodedScratch>,
   argsOf: (record: number, bounds: number) => Parameters<Threads['run']>[0]['args'],
   report: Report = () => {},
 ): void {
-  const n = positions.length;
   const mark = arena.mark();
-  const place = arena.copy(positions, 'positions');
   const { ends, most, width } = rangesOf(sizes);
   const turns = [0, 1].map(() => ({
-    columns: openColumns(arena, segments, width, most, place, scratch.fields),
+    columns: openColumns(arena, segments, width, most, items, scratch.fields),
     bounds: arena.bytes(4 * (PARTS_A_THREAD * threads.size + 1), 'columns of G'),
   }));
   const threadScratch = arena.zeros(scratch.bytes * threads.size, 'sums of a thread');
@@ -95,7 +95,7 @@ function pass<K extends 'sweepStored' | 'squaresStored'>(
     } finally {
       threads.join();
     }
-    report(end / n);
+    report(end / items.n);
   }
   arena.release(mark);
 }
@@ -112,21 +112,25 @@ function cut(bounds: Int32Array, entries: Float64Array): void {
 }
 
 /** See `ArrangedGramian.sweep`. */
-function sweep(stored: StoredColumns, to: SweepVisitor, report?: Report): void {
-  const { arena, positions, segments, sizes } = stored;
+function sweep(stored: StoredColumns, diagonal: Float64Array, to: SweepVisitor, report?: Report): void {
+  const { arena, items, segments, sizes } = stored;
+  const { n, place, order } = items;
   const { take, wants = 0, state, listed, tailBytes } = to;
   const mark = arena.mark();
-  const visitor = record(arena, 'Visitor', { wants, take: take.f64, state }, 'visitor');
-  const { length: n } = positions;
+  const visitor = record(arena, 'Visitor', { wants, take: take.f64, state, place, order }, 'visitor');
   const scratch = encodedScratch(n, sizes.longest, segments.length, !listed, tailBytes);
-  pass(stored, 'sweepStored', scratch, (E, bounds) => [visitor, E, bounds, listed ? 1 : 0], report);
+  if (listed) pass(stored, 'sweepStored', scratch, (E, bounds) => [visitor, E, bounds], report);
+  else {
+    const stride = strideOf(diagonal);
+    pass(stored, 'sweepStoredSums', scratch, (E, bounds) => [visitor, E, bounds, n, stride], report);
+  }
   arena.release(mark);
 }
 
 /** ‖G[:,j]‖₂² by item. */
 function squaredNorms(stored: StoredColumns): Float64Array {
-  const { arena, positions, segments, sizes } = stored;
-  const n = positions.length;
+  const { arena, segments, sizes } = stored;
+  const { n } = stored.items;
   if (segments.length === 1) return spread(segments[0]!, segments[0]!.facts(arena).squares, n);
   const mark = arena.mark();
   const squares = arena.f64(arena.zeros(8 * n, 'norms'), n);
@@ -197,13 +201,19 @@ export function storedGramian(
         for (let i = 0; i < n; i++) y[positions[i]!] = x[i]!;
         return y;
       };
-      const stored = { arena, threads, segments, sizes: columnSizes(segments, n), positions };
+      const stored = {
+        arena,
+        threads,
+        segments,
+        sizes: columnSizes(segments, n),
+        items: placeItems(arena, positions),
+      };
       const ordered = byPosition(diagonal());
       return {
         diagonal: ordered,
         squaredNorms: () => byPosition(squaredNorms(stored)),
         stream: (to, report) => streamStored(stored, ordered, to, report),
-        sweep: (to, report) => sweep(stored, to, report),
+        sweep: (to, report) => sweep(stored, ordered, to, report),
       };
     },
     close() {

@@ -15,6 +15,9 @@ export function boundOf(segments: readonly Segment[]): number {
   throw new StageError('OVERFLOW', `a Gramian sum may reach ${bound}, expected less than 2^53`);
 }
 
+/** Columns that are read by item, whole. */
+const unordered = { place: 0, limits: 0 };
+
 /** Reads the sum of segments that may be narrower than n: columns behind their width are empty. */
 export function sumReader(arena: Arena, segments: readonly Segment[], n: number) {
   boundOf(segments);
@@ -32,7 +35,7 @@ export function sumReader(arena: Arena, segments: readonly Segment[], n: number)
     const indices = arena.bytes(4 * count, 'columns of a segment');
     const values = arena.bytes(8 * count, 'columns of a segment');
     const mark = arena.mark();
-    const columns = openColumns(arena, segments, last - first, size, 0, scratch.fields);
+    const columns = openColumns(arena, segments, last - first, size, unordered, scratch.fields);
     loadRange(arena, segments, columns, first, last);
     const out = record(arena, 'Columns', { lengths, indices, values }, 'columns of a segment');
     const at = arena.bytes(scratch.bytes, 'columns of a segment');

@@ -29,10 +29,14 @@ export function column<A>(
   return count;
 }
 
-/** The base for the sums of the next column: `stride` above the last one, or `stride` again where that would overflow. */
+/**
+ * The base for the sums of the next column: `stride` above the last one. Where that would overflow, or not be exact, the
+ * sums are cleared and the bases begin anew.
+ */
 @inline
 export function raised<A>(base: A, stride: A, a: View<A>, n: i32): A {
-  if (base <= ((<A>1) << (sizeof<A>() * 8 - 2)) - stride) return base + stride;
+  const most = <A>(isFloat<A>() ? (<i64>1) << 52 : (<i64>1) << (sizeof<A>() * 8 - 2));
+  if (base <= most - stride) return base + stride;
   clear(a, n);
-  return stride;
+  return isFloat<A>() ? 0 : stride;
 }

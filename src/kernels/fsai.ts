@@ -1,5 +1,6 @@
 import { Best, bestAt, offer } from './best';
 import { ascending } from './sort';
+import { Visitor } from './sweep';
 import { clear, F32s, F64s, from, I32s, View } from './views';
 
 /**
@@ -16,6 +17,7 @@ export class Fsai {
   values: F64s;
   diagonal: F64s; // G_jj
   reach: F64s; // G_ii^(−α)
+  reachOfItems: F64s; // the same by item
   pivots: F64s; // D_j
 }
 
@@ -47,7 +49,8 @@ function settle(f: Fsai, j: i32, best: Best): I32s {
  * of a listed sweep; `tail` has room for a `Best`.
  */
 @inline
-function select<A>(f: Fsai, a: View<A>, list: I32s, count: i32, base: A, tail: usize, j: i32): void {
+function select<A>(v: Visitor, a: View<A>, list: I32s, count: i32, base: A, tail: usize, j: i32): void {
+  const f = changetype<Fsai>(v.state);
   const m = f.m, reach = f.reach;
   const best = bestAt(tail, m);
   let bar: f64 = 0;
@@ -62,41 +65,51 @@ function select<A>(f: Fsai, a: View<A>, list: I32s, count: i32, base: A, tail: u
   const values = from(f.values, j * m);
   for (let y = 0; y < f.counts[j]; y++) values[y] = <f64>(a[P[y]] - base);
 }
-function selectI32(f: Fsai, a: View<i32>, list: I32s, count: i32, base: i64, tail: usize, j: i32): void {
-  select<i32>(f, a, list, count, <i32>base, tail, j);
+function selectI32(v: Visitor, a: View<i32>, list: I32s, count: i32, base: i64, tail: usize, j: i32): void {
+  select<i32>(v, a, list, count, <i32>base, tail, j);
 }
-function selectI64(f: Fsai, a: View<i64>, list: I32s, count: i32, base: i64, tail: usize, j: i32): void {
-  select<i64>(f, a, list, count, base, tail, j);
+function selectI64(v: Visitor, a: View<i64>, list: I32s, count: i32, base: i64, tail: usize, j: i32): void {
+  select<i64>(v, a, list, count, base, tail, j);
 }
-/** As `select`, of values that are listed with their rows; the lists are used up. */
-function selectF64(f: Fsai, a: F64s, list: I32s, count: i32, base: i64, tail: usize, j: i32): void {
-  const m = f.m, reach = f.reach;
+/**
+ * As `select`, of listed items and values, which are used up: what was offered moves to the back. Items ascend and older
+ * ones tend to be more popular, so that from the back the keys of equal sums fall, and few are offered in vain.
+ */
+function selectF64(v: Visitor, a: F64s, list: I32s, count: i32, base: i64, tail: usize, j: i32): void {
+  const f = changetype<Fsai>(v.state);
+  const m = f.m, reach = f.reachOfItems, place = v.place;
   const best = bestAt(tail, m);
   let bar: f64 = 0;
-  let offers = 0;
-  for (let e = 0; e < count; e++) {
-    const i = list[e];
+  let offers = count;
+  for (let e = count - 1; e >= 0; e--) {
     const value = a[e];
-    const key = value * reach[i];
+    const key = value * reach[list[e]];
     if (key < bar) continue;
+    const i = place[list[e]];
+    if (i <= j) continue;
     offer(best, m, key, i);
     if (best.length == m) bar = best.key[0];
-    list[offers] = i;
-    a[offers++] = value;
+    list[--offers] = i;
+    a[offers] = value;
   }
   const P = settle(f, j, best);
   const values = from(f.values, j * m);
-  for (let e = 0; e < offers; e++) {
-    const i = list[e];
-    // P descends
-    let lo = 0, hi = f.counts[j];
-    while (lo < hi) {
-      const middle = (lo + hi) >> 1;
-      if (P[middle] > i) lo = middle + 1;
-      else hi = middle;
-    }
-    if (lo < f.counts[j] && P[lo] == i) values[lo] = a[e];
+  for (let e = offers; e < count; e++) {
+    const y = placeOf(list[e], P, f.counts[j]);
+    if (y >= 0) values[y] = a[e];
   }
+}
+
+// y with P[y] = i in a list that descends, or −1
+@inline
+function placeOf(i: i32, P: I32s, count: i32): i32 {
+  let lo = 0, hi = count;
+  while (lo < hi) {
+    const middle = (lo + hi) >> 1;
+    if (P[middle] > i) lo = middle + 1;
+    else hi = middle;
+  }
+  return lo < count && P[lo] == i ? lo : -1;
 }
 
 /** Lists the places of each column in the patterns of the rows lo … hi; `starts` has room for n + 2. Returns how many. */
@@ -127,7 +140,9 @@ function blockOf(f: Fsai, b: Blocks, j: i32): usize {
 
 // A[P_j][x][y] := G_ik for every place x of column i in a pattern P_j and every k = P_j[y], y < x
 @inline
-function spread<A>(f: Fsai, b: Blocks, i: i32, a: View<A>, base: A): void {
+function spread<A>(v: Visitor, i: i32, a: View<A>, base: A): void {
+  const b = changetype<Blocks>(v.state);
+  const f = b.f, order = v.order;
   const m = f.m;
   for (let e = b.starts[i], end = b.starts[i + 1]; e < end; e++) {
     const place = b.places[e];
@@ -136,28 +151,27 @@ function spread<A>(f: Fsai, b: Blocks, i: i32, a: View<A>, base: A): void {
     const P = from(f.pattern, j * m);
     const row = (x * (x - 1)) >> 1;
     const block = blockOf(f, b, j);
-    if (b.wide) {
-      const A = from(changetype<F64s>(block), row);
-      for (let y = 0; y < x; y++) A[y] = <f64>(max(a[P[y]], base) - base);
-    } else {
-      const A = from(changetype<I32s>(block), row);
-      for (let y = 0; y < x; y++) A[y] = <i32>(max(a[P[y]], base) - base);
+    for (let y = 0; y < x; y++) {
+      const sum = max(a[isFloat<A>() ? order[P[y]] : P[y]], base) - base;
+      if (b.wide) changetype<F64s>(block)[row + y] = <f64>sum;
+      else changetype<I32s>(block)[row + y] = <i32>sum;
     }
   }
 }
 
 // Column i of G goes to wherever the patterns need its entries: a visitor of a sweep without lists.
-function gathers(b: Blocks, i: i32): bool {
-  return b.starts[i] != b.starts[i + 1];
+function gathers(v: Visitor, i: i32): bool {
+  const starts = changetype<Blocks>(v.state).starts;
+  return starts[i] != starts[i + 1];
 }
-function gatherI32(b: Blocks, a: View<i32>, list: I32s, count: i32, base: i64, tail: usize, i: i32): void {
-  spread<i32>(b.f, b, i, a, <i32>base);
+function gatherI32(v: Visitor, a: View<i32>, list: I32s, count: i32, base: i64, tail: usize, i: i32): void {
+  spread<i32>(v, i, a, <i32>base);
 }
-function gatherI64(b: Blocks, a: View<i64>, list: I32s, count: i32, base: i64, tail: usize, i: i32): void {
-  spread<i64>(b.f, b, i, a, base);
+function gatherI64(v: Visitor, a: View<i64>, list: I32s, count: i32, base: i64, tail: usize, i: i32): void {
+  spread<i64>(v, i, a, base);
 }
-function gatherF64(b: Blocks, a: F64s, list: I32s, count: i32, base: i64, tail: usize, i: i32): void {
-  spread<f64>(b.f, b, i, a, 0);
+function gatherF64(v: Visitor, a: F64s, list: I32s, count: i32, base: i64, tail: usize, i: i32): void {
+  spread<f64>(v, i, a, <f64>base);
 }
 
 /** Index in the module's table of what selects patterns, for sums of a width: 0 i32, 1 i64, 2 f64. Its state: `Fsai`. */

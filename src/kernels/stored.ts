@@ -1,5 +1,6 @@
+import { raised } from './columns';
 import { Columns } from './outer';
-import { numberAt, past, unpack } from './segment-code';
+import { unpack } from './segment-code';
 import { Visitor } from './sweep';
 import { F64s, from, I32s } from './views';
 
@@ -13,12 +14,14 @@ export class Encoded {
   segments: i32;
   width: i32;
   first: i32; // item or position of column 0
+  tables: usize; // see `lengthTables`
   positions: I32s; // of items
+  limits: I32s; // by position: the last item of a position behind it; for `columnOf`
   at: I32s;
   counts: I32s;
   most: i32; // entries of a column at most, with some to spare
-  dense: i32; // offset of n zeros
-  buffers: i32; // offset of three columns
+  dense: i32; // offset of a base and n sums, as `sweepSums` has them
+  buffers: i32; // offset of a column, or of three where there are several segments
   tail: i32; // offset of a visitor's scratch
 }
 
@@ -29,9 +32,6 @@ class Column {
   rows: I32s;
   values: F64s;
 }
-
-/** Entries that are unpacked at a time: they stay in the nearest cache. */
-const STRIP: i32 = 1024;
 
 @inline
 function layOut(at: usize, most: i32): Column {
@@ -82,8 +82,8 @@ function add(a: Column, b: Column, to: Column): void {
   to.count = c;
 }
 
-/** Σ_s of column k, from the newest segment, which is the smallest, to the oldest. */
-function summed(E: Encoded, k: i32, buffers: usize): Column {
+/** Σ_s of column k up to row `limit` at least, from the newest segment, which is the smallest, to the oldest. */
+function summed(E: Encoded, k: i32, limit: i32, buffers: usize): Column {
   let sum = layOut(buffers, E.most);
   let part = layOut(buffers + bytesOf(E.most), E.most);
   let next = layOut(buffers + 2 * bytesOf(E.most), E.most);
@@ -94,8 +94,7 @@ function summed(E: Encoded, k: i32, buffers: usize): Column {
     const p = <usize><u32>E.at[c];
     const empty = sum.count == 0;
     const to = empty ? sum : part;
-    unpack(past(p), numberAt(p), -1, count, to.rows, to.values);
-    to.count = count;
+    to.count = unpack(E.tables, p, count, limit, to.rows, to.values);
     if (empty) continue;
     add(sum, part, next);
     const freed = sum;
@@ -105,10 +104,24 @@ function summed(E: Encoded, k: i32, buffers: usize): Column {
   return sum;
 }
 
-// what lies below position j goes to `list` and `values` from w on
+/** G[:, item] of column k and position j, rows as items: at least those of positions behind j. */
 @inline
-function below(place: I32s, j: i32, rows: I32s, from: F64s, count: i32, list: I32s, values: F64s, w: i32): i32 {
-  for (let e = 0; e < count; e++) {
+function columnOf(E: Encoded, k: i32, j: i32, scratch: usize): Column {
+  const limit = E.limits[j];
+  const buffers = scratch + E.buffers;
+  if (E.segments != 1) return summed(E, k, limit, buffers);
+  const column = layOut(buffers, E.most);
+  const count = E.counts[k];
+  column.count = count == 0 ? 0 : unpack(E.tables, <usize><u32>E.at[k], count, limit, column.rows, column.values);
+  return column;
+}
+
+/** G[j+1:, j] of position j, which is column k: positions and values, with one written ahead. Returns how many. */
+export function lower(E: Encoded, k: i32, j: i32, scratch: usize, list: I32s, values: F64s): i32 {
+  const column = columnOf(E, k, j, scratch);
+  const place = E.positions, rows = column.rows, from = column.values;
+  let w = 0;
+  for (let e = 0, count = column.count; e < count; e++) {
     const i = place[rows[e]];
     list[w] = i;
     values[w] = from[e];
@@ -117,55 +130,40 @@ function below(place: I32s, j: i32, rows: I32s, from: F64s, count: i32, list: I3
   return w;
 }
 
-/** G[j+1:, j] of position j, which is column k: positions and values, with one written ahead. Returns how many. */
-export function lower(E: Encoded, k: i32, j: i32, scratch: usize, list: I32s, values: F64s): i32 {
-  const buffers = scratch + E.buffers;
-  const place = E.positions;
-  if (E.segments != 1) {
-    const sum = summed(E, k, buffers);
-    return below(place, j, sum.rows, sum.values, sum.count, list, values, 0);
-  }
-  let left = E.counts[k];
-  if (left == 0) return 0;
-  const strip = layOut(buffers, STRIP);
-  const at = <usize><u32>E.at[k];
-  const head = numberAt(at);
-  let last = -1, w = 0;
-  for (let p = past(at); left > 0; left -= STRIP) {
-    const count = min(left, STRIP);
-    p = unpack(p, head, last, count, strip.rows, strip.values);
-    last = strip.rows[count - 1];
-    w = below(place, j, strip.rows, strip.values, count, list, values, w);
-  }
-  return w;
-}
-
-/**
- * Hands `v` the columns bounds[task] … bounds[task + 1]: lists of rows with a list of their values in the place of the
- * sums, or where not `listed` sums by row. Scratch: zero before and after where `dense` says.
- */
-export function sweepStored(task: i32, scratch: usize, v: Visitor, E: Encoded, bounds: I32s, listed: bool): void {
-  const values = valuesOf(scratch), list = rowsOf(scratch, E);
-  const a = changetype<F64s>(scratch + E.dense);
+/** Hands `v` the columns bounds[task] … bounds[task + 1], each entry of which has a row and a value. */
+export function sweepStored(task: i32, scratch: usize, v: Visitor, E: Encoded, bounds: I32s): void {
+  const wants = v.wants, take = v.take;
   const tail = scratch + E.tail;
   for (let k = bounds[task], hi = bounds[task + 1]; k < hi; k++) {
     const j = E.positions[E.first + k];
-    if (v.wants != 0 && !call_indirect<bool>(v.wants, v.state, j)) continue;
-    const count = lower(E, k, j, scratch, list, values);
-    if (listed) {
-      call_indirect<void>(v.take, v.state, scratch, changetype<usize>(list), count, <i64>0, tail, j);
-      continue;
-    }
-    for (let e = 0; e < count; e++) a[list[e]] = values[e];
-    call_indirect<void>(v.take, v.state, changetype<usize>(a), changetype<usize>(list), count, <i64>0, tail, j);
-    for (let e = 0; e < count; e++) a[list[e]] = 0;
+    if (wants != 0 && !call_indirect<bool>(wants, v, j)) continue;
+    const c = columnOf(E, k, j, scratch);
+    call_indirect<void>(take, v, changetype<usize>(c.values), changetype<usize>(c.rows), c.count, <i64>0, tail, j);
+  }
+}
+
+/** As `sweepStored`, with sums by row. `stride` is above every entry. Scratch: zero at first where `dense` says. */
+export function sweepStoredSums(task: i32, scratch: usize, v: Visitor, E: Encoded, bounds: I32s, n: i32, stride: f64): void {
+  const wants = v.wants, take = v.take;
+  const tail = scratch + E.tail;
+  const at = scratch + E.dense;
+  const a = changetype<F64s>(at + 64);
+  for (let k = bounds[task], hi = bounds[task + 1]; k < hi; k++) {
+    const j = E.positions[E.first + k];
+    if (wants != 0 && !call_indirect<bool>(wants, v, j)) continue;
+    const c = columnOf(E, k, j, scratch);
+    const rows = c.rows, values = c.values, count = c.count;
+    const base = raised<f64>(load<f64>(at), stride, a, n);
+    store<f64>(at, base);
+    for (let e = 0; e < count; e++) a[rows[e]] = base + values[e];
+    call_indirect<void>(take, v, changetype<usize>(a), <usize>0, count, <i64>base, tail, j);
   }
 }
 
 /** squares[first + k] := ‖G[:, k]‖₂², added up by ascending rows. */
 export function squaresStored(task: i32, scratch: usize, E: Encoded, bounds: I32s, squares: F64s): void {
   for (let k = bounds[task], hi = bounds[task + 1]; k < hi; k++) {
-    const column = summed(E, k, scratch + E.buffers);
+    const column = summed(E, k, i32.MAX_VALUE, scratch + E.buffers);
     const values = column.values;
     let sum: f64 = 0;
     for (let e = 0, count = column.count; e < count; e++) sum += values[e] * values[e];
@@ -177,7 +175,7 @@ export function squaresStored(task: i32, scratch: usize, E: Encoded, bounds: I32
 export function sumStored(scratch: usize, E: Encoded, out: Columns): i32 {
   let p = 0;
   for (let k = 0; k < E.width; k++) {
-    const sum = summed(E, k, scratch + E.buffers);
+    const sum = summed(E, k, i32.MAX_VALUE, scratch + E.buffers);
     const count = sum.count;
     memory.copy(changetype<usize>(from(out.indices, p)), changetype<usize>(sum.rows), 4 * <usize>count);
     memory.copy(out.values + 8 * <usize>p, changetype<usize>(sum.values), 8 * <usize>count);

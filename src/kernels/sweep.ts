@@ -3,19 +3,22 @@ import { Interactions } from './interactions';
 import { from, I32s, View } from './views';
 
 /**
- * The receiver of the columns of G: functions of the module's table and the address that they are called with.
+ * The receiver of the columns of G: functions of the module's table, and the address that is theirs.
  *
- *     wants(state, j): bool                                 whether column j is to be summed up; absent: every column
- *     take(state, a, list, count, base, tail, j): void      G_ij = a[i] − base, where a[i] > base; rows i > j
+ *     wants(v, j): bool                                 whether column j is to be summed up; absent: every column
+ *     take(v, a, list, count, base, tail, j): void      G_ij = a[i] − base, where a[i] > base; rows i > j
  *
- * `list` has the `count` rows of column j, where a sweep lists them. `tail` is scratch of the thread for `take`. Values of
- * a stored G are f64 on the base 0, and where rows are listed a[e] is that of row list[e].
+ * `list` has the `count` rows of column j, where a sweep lists them. `tail` is scratch of the thread for `take`. Sums of
+ * width f64 are of a stored G, whose rows are items: `place` takes them to positions and `order` back, a list of rows has
+ * all of them, above and below j, and where rows are listed a[e] is the entry of list[e].
  */
 @unmanaged
 export class Visitor {
   wants: u32;
   take: u32;
   state: usize;
+  place: I32s;
+  order: I32s;
 }
 
 /** Entries that a list of rows has to spare: it is written one ahead. */
@@ -36,13 +39,13 @@ function pass<A>(
   const a = changetype<View<A>>(scratch + 64);
   const list = changetype<I32s>(from(a, n));
   const tail = tailOf(list, n);
-  const wants = v.wants, take = v.take, state = v.state;
+  const wants = v.wants, take = v.take;
   for (let j = bounds[task], hi = bounds[task + 1]; j < hi; j++) {
-    if (wants != 0 && !call_indirect<bool>(wants, state, j)) continue;
+    if (wants != 0 && !call_indirect<bool>(wants, v, j)) continue;
     const base = raised<A>(load<A>(scratch), stride, a, n);
     store<A>(scratch, base);
     const count = column<A>(x, j, base, a, list, weighted, valued, listed);
-    call_indirect<void>(take, state, changetype<usize>(a), changetype<usize>(list), count, <i64>base, tail, j);
+    call_indirect<void>(take, v, changetype<usize>(a), changetype<usize>(list), count, <i64>base, tail, j);
   }
 }
 

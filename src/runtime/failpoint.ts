@@ -15,6 +15,7 @@ export const failpoints = [
   'fold:committed',
   'compact:segment-written',
   'compact:committed',
+  'merge:built',
   'refit:model-written',
   'refit:registered',
   'refit:committed',

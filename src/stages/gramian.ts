@@ -4,7 +4,8 @@ import { lacksMemory, toStageError } from '../errors.js';
 import type { GramianInput } from '../fit/fit.js';
 import { memoryOfFit } from '../fit/memory.js';
 import { isSmall } from '../gramian/build.js';
-import { type GramianMode, planGramian } from '../gramian/plan.js';
+import { type GramianEntries, openEntries } from '../gramian/export.js';
+import { type GramianMode, type GramianState, planGramian, stillHolds } from '../gramian/plan.js';
 import { type Comparison, compareWithHistories } from '../gramian/verify.js';
 import { fromNothing } from '../matrix/rows.js';
 import { runOnce } from '../runtime/compute.js';
@@ -24,6 +25,10 @@ const verifyTask = tasksOf<typeof import('../gramian/verify.js')>(
   new URL('../gramian/verify.js', import.meta.url),
 );
 
+const buildTask = tasksOf<typeof import('../gramian/build.js')>(
+  new URL('../gramian/build.js', import.meta.url),
+);
+
 /** The result of `verify`, and how the state keeps its Gramian. */
 export interface VerifySummary extends Comparison {
   readonly mode: string;
@@ -37,6 +42,7 @@ export function createGramianKeeper(parts: PipelineParts) {
     compact: (all = true) => mergeSegments(parts, all),
     without: (leaving: LeavingUser) => segmentWithout(parts, leaving),
     verify: () => verify(parts),
+    entries: (scratch: string) => entriesOf(parts, scratch),
     modeFor: (fit: FitOptions) => modeFor(parts, fit),
     input: (n: number, fit: FitOptions) => inputOf(parts, n, fit),
   };
@@ -55,25 +61,43 @@ async function rebuildGramian(parts: PipelineParts): Promise<void> {
   await store.setGramian({ mode: 'stored', userWeighting });
 }
 
-/** Moves the state to the mode that is pinned or planned: stored, where X itself passes the memory budget. */
-async function settleGramian(parts: PipelineParts): Promise<void> {
-  const { store, fitMemoryBytes, options, log } = parts;
-  const current = await store.gramian();
+/** The mode that fits X. The state remembers the choice, for counting reads all of X. */
+async function plannedState(
+  { store, fitMemoryBytes, options }: PipelineParts,
+  current: GramianState | undefined,
+): Promise<GramianState> {
   const { userWeighting } = options.fit;
+  const planned = {
+    events: await store.folded(),
+    settings: JSON.stringify([fitMemoryBytes, options.fit]),
+  };
+  if (current && stillHolds(current.planned, planned)) return { ...current, userWeighting };
   const counts = await store.counts();
-  const { items, pairs } = counts;
   const implicit = memoryOfFit({ ...counts, mode: 'implicit', options: options.fit }, 1, fitMemoryBytes);
   const segments = current?.mode === 'stored' ? await store.segments() : [];
   const entries = segments.length > 0 ? segments.reduce((sum, s) => sum + s.nnz, 0) : undefined;
-  const planned =
-    implicit.total <= fitMemoryBytes ? planGramian({ items, pairs, entries }, current?.mode) : 'stored';
-  const wanted = options.gramian.mode === 'auto' ? planned : options.gramian.mode;
-  const fits = wanted === 'implicit' || current?.userWeighting === userWeighting;
-  if (wanted === current?.mode && fits) return;
-  log.info({ from: current ?? 'none', to: wanted, userWeighting, items, pairs }, 'Gramian mode changes');
-  if (wanted === 'stored') return rebuildGramian(parts);
-  await store.setGramian({ mode: 'implicit', userWeighting });
-  await replaceSegments(parts, await store.segments(), undefined);
+  const { items, pairs } = counts;
+  const cheaper = planGramian({ items, pairs, entries }, current?.mode);
+  return { mode: implicit.total > fitMemoryBytes ? 'stored' : cheaper, userWeighting, planned };
+}
+
+/** Moves the state to the mode that is pinned or planned: stored, where X itself passes the memory budget. */
+async function settleGramian(parts: PipelineParts): Promise<void> {
+  const { store, options, log } = parts;
+  const current = await store.gramian();
+  const { userWeighting } = options.fit;
+  const { mode } = options.gramian;
+  const wanted = mode === 'auto' ? await plannedState(parts, current) : { mode, userWeighting };
+  const fits = wanted.mode === 'implicit' || current?.userWeighting === userWeighting;
+  if (wanted.mode !== current?.mode || !fits) {
+    log.info({ from: current?.mode ?? 'none', to: wanted.mode, userWeighting }, 'Gramian mode changes');
+    if (wanted.mode === 'stored') await rebuildGramian(parts);
+    else {
+      await store.setGramian({ mode: 'implicit', userWeighting });
+      await replaceSegments(parts, await store.segments(), undefined);
+    }
+  } else if (wanted.planned === current.planned) return;
+  await store.setGramian(wanted);
 }
 
 /** Builds segments only while the state's Gramian is stored. */
@@ -161,4 +185,27 @@ async function inputOf(parts: PipelineParts, n: number, fit: FitOptions): Promis
   }
   const paths = (await store.segments()).map(s => join(segmentsDirectory(directory), s.file));
   return { mode: 'stored', paths, n, scale };
+}
+
+/** All of G as of the last fold. Where it is not stored it is computed into a file in the directory `scratch`. */
+async function entriesOf(parts: PipelineParts, scratch: string): Promise<GramianEntries> {
+  const { directory, store, scale, options } = parts;
+  const { items } = await store.counts();
+  const segments = (await store.gramian())?.mode === 'stored' ? await store.segments() : [];
+  if (segments.length > 0) {
+    return openEntries(
+      segments.map(s => join(segmentsDirectory(directory), s.file)),
+      items,
+    );
+  }
+  const changes = fromNothing(await store.interactions());
+  const { userWeighting } = options.fit;
+  const made = await runOnce(buildTask('buildSegment'), [
+    scratch,
+    scale,
+    changes,
+    options.threads,
+    userWeighting,
+  ]);
+  return openEntries(made ? [join(scratch, made.file)] : [], items);
 }

@@ -5,7 +5,9 @@ import { benchDefaults } from './defaults.js';
 import { type BenchOptions, environment, root, writeResult } from './environment.js';
 import { benchExact } from './exact.js';
 import { benchFit } from './fit.js';
+import { benchFold } from './fold.js';
 import { benchFsai } from './fsai.js';
+import { benchGramian } from './gramian.js';
 import { benchIngest } from './ingest.js';
 import { benchKafka } from './kafka.js';
 import { benchKernels } from './kernels.js';
@@ -23,7 +25,9 @@ const benches: Readonly<Record<string, (options: BenchOptions) => Promise<object
   defaults: benchDefaults,
   solvers: benchSolvers,
   scale: benchScale,
+  gramian: benchGramian,
   ingest: benchIngest,
+  fold: benchFold,
   kafka: benchKafka,
   memory: benchMemory,
   publish: benchPublish,
@@ -65,8 +69,8 @@ const measured = await bench({
   log: line => process.stderr.write(`${line}\n`),
   sink: values.sink,
   users: values.users === undefined ? undefined : Number(values.users),
+  rows: values.rows?.split(',').map(Number),
   k: values.k === undefined ? undefined : Number(values.k),
-  rows: values.rows === undefined ? undefined : Number(values.rows),
 });
 const result = { bench: positionals[0], environment: environment(), ...measured };
 const name = positionals[0] === 'memory' ? 'memory-steps' : positionals[0];

@@ -12,6 +12,8 @@ const results = join(root, 'test/bench/results');
 
 /** What a benchmark is told on its command line. */
 export interface BenchOptions {
+  /** Sizes of states, for `fold`. */
+  readonly rows?: readonly number[] | undefined;
   /** Directory with `gowalla/` and `amazon-books-scale/`. */
   readonly data: string;
   /** Measured runs; medians are reported. */
@@ -21,8 +23,6 @@ export interface BenchOptions {
   readonly sink?: string | undefined;
   readonly users?: number | undefined;
   readonly k?: number | undefined;
-  /** memory: events. */
-  readonly rows?: number | undefined;
 }
 
 /** Where and with what something was measured. */

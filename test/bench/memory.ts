@@ -37,7 +37,8 @@ async function generateEvents(file: string, rows: number): Promise<void> {
  * What each step takes above a process that only opened the same state, under several budgets: ingest of a Parquet file
  * in the order of a cursor, fold, fit and publication, one after the other. `ok` says that it stayed within the budget.
  */
-export async function benchMemory({ rows = 2_500_000, log, sink = 'lmdb' }: BenchOptions): Promise<object> {
+export async function benchMemory({ rows: given, log, sink = 'lmdb' }: BenchOptions): Promise<object> {
+  const rows = given?.[0] ?? 2_500_000;
   const directory = mkdtempSync(join(tmpdir(), 'sansa-stream-memory-'));
   const cells = [];
   try {

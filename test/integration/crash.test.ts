@@ -8,7 +8,16 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { failpoints } from '#src/runtime/failpoint.js';
 import { seeded } from '../support/random.js';
-import { matrixOf, type Sale, type Shop, shop, stopCli, summed } from '../support/service.js';
+import {
+  matrixOf,
+  type Sale,
+  type Shop,
+  salesSource,
+  shop,
+  startCli,
+  stopCli,
+  summed,
+} from '../support/service.js';
 
 /** Later passings of points that are passed for every batch. */
 const again = ['ingest:appended#3', 'fold:segment-written#3', 'fold:committed#2', 'compact:committed#2'];
@@ -49,8 +58,8 @@ it('every listed point is passed somewhere', () => {
   expect(failpoints.filter(name => !text.includes(`failpoint('${name}')`))).toEqual([]);
 });
 
-/** The points of an erasure are passed in forget.test.ts. */
-const passed = failpoints.filter(name => !name.startsWith('forget:'));
+/** The points of an erasure are passed in forget.test.ts; that of a merge, which only large states make, below. */
+const passed = failpoints.filter(name => !/^(forget|merge):/.test(name));
 
 it.concurrent.each([...passed, ...again])('dies at %s and goes on', { timeout: 60_000 }, async point => {
   const from = point.startsWith('ingest:') ? fresh : ingested;
@@ -94,4 +103,60 @@ it.concurrent.each([...passed, ...again])('dies at %s and goes on', { timeout: 6
     .trim()
     .split('\n');
   expect(users).toHaveLength(12);
+});
+
+/** So many rows that folds make lookup files. */
+const bulk: readonly Sale[] = Array.from({ length: 110_000 }, (_, k) => ({
+  user: `u${k % 6007}`,
+  item: `i${(k * k) % 89}`,
+  weight: 1 + (k % 3),
+}));
+
+it('dies while it merges, and merges then', { timeout: 120_000 }, async () => {
+  const s = shop(join(root, 'merge'));
+  mkdirSync(s.directory);
+  s.configure({ sources: [{ ...salesSource, batchSize: 20_000 }] });
+  await s.create();
+  const taken: Sale[] = [];
+  const take = async (count: number) => {
+    const more = bulk.slice(0, count);
+    taken.push(...more);
+    await s.sell(more);
+    await s.command('ingest');
+  };
+  const lookups = () => (existsSync(join(s.directory, 'state', 'lookups')) ? s.files('lookups') : []);
+  const whole = () =>
+    s.open(async pipeline => {
+      expect(await pipeline.parts.store.pending()).toBe(0);
+      expect(await pipeline.verify()).toMatchObject({ differing: 0, broken: [], mode: 'stored' });
+      expect(await matrixOf(pipeline)).toEqual(summed(taken));
+      expect(await pipeline.parts.store.folded()).toBe(taken.length);
+    });
+  /** Folds of few more events until one merges; a fold makes the files of users and of items before. */
+  const foldsUntil = async (merged: () => boolean, env: NodeJS.ProcessEnv = {}) => {
+    for (let k = 0; k < 4; k++) {
+      const folding = startCli(['fold', '-c', s.config], env);
+      const { signal } = await folding.ended;
+      if (signal === 'SIGKILL' || merged()) return signal;
+      await take(3);
+    }
+    throw new Error('expected a merge within four folds');
+  };
+
+  // The first merge makes a file of rows, the second one puts another in its place.
+  for (const events of [bulk.length, 9000]) {
+    await take(events);
+    expect(await foldsUntil(() => false, { SANSA_STREAM_CRASH_AT: 'merge:built' })).toBe('SIGKILL');
+    const left = lookups();
+    // The fold was committed; the next process removes the file that nobody has registered.
+    await whole();
+    const kept = lookups();
+    expect(left).toEqual(expect.arrayContaining(kept));
+    expect(left).toHaveLength(kept.length + 1);
+
+    await take(3);
+    await foldsUntil(() => lookups().some(f => !left.includes(f)));
+    expect(lookups()).toHaveLength(3);
+    await whole();
+  }
 });

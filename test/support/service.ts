@@ -130,6 +130,16 @@ export interface Sale {
   readonly weight: number;
 }
 
+/** What a pipeline reads of a shop. */
+export const salesSource = {
+  type: 'duckdb' as const,
+  name: 'sales',
+  database: 'warehouse.duckdb',
+  query: 'SELECT customer AS user, product AS item, weight, line FROM sales',
+  cursor: 'line',
+  batchSize: 40,
+};
+
 /** A directory with `warehouse.duckdb` (tables `sales` and `signals`) and `pipeline.yaml`. */
 export function shop(directory: string) {
   const warehouse = join(directory, 'warehouse.duckdb');
@@ -159,16 +169,7 @@ export function shop(directory: string) {
         state: './state',
         semantics: { interactions: 'sum', weightScale: 1 },
         database: { memoryLimit: '256MB', threads: 1 },
-        sources: [
-          {
-            type: 'duckdb',
-            name: 'sales',
-            database: 'warehouse.duckdb',
-            query: 'SELECT customer AS user, product AS item, weight, line FROM sales',
-            cursor: 'line',
-            batchSize: 40,
-          },
-        ],
+        sources: [salesSource],
         sinks: [
           { type: 'lmdb', path: 'feeds.lmdb' },
           { type: 'files', path: 'feeds' },

@@ -1,7 +1,7 @@
 import type { StateStore } from '../../../src/contracts/index.js';
-import type { GramianMode } from '../../../src/gramian/plan.js';
+import type { GramianMode, Planned } from '../../../src/gramian/plan.js';
 import type { TunedOptions } from '../../../src/tune/tune.js';
-import { type SerialConnection, scalar, transaction } from '../database.js';
+import { all, literal, type SerialConnection, transaction } from '../database.js';
 
 type Values = Readonly<Record<string, string | undefined>>;
 
@@ -9,10 +9,11 @@ type Values = Readonly<Record<string, string | undefined>>;
 export function openSettings(
   queries: SerialConnection,
 ): Pick<StateStore, 'gramian' | 'setGramian' | 'tuned' | 'setTuned'> {
-  const get = (key: string): Promise<string | undefined> =>
+  const get = (...keys: string[]): Promise<(string | undefined)[]> =>
     queries.use(async c => {
-      const value = await scalar(c, 'SELECT value FROM settings WHERE key = ?', [key]);
-      return value === undefined ? undefined : String(value);
+      const sql = `SELECT key, value FROM settings WHERE key IN (${keys.map(literal).join()})`;
+      const values = new Map((await all(c, sql)).map(r => [r.key, String(r.value)]));
+      return keys.map(key => values.get(key));
     });
   const set = (values: Values): Promise<void> =>
     queries.use(c =>
@@ -26,15 +27,23 @@ export function openSettings(
 
   return {
     async gramian() {
-      const [mode, weighting] = await Promise.all([get('gramian'), get('userWeighting')]);
-      return mode === undefined
-        ? undefined
-        : { mode: mode as GramianMode, userWeighting: Number(weighting ?? 0) };
+      const [mode, weighting, planned] = await get('gramian', 'userWeighting', 'planned');
+      if (mode === undefined) return undefined;
+      return {
+        mode: mode as GramianMode,
+        userWeighting: Number(weighting ?? 0),
+        planned: planned === undefined ? undefined : (JSON.parse(planned) as Planned),
+      };
     },
-    setGramian: ({ mode, userWeighting }) => set({ gramian: mode, userWeighting: String(userWeighting) }),
+    setGramian: ({ mode, userWeighting, planned }) =>
+      set({
+        gramian: mode,
+        userWeighting: String(userWeighting),
+        planned: planned && JSON.stringify(planned),
+      }),
 
     async tuned() {
-      const text = await get('tuned');
+      const [text] = await get('tuned');
       return text === undefined ? undefined : (JSON.parse(text) as TunedOptions);
     },
     setTuned: tuned => set({ tuned: tuned && JSON.stringify(tuned) }),

@@ -32,6 +32,7 @@ const rowParts = (n: number, m: number) => ({
   values: 8 * n * m,
   diagonal: 8 * n,
   reach: 8 * n,
+  reachOfItems: 8 * n,
 });
 export const rowBytes = (n: number, m: number): number => bytesOf(rowParts(n, m));
 
@@ -68,9 +69,11 @@ export function fsaiWorkspace(
   const parts = allocate(arena, rowParts(n, m), 'rows of the inverse');
   const g = arena.f64(parts.diagonal, n);
   const reach = arena.f64(parts.reach, n);
+  const reachOfItems = arena.f64(parts.reachOfItems, n);
   for (let i = 0; i < n; i++) {
     g[positions[i]!] = diagonal[i]!;
-    reach[positions[i]!] = diagonal[i]! > 0 ? diagonal[i]! ** -alpha : 0;
+    reachOfItems[i] = diagonal[i]! > 0 ? diagonal[i]! ** -alpha : 0;
+    reach[positions[i]!] = reachOfItems[i]!;
   }
   const { counts, values, pivots } = parts;
   const address = record(arena, 'Fsai', { n, m, ...parts }, 'rows of the inverse');

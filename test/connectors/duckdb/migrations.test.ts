@@ -5,6 +5,7 @@ import { gunzipSync } from 'node:zlib';
 import { expect, it } from 'vitest';
 import { all, openDatabase } from '#connectors/duckdb/database.js';
 import { ensureSchema, type Semantics, semanticsOptions } from '#connectors/duckdb/schema.js';
+import { openShard } from '#connectors/duckdb/shard.js';
 import { openState } from '#connectors/duckdb/state.js';
 import { temporaryDirectory } from '../../support/directory.js';
 import { columnsOf } from '../../support/events.js';
@@ -179,4 +180,13 @@ it('reads a state of format 1 and leaves it at that format', async () => {
   await state.close();
   expect(await everything(directory)).toEqual(before);
   expect(readdirSync(directory)).toEqual(['state.duckdb']);
+});
+
+it('refuses a shard of a newer program by name', async () => {
+  const directory = await made();
+  await sql(directory, "UPDATE settings SET value = '99' WHERE key = 'format'");
+  await expect(openShard(directory, 2 ** 28)).rejects.toMatchObject({
+    code: 'STATE_MISMATCH',
+    message: expect.stringMatching(/written by a newer sansa-stream \(format 99\)/),
+  });
 });

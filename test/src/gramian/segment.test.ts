@@ -52,13 +52,39 @@ test('columns come back as they went in, whole or in parts, int32 or wide, of ei
   expect(readdirSync(directory).filter(f => !f.endsWith('.safetensors'))).toEqual([]);
 });
 
+it('keeps numbers of every length, with and without signs, where they fit 32 bits and where not', () => {
+  const directory = temporaryDirectory();
+  const rows = [0, 200, 70_000, 17_000_000, 17_000_001];
+  const n = rows.at(-1)! + 1;
+  const sizes = [1, 2 ** 8, 2 ** 16, 2 ** 24 + 1, 2 ** 31 - 1];
+  for (const values of [
+    sizes,
+    sizes.map(v => -v),
+    [...sizes.slice(1), -(2 ** 31)],
+    [1, 2 ** 32, -(2 ** 52), 3, 5],
+  ]) {
+    const arena = new Arena();
+    const writer = openSegmentWriter(arena, directory, n, 1);
+    const indices = arena.i32(arena.copy(Int32Array.from(rows), 'a test'), rows.length);
+    const data = arena.f64(arena.copy(Float64Array.from(values), 'a test'), rows.length);
+    writer.write({ first: 9, lengths: Int32Array.of(rows.length), indices, values: data });
+    const { file } = writer.finish();
+    writer.close();
+    const segment = openSegment(join(directory, file));
+    const column = readColumns(segment, 9, 10);
+    segment.close();
+    expect([...column.indices]).toEqual(rows);
+    expect([...column.values]).toEqual(values);
+  }
+});
+
 const G = [
   [4, -1, 0],
   [-1, 3, 0],
   [0, 0, 0],
 ];
 
-it('is a safetensors file of the columns that are not empty, four bytes an entry at most', () => {
+it('is a safetensors file of the columns that are not empty', () => {
   const directory = temporaryDirectory();
   const { file, bytes } = writeDense(directory, G, { scale: 7 });
   const raw = readFileSync(join(directory, file));
@@ -66,7 +92,7 @@ it('is a safetensors file of the columns that are not empty, four bytes an entry
   const length = Number(raw.readBigUInt64LE(0));
   const header = JSON.parse(raw.subarray(8, 8 + length).toString());
   expect(header.__metadata__).toMatchObject({
-    format: 'sansa-stream/gramian@2',
+    format: 'sansa-stream/gramian@3',
     shape: '[3,3]',
     scale: '7',
     entries: '4',
@@ -78,11 +104,15 @@ it('is a safetensors file of the columns that are not empty, four bytes an entry
   };
   const numbers = (name: string, width: number, read: (b: Buffer, at: number) => number) =>
     Array.from({ length: part(name).length / width }, (_, k) => read(part(name), width * k));
-  // 2 g + s, then the distance to the row before and the value by g, as its zigzag where s = 1
-  expect([...part('data')]).toEqual([3, 0, 8, 0, 1, 3, 0, 1, 0, 6, 0, 0, 0, 0, 0, 0]);
+  // 4 g + 2 wide + signed, two bytes of lengths, four distances to the row before, four values as zigzags
+  const columns = [
+    [5, 0, 0, 0, 0, 0, 0, 8, 1, 0, 0],
+    [5, 0, 0, 0, 0, 0, 0, 1, 6, 0, 0],
+  ];
+  expect([...part('data')]).toEqual([...columns.flat(), 0, 0]);
   expect(numbers('columns', 4, (b, at) => b.readInt32LE(at))).toEqual([0, 1]);
   expect(numbers('lengths', 4, (b, at) => b.readInt32LE(at))).toEqual([2, 2]);
-  expect(numbers('offsets', 8, (b, at) => Number(b.readBigInt64LE(at)))).toEqual([0, 5, 10]);
+  expect(numbers('offsets', 8, (b, at) => Number(b.readBigInt64LE(at)))).toEqual([0, 11, 22]);
   expect(numbers('diagonal', 8, (b, at) => b.readDoubleLE(at))).toEqual([4, 3]);
   expect(numbers('squares', 8, (b, at) => b.readDoubleLE(at))).toEqual([17, 10]);
   // numpy maps the arrays where they lie

@@ -10,7 +10,9 @@ function storeOf(waiting: number, most: number) {
   const tried: number[] = [];
   const store = {
     gramian: async () => ({ mode: 'implicit', userWeighting: 0 }),
+    setGramian: async () => undefined,
     pending: async () => waiting,
+    folded: async () => 1_000_000 - waiting,
     counts: async () => ({ users: 1, items: 1, pairs: 1, interactions: 1, inbox: waiting, valued: false }),
     async fold(limit: number) {
       tried.push(limit);
@@ -20,7 +22,8 @@ function storeOf(waiting: number, most: number) {
       return { events, users: events, segment: undefined };
     },
   };
-  const parts = { store, options: stageOptions.parse({}), log: silent, fitMemoryBytes: 2 ** 28 };
+  const options = stageOptions.parse({ gramian: { mode: 'implicit' } });
+  const parts = { store, options, log: silent, fitMemoryBytes: 2 ** 28 };
   return { tried, keeper: createGramianKeeper(parts as unknown as PipelineParts) };
 }
 
