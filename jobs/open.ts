@@ -52,7 +52,7 @@ export async function openPipeline(
   const connectors = observed(
     Promise.all([
       Promise.all(config.sources.map(o => createSource(o, baseDirectory, sourceRoom))),
-      Promise.all(config.sinks.map(o => createSink(o, baseDirectory, budget.step))),
+      Promise.all(config.sinks.map(o => createSink(o, baseDirectory, stepRoom))),
       config.signals && createSignals(config.signals, baseDirectory, stepRoom),
     ]),
   );

@@ -71,7 +71,8 @@ const table = {
   OVERFLOW: {
     exit: 1,
     retryable: false,
-    remedy: 'lower the weights or `weightScale`: Gramian sums must stay below 2^53',
+    remedy:
+      'lower the weights or `weightScale`, or set `userWeighting` to 0, which leaves 4096 times the room: Gramian sums must stay below 2^53',
   },
   MEMORY_BUDGET: {
     exit: 2,

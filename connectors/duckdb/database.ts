@@ -203,6 +203,25 @@ export class SerialConnection {
     return this.#queue.add(() => body(this.#connection));
   }
 
+  /** All rows of a statement. */
+  all<T extends Row = Row>(sql: string, values: readonly DuckDBValue[] = []): Promise<T[]> {
+    return this.use(c => all<T>(c, sql, values));
+  }
+
+  /** The first column of the first row, or `undefined`. */
+  scalar(sql: string, values: readonly DuckDBValue[] = []): Promise<unknown> {
+    return this.use(c => scalar(c, sql, values));
+  }
+
+  async run(sql: string, values: readonly DuckDBValue[] = []): Promise<void> {
+    await this.use(c => c.run(sql, [...values]));
+  }
+
+  /** Runs `body` in one transaction. */
+  transaction<T>(body: (connection: DuckDBConnection) => Promise<T>): Promise<T> {
+    return this.use(c => transaction(c, () => body(c)));
+  }
+
   /** Goes on with another connection; called by what `use` runs. */
   switchTo(connection: DuckDBConnection): void {
     this.#connection.closeSync();

@@ -68,6 +68,8 @@ interface ReadOptions {
   readonly expected?: number;
   /** For few rows, which DuckDB can hold. */
   readonly few?: boolean;
+  /** Entries lie in shared memory, when there are `expected` ones. */
+  readonly shared?: boolean;
   /** Takes the fourth column, a DOUBLE. */
   readonly times?: Growing<Float64Array>;
 }
@@ -91,15 +93,14 @@ function areOnes(x: Int32Array): boolean {
 /**
  * Reads `SELECT "user", item, value … ORDER BY "user", item` as CSR rows. With `users` given, exactly those
  * rows are made, empty ones too; otherwise one row for each user that occurs. Values that are all 1 are
- * left out. When there are `expected` entries, they lie in shared memory and did not have to grow.
+ * left out. `expected` entries save growing.
  */
 export async function readRows(
   connection: DuckDBConnection,
   sql: string,
   n: number,
-  { users, expected = 0, few = false, times }: ReadOptions = {},
+  { users, expected = 0, few = false, shared = false, times }: ReadOptions = {},
 ): Promise<Rows> {
-  const shared = expected > 0;
   const items = integers(expected, shared);
   const found = integers(0);
   const starts = integers(0);
@@ -142,7 +143,7 @@ export async function readTimedRows(
   expected: number,
 ): Promise<TimedRows> {
   const times = new Growing(expected, length => new Float64Array(new SharedArrayBuffer(8 * length)));
-  const rows = await readRows(connection, sql, n, { expected, times });
+  const rows = await readRows(connection, sql, n, { expected, shared: true, times });
   return { ...rows, times: times.finish() };
 }
 

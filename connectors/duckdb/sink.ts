@@ -193,6 +193,14 @@ class TableLists implements ListStore<readonly RankedList[]> {
     return JSON.parse(String(text)) as StoredPublication;
   }
 
+  /** Replaces the manifest of a complete version. */
+  async #note(c: DuckDBConnection, manifest: StoredPublication): Promise<void> {
+    await c.run(`UPDATE ${this.#versions} SET manifest = ? WHERE version = ?`, [
+      JSON.stringify(manifest),
+      manifest.version,
+    ]);
+  }
+
   async point({ alias, version, expected, holder }: Move): Promise<void> {
     await this.#on(async c => {
       if (holder !== undefined && !(await this.#renew(c, holder))) throw leaseLost();
@@ -215,11 +223,7 @@ class TableLists implements ListStore<readonly RankedList[]> {
       await c.run(`INSERT INTO ${this.#lists} (${columns}, version) ${from}`);
       const count = await scalar(c, `SELECT count(DISTINCT id) FROM ${this.#lists} WHERE ${these}`);
       const counts = { ...manifest.lists, [kind]: Number(count) };
-      const brought = { ...manifest, lists: counts, ...(change === undefined ? {} : { change }) };
-      await c.run(`UPDATE ${this.#versions} SET manifest = ? WHERE version = ?`, [
-        JSON.stringify(brought),
-        version,
-      ]);
+      await this.#note(c, { ...manifest, lists: counts, ...(change === undefined ? {} : { change }) });
     });
   }
 
@@ -241,14 +245,8 @@ class TableLists implements ListStore<readonly RankedList[]> {
       for (const { version, lists } of await this.#held(c)) {
         const gone = [...deleted.values()].filter(r => r.version === version);
         const count = (kind: ListKind) => lists[kind] - gone.filter(r => r.kind === kind).length;
-        const manifest = {
-          ...(await this.#manifest(c, version)),
-          lists: { users: count('users'), items: count('items') },
-        };
-        await c.run(`UPDATE ${this.#versions} SET manifest = ? WHERE version = ?`, [
-          JSON.stringify(manifest),
-          version,
-        ]);
+        const counts = { users: count('users'), items: count('items') };
+        await this.#note(c, { ...(await this.#manifest(c, version)), lists: counts });
       }
       return { deleted: deleted.size, rewritten: rewritten.size };
     });

@@ -3,15 +3,8 @@ import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StageError } from '../../src/errors.js';
 import type { DuckDBConnection, DuckDBInstance } from './client.js';
-import {
-  createInstance,
-  isLocked,
-  limitsOf,
-  literal,
-  type Room,
-  reason,
-  releaseResults,
-} from './database.js';
+import { createInstance, isLocked, limitsOf, type Room, reason, releaseResults } from './database.js';
+import { searchFrom } from './search-path.js';
 
 /** A warehouse that is open. The file stays locked against writers of other processes until `release`. */
 export interface Warehouse {
@@ -87,9 +80,11 @@ export async function openWarehouse(path: string | undefined, opening: Opening):
   const file = path === undefined ? undefined : resolve(opening.baseDirectory ?? '.', path);
   const leave = file === undefined ? () => undefined : await enter(file);
   let instance: DuckDBInstance | undefined;
+  let unlink = () => {};
   const release = async () => {
     instance?.closeSync();
     await releaseResults();
+    unlink();
     leave();
   };
   try {
@@ -98,8 +93,7 @@ export async function openWarehouse(path: string | undefined, opening: Opening):
         ? await createInstance(':memory:', limitsOf(opening.room))
         : await openFile(file, opening);
     const connection = await instance.connect();
-    if (opening.baseDirectory !== undefined)
-      await connection.run(`SET file_search_path = ${literal(resolve(opening.baseDirectory))}`);
+    if (opening.baseDirectory !== undefined) unlink = await searchFrom(connection, opening.baseDirectory);
     return {
       connection,
       async release() {

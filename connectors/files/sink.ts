@@ -32,8 +32,8 @@ export { type FilesOptions, filesOptions };
 /** Directories of versions being written, and of those being deleted. */
 const writing = '.writing-';
 const leaving = '.leaving-';
-/** Beginnings of names that only a crash leaves: those, and pointers that were to be replaced. */
-const temporary = [writing, leaving, '.current'];
+/** Beginnings of names that only a crash leaves: those, leases, and pointers that were to be replaced. */
+const temporary = [writing, leaving, '.lease-', '.current'];
 
 /**
  * Lists as files: `<path>/<version>/` holds `users` and `items` as `.ndjson` or `.parquet` and `manifest.json`;

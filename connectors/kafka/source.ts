@@ -6,7 +6,7 @@ import { kafkaError, openKafka, patiently } from './client.js';
 import { boundBatches } from './codecs.js';
 import { type DeadLetterTopic, openDeadLetterTopic } from './dead-letters.js';
 import { createDecoder, type Decoder } from './decoder.js';
-import { createMembership, type Membership } from './group.js';
+import { Membership } from './group.js';
 import { Intake, type Slot } from './intake.js';
 import { KeyCheck } from './key-check.js';
 import type { KafkaSourceOptions } from './options.js';
@@ -73,7 +73,7 @@ class KafkaSource implements Source {
       if (known && next < low) this.#lost(slot, low);
     }
     const me = { state, ...parseShard(this.#options.shard), since: this.#since, joined: Date.now() };
-    this.#membership = createMembership(this.#kafka, this.#options, me, this.#intake, this.#decoder, {
+    this.#membership = new Membership(this.#kafka, this.#options, me, this.#intake, this.#decoder, {
       failed: error => {
         this.#failure ??= error;
         this.#intake.changed();
@@ -134,7 +134,7 @@ class KafkaSource implements Source {
         if (idle) return false;
         idle = true;
       }
-      if (Date.now() - joined.heard() > patience * sessionTimeoutMs)
+      if (Date.now() - joined.heardAt > patience * sessionTimeoutMs)
         throw new StageError('SOURCE_UNREADABLE', `${this.#where}: the broker has not answered for long`);
       await this.#intake.change(dueMs ?? batch.waitMs, signal);
     }

@@ -14,7 +14,7 @@ import { encodeRanked, hashRange, storedValue } from '../../src/publish/encode.j
 import type { Draft, ListStore, Move } from '../../src/publish/list-store.js';
 import { SeenIds } from '../../src/publish/seen-ids.js';
 import { notComplete, sinkVersion } from '../../src/publish/sink-steps.js';
-import { createVersionedSink, encodedForm } from '../../src/publish/versioned-sink.js';
+import { createKeyedSink } from '../../src/publish/versioned-sink.js';
 import { withoutItems } from '../../src/publish/without-items.js';
 import { type LmdbOptions, lmdbOptions } from './options.js';
 import { assertSound } from './sound.js';
@@ -34,13 +34,10 @@ const overheadBytes = 250;
  * which LMDB 0.9, the release that other languages bind, does not read. Some `mappedBytes` of it are mapped at a time.
  */
 export function createLmdbSink(options: LmdbOptions, mappedBytes = 2 ** 26): Sink {
-  const inPlace = options.mode === 'inplace';
-  const format: ListFormat = { encoding: options.encoding, stamped: inPlace };
   const where = `LMDB ${options.path}, prefix ${options.prefix}`;
-  const form = encodedForm(format);
-  return createVersionedSink(
-    { name: 'lmdb', where, options, form, inPlace, overheadBytes },
-    new LmdbLists(options, format, mappedBytes),
+  return createKeyedSink(
+    { name: 'lmdb', where, options, overheadBytes },
+    format => new LmdbLists(options, format, mappedBytes),
   );
 }
 
@@ -166,11 +163,13 @@ class LmdbLists implements ListStore<EncodedLists> {
         total.deleted += mark.lists[kind] - store.mark(version)!.lists[kind];
         if (items.size === 0) continue;
         for await (const found of store.lists(version, kind)) {
-          const lists = found.flatMap(([id, value]) => {
+          const lists = found.flatMap(([key, value]) => {
             const list = withoutItems(decodeList(value, this.#format.encoding), items);
-            return list ? [{ id, ...list }] : [];
+            if (!list) return [];
+            const encoded = encodeRanked([{ id: '', ...list }], this.#format, mark.version);
+            return [[key, Buffer.from(encoded.bytes)] as const];
           });
-          if (lists.length > 0) await this.amend(version, kind, { lists, gone: [] });
+          if (lists.length > 0) await store.overwrite(version, lists);
           total.rewritten += lists.length;
         }
       }

@@ -219,15 +219,26 @@ export class LmdbStore {
     }
   }
 
-  /** The lists of a version by id, some at a time; without those whose id is hashed. */
-  async *lists(version: string, kind: ListKind): AsyncGenerator<(readonly [string, Buffer])[]> {
-    const { start: first, end } = this.#keys.kind(version, kind)[0]!;
-    for (let start: Buffer = first; ; ) {
-      const keys = [...this.#db.getKeys({ start, end, limit: keyBatch })].map(key => Buffer.from(key));
-      if (keys.length === 0) return;
-      yield keys.map(key => [key.subarray(first.length).toString(), this.#db.getBinary(key)!] as const);
-      start = Buffer.concat([keys.at(-1)!, Buffer.of(0)]);
+  /** The lists of a version by key, some at a time. */
+  async *lists(version: string, kind: ListKind): AsyncGenerator<(readonly [Buffer, Buffer])[]> {
+    for (const { start: first, end } of this.#keys.kind(version, kind)) {
+      for (let start: Buffer = first; ; ) {
+        const keys = [...this.#db.getKeys({ start, end, limit: keyBatch })].map(key => Buffer.from(key));
+        if (keys.length === 0) break;
+        yield keys.map(key => [key, this.#db.getBinary(key)!] as const);
+        start = Buffer.concat([keys.at(-1)!, Buffer.of(0)]);
+      }
     }
+  }
+
+  /** Overwrites lists of a complete version, by key, in one transaction. */
+  async overwrite(version: string, lists: readonly (readonly [Buffer, Buffer])[]): Promise<void> {
+    await this.#environment.change(() => {
+      if (!this.mark(version)) return notComplete(version);
+      for (const [key, value] of lists) this.writer.putBinary(key, value);
+      return undefined;
+    });
+    await this.#db.flushed;
   }
 
   /** Writes what there is into a new file: see `Environment.leaveFreePages`. */

@@ -156,7 +156,7 @@ it('opens a state of format 1: all that was in it, and a copy beside it', async 
       state.append(source, [{ ...again, position: { partition, sequence: 9 } }]);
     await positions('clicks', 'events/1');
     await positions('orders', 'events/1');
-    await state.fold(100, async () => undefined);
+    await state.fold(100, async () => undefined, 2 ** 38);
     expect(await state.counts()).toMatchObject({ users: 5, repeated: 1 });
   } finally {
     await state.close();
