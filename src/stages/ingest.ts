@@ -100,8 +100,8 @@ async function takeIn(
   return { events: fresh, deadLetters: dead.length, read: records };
 }
 
-/** Reads between two collections: records that grew old while they were stored would stay for long. */
-const readsBetween = 4;
+/** Records between two collections: those that grew old while they were stored would stay for long. */
+const recordsBetween = 50_000;
 
 async function drainSource(
   parts: PipelineParts,
@@ -112,7 +112,7 @@ async function drainSource(
 ): Promise<void> {
   const { store, log } = parts;
   let ahead: Promise<Read | undefined> | undefined;
-  let reads = 0;
+  let records = 0;
   try {
     await source.connect(await store.positions(source.name), store.id);
     while (!signal?.aborted) {
@@ -125,8 +125,12 @@ async function drainSource(
         continue;
       }
       ahead = source.readsAhead ? observed(source.read(signal)) : undefined;
-      await heard(await takeIn(parts, source, read));
-      if (++reads % readsBetween === 0) collectGarbage();
+      const taken = await takeIn(parts, source, read);
+      await heard(taken);
+      records += taken.read;
+      if (records < recordsBetween) continue;
+      records = 0;
+      collectGarbage();
     }
   } finally {
     await ahead?.catch(() => undefined);
