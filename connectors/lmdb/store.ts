@@ -40,6 +40,8 @@ export class LmdbStore {
   readonly writer: ListWriter;
   readonly #environment: Environment;
   readonly #keys: LmdbKeys;
+  /** The mark of the version that was completed last, when its lists were counted. */
+  #whole: StoredPublication | undefined;
 
   constructor(options: LmdbOptions, mappedBytes: number) {
     this.#environment = new Environment(options, mappedBytes);
@@ -105,6 +107,7 @@ export class LmdbStore {
       this.#db.removeSync(this.#keys.progress(version));
       return undefined;
     });
+    this.#whole = this.mark(version);
     await this.#db.flushed;
   }
 
@@ -131,13 +134,14 @@ export class LmdbStore {
 
   /**
    * Switches a pointer to a version with a mark in one transaction, then makes it durable. The lists are counted before
-   * it, as for `complete`: while there is a mark, only what changes the mark too makes them fewer, and then they are
+   * it, unless they were for `complete`: while there is a mark, only what changes the mark too makes them fewer, and then they are
    * counted again.
    */
   async point(move: Move): Promise<void> {
     for (let moved = false; !moved; ) {
       const counted = this.mark(move.version);
-      const missing = counted && (await this.#missing(move.version, counted.lists));
+      const whole = counted?.version === move.version && isDeepStrictEqual(counted, this.#whole);
+      const missing = counted && !whole ? await this.#missing(move.version, counted.lists) : undefined;
       moved = await this.#environment.change(() => this.#point(move, counted, missing));
     }
     await this.#db.flushed;
