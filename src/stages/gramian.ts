@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { BuildSegment, FoldSummary } from '../contracts/index.js';
-import { StageError } from '../errors.js';
+import { lacksMemory, StageError, toStageError } from '../errors.js';
 import type { GramianInput } from '../fit/fit.js';
 import { memoryOfFit } from '../fit/memory.js';
 import { isSmall } from '../gramian/build.js';
@@ -135,22 +135,56 @@ async function energyOf({ store, options }: PipelineParts): Promise<number> {
   return largestEnergy(options.fit.userWeighting || ((await store.gramian())?.userWeighting ?? 0));
 }
 
-/** Folds the inbox, `fold.maxEvents` a transaction, and keeps the segments few. */
+/** Events of a batch that is not halved any more. */
+const leastBatch = 5_000;
+
+/** Folds up to `limit` events in one transaction; `undefined` when they do not fit the memory, and none was folded. */
+async function foldBatch(
+  parts: PipelineParts,
+  limit: number,
+  signal?: AbortSignal,
+): Promise<FoldSummary | undefined> {
+  try {
+    const build = await segmentBuilder(parts, signal);
+    const maxHistory = (await parts.store.gramian())?.maxHistory;
+    return await parts.store.fold(limit, build, await energyOf(parts), maxHistory);
+  } catch (error) {
+    if (!lacksMemory(error)) throw error;
+    const { message } = toStageError(error);
+    if (limit <= leastBatch)
+      throw new StageError(
+        'MEMORY_BUDGET',
+        `a fold of ${limit} events does not fit the memory, and smaller ones are not tried: ${message}`,
+        {
+          cause: error,
+        },
+      );
+    parts.log.debug({ limit, reason: message }, 'a smaller batch is folded');
+    return undefined;
+  }
+}
+
+/** Half of the events that did not fit. */
+async function smallerBatch({ store }: PipelineParts, limit: number): Promise<number> {
+  return Math.max(leastBatch, Math.floor(Math.min(limit, await store.pending()) / 2));
+}
+
+/** Folds the inbox, `fold.maxEvents` a transaction or as many as fit the memory, and keeps the segments few. */
 async function fold(parts: PipelineParts, signal?: AbortSignal): Promise<FoldSummary> {
   const { store, options } = parts;
   if ((await store.gramian()) === undefined && options.gramian.mode === 'stored')
     await settleGramian(parts, signal);
+  let limit = options.fold.maxEvents;
   let events = 0;
   let users = 0;
   let segment: FoldSummary['segment'];
   for (;;) {
     signal?.throwIfAborted();
-    const step = await store.fold(
-      options.fold.maxEvents,
-      await segmentBuilder(parts, signal),
-      await energyOf(parts),
-      (await store.gramian())?.maxHistory,
-    );
+    const step = await foldBatch(parts, limit, signal);
+    if (step === undefined) {
+      limit = await smallerBatch(parts, limit);
+      continue;
+    }
     if (step.events === 0) break;
     events += step.events;
     users += step.users;

@@ -22,7 +22,15 @@ export function openInteractions(
   const items = 'SELECT count(*) FROM items';
   return {
     interactions: maxHistory =>
-      folds.use(async c => readRows(c, allRows(maxHistory), Number(await scalar(c, items)))),
+      folds.use(async c => {
+        const n = Number(await scalar(c, items));
+        const kept = maxHistory === undefined ? 'd' : `least(d, ${maxHistory})`;
+        const lengths = '(SELECT count(*) AS d FROM matrix GROUP BY "user")';
+        const expected = Number(await scalar(c, `SELECT coalesce(sum(${kept}), 0)::BIGINT FROM ${lengths}`));
+        const rows = await readRows(c, allRows(maxHistory), n, { expected, shared: true });
+        await releaseResults();
+        return rows;
+      }),
 
     withTimes: use =>
       folds.use(async c => {
