@@ -1,6 +1,6 @@
 import type { Position } from '../../src/contracts/index.js';
 import { fingerprint, MarkList, markOf, TakenBefore } from './marks.js';
-import type { TakenRows } from './query.js';
+import type { TakenRows } from './taken.js';
 
 /** Rows with the border's cursor that a token remembers itself; the marks of more are kept beside the position. */
 const mostTies = 10_000;
@@ -61,10 +61,10 @@ export class CursorBorder {
 
   /** Moves behind rows, which come by ascending cursor. */
   advance(rows: TakenRows): void {
-    const { cursors, count } = rows;
-    const cursor = cursors.at(-1)!;
+    const { count } = rows;
+    const cursor = rows.cursor(count - 1);
     let first = count;
-    while (first > 0 && cursors[first - 1] === cursor) first--;
+    while (first > 0 && rows.cursor(first - 1) === cursor) first--;
     const earlier = this.#token?.cursor === cursor ? this.#token : undefined;
     const taken = (earlier?.taken ?? 0) + count - first;
     const known = (this.#token?.known ?? 0) + count;

@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { StageError } from '../../src/errors.js';
 import { type DuckDBConnection, DuckDBInstance } from './client.js';
 import { all, literal, type RowChunk, streamRows } from './database.js';
+import { judged, type Layout, plainLayout, type Rules } from './judge.js';
 import {
   type Field,
   fields,
@@ -13,6 +14,7 @@ import {
   subquery,
   unmappedDelete,
 } from './project.js';
+import { TakenRows } from './taken.js';
 import { attachWarehouse } from './warehouse.js';
 
 /** A column of the query. */
@@ -21,23 +23,8 @@ export interface Column {
   readonly type: string;
 }
 
-/** Rows as columns of their fields, and the text of their cursors. */
-export class TakenRows {
-  readonly values: ReadonlyMap<Field, unknown[]>;
-  readonly cursors: string[] = [];
-  count = 0;
-
-  constructor(readonly columns: readonly Field[]) {
-    this.values = new Map(columns.map(field => [field, []]));
-  }
-
-  row(k: number): unknown[] {
-    return this.columns.map(field => this.values.get(field)![k]);
-  }
-}
-
-/** Says of a row whether it is left out: its fields in the order of the columns, and its cursor. */
-export type PassesOver = (row: () => unknown[], cursor: string | undefined) => boolean;
+/** Says of a row, its fields in the order of the columns, whether it is left out. */
+export type PassesOver = (row: readonly unknown[]) => boolean;
 
 interface Described {
   readonly expressions: ReadonlyMap<Field, string>;
@@ -102,6 +89,34 @@ async function describe(
   return { expressions, types: typesOfFields, names, cursor };
 }
 
+/** Which rows a query gives, and how. */
+interface Selection {
+  readonly from?: string | undefined;
+  readonly rows?: keyof typeof comparison;
+  readonly offset?: number;
+  readonly rules?: Rules | undefined;
+}
+const comparison = { from: '>=', at: '=', behind: '>' } as const;
+const cursorName = '"cursor of the row"';
+
+/** Takes the rows [from, to) of a chunk that are not passed over. */
+function takeOthers(
+  taken: TakenRows,
+  { chunk }: RowChunk,
+  from: number,
+  to: number,
+  passesOver: PassesOver,
+): void {
+  const vectors = Array.from(taken.layout.fields.values(), column => chunk.getColumnVector(column));
+  let start = from;
+  for (let r = from; r < to; r++) {
+    if (!passesOver(vectors.map(v => v.getItem(r)))) continue;
+    taken.add(chunk, start, r);
+    start = r + 1;
+  }
+  taken.add(chunk, start, to);
+}
+
 /**
  * A query that is open, with its database. `#result` streams its rows from where `select` said; the next row is number
  * `#row` of `#chunk`. Nothing else uses the connection while rows are left.
@@ -113,6 +128,7 @@ export class Query {
   readonly from: string;
   readonly #release: () => Promise<void>;
   readonly #described: Described;
+  #layout: Layout | undefined;
   #result: AsyncGenerator<RowChunk> | undefined;
   #chunk: RowChunk | undefined;
   #row = 0;
@@ -159,56 +175,50 @@ export class Query {
     return moment.test(this.#described.types.get('ts') ?? '');
   }
 
-  /** The values of a field in rows of this query, as the stage reads them; `undefined` if it has no such column. */
-  converted(field: Field, values: TakenRows['values']): readonly unknown[] | undefined {
+  /** A field of some rows, as the stage reads it; `undefined` if the query has no such column. */
+  converted(field: Field, taken: TakenRows, rows: readonly number[]): readonly unknown[] | undefined {
     const read = reader(field, this.#described.types.get(field) ?? '');
-    const given = values.get(field);
+    const given = taken.values(field, rows);
     return read ? given?.map(read) : given;
   }
 
-  /** Begins to give rows: those at and behind the cursor `from`, without the first `offset`. */
-  async select(from: string | undefined, offset: number): Promise<void> {
+  /**
+   * Begins to give rows: those at and behind the cursor `from`, or only those `at` or `behind` it, without the first
+   * `offset`. With `rules`, SQL makes events of those that it is sure of.
+   */
+  async select({ from, rows = 'from', offset = 0, rules }: Selection): Promise<void> {
     await this.#result?.return(undefined);
     this.#chunk = undefined;
-    const { expressions, names } = this.#described;
-    const select = [...expressions].map(([field, sql]) => `${sql} AS ${quoted(field)}`).join(', ');
-    const width = this.columns.length;
-    if (!this.cursor) {
-      const sql = `SELECT ${select} FROM ${this.from} OFFSET ${offset}`;
-      this.#result = streamRows(this.connection, sql, width);
-      return;
+    const { expressions, names, types } = this.#described;
+    const fields = [...expressions].map(([field, sql]) => `${sql} AS ${quoted(field)}`).join(', ');
+    const given: string[] = [];
+    let sql = `SELECT ${fields} FROM ${this.from} OFFSET ${offset}`;
+    if (this.cursor) {
+      const { name, type } = this.cursor;
+      const column = quoted(name);
+      const order = [column, ...names.filter(n => n !== name).map(quoted)].join(', ');
+      if (from !== undefined) given.push(from);
+      const where = from === undefined ? `${column} IS NOT NULL` : `${column} ${comparison[rows]} ?::${type}`;
+      sql = `SELECT ${fields}, ${column}::VARCHAR AS ${cursorName} FROM ${this.from} WHERE ${where} ORDER BY ${order} OFFSET ${offset}`;
     }
-    const { name, type } = this.cursor;
-    const column = quoted(name);
-    const order = [column, ...names.filter(n => n !== name).map(quoted)].join(', ');
-    const behind = from === undefined ? `${column} IS NOT NULL` : `${column} >= ?::${type}`;
-    this.#result = streamRows(
-      this.connection,
-      `SELECT ${select}, ${column}::VARCHAR FROM ${this.from} WHERE ${behind} ORDER BY ${order} OFFSET ${offset}`,
-      width + 1,
-      from === undefined ? [] : [from],
-    );
+    this.#layout = plainLayout(this.columns, this.cursor !== undefined);
+    if (rules) {
+      const judgement = judged(sql, this.columns, types, this.cursor && cursorName, rules);
+      sql = judgement.sql;
+      this.#layout = judgement.layout;
+    }
+    this.#result = streamRows(this.connection, sql, this.#layout.width, given);
   }
 
   /** Takes up to `limit` rows; fewer only at the end. */
   async take(limit: number, passesOver?: PassesOver): Promise<TakenRows> {
-    const taken = new TakenRows(this.columns);
-    const lists = this.columns.map(field => taken.values.get(field)!);
+    const taken = new TakenRows(this.#layout!);
     for (;;) {
       const current = taken.count < limit ? await this.#nextChunk() : undefined;
       if (!current) return taken;
       const to = this.#row + Math.min(current.rows - this.#row, limit - taken.count);
-      const vectors = this.columns.map((_, c) => current.chunk.getColumnVector(c));
-      const order = this.cursor && current.chunk.getColumnVector(this.columns.length);
-      for (let r = this.#row; r < to; r++) {
-        const at = order?.getItem(r) as string | undefined;
-        if (passesOver?.(() => vectors.map(v => v.getItem(r)), at)) continue;
-        vectors.forEach((vector, c) => {
-          lists[c]!.push(vector.getItem(r));
-        });
-        if (at !== undefined) taken.cursors.push(at);
-        taken.count++;
-      }
+      if (passesOver) takeOthers(taken, current, this.#row, to, passesOver);
+      else taken.add(current.chunk, this.#row, to);
       this.#row = to;
     }
   }

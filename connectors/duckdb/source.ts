@@ -1,13 +1,16 @@
 import { z } from 'zod';
-import type { Position, Read, RecordBatch, Source } from '../../src/contracts/index.js';
+import type { Position, Read, RecordBatch, Source, Taker, TimeRules } from '../../src/contracts/index.js';
 import { StageError } from '../../src/errors.js';
 import { timeOptions } from '../../src/stages/event-time.js';
 import { CursorBorder, PlaceBorder } from './border.js';
 import { reason } from './database.js';
+import { EventChunks } from './event-chunks.js';
+import type { Rules } from './judge.js';
 import { fingerprint, markOf, type TakenBefore } from './marks.js';
 import { Overlooked } from './overlooked.js';
-import { original } from './project.js';
-import { type PassesOver, Query, type TakenRows } from './query.js';
+import { type Field, original } from './project.js';
+import { type PassesOver, Query } from './query.js';
+import type { TakenRows } from './taken.js';
 
 /** A query over a DuckDB file, or over Parquet and CSV files, whose rows are events. */
 export const duckdbSourceOptions = z.strictObject({
@@ -47,6 +50,9 @@ export type DuckdbSourceOptions = z.output<typeof duckdbSourceOptions>;
  *
  * The query is open from the first `read` to the one that finds no more rows; `#sequence` and `#border` stand behind
  * the last row that was given, whether or not it has been stored.
+ *
+ * For a state that understands them, SQL makes events of the rows; those it is not sure of come as records. Rows among
+ * which some are passed over are records too: with a cursor, only those at the border.
  */
 class DuckdbSource implements Source {
   readonly name: string;
@@ -57,6 +63,9 @@ class DuckdbSource implements Source {
   readonly #overlooked: Overlooked;
   #query: Query | undefined;
   #passesOver: PassesOver | undefined;
+  /** Begins the rows behind the border, once those at it are read. */
+  #goOn: (() => Promise<void>) | undefined;
+  #taker: Taker | undefined;
   #sequence = -1;
   #border: CursorBorder | PlaceBorder;
 
@@ -67,6 +76,10 @@ class DuckdbSource implements Source {
     this.#where = `source ${options.name}`;
     this.#overlooked = new Overlooked(options.checkMs);
     this.#border = options.cursor === undefined ? new PlaceBorder(0) : new CursorBorder();
+  }
+
+  decodeFor(taker: Taker): void {
+    this.#taker = taker.system === 'duckdb' ? taker : undefined;
   }
 
   async connect(positions: readonly Position[]): Promise<void> {
@@ -88,35 +101,54 @@ class DuckdbSource implements Source {
   async read(signal?: AbortSignal): Promise<Read | undefined> {
     const rows = await this.#take(signal);
     if (!rows) return undefined;
-    const { values, cursors, columns, count } = rows;
     const first = this.#sequence + 1;
-    this.#sequence += count;
+    this.#sequence += rows.count;
     this.#border.advance(rows);
-    const query = this.#query!;
-    const cursor = query.cursor?.name;
-    const { timeUnit, maxAheadMs } = this.#options;
-    const records: RecordBatch = {
-      length: count,
-      partition: 'rows',
-      sequence: Float64Array.from({ length: count }, (_, k) => first + k),
-      user: query.converted('user', values)!,
-      item: query.converted('item', values)!,
-      weight: query.converted('weight', values),
-      op: query.converted('op', values),
-      ts: query.converted('ts', values),
-      id: query.converted('id', values),
-      times: { unit: query.hasMoments ? 'ms' : timeUnit, maxAheadMs },
-      raw: k => original(columns, rows.row(k), cursor, cursors[k]),
-    };
+    const unsure = rows.unsure();
+    const decoded = rows.layout.sure === undefined ? undefined : new EventChunks(rows, first, unsure.length);
+    const records = this.#records(this.#query!, rows, first, unsure);
     const position = { partition: 'rows', sequence: this.#sequence, ...this.#border.resume() };
-    return { batches: [{ records, position }], ack: async () => undefined };
+    return { batches: [{ records, decoded, position }], ack: async () => undefined };
+  }
+
+  /** Some of the rows as records. */
+  #records(query: Query, rows: TakenRows, first: number, some: readonly number[]): RecordBatch {
+    const cursor = query.cursor?.name;
+    const field = (name: Field) => query.converted(name, rows, some);
+    return {
+      length: some.length,
+      partition: 'rows',
+      sequence: Float64Array.from(some, k => first + k),
+      user: field('user')!,
+      item: field('item')!,
+      weight: field('weight'),
+      op: field('op'),
+      ts: field('ts'),
+      id: field('id'),
+      times: this.#times(query),
+      raw: k => original(query.columns, rows.row(some[k]!), cursor, cursor && rows.cursor(some[k]!)),
+    };
+  }
+
+  #times(query: Query): TimeRules {
+    const { timeUnit, maxAheadMs } = this.#options;
+    return { unit: query.hasMoments ? 'ms' : timeUnit, maxAheadMs };
+  }
+
+  /** By what SQL makes events, if it does. */
+  #rules(query: Query): Rules | undefined {
+    return this.#taker && { weights: this.#taker.weights, times: this.#times(query), now: Date.now() };
   }
 
   /** The next rows; at the end the query is closed and there are none. */
   async #take(signal?: AbortSignal): Promise<TakenRows | undefined> {
     try {
       const query = this.#query ?? (await this.#open(signal));
-      const rows = await query.take(this.#options.batchSize, this.#passesOver);
+      let rows = await query.take(this.#options.batchSize, this.#passesOver);
+      if (rows.count === 0 && this.#goOn) {
+        await this.#goOn();
+        rows = await query.take(this.#options.batchSize);
+      }
       if (rows.count > 0) return rows;
       if (this.#overlooked.due) await this.#countOverlooked(query);
       await this.close();
@@ -132,29 +164,37 @@ class DuckdbSource implements Source {
     const query = await Query.open(this.#options, this.#where, this.#baseDirectory, signal);
     this.#query = query;
     this.#passesOver = undefined;
+    this.#goOn = undefined;
     if (this.#border instanceof CursorBorder) await this.#openAtCursor(query, this.#border);
     else await this.#openAtPlace(query, this.#border);
     return query;
   }
 
   async #openAtCursor(query: Query, border: CursorBorder): Promise<void> {
-    const cursor = border.token?.cursor;
-    await query.select(cursor, border.offset);
+    const from = border.token?.cursor;
+    const rules = this.#rules(query);
     const before = border.takenBefore();
-    if (before.size > 0) this.#passesOver = passing(before, at => at === cursor);
+    if (before.size === 0) return query.select({ from, offset: border.offset, rules });
+    this.#passesOver = passing(before);
+    this.#goOn = async () => {
+      this.#goOn = undefined;
+      this.#passesOver = undefined;
+      await query.select({ from, rows: 'behind', rules });
+    };
+    await query.select({ from, rows: 'at' });
   }
 
   async #openAtPlace(query: Query, border: PlaceBorder): Promise<void> {
     const taken = this.#sequence + 1;
-    await query.select(undefined, taken - border.checks);
+    await query.select({ offset: taken - border.checks, rules: this.#rules(query) });
     if (border.checks === 0) return;
     const again = await query.take(border.checks);
     // Fewer rows than were taken: they are warned of, there is nothing to read.
     if (border.isWhere(again)) return;
     const before = border.takenBefore();
     if (before) {
-      await query.select(undefined, 0);
-      this.#passesOver = passing(before, () => true);
+      await query.select({});
+      this.#passesOver = passing(before);
     } else if (again.count === border.checks) {
       throw new StageError(
         'SOURCE_UNREADABLE',
@@ -179,10 +219,11 @@ class DuckdbSource implements Source {
   }
 }
 
-/** Passes over the rows that were taken before, among those whose cursor is `at` the border. */
-function passing(before: TakenBefore, at: (cursor: string | undefined) => boolean): PassesOver {
-  return (row, cursor) => at(cursor) && before.passes(markOf(fingerprint(row())));
-}
+/** Passes over the rows that were taken before. */
+const passing =
+  (before: TakenBefore): PassesOver =>
+  row =>
+    before.passes(markOf(fingerprint(row)));
 
 /** A source over a query. `SOURCE_UNREADABLE` when the query fails or its rows are not where they were. */
 export const createDuckdbSource = (options: DuckdbSourceOptions, baseDirectory = '.'): Source =>

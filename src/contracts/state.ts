@@ -8,7 +8,7 @@ import type { TunedOptions } from '../tune/tune.js';
 import type { LeavingUser, PendingErasure, Receipt, Remainder } from './erasure.js';
 import type { Manifest } from './manifest.js';
 import type { Signal, SignalResult } from './signal.js';
-import type { DeadLetter, Position } from './source.js';
+import type { DeadLetter, DecodedEvents, Position } from './source.js';
 
 export type { Histories };
 
@@ -133,6 +133,8 @@ export interface EventColumns {
 export interface DecodedBatch {
   readonly events: EventColumns;
   readonly dead: readonly DeadLetter[];
+  /** Events that the source has decoded itself, of the state's `system`. */
+  readonly decoded?: DecodedEvents | undefined;
   readonly position: Position;
 }
 
@@ -143,6 +145,8 @@ export interface DecodedBatch {
 export interface StateStore extends Ledger {
   /** Tells this state from every other one; the same for as long as it lives. */
   readonly id: string;
+  /** The system whose decoded events it understands, if there is one. */
+  readonly system?: string | undefined;
   positions(source: string): Promise<readonly Position[]>;
   /**
    * Appends events and dead letters and moves the positions, all in one transaction. Records at or behind the

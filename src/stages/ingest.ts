@@ -82,20 +82,21 @@ async function takeIn(
   read: Read,
 ): Promise<BatchSummary> {
   failpoint('ingest:read');
-  const decoded = read.batches.map(({ records, position }) => ({
+  const batches = read.batches.map(({ records, decoded, position }) => ({
     ...decodeEvents(records, weights),
+    decoded,
     position,
   }));
-  const dead = decoded.flatMap(d => d.dead);
+  const dead = batches.flatMap(d => d.dead);
   if (dead.length > 0) await source.reject?.(dead);
-  const fresh = await store.append(source.name, decoded);
+  const fresh = await store.append(source.name, batches);
   await read.ack();
   failpoint('ingest:acknowledged');
   if (dead.length > 0) {
     const { code, reason } = dead[0]!;
     log.warn({ source: source.name, count: dead.length, code, reason }, 'records became dead letters');
   }
-  const records = read.batches.reduce((sum, batch) => sum + batch.records.length, 0);
+  const records = read.batches.reduce((sum, b) => sum + b.records.length + (b.decoded?.length ?? 0), 0);
   return { events: fresh, deadLetters: dead.length, read: records };
 }
 
@@ -106,9 +107,10 @@ async function drainSource(
   heard: (batch: BatchSummary) => void | Promise<void>,
   idle: (() => void) | undefined,
 ): Promise<void> {
-  const { store, log } = parts;
+  const { store, weights, log } = parts;
   let ahead: Promise<Read | undefined> | undefined;
   try {
+    if (store.system !== undefined) source.decodeFor?.({ system: store.system, weights });
     await source.connect(await store.positions(source.name), store.id);
     while (!signal?.aborted) {
       const read = await (ahead ?? source.read(signal));
