@@ -3,7 +3,15 @@ import { examine, type Finding } from '../src/contracts/finding.js';
 import type { Source, WeightRules } from '../src/contracts/index.js';
 import { decodeEvents } from '../src/stages/events.js';
 import type { signalOptions, sinkOptions, sourceOptions } from './registry.js';
-import { createSignals, createSink, createSource } from './registry.js';
+import {
+  createSignals,
+  createSink,
+  createSource,
+  kindOf,
+  signalSources,
+  sinks,
+  sources,
+} from './registry.js';
 
 /** What the first read of a source gives, without taking it in. */
 export async function sample(source: Source, weights: WeightRules) {
@@ -27,8 +35,8 @@ export async function examineSource(
   baseDirectory: string,
   weights: WeightRules,
 ): Promise<readonly Finding[]> {
-  if (options.type === 'kafka')
-    return (await import('./kafka/doctor.js')).examineSource(options, baseDirectory);
+  const known = await kindOf(sources, options).examine?.(options, baseDirectory);
+  if (known) return known;
   const look = async () => {
     const found = await sample(await createSource(options, baseDirectory), weights);
     return `${found.records} records read, ${found.deadLetters} would be dead letters`;
@@ -41,8 +49,8 @@ export async function examineSink(
   options: z.output<typeof sinkOptions>,
   baseDirectory: string,
 ): Promise<readonly Finding[]> {
-  if (options.type === 'kafka')
-    return (await import('./kafka/doctor.js')).examineSink(options, baseDirectory);
+  const known = await kindOf(sinks, options).examine?.(options, baseDirectory);
+  if (known) return known;
   const look = async () => {
     const sink = await createSink(options, baseDirectory);
     await sink.connect();
@@ -61,8 +69,8 @@ export async function examineSignals(
   options: z.output<typeof signalOptions>,
   baseDirectory: string,
 ): Promise<readonly Finding[]> {
-  if (options.type === 'kafka')
-    return (await import('./kafka/doctor.js')).examineSignals(options, baseDirectory);
+  const known = await kindOf(signalSources, options).examine?.(options, baseDirectory);
+  if (known) return known;
   const look = async () => {
     const signals = await createSignals(options, baseDirectory);
     try {

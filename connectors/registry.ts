@@ -1,11 +1,13 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import type { Finding } from '../src/contracts/finding.js';
 import type { SignalSource, Sink, Source } from '../src/contracts/index.js';
 import type { RuleOptions } from '../src/publish/rule-options.js';
 import type { ItemAttributes } from '../src/publish/rules.js';
+import type { Room } from './duckdb/database.js';
 import { duckdbSignalOptions } from './duckdb/signals.js';
 import { duckdbSinkOptions } from './duckdb/sink-options.js';
-import { duckdbSourceOptions } from './duckdb/source.js';
+import { duckdbSourceOptions } from './duckdb/source-options.js';
 import { filesOptions } from './files/options.js';
 import { kafkaSourceOptions } from './kafka/options.js';
 import { kafkaSignalOptions } from './kafka/signal-options.js';
@@ -13,66 +15,121 @@ import { kafkaSinkOptions } from './kafka/sink-options.js';
 import { lmdbOptions } from './lmdb/options.js';
 import { type RedisOptions, redisOptions } from './redis/options.js';
 
-/** Options of every source, told apart by `type`. */
-export const sourceOptions = z.discriminatedUnion('type', [duckdbSourceOptions, kafkaSourceOptions]);
-/** Options of every sink, told apart by `type`. */
-export const sinkOptions = z.discriminatedUnion('type', [
-  kafkaSinkOptions,
-  redisOptions,
-  lmdbOptions,
-  duckdbSinkOptions,
-  filesOptions,
-]);
-/** Options of every signal source, told apart by `type`. */
-export const signalOptions = z.discriminatedUnion('type', [duckdbSignalOptions, kafkaSignalOptions]);
+/** A kind of source, sink or signal source, told by the literal `type` of its options. */
+export interface Kind<T, O extends z.ZodObject = z.ZodObject> {
+  readonly options: O;
+  /** Makes one that keeps to `room`; relative paths are taken from `baseDirectory`. Its package is loaded only now. */
+  create(options: z.output<O>, baseDirectory: string, room?: Room): Promise<T>;
+  /** Looks at what one needs, where making and reading one does not tell enough. */
+  examine?(options: z.output<O>, baseDirectory: string): Promise<readonly Finding[]>;
+}
 
-/** Makes a source; relative paths are taken from `baseDirectory`. Its package is loaded only now. */
-export async function createSource(
+const kindFor =
+  <T>() =>
+  <O extends z.ZodObject>(
+    options: O,
+    create: Kind<T, O>['create'],
+    examine?: Kind<T, O>['examine'],
+  ): Kind<T, O> => ({ options, create, ...(examine && { examine }) });
+
+const source = kindFor<Source>();
+const sink = kindFor<Sink>();
+const signals = kindFor<SignalSource>();
+const kafkaDoctor = () => import('./kafka/doctor.js');
+
+/** Every kind of source. */
+export const sources = [
+  source(duckdbSourceOptions, async (o, base, room) =>
+    (await import('./duckdb/source.js')).createDuckdbSource(o, base, room),
+  ),
+  source(
+    kafkaSourceOptions,
+    async (o, base, room) =>
+      (await import('./kafka/source.js')).createKafkaSource(o, base, room?.memoryBytes),
+    async (o, base) => (await kafkaDoctor()).examineSource(o, base),
+  ),
+] as const;
+
+/** Every kind of sink. */
+export const sinks = [
+  sink(
+    kafkaSinkOptions,
+    async (o, base) => (await import('./kafka/sink.js')).createKafkaSink(o, base),
+    async (o, base) => (await kafkaDoctor()).examineSink(o, base),
+  ),
+  sink(redisOptions, async (o, base) =>
+    (await import('./redis/sink.js')).createRedisSink(redisPaths(o, base)),
+  ),
+  sink(lmdbOptions, async (o, base, room) =>
+    (await import('./lmdb/sink.js')).createLmdbSink({ ...o, path: resolve(base, o.path) }, room?.memoryBytes),
+  ),
+  sink(duckdbSinkOptions, async (o, base, room) =>
+    (await import('./duckdb/sink.js')).createDuckdbSink({ ...o, database: resolve(base, o.database) }, room),
+  ),
+  sink(filesOptions, async (o, base, room) =>
+    (await import('./files/sink.js')).createFilesSink(
+      { ...o, path: resolve(base, o.path) },
+      room?.memoryBytes,
+    ),
+  ),
+] as const;
+
+/** Every kind of signal source. */
+export const signalSources = [
+  signals(duckdbSignalOptions, async (o, base, room) =>
+    (await import('./duckdb/signals.js')).createDuckdbSignals(o, base, room),
+  ),
+  signals(
+    kafkaSignalOptions,
+    async (o, base) => (await import('./kafka/signals.js')).createKafkaSignals(o, base),
+    async (o, base) => (await kafkaDoctor()).examineSignals(o, base),
+  ),
+] as const;
+
+type Schemas<K extends readonly { readonly options: z.ZodObject }[]> = {
+  readonly [I in keyof K]: K[I]['options'];
+};
+const schemasOf = <K extends readonly { readonly options: z.ZodObject }[]>(kinds: K) =>
+  kinds.map(({ options }) => options) as unknown as Schemas<K>;
+
+/** Options of every source, sink and signal source, told apart by `type`. */
+export const sourceOptions = z.discriminatedUnion('type', schemasOf(sources));
+export const sinkOptions = z.discriminatedUnion('type', schemasOf(sinks));
+export const signalOptions = z.discriminatedUnion('type', schemasOf(signalSources));
+
+/** The kind that options are of. */
+export const kindOf = <T>(kinds: readonly Kind<T>[], { type }: { readonly type: string }): Kind<T> =>
+  kinds.find(({ options }) => z.safeParse(options.shape.type!, type).success)!;
+
+/** Makes a source of its options; see `Kind`. */
+export const createSource = (
   options: z.output<typeof sourceOptions>,
   baseDirectory: string,
-): Promise<Source> {
-  if (options.type === 'kafka')
-    return (await import('./kafka/source.js')).createKafkaSource(options, baseDirectory);
-  const { createDuckdbSource } = await import('./duckdb/source.js');
-  return createDuckdbSource(options, baseDirectory);
-}
+  room?: Room,
+): Promise<Source> => kindOf(sources, options).create(options, baseDirectory, room);
 
-/** Makes a sink; relative paths are taken from `baseDirectory`. Its package is loaded only now. */
-export async function createSink(
+/** Makes a sink of its options; see `Kind`. */
+export const createSink = (
   options: z.output<typeof sinkOptions>,
   baseDirectory: string,
-): Promise<Sink> {
-  if (options.type === 'kafka')
-    return (await import('./kafka/sink.js')).createKafkaSink(options, baseDirectory);
-  if (options.type === 'redis')
-    return (await import('./redis/sink.js')).createRedisSink(redisPaths(options, baseDirectory));
-  if (options.type === 'duckdb') {
-    const database = resolve(baseDirectory, options.database);
-    return (await import('./duckdb/sink.js')).createDuckdbSink({ ...options, database });
-  }
-  const path = resolve(baseDirectory, options.path);
-  if (options.type === 'lmdb') return (await import('./lmdb/sink.js')).createLmdbSink({ ...options, path });
-  return (await import('./files/sink.js')).createFilesSink({ ...options, path });
-}
+  room?: Room,
+): Promise<Sink> => kindOf(sinks, options).create(options, baseDirectory, room);
 
-/** Makes a signal source; relative paths are taken from `baseDirectory`. */
-export async function createSignals(
+/** Makes a signal source of its options; see `Kind`. */
+export const createSignals = (
   options: z.output<typeof signalOptions>,
   baseDirectory: string,
-): Promise<SignalSource> {
-  if (options.type === 'kafka')
-    return (await import('./kafka/signals.js')).createKafkaSignals(options, baseDirectory);
-  const { createDuckdbSignals } = await import('./duckdb/signals.js');
-  return createDuckdbSignals(options, baseDirectory);
-}
+  room?: Room,
+): Promise<SignalSource> => kindOf(signalSources, options).create(options, baseDirectory, room);
 
 /** Reads the attributes of items that rules name; relative paths are taken from `baseDirectory`. */
 export async function createAttributes(
   options: NonNullable<RuleOptions['attributes']>,
   baseDirectory: string,
+  room?: Room,
 ): Promise<ItemAttributes> {
   const { readAttributes } = await import('./duckdb/attributes.js');
-  return readAttributes(options, baseDirectory);
+  return readAttributes(options, baseDirectory, room);
 }
 
 /** Redis options with the paths of PEM files made absolute. */

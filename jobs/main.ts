@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import type * as Pino from 'pino';
 import { StageError, toStageError } from '../src/errors.js';
 import { required } from '../src/runtime/require.js';
-import { type Command, type CommandResult, type Values, wholeNumber } from './command.js';
+import { type Command, type CommandContext, type Values, wholeNumber } from './command.js';
 import { type LoadedConfig, loadConfig } from './config.js';
 import { openPipeline, type Pipeline } from './open.js';
 import { createProgress } from './progress.js';
@@ -31,6 +31,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   doctor: async () => (await import('./commands/doctor.js')).doctor,
   init: async () => (await import('./commands/setup.js')).init,
   compact: async () => (await import('./commands/steps.js')).compact,
+  gramian: async () => (await import('./commands/gramian.js')).gramian,
 };
 
 const commandOf = async (name: string): Promise<Command | undefined> =>
@@ -76,6 +77,34 @@ function overridden({ config, baseDirectory }: LoadedConfig, { memory, threads }
   return { config: { ...config, ...given }, baseDirectory };
 }
 
+/** The configuration, log and pipeline of a command line, each made when it is first used; `close` closes the pipeline. */
+function openSession(values: Values, wrong: (what: string) => StageError, signal: AbortSignal) {
+  let loaded: LoadedConfig | undefined;
+  let opened: Pipeline | undefined;
+  const config = (): LoadedConfig => {
+    if (typeof values.config !== 'string') throw wrong('expected -c FILE, found nothing');
+    return (loaded ??= overridden(loadConfig(values.config), values));
+  };
+  const level = typeof values.config === 'string' ? config().config.log.level : 'info';
+  const destination = pino.destination({ dest: 2, sync: true });
+  const log = pino(
+    { level, base: null, timestamp: pino.stdTimeFunctions.isoTime },
+    { write: line => destination.write(redacted(line)) },
+  );
+  const session: Pick<CommandContext, 'values' | 'log' | 'config' | 'pipeline' | 'reader' | 'signal'> = {
+    values,
+    log,
+    config,
+    signal,
+    async pipeline(settings) {
+      const open = () => openPipeline(config(), log, { together: settings?.standBy ?? false });
+      return (opened ??= await (settings?.standBy ? whenFree(log, signal, open) : open()));
+    },
+    reader: async () => (opened ??= await openPipeline(config(), log, { mode: 'read' })),
+  };
+  return { session, close: async () => opened?.close() };
+}
+
 /** Runs one command line; returns the exit code: 0 done, 1 failed, 2 bad usage or configuration. */
 export async function main(argv: readonly string[]): Promise<number> {
   const [name, ...rest] = argv;
@@ -90,7 +119,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   process.once('SIGTERM', onSignal).once('SIGINT', onSignal);
   // The reader of a pipe may go before the end, as in `… | head`: no failure.
   process.stdout.on('error', () => process.exit());
-  let pipeline: Pipeline | undefined;
+  let close = async (): Promise<void> => undefined;
   try {
     const command = await commandOf(name);
     if (!command)
@@ -98,40 +127,15 @@ export async function main(argv: readonly string[]): Promise<number> {
         'USAGE',
         `expected a command (${Object.keys(commands).join(', ')}), found ${JSON.stringify(name)}`,
       );
-    const { values, positionals } = parse(command, name, rest);
+    const wrong = misused(command, name);
+    const { values, positionals } = parse(command, wrong, rest);
     if (values.help) {
       process.stdout.write(`${await help(name)}\n`);
       return 0;
     }
-    let loaded: LoadedConfig | undefined;
-    const config = (): LoadedConfig => {
-      if (typeof values.config !== 'string')
-        throw new StageError(
-          'USAGE',
-          `${name}: expected -c FILE, found nothing; usage: sansa-stream ${name} ${command.usage}`,
-        );
-      loaded ??= overridden(loadConfig(values.config), values);
-      return loaded;
-    };
-    const level = typeof values.config === 'string' ? config().config.log.level : 'info';
-    const destination = pino.destination({ dest: 2, sync: true });
-    const log = pino(
-      { level, base: null, timestamp: pino.stdTimeFunctions.isoTime },
-      { write: line => destination.write(redacted(line)) },
-    );
-    const outcome: CommandResult = await command.run({
-      values,
-      positionals,
-      log,
-      progress: progress.show,
-      config,
-      pipeline: async settings => {
-        const open = () => openPipeline(config(), log);
-        return (pipeline ??= await (settings?.standBy ? whenFree(log, stop.signal, open) : open()));
-      },
-      reader: async () => (pipeline ??= await openPipeline(config(), log, 'read')),
-      signal: stop.signal,
-    });
+    const opened = openSession(values, wrong, stop.signal);
+    close = opened.close;
+    const outcome = await command.run({ ...opened.session, positionals, progress: progress.show });
     progress.clear();
     if (asJson) process.stdout.write(`${JSON.stringify(outcome.json)}\n`);
     else if (outcome.text) process.stdout.write(`${outcome.text}\n`);
@@ -140,7 +144,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     progress.clear();
     return report(stop.signal.aborted ? new StageError('INTERRUPTED', `${name} was stopped`) : error, asJson);
   } finally {
-    await pipeline?.close().catch(() => undefined);
+    await close().catch(() => undefined);
   }
 }
 
@@ -157,10 +161,14 @@ function report(error: unknown, asJson: boolean): number {
   return exitCode;
 }
 
-function parse(command: Command, name: string, args: readonly string[]) {
+/** Makes the error of a command line that is not as the command's usage says. */
+const misused =
+  ({ usage }: Command, name: string) =>
+  (what: string): StageError =>
+    new StageError('USAGE', `${name}: ${what}; usage: sansa-stream ${name} ${usage}`);
+
+function parse(command: Command, wrong: (what: string) => StageError, args: readonly string[]) {
   const options = { ...command.options, ...common };
-  const wrong = (what: string) =>
-    new StageError('USAGE', `${name}: ${what}; usage: sansa-stream ${name} ${command.usage}`);
   let parsed: ReturnType<typeof parseArgs<{ options: typeof options; allowPositionals: true; strict: true }>>;
   try {
     parsed = parseArgs({ args: [...args], options, allowPositionals: true, strict: true });

@@ -11,73 +11,109 @@ export interface Scheduled {
 /** Longest timer. Timers stand still while the machine sleeps and ignore changes of its clock, so look again each minute. */
 const longestTimerMs = 60_000;
 
+/** What a clock calls when its job is due, and with errors of the ledger. */
+interface Calls {
+  /** Returns true when the job has ended. */
+  due(job: string, time: number): Promise<boolean>;
+  fail(error: unknown): void;
+}
+
+/**
+ * The clock of one job. The ledger's time is the least of `#next` and of the calls whose job has not ended.
+ * No time lies behind the next one from now, so that a clock that was ahead for a while holds nothing up.
+ */
+class Clock {
+  readonly #ledger: Ledger;
+  readonly #scheduled: Scheduled;
+  readonly #times: DueTimes;
+  readonly #calls: Calls;
+  /** Times whose job has not ended. */
+  readonly #open = new Set<number>();
+  readonly #running = new Set<Promise<void>>();
+  #next = Number.POSITIVE_INFINITY;
+  #timer: NodeJS.Timeout | undefined;
+  #stopped = false;
+
+  constructor(ledger: Ledger, scheduled: Scheduled, timezone: string, calls: Calls) {
+    this.#ledger = ledger;
+    this.#scheduled = scheduled;
+    this.#times = new DueTimes(scheduled.expression, timezone);
+    this.#calls = calls;
+  }
+
+  async start(): Promise<void> {
+    const { job, expression } = this.#scheduled;
+    this.#next = Math.min((await this.#ledger.due(job, expression)) ?? this.#next, this.#following());
+    await this.#remember();
+    if (await this.#ledger.endedRun(job, formatTrigger({ kind: 'cron', time: this.#next })))
+      this.#track(this.#finish());
+    else this.#beat();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    await Promise.all(this.#running);
+  }
+
+  #following = (): number => this.#times.after(Date.now());
+
+  #remember(): Promise<void> {
+    const { job, expression } = this.#scheduled;
+    return this.#ledger.setDue(job, expression, Math.min(this.#next, ...this.#open));
+  }
+
+  #beat(): void {
+    this.#next = Math.min(this.#next, this.#following());
+    if (this.#next <= Date.now()) {
+      const time = this.#next;
+      this.#next = this.#following();
+      this.#track(this.#call(time));
+    }
+    this.#timer = setTimeout(
+      () => this.#beat(),
+      Math.min(Math.max(1, this.#next - Date.now()), longestTimerMs),
+    );
+  }
+
+  async #call(time: number): Promise<void> {
+    this.#open.add(time);
+    if (!(await this.#calls.due(this.#scheduled.job, time))) return;
+    this.#open.delete(time);
+    await this.#remember();
+  }
+
+  /** Ends the job of an earlier process that ran for `#next`. That run makes up for no time after its own. */
+  async #finish(): Promise<void> {
+    if (!(await this.#calls.due(this.#scheduled.job, this.#next))) return;
+    this.#next = this.#times.after(this.#next);
+    await this.#remember();
+    if (!this.#stopped) this.#beat();
+  }
+
+  #track(call: Promise<void>): void {
+    const tracked = call.catch(this.#calls.fail).finally(() => this.#running.delete(tracked));
+    this.#running.add(tracked);
+  }
+}
+
 /**
  * Calls `due(job, time)` at every time of each expression, in `timezone`. `due` returns `true` when the job has ended.
  * The ledger keeps, for each job, the earliest time whose job has not ended. If that time has passed, `due` is called
  * at once: a job that a crash cut off, or that came due while the process was down or held up, is made up for once,
- * however many times were missed. No time lies behind the next one from now, so that a clock that was ahead for a while
- * holds nothing up. `fail` gets the errors of the ledger. Returns a function that stops the clocks and waits for the
- * calls under way.
+ * however many times were missed. `fail` gets the errors of the ledger. Returns a function that stops the clocks and
+ * waits for the calls under way.
  */
 export async function startSchedules(
   ledger: Ledger,
   schedules: readonly Scheduled[],
   timezone: string,
-  due: (job: string, time: number) => Promise<boolean>,
-  fail: (error: unknown) => void,
+  due: Calls['due'],
+  fail: Calls['fail'],
 ): Promise<() => Promise<void>> {
-  const stops = await Promise.all(
-    schedules.map(async ({ job, expression }) => {
-      const times = new DueTimes(expression, timezone);
-      const following = (): number => times.after(Date.now());
-      const open = new Set<number>();
-      const calls = new Set<Promise<void>>();
-      let timer: NodeJS.Timeout | undefined;
-      let stopped = false;
-      let next = Math.min((await ledger.due(job, expression)) ?? Number.POSITIVE_INFINITY, following());
-      const remember = () => ledger.setDue(job, expression, Math.min(next, ...open));
-
-      async function call(time: number): Promise<void> {
-        open.add(time);
-        if (!(await due(job, time))) return;
-        open.delete(time);
-        await remember();
-      }
-
-      function track(call: Promise<void>): void {
-        const tracked = call.catch(fail).finally(() => calls.delete(tracked));
-        calls.add(tracked);
-      }
-
-      function beat(): void {
-        next = Math.min(next, following());
-        if (next <= Date.now()) {
-          const time = next;
-          next = following();
-          track(call(time));
-        }
-        timer = setTimeout(beat, Math.min(Math.max(1, next - Date.now()), longestTimerMs));
-      }
-
-      /** Ends what an earlier process left behind its run for `next`. That run makes up for no time after its own. */
-      async function finish(): Promise<void> {
-        if (!(await due(job, next))) return;
-        next = times.after(next);
-        await remember();
-        if (!stopped) beat();
-      }
-
-      await remember();
-      if (await ledger.endedRun(job, formatTrigger({ kind: 'cron', time: next }))) track(finish());
-      else beat();
-      return async () => {
-        stopped = true;
-        clearTimeout(timer);
-        await Promise.all(calls);
-      };
-    }),
-  );
+  const clocks = schedules.map(scheduled => new Clock(ledger, scheduled, timezone, { due, fail }));
+  await Promise.all(clocks.map(clock => clock.start()));
   return async () => {
-    await Promise.all(stops.map(stop => stop()));
+    await Promise.all(clocks.map(clock => clock.stop()));
   };
 }

@@ -144,6 +144,7 @@ export async function foldInbox(
   lookups: Lookups,
   limit: number,
   build: BuildSegment,
+  energy: number,
 ): Promise<FoldSummary> {
   const started = performance.now();
   const cut = await scalar(connection, 'SELECT max(seq) FROM (SELECT seq FROM inbox ORDER BY seq LIMIT ?)', [
@@ -178,7 +179,7 @@ export async function foldInbox(
     await run(
       `INSERT INTO recent SELECT * FROM known SEMI JOIN coded USING ("user", item) ANTI JOIN recent USING ("user", item)`,
     );
-    if ((await setAsideOverflow(connection, semantics)) > 0) {
+    if ((await setAsideOverflow(connection, semantics, energy)) > 0) {
       await touch(connection);
       users = await touchedUsers(connection);
     }

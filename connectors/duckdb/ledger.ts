@@ -2,7 +2,7 @@ import type { Ledger, ModelRecord, RunRecord, Signal, SignalResult } from '../..
 import type { Manifest } from '../../src/contracts/manifest.js';
 import { failpoint } from '../../src/runtime/failpoint.js';
 import type { DuckDBConnection } from './client.js';
-import { all, type Row, type SerialConnection, scalar, transaction } from './database.js';
+import { all, type Row, type SerialConnection, scalar } from './database.js';
 import { userHash } from './erased-ids.js';
 
 const text = (x: unknown): string | undefined => (x === null || x === undefined ? undefined : String(x));
@@ -41,138 +41,99 @@ export async function markInterrupted(connection: DuckDBConnection): Promise<voi
   );
 }
 
-/** What was run. */
-function openRuns(
+/** Runs of jobs. */
+const openRuns = (
   serial: SerialConnection,
-): Pick<Ledger, 'startRun' | 'endedRun' | 'madeBy' | 'endRun' | 'runs'> {
-  return {
-    startRun: (job, trigger) =>
-      serial.use(async c => {
-        const id = Number(await scalar(c, 'SELECT coalesce(max(id) + 1, 1) FROM runs'));
-        const values = [BigInt(id), job, trigger, now()];
-        await c.run(`INSERT INTO runs VALUES (?, ?, ?, 'running', ${time}, NULL, '', NULL, NULL)`, values);
-        return { id };
-      }),
+): Pick<Ledger, 'startRun' | 'endedRun' | 'madeBy' | 'endRun' | 'runs'> => ({
+  startRun: (job, trigger) =>
+    serial.use(async c => {
+      const id = Number(await scalar(c, 'SELECT coalesce(max(id) + 1, 1) FROM runs'));
+      const values = [BigInt(id), job, trigger, now()];
+      await c.run(`INSERT INTO runs VALUES (?, ?, ?, 'running', ${time}, NULL, '', NULL, NULL)`, values);
+      return { id };
+    }),
 
-    endedRun: (job, trigger) =>
-      serial.use(async c => {
-        const rows = await all(
-          c,
-          `SELECT ${runColumns}, code FROM runs WHERE job = ? AND trigger = ? AND status IN ('done', 'failed') ORDER BY runs.id`,
-          [job, trigger],
+  async endedRun(job, trigger) {
+    const sql = `SELECT ${runColumns}, code FROM runs
+      WHERE job = ? AND trigger = ? AND status IN ('done', 'failed') ORDER BY runs.id`;
+    return (await serial.all(sql, [job, trigger])).map(asRun)[0];
+  },
+
+  async madeBy(version) {
+    const sql = `SELECT ${runColumns} FROM runs WHERE job = 'refit' AND version = ? AND status = 'done'`;
+    return (await serial.all(sql, [version])).map(asRun)[0];
+  },
+
+  async endRun(id, outcome, model) {
+    await serial.transaction(async c => {
+      if (model) {
+        await c.run(
+          `INSERT INTO models SELECT ?, ${time}, ?, ?, false, coalesce(max(ordinal) + 1, 1) FROM models`,
+          [model.version, BigInt(Date.parse(model.createdAt)), model.parent ?? null, JSON.stringify(model)],
         );
-        return rows.map(asRun)[0];
-      }),
+        failpoint('refit:registered');
+      }
+      const { status, detail, version = null, code = null } = outcome;
+      await c.run(
+        `UPDATE runs SET status = ?, finished_at = ${time}, detail = ?, version = ?, code = ? WHERE id = ?`,
+        [status, now(), detail, version, code, BigInt(id)],
+      );
+    });
+    if (model) failpoint('refit:committed');
+  },
 
-    madeBy: version =>
-      serial.use(async c => {
-        const sql = `SELECT ${runColumns} FROM runs WHERE job = 'refit' AND version = ? AND status = 'done'`;
-        return (await all(c, sql, [version])).map(asRun)[0];
-      }),
+  runs: async limit =>
+    (await serial.all(`SELECT ${runColumns} FROM runs ORDER BY runs.id DESC LIMIT ${limit}`)).map(asRun),
+});
 
-    endRun: (id, outcome, model) =>
-      serial.use(async c => {
-        await transaction(c, async () => {
-          if (model) {
-            const created = BigInt(Date.parse(model.createdAt));
-            const row = [model.version, created, model.parent ?? null, JSON.stringify(model)];
-            await c.run(
-              `INSERT INTO models SELECT ?, ${time}, ?, ?, false, coalesce(max(ordinal) + 1, 1) FROM models`,
-              row,
-            );
-            failpoint('refit:registered');
-          }
-          await c.run(
-            `UPDATE runs SET status = ?, finished_at = ${time}, detail = ?, version = ?, code = ? WHERE id = ?`,
-            [
-              outcome.status,
-              now(),
-              outcome.detail,
-              outcome.version ?? null,
-              outcome.code ?? null,
-              BigInt(id),
-            ],
-          );
-        });
-        if (model) failpoint('refit:committed');
-      }),
-
-    runs: limit =>
-      serial.use(async c => {
-        const rows = await all(c, `SELECT ${runColumns} FROM runs ORDER BY runs.id DESC LIMIT ${limit}`);
-        return rows.map(asRun);
-      }),
-  };
-}
-
-/** What was made and published. */
-function openModels(
+/** Models, and what was published of them. */
+const openModels = (
   serial: SerialConnection,
-): Pick<Ledger, 'models' | 'markPublished' | 'publications' | 'recordPublication' | 'forgetModel'> {
-  return {
-    models: () =>
-      serial.use(async c => {
-        const rows = await all(
-          c,
-          'SELECT version, epoch_ms(created_at) AS created, manifest, published FROM models ORDER BY ordinal',
-        );
-        return rows.map(
-          (r): ModelRecord => ({
-            version: String(r.version),
-            createdAt: Number(r.created),
-            manifest: JSON.parse(String(r.manifest)) as Manifest,
-            published: r.published === true,
-          }),
-        );
+): Pick<Ledger, 'models' | 'markPublished' | 'publications' | 'recordPublication' | 'forgetModel'> => ({
+  async models() {
+    const sql =
+      'SELECT version, epoch_ms(created_at) AS created, manifest, published FROM models ORDER BY ordinal';
+    return (await serial.all(sql)).map(
+      (r): ModelRecord => ({
+        version: String(r.version),
+        createdAt: Number(r.created),
+        manifest: JSON.parse(String(r.manifest)) as Manifest,
+        published: r.published === true,
       }),
+    );
+  },
 
-    markPublished: version =>
-      serial.use(async c => {
-        await c.run('UPDATE models SET published = (version = ?)', [version]);
-      }),
+  markPublished: version => serial.run('UPDATE models SET published = (version = ?)', [version]),
 
-    publications: () =>
-      serial.use(async c => {
-        const rows = await all(c, 'SELECT DISTINCT version, content FROM publications');
-        return rows.map(r => ({ version: String(r.version), content: String(r.content) }));
-      }),
+  async publications() {
+    const rows = await serial.all('SELECT DISTINCT version, content FROM publications');
+    return rows.map(r => ({ version: String(r.version), content: String(r.content) }));
+  },
 
-    recordPublication: (version, content) =>
-      serial.use(async c => {
-        await c.run('INSERT INTO publications VALUES (?, ?)', [version, content]);
-      }),
+  recordPublication: (version, content) =>
+    serial.run('INSERT INTO publications VALUES (?, ?)', [version, content]),
 
-    forgetModel: version =>
-      serial.use(async c => {
-        await transaction(c, async () => {
-          await c.run('INSERT INTO retired VALUES (?)', [version]);
-          await c.run('DELETE FROM models WHERE version = ?', [version]);
-        });
-      }),
-  };
-}
+  forgetModel: version =>
+    serial.transaction(async c => {
+      await c.run('INSERT INTO retired VALUES (?)', [version]);
+      await c.run('DELETE FROM models WHERE version = ?', [version]);
+    }),
+});
 
-/** When jobs are due. */
-function openSchedules(serial: SerialConnection): Pick<Ledger, 'due' | 'setDue'> {
-  return {
-    due: (job, expression) =>
-      serial.use(async c => {
-        const due = await scalar(c, 'SELECT epoch_ms(due) FROM schedules WHERE job = ? AND expression = ?', [
-          job,
-          expression,
-        ]);
-        return due === undefined ? undefined : Number(due);
-      }),
+/** Times at which jobs are due. */
+const openSchedules = (serial: SerialConnection): Pick<Ledger, 'due' | 'setDue'> => ({
+  async due(job, expression) {
+    const sql = 'SELECT epoch_ms(due) FROM schedules WHERE job = ? AND expression = ?';
+    const due = await serial.scalar(sql, [job, expression]);
+    return due === undefined ? undefined : Number(due);
+  },
 
-    setDue: (job, expression, due) =>
-      serial.use(c =>
-        transaction(c, async () => {
-          await c.run('DELETE FROM schedules WHERE job = ?', [job]);
-          await c.run(`INSERT INTO schedules VALUES (?, ?, ${time})`, [job, expression, BigInt(due)]);
-        }),
-      ),
-  };
-}
+  setDue: (job, expression, due) =>
+    serial.transaction(async c => {
+      await c.run('DELETE FROM schedules WHERE job = ?', [job]);
+      await c.run(`INSERT INTO schedules VALUES (?, ?, ${time})`, [job, expression, BigInt(due)]);
+    }),
+});
 
 /** The options of a signal as text; a keyed hash stands for a user who is to be erased. */
 async function optionsOf(connection: DuckDBConnection, { type, options }: Signal): Promise<string> {
@@ -182,48 +143,41 @@ async function optionsOf(connection: DuckDBConnection, { type, options }: Signal
   );
 }
 
-/** What was asked for. */
-function openSignals(
+/** Signals and their results. */
+const openSignals = (
   serial: SerialConnection,
-): Pick<Ledger, 'claimSignal' | 'finishSignal' | 'unreported' | 'markReported'> {
-  return {
-    claimSignal: (source, signal) =>
-      serial.use(c =>
-        transaction(c, async () => {
-          const [known] = await all(c, `SELECT ${signalColumns} FROM signals WHERE source = ? AND id = ?`, [
-            source,
-            signal.id,
-          ]);
-          if (known) return known.status === 'running' ? undefined : asResult(known);
-          await c.run(
-            `INSERT INTO signals VALUES (?, ?, ?, ?, ${time}, 'running', NULL, NULL, NULL, false)`,
-            [source, signal.id, signal.type, await optionsOf(c, signal), BigInt(signal.requestedAt)],
-          );
-          return undefined;
-        }),
-      ),
+): Pick<Ledger, 'claimSignal' | 'finishSignal' | 'unreported' | 'markReported'> => ({
+  claimSignal: (source, signal) =>
+    serial.transaction(async c => {
+      const sql = `SELECT ${signalColumns} FROM signals WHERE source = ? AND id = ?`;
+      const [known] = await all(c, sql, [source, signal.id]);
+      if (known) return known.status === 'running' ? undefined : asResult(known);
+      await c.run(`INSERT INTO signals VALUES (?, ?, ?, ?, ${time}, 'running', NULL, NULL, NULL, false)`, [
+        source,
+        signal.id,
+        signal.type,
+        await optionsOf(c, signal),
+        BigInt(signal.requestedAt),
+      ]);
+      return undefined;
+    }),
 
-    finishSignal: (source, r) =>
-      serial.use(async c => {
-        await c.run(
-          `UPDATE signals SET status = ?, version = ?, message = ?, finished_at = ${time} WHERE source = ? AND id = ?`,
-          [r.status, r.version ?? null, r.message, BigInt(r.finishedAt), source, r.id],
-        );
-        failpoint('signal:committed');
-      }),
+  async finishSignal(source, r) {
+    await serial.run(
+      `UPDATE signals SET status = ?, version = ?, message = ?, finished_at = ${time} WHERE source = ? AND id = ?`,
+      [r.status, r.version ?? null, r.message, BigInt(r.finishedAt), source, r.id],
+    );
+    failpoint('signal:committed');
+  },
 
-    unreported: source =>
-      serial.use(async c => {
-        const sql = `SELECT ${signalColumns} FROM signals WHERE source = ? AND status <> 'running' AND NOT reported`;
-        return (await all(c, sql, [source])).map(asResult);
-      }),
+  async unreported(source) {
+    const sql = `SELECT ${signalColumns} FROM signals WHERE source = ? AND status <> 'running' AND NOT reported`;
+    return (await serial.all(sql, [source])).map(asResult);
+  },
 
-    markReported: (source, id) =>
-      serial.use(async c => {
-        await c.run('UPDATE signals SET reported = true WHERE source = ? AND id = ?', [source, id]);
-      }),
-  };
-}
+  markReported: (source, id) =>
+    serial.run('UPDATE signals SET reported = true WHERE source = ? AND id = ?', [source, id]),
+});
 
 /** Runs, models, schedules and signals of an open state. */
 export const openLedger = (serial: SerialConnection): Ledger => ({

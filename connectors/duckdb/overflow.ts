@@ -1,13 +1,6 @@
-import { maxFixedPoint } from '../../src/stages/event-weight.js';
 import type { DuckDBConnection } from './client.js';
 import { all, scalar } from './database.js';
 import { largestSum, type Semantics } from './schema.js';
-
-/**
- * Σ_u x_uj² of an item at most, in units of X. Times the 4,096 units of a user's weight it is 2⁵⁰: an update, which adds
- * the sums before and after a change, and the sum of several segments stay below 2⁵³.
- */
-const mostEnergy = maxFixedPoint ** 2;
 
 /** The largest value of a pair after the events of `coded`, and the one it has: only pairs that may grow. */
 const claims = (semantics: Semantics): string =>
@@ -23,10 +16,14 @@ const claims = (semantics: Semantics): string =>
 
 /**
  * Takes events out of `coded` that would let a sum of the Gramian overflow, and makes dead letters of them: of an item
- * whose values would have too many squares in all, those above the value that all of them could have. Returns how many.
+ * whose squares would pass `mostEnergy` in all, those above the value that all of them could have. Returns how many.
  * Part of the caller's transaction.
  */
-export async function setAsideOverflow(connection: DuckDBConnection, semantics: Semantics): Promise<number> {
+export async function setAsideOverflow(
+  connection: DuckDBConnection,
+  semantics: Semantics,
+  mostEnergy: number,
+): Promise<number> {
   if (semantics.interactions === 'binary') return 0;
   const most =
     semantics.interactions === 'sum'

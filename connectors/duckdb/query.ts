@@ -1,102 +1,24 @@
-import { resolve } from 'node:path';
-import { StageError } from '../../src/errors.js';
-import { type DuckDBConnection, DuckDBInstance } from './client.js';
-import { all, literal, type RowChunk, streamRows } from './database.js';
+import type { DuckDBConnection } from './client.js';
+import { type RowChunk, scalar, streamRows } from './database.js';
+import { type Column, type Described, describe } from './described.js';
 import { judged, type Layout, plainLayout, type Rules } from './judge.js';
-import {
-  type Field,
-  fields,
-  moment,
-  nested,
-  project,
-  quoted,
-  reader,
-  subquery,
-  unmappedDelete,
-} from './project.js';
+import { type Field, moment, quoted, reader, subquery } from './project.js';
 import { TakenRows } from './taken.js';
-import { attachWarehouse } from './warehouse.js';
+import { type Opening, openWarehouse } from './warehouse.js';
 
-/** A column of the query. */
-export interface Column {
-  readonly name: string;
-  readonly type: string;
+/** Cursors from `from` on, or `behind` it, up to and with `to`; as text. Without one there is no bound. */
+export interface CursorRange {
+  readonly from?: string | undefined;
+  readonly behind?: boolean;
+  readonly to?: string | undefined;
 }
+
+/** Rows whose cursors show how all are spread. */
+const sampleRows = 8192;
 
 /** Says of a row, its fields in the order of the columns, whether it is left out. */
 export type PassesOver = (row: readonly unknown[]) => boolean;
 
-interface Described {
-  readonly expressions: ReadonlyMap<Field, string>;
-  /** Types of the columns that fields have. */
-  readonly types: ReadonlyMap<Field, string>;
-  readonly names: readonly string[];
-  readonly cursor: Column | undefined;
-}
-
-async function attach(
-  database: string | undefined,
-  baseDirectory: string,
-  signal?: AbortSignal,
-): Promise<{ readonly connection: DuckDBConnection; readonly release: () => Promise<void> }> {
-  if (database !== undefined) return attachWarehouse(resolve(baseDirectory, database), 'read', signal);
-  const instance = await DuckDBInstance.create(':memory:', { threads: '2' });
-  const connection = await instance.connect();
-  return {
-    connection,
-    async release() {
-      connection.closeSync();
-      instance.closeSync();
-    },
-  };
-}
-
-/** Finds the columns of a query: the expressions of its fields, its cursor, and all names. */
-async function describe(
-  connection: DuckDBConnection,
-  from: string,
-  wantedCursor: string | undefined,
-  where: string,
-): Promise<Described> {
-  const rows = await all(connection, `DESCRIBE ${from}`);
-  const types = new Map(rows.map(r => [String(r.column_name), String(r.column_type)]));
-  const names = [...types.keys()];
-  const unreadable = (what: string) => new StageError('SOURCE_UNREADABLE', `${where}: ${what}`);
-  const find = (wanted: string) =>
-    names.find(t => t === wanted) ?? names.find(t => t.toLowerCase() === wanted.toLowerCase());
-  const missing = (what: string) =>
-    unreadable(`expected the query to give a ${what}, found ${names.join(', ')}`);
-  const expressions = new Map<Field, string>();
-  const typesOfFields = new Map<Field, string>();
-  for (const field of fields) {
-    const column = find(field);
-    if (column === undefined) {
-      if (field === 'user' || field === 'item') throw missing(`column ${field}`);
-      const deleted = field === 'op' ? find('__deleted') : undefined;
-      if (deleted !== undefined) expressions.set(field, unmappedDelete(deleted));
-      continue;
-    }
-    const type = types.get(column)!;
-    if (nested.test(type)) {
-      throw unreadable(`column ${field}: expected one value in a row, found ${type}; unnest it in the query`);
-    }
-    expressions.set(field, project(field, column, type));
-    typesOfFields.set(field, type);
-  }
-  const name = wantedCursor === undefined ? undefined : find(wantedCursor);
-  if (wantedCursor !== undefined && name === undefined) throw missing(`cursor column ${wantedCursor}`);
-  const cursor = name === undefined ? undefined : { name, type: types.get(name)! };
-  return { expressions, types: typesOfFields, names, cursor };
-}
-
-/** Which rows a query gives, and how. */
-interface Selection {
-  readonly from?: string | undefined;
-  readonly rows?: keyof typeof comparison;
-  readonly offset?: number;
-  readonly rules?: Rules | undefined;
-}
-const comparison = { from: '>=', at: '=', behind: '>' } as const;
 const cursorName = '"cursor of the row"';
 
 /** Takes the rows [from, to) of a chunk that are not passed over. */
@@ -155,12 +77,10 @@ export class Query {
       readonly cursor?: string | undefined;
     },
     where: string,
-    baseDirectory: string,
-    signal?: AbortSignal,
+    opening: Omit<Opening, 'mode'>,
   ): Promise<Query> {
-    const { connection, release } = await attach(options.database, baseDirectory, signal);
+    const { connection, release } = await openWarehouse(options.database, { ...opening, mode: 'read' });
     try {
-      await connection.run(`SET file_search_path = ${literal(resolve(baseDirectory))}`);
       await connection.run("SET TimeZone = 'UTC'");
       const from = subquery(options.query);
       return new Query(connection, release, from, await describe(connection, from, options.cursor, where));
@@ -182,24 +102,54 @@ export class Query {
     return read ? given?.map(read) : given;
   }
 
+  /** How many rows a range has. */
+  async countIn(range: CursorRange): Promise<number> {
+    const { where, values } = this.#between(range);
+    return Number(await scalar(this.connection, `SELECT count(*) FROM ${this.from} WHERE ${where}`, values));
+  }
+
+  /** A cursor behind `from` up to which some `rows` of the `total` rows lie, as text; told by a sample of them. */
+  async cursorAfter(range: CursorRange, rows: number, total: number): Promise<string | undefined> {
+    const { where, values } = this.#between(range);
+    const all = `SELECT ${this.#order} AS place FROM ${this.from} WHERE ${where}`;
+    const sample = `SELECT place FROM (${all}) USING SAMPLE reservoir(${sampleRows} ROWS)`;
+    const share = Math.min(1, rows / Math.max(1, total));
+    const sql = `SELECT quantile_disc(place, ${share})::VARCHAR FROM (${sample})`;
+    const found = await scalar(this.connection, sql, values);
+    return found === null || found === undefined ? undefined : String(found);
+  }
+
+  /** The column of the cursor. */
+  get #order(): string {
+    return quoted(this.cursor!.name);
+  }
+
+  /** A range of cursors as a condition, and its values. */
+  #between({ from, behind = false, to }: CursorRange) {
+    const { type } = this.cursor!;
+    const lower = from === undefined ? 'IS NOT NULL' : `${behind ? '>' : '>='} ?::${type}`;
+    const upper = to === undefined ? '' : ` AND ${this.#order} <= ?::${type}`;
+    const values = [from, to].filter(value => value !== undefined);
+    return { where: `${this.#order} ${lower}${upper}`, values };
+  }
+
   /**
-   * Begins to give rows: those at and behind the cursor `from`, or only those `at` or `behind` it, without the first
-   * `offset`. With `rules`, SQL makes events of those that it is sure of.
+   * Begins to give the rows of a range of cursors, without the first `offset`. With `rules`, SQL makes events of those
+   * that it is sure of.
    */
-  async select({ from, rows = 'from', offset = 0, rules }: Selection): Promise<void> {
+  async select(range: CursorRange, offset: number, rules?: Rules): Promise<void> {
     await this.#result?.return(undefined);
     this.#chunk = undefined;
     const { expressions, names, types } = this.#described;
     const fields = [...expressions].map(([field, sql]) => `${sql} AS ${quoted(field)}`).join(', ');
-    const given: string[] = [];
     let sql = `SELECT ${fields} FROM ${this.from} OFFSET ${offset}`;
+    let given: readonly string[] = [];
     if (this.cursor) {
-      const { name, type } = this.cursor;
-      const column = quoted(name);
-      const order = [column, ...names.filter(n => n !== name).map(quoted)].join(', ');
-      if (from !== undefined) given.push(from);
-      const where = from === undefined ? `${column} IS NOT NULL` : `${column} ${comparison[rows]} ?::${type}`;
-      sql = `SELECT ${fields}, ${column}::VARCHAR AS ${cursorName} FROM ${this.from} WHERE ${where} ORDER BY ${order} OFFSET ${offset}`;
+      const { name } = this.cursor;
+      const order = [this.#order, ...names.filter(n => n !== name).map(quoted)].join(', ');
+      const { where, values } = this.#between(range);
+      given = values;
+      sql = `SELECT ${fields}, ${this.#order}::VARCHAR AS ${cursorName} FROM ${this.from} WHERE ${where} ORDER BY ${order} OFFSET ${offset}`;
     }
     this.#layout = plainLayout(this.columns, this.cursor !== undefined);
     if (rules) {

@@ -77,6 +77,8 @@ interface ReadOptions {
   readonly expected?: number;
   /** For few rows, which DuckDB can hold. */
   readonly few?: boolean;
+  /** Entries lie in shared memory, when there are `expected` ones. */
+  readonly shared?: boolean;
   /** Takes the fourth column, a DOUBLE. */
   readonly times?: Growing<Float64Array>;
 }
@@ -106,9 +108,9 @@ export async function readRows(
   connection: DuckDBConnection,
   sql: string,
   n: number,
-  { users, expected = 0, few = false, times }: ReadOptions = {},
+  { users, expected = 0, few = false, shared = false, times }: ReadOptions = {},
 ): Promise<Rows> {
-  const items = integers(expected, times !== undefined);
+  const items = integers(expected, shared);
   const found = integers(0);
   const starts = integers(0);
   let values: Growing | undefined;
@@ -117,7 +119,7 @@ export async function readRows(
     const [user, item, value] = [integersIn(part, 0), integersIn(part, 1), integersIn(part, 2)];
     takeUsers(user, items.length, found, starts);
     if (!values && !areOnes(value)) {
-      values = integers(Math.max(expected, items.length), times !== undefined);
+      values = integers(Math.max(expected, items.length), shared);
       values.array.fill(1, 0, items.length);
       values.length = items.length;
     }
@@ -150,7 +152,7 @@ export async function readTimedRows(
   expected: number,
 ): Promise<TimedRows> {
   const times = new Growing(expected, length => new Float64Array(new SharedArrayBuffer(8 * length)));
-  const rows = await readRows(connection, sql, n, { expected, times });
+  const rows = await readRows(connection, sql, n, { expected, shared: true, times });
   return { ...rows, times: times.finish() };
 }
 

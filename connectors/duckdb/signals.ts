@@ -1,9 +1,10 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
-import type { Signal, SignalSource } from '../../src/contracts/index.js';
+import type { Signal, SignalResult, SignalSource } from '../../src/contracts/index.js';
 import { StageError } from '../../src/errors.js';
-import { all, literal, reason } from './database.js';
-import { attachWarehouse } from './warehouse.js';
+import type { DuckDBConnection } from './client.js';
+import { all, ampleRoom, literal, type Room, type Row, reason } from './database.js';
+import { openWarehouse } from './warehouse.js';
 
 const identifier = z.string().regex(/^[A-Za-z_][A-Za-z0-9_.]*$/, 'expected a table name');
 
@@ -23,68 +24,81 @@ CREATE TABLE IF NOT EXISTS ${table} (id VARCHAR, type VARCHAR, options JSON, req
 CREATE TABLE IF NOT EXISTS ${results} (id VARCHAR, status VARCHAR, version VARCHAR, message VARCHAR, finished_at TIMESTAMP);`;
 
 /** Signals from a warehouse table. The file is opened for a moment at each look, so that others can write to it. */
-export function createDuckdbSignals(options: DuckdbSignalOptions, baseDirectory = '.'): SignalSource {
-  const { table, results } = options;
-  const database = resolve(baseDirectory, options.database);
-  const name = `duckdb:${table}`;
-  const failed = (error: unknown): StageError =>
-    error instanceof StageError
-      ? error
-      : new StageError('SOURCE_UNREADABLE', `signals ${database}: ${reason(error)}`, { cause: error });
+export const createDuckdbSignals = (
+  options: DuckdbSignalOptions,
+  baseDirectory = '.',
+  room = ampleRoom,
+): SignalSource => new SignalTable(options, resolve(baseDirectory, options.database), room);
 
-  return {
-    name,
-    async pending(signal) {
-      const { connection, release } = await attachWarehouse(database, 'read', signal);
-      try {
-        const tables = (await all(connection, 'SELECT table_name FROM duckdb_tables()')).map(
-          r => r.table_name,
-        );
-        const open = tables.includes(results.split('.').at(-1)!)
-          ? `WHERE NOT EXISTS (SELECT 1 FROM ${results} r WHERE r.id::VARCHAR = s.id::VARCHAR)`
-          : '';
-        const rows = await all(
-          connection,
-          `SELECT id::VARCHAR AS id, type, options::VARCHAR AS options, epoch_ms(requested_at) AS at FROM ${table} s ${open}
-           ORDER BY requested_at, id`,
-        );
-        return rows
-          .filter(r => r.id !== null)
-          .map(
-            (r): Signal => ({
-              id: String(r.id),
-              type: String(r.type),
-              ...parseOptions(r.options),
-              requestedAt: Number(r.at ?? Date.now()),
-            }),
-          );
-      } catch (error) {
-        throw failed(error);
-      } finally {
-        await release();
-      }
-    },
+class SignalTable implements SignalSource {
+  readonly name: string;
+  readonly #table: string;
+  readonly #results: string;
+  readonly #database: string;
+  readonly #room: Room;
 
-    async resolve(r, signal) {
-      const { connection, release } = await attachWarehouse(database, 'write', signal);
-      try {
-        await connection.run(signalTables(table, results));
-        const version = r.version === undefined ? 'NULL' : literal(r.version);
-        await connection.run(
-          `INSERT INTO ${results} SELECT ${literal(r.id)}, ${literal(r.status)}, ${version}, ${literal(r.message)},
-             make_timestamp(${r.finishedAt}::BIGINT * 1000)
-           WHERE NOT EXISTS (SELECT 1 FROM ${results} WHERE id::VARCHAR = ${literal(r.id)})`,
-        );
-      } catch (error) {
-        throw failed(error);
-      } finally {
-        await release();
-      }
-    },
+  constructor({ table, results }: DuckdbSignalOptions, database: string, room: Room) {
+    this.name = `duckdb:${table}`;
+    this.#table = table;
+    this.#results = results;
+    this.#database = database;
+    this.#room = room;
+  }
 
-    async close() {},
-  };
+  pending(signal?: AbortSignal): Promise<readonly Signal[]> {
+    return this.#on('read', signal, async c => {
+      const tables = await all(c, 'SELECT table_name AS name FROM duckdb_tables()');
+      const answered = tables.some(t => t.name === this.#results.split('.').at(-1));
+      const open = `WHERE NOT EXISTS (SELECT 1 FROM ${this.#results} r WHERE r.id::VARCHAR = s.id::VARCHAR)`;
+      const rows = await all(
+        c,
+        `SELECT id::VARCHAR AS id, type, options::VARCHAR AS options, epoch_ms(requested_at) AS at
+         FROM ${this.#table} s ${answered ? open : ''} ORDER BY requested_at, id`,
+      );
+      return rows.filter(r => r.id !== null).map(signalOf);
+    });
+  }
+
+  async resolve(r: SignalResult, signal?: AbortSignal): Promise<void> {
+    const version = r.version === undefined ? 'NULL' : literal(r.version);
+    await this.#on('write', signal, async c => {
+      await c.run(signalTables(this.#table, this.#results));
+      await c.run(
+        `INSERT INTO ${this.#results} SELECT ${literal(r.id)}, ${literal(r.status)}, ${version}, ${literal(r.message)},
+           make_timestamp(${r.finishedAt}::BIGINT * 1000)
+         WHERE NOT EXISTS (SELECT 1 FROM ${this.#results} WHERE id::VARCHAR = ${literal(r.id)})`,
+      );
+    });
+  }
+
+  async close(): Promise<void> {}
+
+  /** Runs `body` on the warehouse, open for that long. */
+  async #on<T>(
+    mode: 'read' | 'write',
+    signal: AbortSignal | undefined,
+    body: (connection: DuckDBConnection) => Promise<T>,
+  ): Promise<T> {
+    const opening = { mode, room: this.#room, signal };
+    const { connection, release } = await openWarehouse(this.#database, opening);
+    try {
+      return await body(connection);
+    } catch (error) {
+      if (error instanceof StageError) throw error;
+      const problem = `signals ${this.#database}: ${reason(error)}`;
+      throw new StageError('SOURCE_UNREADABLE', problem, { cause: error });
+    } finally {
+      await release();
+    }
+  }
 }
+
+const signalOf = (r: Row): Signal => ({
+  id: String(r.id),
+  type: String(r.type),
+  ...parseOptions(r.options),
+  requestedAt: Number(r.at ?? Date.now()),
+});
 
 /** The options column as an object; anything else is a problem for the command's result to name. */
 function parseOptions(text: unknown): Pick<Signal, 'options' | 'problem'> {

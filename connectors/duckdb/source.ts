@@ -1,46 +1,20 @@
-import { z } from 'zod';
 import type { Position, Read, RecordBatch, Source, Taker, TimeRules } from '../../src/contracts/index.js';
-import { StageError } from '../../src/errors.js';
-import { timeOptions } from '../../src/stages/event-time.js';
+import { lacksMemory, StageError } from '../../src/errors.js';
+import { mebibytes } from '../../src/size.js';
 import { CursorBorder, PlaceBorder } from './border.js';
-import { reason } from './database.js';
+import { ampleRoom, type Room, reason } from './database.js';
 import { EventChunks } from './event-chunks.js';
 import type { Rules } from './judge.js';
 import { fingerprint, markOf, type TakenBefore } from './marks.js';
 import { Overlooked } from './overlooked.js';
+import { Portions } from './portions.js';
 import { type Field, original } from './project.js';
 import { type PassesOver, Query } from './query.js';
+import type { DuckdbSourceOptions } from './source-options.js';
 import type { TakenRows } from './taken.js';
 
-/** A query over a DuckDB file, or over Parquet and CSV files, whose rows are events. */
-export const duckdbSourceOptions = z.strictObject({
-  type: z.literal('duckdb'),
-  name: z.string().min(1).default('duckdb').describe('name of the source in the state'),
-  database: z
-    .string()
-    .min(1)
-    .optional()
-    .describe('DuckDB file; without it, the query reads Parquet or CSV files'),
-  query: z
-    .string()
-    .min(1)
-    .describe('SELECT with columns user and item, and where they exist weight, op, ts and id'),
-  cursor: z
-    .string()
-    .min(1)
-    .optional()
-    .describe(
-      'column that grows from row to row; without it, the query must give its rows in a stable order',
-    ),
-  ...timeOptions,
-  batchSize: z.int().min(1).max(1_000_000).default(50_000).describe('rows of one transaction'),
-  checkMs: z
-    .int()
-    .min(0)
-    .default(60_000)
-    .describe('how often rows that came too late for the cursor are looked for, in milliseconds'),
-});
-export type DuckdbSourceOptions = z.output<typeof duckdbSourceOptions>;
+/** What a row takes of the memory, as a rule, while batches of them are read, decoded and stored (measured). */
+const bytesOfRow = 4096;
 
 /**
  * A source over a query. Its one partition is `rows`; a record's sequence is its ordinal among all rows read so far.
@@ -59,22 +33,26 @@ class DuckdbSource implements Source {
   readonly readsAhead = true;
   readonly #options: DuckdbSourceOptions;
   readonly #baseDirectory: string;
+  readonly #room: Room;
   readonly #where: string;
   readonly #overlooked: Overlooked;
+  readonly #batchSize: number;
+  #portions: Portions;
   #query: Query | undefined;
   #passesOver: PassesOver | undefined;
-  /** Begins the rows behind the border, once those at it are read. */
-  #goOn: (() => Promise<void>) | undefined;
   #taker: Taker | undefined;
   #sequence = -1;
   #border: CursorBorder | PlaceBorder;
 
-  constructor(options: DuckdbSourceOptions, baseDirectory: string) {
+  constructor(options: DuckdbSourceOptions, baseDirectory: string, room: Room) {
     this.name = options.name;
     this.#options = options;
     this.#baseDirectory = baseDirectory;
+    this.#room = room;
     this.#where = `source ${options.name}`;
     this.#overlooked = new Overlooked(options.checkMs);
+    this.#batchSize = Math.max(1, Math.min(options.batchSize, Math.floor(room.memoryBytes / bytesOfRow)));
+    this.#portions = new Portions(this.#where, room.memoryBytes);
     this.#border = options.cursor === undefined ? new PlaceBorder(0) : new CursorBorder();
   }
 
@@ -140,31 +118,57 @@ class DuckdbSource implements Source {
     return this.#taker && { weights: this.#taker.weights, times: this.#times(query), now: Date.now() };
   }
 
-  /** The next rows; at the end the query is closed and there are none. */
+  /** The next rows; at the end the query is closed and there are none. What does not fit is read in portions. */
   async #take(signal?: AbortSignal): Promise<TakenRows | undefined> {
-    try {
-      const query = this.#query ?? (await this.#open(signal));
-      let rows = await query.take(this.#options.batchSize, this.#passesOver);
-      if (rows.count === 0 && this.#goOn) {
-        await this.#goOn();
-        rows = await query.take(this.#options.batchSize);
+    for (;;) {
+      try {
+        return await this.#takeNext(signal);
+      } catch (error) {
+        await this.close();
+        if (error instanceof StageError) throw error;
+        const smaller = lacksMemory(error) && this.#border instanceof CursorBorder;
+        if (!smaller) throw this.#unreadable(error);
+        this.#portions.shrink();
       }
-      if (rows.count > 0) return rows;
-      if (this.#overlooked.due) await this.#countOverlooked(query);
-      await this.close();
-      return undefined;
-    } catch (error) {
-      await this.close();
-      if (error instanceof StageError) throw error;
-      throw new StageError('SOURCE_UNREADABLE', `${this.#where}: ${reason(error)}`, { cause: error });
     }
   }
 
+  async #takeNext(signal?: AbortSignal): Promise<TakenRows | undefined> {
+    const query = this.#query ?? (await this.#open(signal));
+    do {
+      const rows = await query.take(this.#batchSize, this.#passesOver);
+      if (rows.count > 0) return rows;
+    } while (await this.#goOn(query));
+    if (this.#overlooked.due) await this.#countOverlooked(query);
+    await this.close();
+    this.#portions = new Portions(this.#where, this.#room.memoryBytes);
+    return undefined;
+  }
+
+  /** Begins the rows behind those that are read; false when there are none. */
+  async #goOn(query: Query): Promise<boolean> {
+    if (!this.#passesOver || !(this.#border instanceof CursorBorder)) return this.#portions.next(query);
+    this.#passesOver = undefined;
+    const range = { from: this.#border.token!.cursor, behind: true };
+    await this.#portions.begin(query, range, 0, this.#rules(query));
+    return true;
+  }
+
+  #unreadable(error: unknown): StageError {
+    if (lacksMemory(error))
+      return new StageError(
+        'MEMORY_BUDGET',
+        `${this.#where}: the query does not fit into the ${mebibytes(this.#room.memoryBytes)} that a source has for DuckDB (${reason(error)}); raise \`memory\`, or give the source a cursor, by which rows are read in portions`,
+        { cause: error },
+      );
+    return new StageError('SOURCE_UNREADABLE', `${this.#where}: ${reason(error)}`, { cause: error });
+  }
+
   async #open(signal?: AbortSignal): Promise<Query> {
-    const query = await Query.open(this.#options, this.#where, this.#baseDirectory, signal);
+    const opening = { baseDirectory: this.#baseDirectory, room: this.#room, signal };
+    const query = await Query.open(this.#options, this.#where, opening);
     this.#query = query;
     this.#passesOver = undefined;
-    this.#goOn = undefined;
     if (this.#border instanceof CursorBorder) await this.#openAtCursor(query, this.#border);
     else await this.#openAtPlace(query, this.#border);
     return query;
@@ -172,28 +176,22 @@ class DuckdbSource implements Source {
 
   async #openAtCursor(query: Query, border: CursorBorder): Promise<void> {
     const from = border.token?.cursor;
-    const rules = this.#rules(query);
     const before = border.takenBefore();
-    if (before.size === 0) return query.select({ from, offset: border.offset, rules });
+    if (before.size === 0) return this.#portions.begin(query, { from }, border.offset, this.#rules(query));
     this.#passesOver = passing(before);
-    this.#goOn = async () => {
-      this.#goOn = undefined;
-      this.#passesOver = undefined;
-      await query.select({ from, rows: 'behind', rules });
-    };
-    await query.select({ from, rows: 'at' });
+    await this.#portions.begin(query, { from, to: from }, 0, undefined);
   }
 
   async #openAtPlace(query: Query, border: PlaceBorder): Promise<void> {
     const taken = this.#sequence + 1;
-    await query.select({ offset: taken - border.checks, rules: this.#rules(query) });
+    await query.select({}, taken - border.checks, this.#rules(query));
     if (border.checks === 0) return;
     const again = await query.take(border.checks);
     // Fewer rows than were taken: they are warned of, there is nothing to read.
     if (border.isWhere(again)) return;
     const before = border.takenBefore();
     if (before) {
-      await query.select({});
+      await query.select({}, 0);
       this.#passesOver = passing(before);
     } else if (again.count === border.checks) {
       throw new StageError(
@@ -226,5 +224,8 @@ const passing =
     before.passes(markOf(fingerprint(row)));
 
 /** A source over a query. `SOURCE_UNREADABLE` when the query fails or its rows are not where they were. */
-export const createDuckdbSource = (options: DuckdbSourceOptions, baseDirectory = '.'): Source =>
-  new DuckdbSource(options, baseDirectory);
+export const createDuckdbSource = (
+  options: DuckdbSourceOptions,
+  baseDirectory = '.',
+  room = ampleRoom,
+): Source => new DuckdbSource(options, baseDirectory, room);

@@ -92,11 +92,80 @@ async function sameType(connection: DuckDBConnection, column: string): Promise<v
     await connection.run(`ALTER TABLE ${table} ALTER "${column}" TYPE VARCHAR`);
 }
 
+const count = async (connection: DuckDBConnection, sql: string): Promise<number> =>
+  Number(await scalar(connection, `SELECT ${sql}`));
+
+/** Numbers users and items in the tables `users` and `items`: first those of the train set, each in natural order. */
+async function numberKeys(connection: DuckDBConnection): Promise<void> {
+  for (const [table, column] of [
+    ['users', '"user"'],
+    ['items', 'item'],
+  ] as const) {
+    await sameType(connection, column.replaceAll('"', ''));
+    await connection.run(
+      `CREATE TEMP TABLE ${table} AS
+       SELECT key, (row_number() OVER (ORDER BY known DESC, key) - 1)::INTEGER AS id
+       FROM (SELECT key, max(known) AS known FROM (
+         SELECT ${column} AS key, 1 AS known FROM train UNION ALL SELECT ${column}, 0 FROM test) GROUP BY key)`,
+    );
+  }
+}
+
+/** The fixed-point scale of the train set's weights, and the largest of them by it. */
+async function scaleOf(connection: DuckDBConnection, path: string, weighted: boolean) {
+  const fractional =
+    weighted && (await count(connection, 'count(*) FROM train WHERE weight <> round(weight)'));
+  const scale = fractional ? 100 : 1;
+  const most = scale * (await count(connection, 'coalesce(max(weight), 0) FROM train'));
+  if (most > maxFixedPoint) {
+    throw new StageError(
+      'DATA_INVALID',
+      `${path}: column weight: expected at most ${maxFixedPoint / scale}, found ${most / scale}`,
+    );
+  }
+  return { scale, most };
+}
+
+/** Reads both files over `connection`, which has no table yet. */
+async function readSplit(
+  connection: DuckDBConnection,
+  trainPath: string,
+  testPath: string,
+  plan: (size: SplitSize) => void,
+): Promise<Split> {
+  const weighted = await loadFile(connection, 'train', trainPath);
+  await loadFile(connection, 'test', testPath);
+  const { scale, most } = await scaleOf(connection, trainPath, weighted);
+  await numberKeys(connection);
+  const size = {
+    users: await count(connection, 'count(*) FROM users'),
+    items: await count(connection, 'count(DISTINCT item) FROM train'),
+    interactions: await count(connection, 'count(*) FROM train WHERE weight > 0'),
+    testInteractions: await count(connection, 'count(*) FROM test'),
+    valued: most !== 1 || (await count(connection, 'coalesce(min(weight), 1) FROM train')) !== 1,
+  };
+  plan(size);
+  const read = (table: string, value: string, width: number, expected: number) =>
+    readRows(
+      connection,
+      `SELECT u.id, i.id, (${value})::INTEGER FROM ${table} t JOIN users u ON u.key = t."user" JOIN items i ON i.key = t.item
+       WHERE ${value} > 0 ORDER BY 1, 2`,
+      width,
+      { expected, shared: true },
+    );
+  const train = await read('train', `round(weight * ${scale})`, size.items, size.interactions);
+  if (train.indices.length === 0)
+    throw new StageError('DATA_INVALID', `${trainPath}: expected interactions, found none`);
+  const total = await count(connection, 'count(*) FROM items');
+  return { train, test: await read('test', '1', total, size.testInteractions), scale };
+}
+
 /**
  * Reads train and test interactions (columns `user, item[, weight]`, of any type) from Parquet or CSV files.
  * Ids number the users and items in their natural order; repeated pairs are added up.
  *
- * DuckDB uses at most `memoryBytes` meanwhile. `plan` hears the sizes before the rows are read and may throw.
+ * DuckDB uses at most `memoryBytes` meanwhile. `plan` hears the sizes before the rows are read and may throw. Entries
+ * lie in shared memory. `signal` interrupts a query.
  *
  * @throws StageError `SOURCE_UNREADABLE` for a file that is missing, unreadable or lacks a column,
  *   `DATA_INVALID` for weights that are negative or not finite and for an empty train set.
@@ -106,6 +175,7 @@ export async function loadSplit(
   testPath: string,
   memoryBytes = 2 ** 28,
   plan: (size: SplitSize) => void = () => {},
+  signal?: AbortSignal,
 ): Promise<Split> {
   const spill = mkdtempSync(join(tmpdir(), 'sansa-stream-'));
   // Grouping and sorting take a few times the files' size; more would only linger.
@@ -116,57 +186,18 @@ export async function loadSplit(
   const memoryLimit = `${Math.floor(Math.min(memoryBytes, Math.max(2 ** 26, 8 * inputBytes)) / 1024)}KiB`;
   const database = await openDatabase(':memory:', { memoryLimit, threads: 1, tempDirectory: spill });
   const connection = await database.connect();
+  const interrupt = () => connection.interrupt();
+  signal?.addEventListener('abort', interrupt, { once: true });
   try {
-    const weighted = await loadFile(connection, 'train', trainPath);
-    await loadFile(connection, 'test', testPath);
-    for (const column of ['user', 'item']) await sameType(connection, column);
-    const fractional =
-      weighted &&
-      Number(await scalar(connection, 'SELECT count(*) FROM train WHERE weight <> round(weight)')) > 0;
-    const scale = fractional ? 100 : 1;
-    const most = Number(await scalar(connection, 'SELECT coalesce(max(weight), 0) FROM train')) * scale;
-    if (most > maxFixedPoint) {
-      throw new StageError(
-        'DATA_INVALID',
-        `${trainPath}: column weight: expected at most ${maxFixedPoint / scale}, found ${most / scale}`,
-      );
-    }
-    for (const [table, column] of [
-      ['users', '"user"'],
-      ['items', 'item'],
-    ] as const) {
-      await connection.run(
-        `CREATE TEMP TABLE ${table} AS
-         SELECT key, (row_number() OVER (ORDER BY known DESC, key) - 1)::INTEGER AS id
-         FROM (SELECT key, max(known) AS known FROM (
-           SELECT ${column} AS key, 1 AS known FROM train UNION ALL SELECT ${column}, 0 FROM test) GROUP BY key)`,
-      );
-    }
-    const count = async (sql: string): Promise<number> => Number(await scalar(connection, `SELECT ${sql}`));
-    const n = await count('count(DISTINCT item) FROM train');
-    const total = await count('count(*) FROM items');
-    const interactions = await count('count(*) FROM train WHERE weight > 0');
-    const testInteractions = await count('count(*) FROM test');
-    const valued = (await count('coalesce(min(weight), 1) FROM train')) !== 1 || most !== 1;
-    plan({ users: await count('count(*) FROM users'), items: n, interactions, testInteractions, valued });
-    const read = (table: string, value: string, width: number, expected: number) =>
-      readRows(
-        connection,
-        `SELECT u.id, i.id, (${value})::INTEGER FROM ${table} t JOIN users u ON u.key = t."user" JOIN items i ON i.key = t.item
-         WHERE ${value} > 0 ORDER BY 1, 2`,
-        width,
-        { expected },
-      );
-    const train = await read('train', `round(weight * ${scale})`, n, interactions);
-    if (train.indices.length === 0)
-      throw new StageError('DATA_INVALID', `${trainPath}: expected interactions, found none`);
-    return { train, test: await read('test', '1', total, testInteractions), scale };
+    signal?.throwIfAborted();
+    return await readSplit(connection, trainPath, testPath, plan);
   } catch (error) {
     if (error instanceof StageError) throw error;
     throw new StageError('SOURCE_UNREADABLE', `${trainPath}, ${testPath}: ${reason(error)}`, {
       cause: error,
     });
   } finally {
+    signal?.removeEventListener('abort', interrupt);
     connection.closeSync();
     database.closeSync();
     rmSync(spill, { recursive: true, force: true });

@@ -63,7 +63,7 @@ export async function openState(
       ...openErasures(connections),
       positions: source => ingest.use(() => inbox.positions(source)),
       append: (source, batches) => ingest.use(() => inbox.append(source, batches)),
-      fold: (limit, build) => folds.use(c => foldInbox(c, semantics, lookups, limit, build)),
+      fold: (limit, build, energy) => folds.use(c => foldInbox(c, semantics, lookups, limit, build, energy)),
       close: () => connections.close(),
     };
   } catch (error) {

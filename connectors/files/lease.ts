@@ -13,6 +13,22 @@ export function fileLease(root: string, leaseMs: number) {
     return touched !== undefined && Date.now() - touched.mtimeMs < leaseMs;
   };
 
+  /** Puts a lease there unless there is one: it comes with its holder in it, so that it is never nobody's. */
+  const put = async (by: string): Promise<boolean> => {
+    const made = `${path}-${randomUUID()}`;
+    await mkdir(made);
+    try {
+      await writeFile(join(made, 'owner'), by);
+      await rename(made, path);
+      return true;
+    } catch (error) {
+      await rm(made, { recursive: true, force: true });
+      // Without it: whoever has the lease cleared away what crashes have left.
+      if (!['ENOTEMPTY', 'EEXIST', 'ENOENT'].includes((error as NodeJS.ErrnoException).code!)) throw error;
+      return false;
+    }
+  };
+
   // Whoever renames it away has it; the others find none.
   const discard = async (): Promise<void> => {
     const stale = `${path}-${randomUUID()}`;
@@ -30,16 +46,13 @@ export function fileLease(root: string, leaseMs: number) {
     /** Takes the lease; returns the holder that has it, if that is another. */
     async take(by: string): Promise<string | undefined> {
       for (;;) {
-        try {
-          await mkdir(path);
-          await writeFile(holderFile, by);
-          return undefined;
-        } catch (error) {
-          if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-        }
+        if (await put(by)) return undefined;
         const found = await holder();
-        if ((await runs()) && (found === undefined || !mayFollow(found, by)))
-          return found ?? 'that just began';
+        if (await runs()) {
+          // It was given up a moment ago.
+          if (found === undefined) continue;
+          if (!mayFollow(found, by)) return found;
+        }
         await discard();
       }
     },

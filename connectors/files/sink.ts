@@ -32,8 +32,8 @@ export { type FilesOptions, filesOptions };
 /** Directories of versions being written, and of those being deleted. */
 const writing = '.writing-';
 const leaving = '.leaving-';
-/** Beginnings of names that only a crash leaves: those, and pointers that were to be replaced. */
-const temporary = [writing, leaving, '.current'];
+/** Beginnings of names that only a crash leaves: those, leases, and pointers that were to be replaced. */
+const temporary = [writing, leaving, '.lease-', '.current'];
 
 /**
  * Lists as files: `<path>/<version>/` holds `users` and `items` as `.ndjson` or `.parquet` and `manifest.json`;
@@ -42,10 +42,10 @@ const temporary = [writing, leaving, '.current'];
  * A version is written under a temporary name, fsynced and renamed, so a directory with a version's name is
  * complete; `begin` deletes what unfinished attempts left. There is no `get`: files are read whole.
  */
-export function createFilesSink(options: FilesOptions): Sink {
+export function createFilesSink(options: FilesOptions, memoryBytes = 2 ** 28): Sink {
   return createVersionedSink(
     { name: 'files', where: options.path, options, form: rankedForm },
-    new FileLists(options),
+    new FileLists(options, memoryBytes),
   );
 }
 
@@ -54,10 +54,12 @@ class FileLists implements ListStore<readonly RankedList[]> {
   readonly #root: string;
   readonly #format: FilesOptions['format'];
   readonly #lease: ReturnType<typeof fileLease>;
+  readonly #memoryBytes: number;
 
-  constructor({ path, format, leaseMs }: FilesOptions) {
+  constructor({ path, format, leaseMs }: FilesOptions, memoryBytes: number) {
     this.#root = path;
     this.#format = format;
+    this.#memoryBytes = memoryBytes;
     this.#lease = fileLease(path, leaseMs);
   }
 
@@ -83,7 +85,7 @@ class FileLists implements ListStore<readonly RankedList[]> {
     await this.#clear();
     const directory = this.#at(`${writing}${version}-${randomUUID()}`);
     await mkdir(directory);
-    const writer = await listWriter(this.#format, directory);
+    const writer = await listWriter(this.#format, directory, this.#memoryBytes);
     let open = true;
     return {
       lists: { users: 0, items: 0 },
@@ -172,7 +174,7 @@ class FileLists implements ListStore<readonly RankedList[]> {
       for (const kind of ['users', 'items'] as const) {
         const file = (await readdir(this.#at(version))).find(name => name.startsWith(`${kind}.`));
         if (file === undefined) continue;
-        const spared = await filterLists(this.#at(version, file), kind, erased);
+        const spared = await filterLists(this.#at(version, file), kind, erased, this.#memoryBytes);
         lists[kind] -= spared.deleted;
         total.deleted += spared.deleted;
         total.rewritten += spared.rewritten;
@@ -195,16 +197,20 @@ class FileLists implements ListStore<readonly RankedList[]> {
 }
 
 /** Writes a file of lists again without the ids; DuckDB is loaded only for Parquet. */
-async function filterLists(path: string, kind: ListKind, erased: ErasedIds) {
+async function filterLists(path: string, kind: ListKind, erased: ErasedIds, memoryBytes: number) {
   if (path.endsWith('.ndjson')) return (await import('./ndjson.js')).filterNdjson(path, kind, erased);
-  return (await import('./parquet.js')).filterParquet(path, kind, erased);
+  return (await import('./parquet.js')).filterParquet(path, kind, erased, memoryBytes);
 }
 
 /** The file that names the version of an alias. */
 const pointer = (alias: string): string => (alias === champion ? 'current' : `current.${alias}`);
 
 /** The writer of a format; DuckDB is loaded only for Parquet. */
-async function listWriter(format: FilesOptions['format'], directory: string): Promise<ListWriter> {
+async function listWriter(
+  format: FilesOptions['format'],
+  directory: string,
+  memoryBytes: number,
+): Promise<ListWriter> {
   if (format === 'ndjson') return (await import('./ndjson.js')).ndjsonWriter(directory);
-  return (await import('./parquet.js')).parquetWriter(directory);
+  return (await import('./parquet.js')).parquetWriter(directory, memoryBytes);
 }

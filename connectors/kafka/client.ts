@@ -8,7 +8,7 @@ import { bearerLogin } from './bearer.js';
 import { registerCodecs } from './codecs.js';
 import type { ConnectionOptions } from './options.js';
 
-/** kafkajs is imported by this folder only; what it says is turned into our errors and never logged by itself. */
+/** Only this folder imports kafkajs. */
 export type { Admin, Consumer, Kafka, KafkaMessage, Producer } from 'kafkajs';
 
 type Sasl = NonNullable<ConnectionOptions['sasl']>;
@@ -40,8 +40,8 @@ const login = (sasl: Sasl, baseDirectory: string): SASLOptions | Mechanism =>
     : sasl;
 
 /**
- * A client of the cluster. Whoever uses it gets failures as errors: kafkajs itself logs nothing, and retries a few
- * seconds before it gives up.
+ * Makes a client of the cluster. kafkajs retries a failed request for a few seconds, then throws; it logs nothing.
+ * `baseDirectory` resolves the paths of PEM files.
  */
 export function openKafka(options: ConnectionOptions, baseDirectory = '.'): Kafka {
   registerCodecs();
@@ -60,10 +60,10 @@ export function openKafka(options: ConnectionOptions, baseDirectory = '.'): Kafk
   return new Kafka(config);
 }
 
-/** How long a call is tried again that fails while a broker starts or a coordinator moves, in milliseconds. */
+/** How long `patiently` retries: a broker may be starting, or a group coordinator moving. */
 const patienceMs = 15_000;
 
-/** Tries `body` again for a while as long as kafkajs says that its failure passes (a coordinator that loads, say). */
+/** Retries `body` for up to `patienceMs` while it throws errors that kafkajs marks as retriable. */
 export async function patiently<T>(body: () => Promise<T>): Promise<T> {
   for (const until = Date.now() + patienceMs; ; await sleep(200)) {
     try {
@@ -74,7 +74,7 @@ export async function patiently<T>(body: () => Promise<T>): Promise<T> {
   }
 }
 
-/** What kafkajs threw, at its root. */
+/** The innermost cause of a kafkajs error; `message` is its first line. */
 export function root(error: unknown): {
   readonly name: string;
   readonly message: string;
@@ -86,9 +86,17 @@ export function root(error: unknown): {
   return { name: at?.name ?? 'Error', message, type: at?.type ?? '' };
 }
 
-/** A failure of Kafka in one line that says what to look at. */
+/** An error of ours that kafkajs wrapped: what a codec refused. */
+function refusal(error: unknown): StageError | undefined {
+  for (let at = error; at instanceof Error; at = at.cause) if (at instanceof StageError) return at;
+  return undefined;
+}
+
+/** Turns a kafkajs error into a `StageError` of one line: where it happened, and what to check. */
 export function kafkaError(error: unknown, where: string, code: ErrorCode = 'SOURCE_UNREADABLE'): StageError {
   if (error instanceof StageError) return error;
+  const refused = refusal(error);
+  if (refused) return new StageError(refused.code, `${where}: ${refused.message}`, { cause: error });
   const { name, message, type } = root(error);
   const say = (text: string, as = code) => new StageError(as, `${where}: ${text}`, { cause: error });
   if (/SASL/.test(name) || type === 'SASL_AUTHENTICATION_FAILED')

@@ -1,57 +1,65 @@
 import type { Consumer } from './client.js';
 
-/** An offset to tell the broker: that of the next record of a partition. */
+/** An offset to commit: that of the next record to read from a partition. */
 export interface NextOffset {
   readonly topic: string;
   readonly partition: number;
   readonly next: number;
 }
 
-/** What the broker is told of how far the state has come; the state's own positions decide, so this may fail. */
-export interface Commits {
-  add(offsets: readonly NextOffset[]): void;
-  /** Tells what it has not been told yet, now or once it listens again. */
-  tell(): void;
-  /** What is being told. */
-  pending(): Promise<void>;
-}
+/**
+ * Commits offsets to the consumer group, so that operators see its lag; each carries `metadata`, the id of the state.
+ * A commit may fail: the state's own positions decide where reading starts. `#waiting` holds the offsets that the broker
+ * does not have yet, `#committing` the commit that is running.
+ */
+export class Commits {
+  readonly #consumer: Consumer;
+  readonly #metadata: string;
+  readonly #waiting = new Map<string, NextOffset>();
+  #committing: Promise<void> | undefined;
 
-/** Commits of one consumer, each with `metadata`. */
-export function createCommits(consumer: Consumer, metadata: string): Commits {
-  const waiting = new Map<string, { topic: string; partition: number; offset: string; metadata: string }>();
-  let committing: Promise<void> | undefined;
+  constructor(consumer: Consumer, metadata: string) {
+    this.#consumer = consumer;
+    this.#metadata = metadata;
+  }
 
-  async function flush(): Promise<void> {
-    while (waiting.size > 0) {
-      const offsets = [...waiting.values()];
-      waiting.clear();
+  add(offsets: readonly NextOffset[]): void {
+    for (const o of offsets) this.#waiting.set(`${o.topic}/${o.partition}`, o);
+    this.tell();
+  }
+
+  /** Commits the offsets that wait. Those of a commit that fails wait for the next call. */
+  tell(): void {
+    if (this.#waiting.size === 0) return;
+    this.#committing ??= this.#flush().finally(() => {
+      this.#committing = undefined;
+    });
+  }
+
+  /** Resolves when no commit is running. */
+  async pending(): Promise<void> {
+    await this.#committing;
+  }
+
+  async #flush(): Promise<void> {
+    while (this.#waiting.size > 0) {
+      const sent = [...this.#waiting];
+      this.#waiting.clear();
+      const metadata = this.#metadata;
       try {
-        await consumer.commitOffsets(offsets);
+        await this.#consumer.commitOffsets(
+          sent.map(([, { topic, partition, next }]) => ({
+            topic,
+            partition,
+            offset: String(next),
+            metadata,
+          })),
+        );
       } catch {
-        // A rebalance, say: it is told later, unless the next one says more.
-        for (const o of offsets) {
-          const key = `${o.topic}/${o.partition}`;
-          if (!waiting.has(key)) waiting.set(key, o);
-        }
+        // For example during a rebalance. Keep these offsets for later; newer ones replace them.
+        for (const [key, o] of sent) if (!this.#waiting.has(key)) this.#waiting.set(key, o);
         return;
       }
     }
   }
-
-  function tell(): void {
-    if (waiting.size === 0) return;
-    committing ??= flush().finally(() => {
-      committing = undefined;
-    });
-  }
-
-  return {
-    add(offsets) {
-      for (const { topic, partition, next } of offsets)
-        waiting.set(`${topic}/${partition}`, { topic, partition, offset: String(next), metadata });
-      tell();
-    },
-    tell,
-    pending: () => committing ?? Promise.resolve(),
-  };
 }

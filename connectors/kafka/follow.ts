@@ -159,7 +159,7 @@ class Follower implements FollowedLists {
     );
   }
 
-  /** Opens the list topics where the alias's version begins; again, if lists that were let go of are wanted after all. */
+  /** Opens the list topics at the start of the alias's version; opens them again if lists of it were dropped before. */
   async #openLists(): Promise<void> {
     const record = this.#target;
     if (!record || this.#closed || (this.#lists && this.#reloaded !== record.publication)) return;
@@ -180,7 +180,7 @@ class Follower implements FollowedLists {
     this.#opening = this.#opening.then(() => this.#openLists()).catch(error => this.#fail(error));
   }
 
-  /** Lets go of lists that the alias can no longer come to name without their being written again. */
+  /** Drops waiting lists of versions older than the newest: an alias can name those only after a new publication. */
   #trim(): void {
     const [target, newest] = [this.#target?.version, this.#state.newest?.publication ?? 0];
     for (const version of this.#waiting.keys())

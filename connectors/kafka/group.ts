@@ -1,28 +1,17 @@
 import type { EachBatchHandler, Kafka } from 'kafkajs';
 import { StageError } from '../../src/errors.js';
 import { type Consumer, kafkaError } from './client.js';
-import { type Commits, createCommits, type NextOffset } from './commits.js';
+import { Commits, type NextOffset } from './commits.js';
 import type { Decoder } from './decoder.js';
 import type { Intake, Slot } from './intake.js';
 import type { KafkaSourceOptions } from './options.js';
 import { decodeMembers, type Member, ownerOf, shardAssigner } from './shards.js';
 import { type GroupEvents, takeBatches } from './take-batches.js';
 
-/** How long a broker may take to fill a fetch, which is also how long a pause lasts at least. */
+/** How long a broker may wait for records before it answers a fetch; a pause lasts at least as long. */
 const fetchWaitMs = 250;
 
-/** This process in the consumer group. */
-export interface Membership {
-  /** Joins and keeps reading into the intake until `leave`. */
-  join(): Promise<void>;
-  /** Tells the broker how far the state has come; its own positions decide, so this may fail. */
-  commit(offsets: readonly NextOffset[]): void;
-  /** When the broker last gave a sign of life, epoch ms. */
-  heard(): number;
-  leave(): Promise<void>;
-}
-
-/** Waits for `promise`, but not for long: what cannot be ended in time ends with its connection. */
+/** Waits for `promise` for at most `ms`, and ignores its failure. */
 const within = (ms: number, promise: Promise<unknown>): Promise<void> =>
   new Promise(done => {
     const timer = setTimeout(done, ms);
@@ -34,7 +23,7 @@ const within = (ms: number, promise: Promise<unknown>): Promise<void> =>
       });
   });
 
-/** The slot of a partition; throws for one that has come since the state was made. */
+/** The slot of a partition. Throws if the topic has got the partition since the state was made. */
 function findSlot(intake: Intake, where: string, topic: string, partition: number): Slot {
   const slot = intake.slots.get(`${topic}/${partition}`);
   if (slot) return slot;
@@ -44,7 +33,7 @@ function findSlot(intake: Intake, where: string, topic: string, partition: numbe
   );
 }
 
-/** Other members have partitions of ours: throws if they feed another state. */
+/** Throws if a member that feeds another state has partitions of this shard. */
 async function refuseRivals(
   consumer: Consumer,
   options: KafkaSourceOptions,
@@ -62,7 +51,7 @@ async function refuseRivals(
   }
 }
 
-/** Batches that hold nothing to take (transaction markers, aborted records) move the position, too. */
+/** Moves the position past batches of transaction markers and aborted records, which kafkajs hands to nobody. */
 function passMarkers(consumer: Consumer, intake: Intake): void {
   consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload }) => {
     if (payload.batchSize > 0) return;
@@ -74,10 +63,10 @@ function passMarkers(consumer: Consumer, intake: Intake): void {
 }
 
 /**
- * A member of the group that reads its partitions, from where the intake says, into the intake. While `#paused`, nothing
- * is fetched; the next acknowledgement resumes. Failures after `leave` has begun are nobody's.
+ * This process in the consumer group. It reads its partitions into the intake, from the offsets that the intake gives.
+ * While `#paused`, nothing is fetched; the next acknowledgement resumes. Failures after `leave` has begun are ignored.
  */
-class GroupMember implements Membership {
+export class Membership {
   readonly #consumer: Consumer;
   readonly #commits: Commits;
   readonly #options: KafkaSourceOptions;
@@ -111,7 +100,7 @@ class GroupMember implements Membership {
       maxBytes: Math.max(options.batch.bytes, 2 ** 20),
       retry: { initialRetryTime: 200, maxRetryTime: 1000, retries: 5, restartOnFailure: async () => false },
     });
-    this.#commits = createCommits(this.#consumer, me.state);
+    this.#commits = new Commits(this.#consumer, me.state);
     this.#listen();
     this.#eachBatch = takeBatches(
       {
@@ -167,7 +156,7 @@ class GroupMember implements Membership {
     passMarkers(this.#consumer, this.#intake);
   }
 
-  /** Every assignment starts behind the records that have come; at first the state's position decided where that is. */
+  /** Seeks to the record after the last one read; for the first assignment, after the state's position. */
   #assigned(assignment: Readonly<Record<string, readonly number[]>>): void {
     let count = 0;
     for (const [topic, partitions] of Object.entries(assignment)) {
@@ -189,6 +178,7 @@ class GroupMember implements Membership {
     this.#consumer.resume([...this.#topics]);
   }
 
+  /** Joins and keeps reading into the intake until `leave`. */
   async join(): Promise<void> {
     await this.#consumer.connect();
     await this.#consumer.subscribe({ topics: [...this.#options.topics], fromBeginning: true });
@@ -199,12 +189,14 @@ class GroupMember implements Membership {
     });
   }
 
+  /** Commits how far the state has come. It may fail: the state's own positions decide where reading starts. */
   commit(offsets: readonly NextOffset[]): void {
     this.#commits.add(offsets);
     if (this.#paused) this.#resume();
   }
 
-  heard(): number {
+  /** When the broker last gave a sign of life, epoch ms. */
+  get heardAt(): number {
     return this.#heardAt;
   }
 
@@ -215,13 +207,3 @@ class GroupMember implements Membership {
     await within(5000, this.#consumer.disconnect());
   }
 }
-
-/** This process as a member of the group of a source; it joins with `join`. */
-export const createMembership = (
-  kafka: Kafka,
-  options: KafkaSourceOptions,
-  me: Member,
-  intake: Intake,
-  decoder: Decoder,
-  events: GroupEvents,
-): Membership => new GroupMember(kafka, options, me, intake, decoder, events);

@@ -14,8 +14,8 @@ export interface Slot {
 }
 
 /**
- * Records that have come and wait to be read: at most one full batch and another that fills up, so that records come
- * in while others are stored. The broker is held up while there is no room.
+ * Records that wait for `read`: at most one full batch, and one that fills up while the state stores another. The
+ * consumer waits while there is no room.
  */
 export class Intake {
   readonly slots = new Map<string, Slot>();
@@ -79,7 +79,7 @@ export class Intake {
     return Math.max(0, this.#since + waitMs - Date.now());
   }
 
-  /** Hands over what waits, the oldest batch first. */
+  /** Returns the oldest batch and removes it. */
   take(): PartitionBatch[] {
     const batches = this.#full ?? this.#cut();
     this.#full = undefined;
@@ -107,7 +107,7 @@ export class Intake {
     return batches;
   }
 
-  /** Whether every partition has come as far as it went when it was looked up. */
+  /** Whether every partition has been read up to the high watermark of its look-up. */
   get caughtUp(): boolean {
     for (const { next, owned } of this.slots.values()) if (next < owned.high) return false;
     return true;

@@ -56,7 +56,7 @@ export class Models {
   readonly #kafka: Kafka;
   readonly #settings: ModelsSettings;
   readonly #tail: Tail;
-  /** Of the last claim. */
+  /** The holder of the last claim; empty before the first. */
   #holder = '';
   #lease: HeldLease | undefined;
 
@@ -67,7 +67,7 @@ export class Models {
     this.#tail = tail;
   }
 
-  /** Reads what has come since. */
+  /** Reads the topic to its present end. */
   refresh(): Promise<void> {
     return this.#tail.caughtUp();
   }
@@ -182,8 +182,8 @@ export class Models {
   }
 
   /**
-   * For waits that stall: a publication that has sent its records here and not ended hides what comes after them. Its
-   * publisher ends it in a moment, or is dead, and then it is ended here; not ours, unless we `claim` anew.
+   * Makes a `stalled` function for waits. An open transaction hides all later records. Its publisher ends it soon, or is
+   * dead: then nobody has the lease, and the transaction is aborted here. Our own is aborted only if we `claim` anew.
    */
   #endingAbandoned({ claims = false } = {}): () => Promise<boolean> {
     let ended = false;
@@ -197,8 +197,8 @@ export class Models {
   }
 
   /**
-   * Runs `body` on the newest state; when it is over, the state knows what `body` has sent. Who `claims` has nothing
-   * under way.
+   * Runs `body` on the newest state; afterwards the state includes what `body` has sent. A section that `claims` has no
+   * publication of its own open.
    */
   async #section<T>(body: (send: Send) => Promise<T>, { claims = false } = {}): Promise<T> {
     const { topics, prefix } = this.#settings;

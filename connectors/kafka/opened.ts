@@ -5,15 +5,15 @@ import type { Place } from './publication.js';
 import type { KafkaSinkOptions } from './sink-options.js';
 import { ensureTopics, plansOf } from './topics.js';
 
-/** What an open sink has. */
+/** An open sink. */
 export interface Opened {
   readonly place: Place;
   readonly models: Models;
-  /** For how long the list topics keep lists that were overwritten, in ms. */
+  /** The list topics keep an overwritten list for at least this long: their `min.compaction.lag.ms`. */
   readonly retainMs: number;
 }
 
-/** Connects for `owner`, makes missing topics and reads the models topic. */
+/** Connects, creates missing topics and reads the models topic; `owner` is the publisher. */
 export async function openSink(
   options: KafkaSinkOptions,
   topics: Topics,

@@ -4,25 +4,25 @@ import { type Admin, root } from './client.js';
 import type { KafkaSourceOptions } from './options.js';
 import { owns, parseShard } from './shards.js';
 
-/** A partition of a topic that this source takes. */
+/** A partition that this source reads. */
 export interface Owned {
   readonly topic: string;
   readonly partition: number;
-  /** Its name in positions: `topic/3`. */
+  /** The partition's name in the state's positions: `topic/3`. */
   readonly name: string;
-  /** Offset of the first record that was not taken. */
+  /** Offset of the first record that the state has not stored. */
   readonly next: number;
-  /** First offset that the broker still has. */
+  /** Log start offset: the broker has deleted all earlier records. */
   readonly low: number;
-  /** Offset behind the last record when it was looked at. */
+  /** High watermark when the source connected: the offset after the last record. */
   readonly high: number;
-  /** What the state remembers beside the offset: how the partitions were cut. */
+  /** `Cut` as JSON, which the state stores with the offset. */
   readonly token: string;
-  /** Whether the state has a position of it. */
+  /** Whether the state has a position for the partition. */
   readonly known: boolean;
 }
 
-/** How a state's partitions were cut when it was made. */
+/** The topic's number of partitions, and the shard that reads them, when the state was made. */
 interface Cut {
   readonly partitions: number;
   readonly shard: string;
@@ -30,7 +30,7 @@ interface Cut {
 
 const replay = 'new state directories and a new group that read from the beginning';
 
-/** Refuses another number of partitions or another shard than the state was made with. */
+/** Throws `STATE_MISMATCH` if the number of partitions or the shard has changed since the state was made. */
 function assertSameCut(where: string, topic: string, stored: Cut, now: Cut): void {
   const differs = (what: string, was: string | number, is: string | number) =>
     new StageError(
@@ -42,7 +42,7 @@ function assertSameCut(where: string, topic: string, stored: Cut, now: Cut): voi
     throw differs('a number of partitions of', stored.partitions, now.partitions);
 }
 
-/** Throws `GROUP_TAKEN` if the group's offsets of the owned partitions were committed for another state. */
+/** Throws `GROUP_TAKEN` if another state has committed offsets of these partitions to the consumer group. */
 async function assertOwnGroup(
   admin: Admin,
   options: KafkaSourceOptions,
@@ -61,12 +61,12 @@ async function assertOwnGroup(
 }
 
 /**
- * Finds the partitions of this source's shard and where to begin in each: behind the stored position, or where a new
- * state starts.
+ * Finds the partitions of this source's shard, and the first offset to read in each. Reading goes on after the state's
+ * position; in a new state it starts where `options.start` says.
  *
- * @throws StageError `SOURCE_UNREADABLE` when a topic is missing or the broker cannot be reached, `STATE_MISMATCH`
- *   when the partitions were cut otherwise or the topic is not the one that was read, `GROUP_TAKEN` when the group
- *   feeds another state.
+ * @throws StageError `SOURCE_UNREADABLE` if a topic is missing or the broker does not answer, `STATE_MISMATCH` if the
+ *   number of partitions or the shard has changed or the topic was replaced, `GROUP_TAKEN` if the group feeds another
+ *   state.
  */
 export async function findPartitions(
   admin: Admin,
@@ -100,7 +100,7 @@ export async function findPartitions(
       }
       owned.push({ topic, partition, name, next, low, high, token: JSON.stringify(cut), known: !!position });
     }
-    // Partitions that have gone are a change of their number, too.
+    // A stored partition that the topic no longer has also means that their number has changed.
     for (const p of positions) {
       if (p.token && p.partition.startsWith(`${topic}/`))
         assertSameCut(where, topic, JSON.parse(p.token) as Cut, cut);

@@ -13,31 +13,10 @@ import { beginTransaction, type OpenTransaction } from './transaction.js';
 const perRequest = 2000;
 const kinds: readonly ListKind[] = ['users', 'items'];
 
-/** What tells records of one writing from others. */
+/** Identifies the records of one publication. */
 export interface Stamp {
   readonly version: string;
   readonly publication: number;
-}
-
-/** Lists and weights of one publication on their way into the topics, in one transaction. */
-export interface OpenPublication {
-  readonly stamp: Stamp;
-  readonly lists: Readonly<Record<ListKind, number>>;
-  readonly starts: Offsets;
-  /** Epoch ms. */
-  readonly beganAt: number;
-  write(kind: ListKind, lists: EncodedLists): Promise<void>;
-  /** Records as they are, under keys that are ids. A value of null is a tombstone. */
-  send(kind: ListKind, records: readonly KeyedRecord[]): Promise<void>;
-  sendWeights(messages: Message[]): Promise<void>;
-  /** Puts tombstones over the lists from `since` on whose ids did not come. */
-  dropVanished(since: Pick<Offsets, ListKind> | undefined): Promise<void>;
-  /**
-   * Sends the records that make it visible, made of the offsets behind it; from then on everything can be read, at
-   * once. Returns the offset behind those records.
-   */
-  commit(announce: (ends: Offsets) => Message[]): Promise<number>;
-  abandon(): Promise<void>;
 }
 
 /** Where an attempt writes to. */
@@ -63,13 +42,13 @@ const codecs = {
 
 const transactionOf = (prefix: string): string => `${prefix}.lists`;
 
-/** Ends what a publisher left open that died between its last record and its end. */
+/** Aborts the transaction that a dead publisher has left open. */
 export async function endAbandoned(kafka: Kafka, prefix: string): Promise<void> {
   const open = await beginTransaction(kafka, transactionOf(prefix), 60_000);
   await open.abandon();
 }
 
-/** Begins writing; whoever wrote under the same prefix before can write no more. */
+/** Begins a publication, and fences every earlier publisher of the prefix. */
 export async function beginPublication(place: Place, stamp: Stamp): Promise<OpenPublication> {
   const { kafka, admin, topics } = place;
   const beganAt = Date.now();
@@ -86,11 +65,14 @@ export async function beginPublication(place: Place, stamp: Stamp): Promise<Open
     await open.abandon();
     throw error;
   });
-  return new TransactionalPublication(place, stamp, beganAt, open, { weights, users, items });
+  return new OpenPublication(place, stamp, beganAt, open, { weights, users, items });
 }
 
-/** All records go out in `#open`. `#ends` lie behind the newest ones, and `#seen` has every id that a record came for. */
-class TransactionalPublication implements OpenPublication {
+/**
+ * Lists and weights of one publication on their way into the topics, all in the transaction `#open`. `#ends` holds the
+ * offsets after the newest records, `#seen` every id that a record was sent for.
+ */
+export class OpenPublication {
   readonly lists: Record<ListKind, number> = { users: 0, items: 0 };
   readonly #place: Place;
   readonly #open: OpenTransaction;
@@ -100,6 +82,7 @@ class TransactionalPublication implements OpenPublication {
   constructor(
     place: Place,
     readonly stamp: Stamp,
+    /** Epoch ms. */
     readonly beganAt: number,
     open: OpenTransaction,
     readonly starts: Offsets,
@@ -144,6 +127,7 @@ class TransactionalPublication implements OpenPublication {
     this.lists[kind] += ids.length;
   }
 
+  /** Sends records as they are, under keys that are ids. A value of null is a tombstone. */
   async send(kind: ListKind, records: readonly KeyedRecord[]): Promise<void> {
     await this.#send(kind, records);
     for (const { id } of records) this.#seen[kind].add(id.toString());
@@ -154,6 +138,7 @@ class TransactionalPublication implements OpenPublication {
       await this.#produce('weights', [{ ...message, partition: 0 }], new Map([[0, 1]]));
   }
 
+  /** Sends tombstones for the lists from `since` on whose ids have not been sent. */
   async dropVanished(since: Pick<Offsets, ListKind> | undefined): Promise<void> {
     for (const kind of kinds) {
       const from = since?.[kind];
@@ -166,7 +151,7 @@ class TransactionalPublication implements OpenPublication {
     }
   }
 
-  /** Ids of the lists from `from` on that did not come. */
+  /** Ids of lists from the offsets `from` on that this publication has not sent. */
   async #vanished(kind: ListKind, from: readonly number[] | undefined): Promise<string[]> {
     const gone = new Set<string>();
     const seen = this.#seen[kind];
@@ -183,6 +168,10 @@ class TransactionalPublication implements OpenPublication {
     return [...gone];
   }
 
+  /**
+   * Sends the records that `announce` makes of the ends of this publication, then commits: readers see everything at
+   * once. Returns the offset after those records.
+   */
   async commit(announce: (ends: Offsets) => Message[]): Promise<number> {
     const messages = announce(this.#ends);
     const topic = this.#place.topics.models;

@@ -12,17 +12,17 @@ import { openTail } from './tail.js';
 
 const readerOptions = z.strictObject({
   ...topicNames,
-  group: z.string().min(1).default('sansa-stream-reader').describe('first part of the group names used'),
+  group: z.string().min(1).default('sansa-stream-reader').describe('prefix of the consumer group names'),
 });
 const connection = z.strictObject(connectionOptions);
 
-/** A client of kafkajs, or how to reach the brokers. */
+/** A kafkajs client, or connection settings to make one. */
 export type KafkaAccess = Kafka | z.input<typeof connection>;
 
-/** Which topics to read, and under which group names. */
+/** Topics to read, and the prefix of consumer group names. */
 export type ReaderOptions = z.input<typeof readerOptions>;
 
-/** Access and options, checked. */
+/** A client with validated options. */
 export interface Reading {
   readonly kafka: Kafka;
   readonly topics: Topics;
@@ -30,7 +30,7 @@ export interface Reading {
   readonly where: string;
 }
 
-/** Opens what a reader needs. */
+/** Validates `options` and makes a client, unless `access` is one. */
 export function openReading(access: KafkaAccess, options: ReaderOptions = {}): Reading {
   registerCodecs();
   const kafka = 'consumer' in access ? access : openKafka(connection.parse(access));
@@ -39,7 +39,7 @@ export function openReading(access: KafkaAccess, options: ReaderOptions = {}): R
   return { kafka, topics, group: parsed.group, where: `topic ${topics.models}` };
 }
 
-/** A model as it was published. */
+/** A published model. */
 export interface PublishedModel {
   readonly version: string;
   readonly manifest: VersionRecord;
@@ -50,10 +50,10 @@ export interface PublishedModel {
 }
 
 /**
- * Reads the model that an alias names: its manifest, its weights put together from their chunks, and its items.
+ * Reads the model that an alias names: its manifest, its weights and its items.
  *
- * @throws StageError `VERSION_UNKNOWN` when the alias names no version, `DATA_INVALID` when chunks are missing or their
- *   checksum is not the manifest's, `SOURCE_UNREADABLE` when the brokers cannot be read.
+ * @throws StageError `VERSION_UNKNOWN` if the alias names no version, `DATA_INVALID` if chunks are missing or a checksum
+ *   differs from the manifest's, `SOURCE_UNREADABLE` if the brokers do not answer.
  */
 export async function readModel(
   access: KafkaAccess,
@@ -66,7 +66,7 @@ export async function readModel(
     try {
       return await modelOf(reading, manifest);
     } catch (error) {
-      // It may have been pruned meanwhile: then the alias names another.
+      // Read again if a new publication has replaced this one, whose records may then be deleted.
       if (tries === 3 || (await versionOf(reading, alias)).publication === manifest.publication) throw error;
     }
   }
@@ -110,7 +110,7 @@ async function modelOf(
 
 const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 
-/** The chunks `prefix0`, `prefix1`, … as one, as many as their headers say. */
+/** Concatenates the chunks `prefix0`, `prefix1`, …; the header `parts` of the first counts them. */
 function joined(chunks: ReadonlyMap<string, KafkaMessage>, prefix: string, version: string): Buffer {
   const first = chunks.get(`${prefix}0`);
   const count = Number(first?.headers?.parts ?? 1);

@@ -3,10 +3,10 @@ import type { VersionRecord } from './models-topic.js';
 import type { OpenPublication, Place } from './publication.js';
 import { openTail } from './tail.js';
 
-/** Records that are sent on together. */
+/** Records in one call of `attempt.send`. */
 const batch = 5000;
 
-/** Writes the lists of `record` again, in an attempt of their own; returns how many there are of each kind. */
+/** Copies the lists of `record` into the new publication `attempt`; returns the number of lists of each kind. */
 export async function restore(
   place: Place,
   record: VersionRecord,
@@ -26,7 +26,7 @@ export async function restore(
       },
     });
     try {
-      // What was amended since then is behind the ends of the publication.
+      // Amended lists come after `record.ends`, so read to where `attempt` starts.
       await tail.passed(new Map([[topic, attempt.starts[kind]]]));
     } finally {
       await tail.close();

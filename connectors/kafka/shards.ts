@@ -2,29 +2,29 @@ import kafkajs, { type GroupMember, type PartitionAssigner } from 'kafkajs';
 
 const { MemberAssignment, MemberMetadata } = kafkajs.AssignerProtocol;
 
-/** What a member of the consumer group says of itself. */
+/** A member of the consumer group, as its user data in the group protocol describes it. */
 export interface Member {
-  /** Id of the state it feeds. */
+  /** Id of the state that the member feeds. */
   readonly state: string;
-  /** It owns the partitions p ≡ shard (mod shards). */
+  /** The member owns the partitions p ≡ shard (mod shards). */
   readonly shard: number;
   readonly shards: number;
-  /** When its process began, and when it joined, epoch ms. */
+  /** When its process started and when it joined the group, epoch ms. */
   readonly since: number;
   readonly joined: number;
 }
 
-/** `s/S` as numbers; without it one shard has everything. */
+/** Parses `shard/shards`; without a text, one shard owns all partitions. */
 export function parseShard(text: string | undefined): { readonly shard: number; readonly shards: number } {
   const [shard = 0, shards = 1] = (text ?? '0/1').split('/').map(Number);
   return { shard, shards };
 }
 
-/** Whether a member owns a partition. */
+/** Whether the shard of a member has a partition. */
 export const owns = ({ shard, shards }: Pick<Member, 'shard' | 'shards'>, partition: number): boolean =>
   partition % shards === shard;
 
-/** The members that can be read; others speak another protocol version. */
+/** Decodes the members' user data. Skips members of other clients or protocol versions. */
 export function decodeMembers(members: readonly Pick<GroupMember, 'memberId' | 'memberMetadata'>[]) {
   return members.flatMap(({ memberId, memberMetadata }) => {
     try {
@@ -37,8 +37,8 @@ export function decodeMembers(members: readonly Pick<GroupMember, 'memberId' | '
 }
 
 /**
- * Who gets a partition: of the states that claim it the one whose process began first, and of that state's members
- * the one that joined last (the others have died and are not yet missed).
+ * The member that gets a partition. Of the states that claim it, the one whose process started first wins. Of that
+ * state's members, the one that joined last wins: the others have died, and the broker has not noticed yet.
  */
 export function ownerOf<M extends Member>(members: readonly M[], partition: number): M | undefined {
   const claims = members.filter(m => owns(m, partition));
@@ -46,7 +46,7 @@ export function ownerOf<M extends Member>(members: readonly M[], partition: numb
   return claims.filter(m => m.state === first!.state).sort((a, b) => b.joined - a.joined)[0];
 }
 
-/** An assigner by which each member gets the partitions of its shard, whoever else there is. */
+/** A partition assigner: each member gets the partitions of its shard, whatever other members there are. */
 export function shardAssigner(me: Member): PartitionAssigner {
   const name = 'sansa-stream-shards';
   const version = 1;

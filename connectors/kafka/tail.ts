@@ -24,17 +24,6 @@ export interface Waiting {
   readonly stalled?: () => Promise<boolean>;
 }
 
-/** Topics that are read whole, all partitions, from some offsets on. */
-export interface Tail {
-  /** Offset of the next record of each partition. */
-  position(topic: string): readonly number[];
-  /** Waits until everything that is committed now has come; asks `stalled` whether what does not come is worth it. */
-  caughtUp(options?: Waiting): Promise<void>;
-  /** Waits until everything before `ends` has come. */
-  passed(ends: ReadonlyMap<string, readonly number[]>, options?: Waiting): Promise<void>;
-  close(): Promise<void>;
-}
-
 /** Calls that a tail makes. */
 export interface TailEvents {
   record(record: TailRecord): void;
@@ -52,10 +41,10 @@ const [emptyFetches, emptyMs] = [20, 5_000];
 type Ends = ReadonlyMap<string, readonly number[]>;
 
 /**
- * A consumer that reads whole topics. `#positions` holds, for each partition, the offset of the next record; it only
+ * A consumer that reads all partitions of some topics. `#positions` holds, for each partition, the offset of the next record; it only
  * grows, and everything before it was handed out. After `#failure` is set, every wait throws it.
  */
-class ConsumerTail implements Tail {
+export class Tail {
   readonly #admin: Admin;
   readonly #consumer: Consumer;
   readonly #where: string;
@@ -158,14 +147,17 @@ class ConsumerTail implements Tail {
     this.#bell.ring();
   }
 
+  /** Offset of the next record of each partition. */
   position(topic: string): readonly number[] {
     return this.#positions.get(topic) ?? [];
   }
 
+  /** Waits until everything before `ends` has come. */
   passed(ends: Ends, { signal, stalled = async () => true }: Waiting = {}): Promise<void> {
     return this.#wait(ends, signal, stalled);
   }
 
+  /** Waits until everything that is committed now has come. Gives up if it stalls, unless `stalled` says to wait on. */
   async caughtUp({ signal, stalled = async () => false }: Waiting = {}): Promise<void> {
     try {
       const ends = new Map<string, number[]>();
@@ -225,7 +217,7 @@ export async function openTail(
   starts: Starts,
   events: TailEvents,
 ): Promise<Tail> {
-  const tail = new ConsumerTail(kafka, group, where, events);
+  const tail = new Tail(kafka, group, where, events);
   await tail.open(starts);
   return tail;
 }

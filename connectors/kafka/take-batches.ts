@@ -6,20 +6,20 @@ import type { Decoder } from './decoder.js';
 import type { Intake, Slot } from './intake.js';
 import type { KafkaSourceOptions } from './options.js';
 
-/** Records that are decoded before others have their turn: the state stores the last batch in the meantime. */
+/** Records decoded between two turns of the event loop, in which the state stores the last batch. */
 const turnRecords = 1000;
 
-/** What the members of a group hand to the source. */
+/** Calls that a member of the group makes to its source. */
 export interface GroupEvents {
   /** The group can no longer be read: every later `read` throws this. */
   failed(error: StageError): void;
-  /** Records before `low` were deleted before they came. Throws when that is refused. */
+  /** The broker deleted records before `low` that were never read. Throws if the options refuse that. */
   lost(slot: Slot, low: number): void;
   /** Records came into `slot`, from index `from` on. */
   came(slot: Slot, from: number): void;
 }
 
-/** What a member of a group reads with and into, and how it stands. */
+/** What `takeBatches` needs of a member of the group. */
 export interface Reading {
   readonly kafka: Kafka;
   readonly options: KafkaSourceOptions;
@@ -51,7 +51,7 @@ async function roomMade(reading: Reading, heartbeat: () => Promise<void>): Promi
   return !reading.leaving();
 }
 
-/** The hole before a batch: records that retention deleted, or else ones that we must go back for. */
+/** Handles missing records before a batch: reports those that retention deleted, and seeks to the first that is left. */
 async function crossHole({ kafka, events, seek }: Reading, slot: Slot): Promise<void> {
   const { topic, partition } = slot.owned;
   const admin = kafka.admin();
@@ -66,7 +66,7 @@ async function crossHole({ kafka, events, seek }: Reading, slot: Slot): Promise<
   }
 }
 
-/** Takes the batches that kafkajs fetches into the intake, without a hole; `fail` hears why that cannot go on. */
+/** Puts the batches that kafkajs fetches into the intake, without gaps. Calls `fail` with an error that ends reading. */
 export function takeBatches(
   reading: Reading,
   fail: (error: StageError) => void,

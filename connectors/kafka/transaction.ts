@@ -4,15 +4,15 @@ import { patiently, root } from './client.js';
 /** Sends records to the one partition of a topic within a transaction; returns the offset behind them. */
 export type Send = (topic: string, messages: Message[]) => Promise<number>;
 
-/** A transaction that has begun. Its transactional id belongs to it alone: whoever had it before can write no more. */
+/** An open transaction. Its producer has fenced every earlier producer of the same transactional id. */
 export interface OpenTransaction {
   readonly transaction: Transaction;
   commit(): Promise<void>;
-  /** Ends it without a trace; safe to call at any time. */
+  /** Aborts the transaction if it is still open, and disconnects. */
   abandon(): Promise<void>;
 }
 
-/** Begins a transaction, with all replicas acknowledging and no record twice. */
+/** Begins a transaction of an idempotent producer. */
 export async function beginTransaction(
   kafka: Kafka,
   transactionalId: string,
@@ -45,16 +45,16 @@ export async function beginTransaction(
   }
 }
 
-/** Whether somebody else has begun a transaction under the same id. */
+/** Whether another producer of the same transactional id has fenced this one. */
 export const isFenced = (error: unknown): boolean =>
   /PRODUCER_EPOCH|PRODUCER_FENCED|INVALID_TXN_STATE|CONCURRENT_TRANSACTIONS/.test(root(error).type);
 
-/** How often a section is tried again that another one cut off. */
+/** Attempts of a section that other producers fence. */
 const tries = 10;
 
 /**
- * Runs `body` in a transaction, alone among all sections of the same id: one that began before is cut off, and
- * repeats. What `body` reads after it has begun is what its records are based on.
+ * Runs `body` in a transaction, alone among all sections of the same transactional id: a new section fences the one
+ * before, which then repeats. So nobody else writes between what `body` reads and what it sends.
  */
 export async function exclusively<T>(
   kafka: Kafka,

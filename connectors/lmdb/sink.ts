@@ -14,7 +14,7 @@ import { encodeRanked, hashRange, storedValue } from '../../src/publish/encode.j
 import type { Draft, ListStore, Move } from '../../src/publish/list-store.js';
 import { SeenIds } from '../../src/publish/seen-ids.js';
 import { notComplete, sinkVersion } from '../../src/publish/sink-steps.js';
-import { createVersionedSink, encodedForm } from '../../src/publish/versioned-sink.js';
+import { createKeyedSink } from '../../src/publish/versioned-sink.js';
 import { withoutItems } from '../../src/publish/without-items.js';
 import { type LmdbOptions, lmdbOptions } from './options.js';
 import { assertSound } from './sound.js';
@@ -31,16 +31,13 @@ const overheadBytes = 250;
  * `<prefix>:<version>:u:<user>` and `…:i:<item>` hold the lists, `<prefix>:<version>` the manifest once the version is
  * complete, `<prefix>:current` the version to read. Msgpack values are plain maps: a reader that uses msgpackr or lmdb
  * sets `useRecords: false` to get objects. The file is in the format of Node's `lmdb` package (LMDB's data version 2),
- * which LMDB 0.9, the release that other languages bind, does not read.
+ * which LMDB 0.9, the release that other languages bind, does not read. Some `mappedBytes` of it are mapped at a time.
  */
-export function createLmdbSink(options: LmdbOptions): Sink {
-  const inPlace = options.mode === 'inplace';
-  const format: ListFormat = { encoding: options.encoding, stamped: inPlace };
+export function createLmdbSink(options: LmdbOptions, mappedBytes = 2 ** 26): Sink {
   const where = `LMDB ${options.path}, prefix ${options.prefix}`;
-  const form = encodedForm(format);
-  return createVersionedSink(
-    { name: 'lmdb', where, options, form, inPlace, overheadBytes },
-    new LmdbLists(options, format),
+  return createKeyedSink(
+    { name: 'lmdb', where, options, overheadBytes },
+    format => new LmdbLists(options, format, mappedBytes),
   );
 }
 
@@ -48,9 +45,11 @@ export function createLmdbSink(options: LmdbOptions): Sink {
 class LmdbLists implements ListStore<EncodedLists> {
   readonly #options: LmdbOptions;
   readonly #format: ListFormat;
+  readonly #mappedBytes: number;
   #opened: LmdbStore | undefined;
 
-  constructor(options: LmdbOptions, format: ListFormat) {
+  constructor(options: LmdbOptions, format: ListFormat, mappedBytes: number) {
+    this.#mappedBytes = mappedBytes;
     this.#options = options;
     this.#format = format;
   }
@@ -61,7 +60,7 @@ class LmdbLists implements ListStore<EncodedLists> {
 
   async open(): Promise<void> {
     await assertSound(this.#options.path);
-    const store = new LmdbStore(this.#options);
+    const store = new LmdbStore(this.#options, this.#mappedBytes);
     try {
       store.current();
     } catch (error) {
@@ -164,11 +163,13 @@ class LmdbLists implements ListStore<EncodedLists> {
         total.deleted += mark.lists[kind] - store.mark(version)!.lists[kind];
         if (items.size === 0) continue;
         for await (const found of store.lists(version, kind)) {
-          const lists = found.flatMap(([id, value]) => {
+          const lists = found.flatMap(([key, value]) => {
             const list = withoutItems(decodeList(value, this.#format.encoding), items);
-            return list ? [{ id, ...list }] : [];
+            if (!list) return [];
+            const encoded = encodeRanked([{ id: '', ...list }], this.#format, mark.version);
+            return [[key, Buffer.from(encoded.bytes)] as const];
           });
-          if (lists.length > 0) await this.amend(version, kind, { lists, gone: [] });
+          if (lists.length > 0) await store.overwrite(version, lists);
           total.rewritten += lists.length;
         }
       }

@@ -17,6 +17,9 @@ import type { LmdbOptions } from './options.js';
 /** Keys held in memory, and deleted by one transaction, at a time. */
 const keyBatch = 10_000;
 
+/** Keys that are counted before it is asked how much of the file is mapped. */
+const keysCounted = 512;
+
 /** Lists that change in a complete version. */
 export interface Changes {
   readonly kind: ListKind;
@@ -37,8 +40,8 @@ export class LmdbStore {
   readonly #environment: Environment;
   readonly #keys: LmdbKeys;
 
-  constructor(options: LmdbOptions) {
-    this.#environment = new Environment(options);
+  constructor(options: LmdbOptions, mappedBytes: number) {
+    this.#environment = new Environment(options, mappedBytes);
     this.#keys = lmdbKeys(options.prefix);
     this.lease = new StoredLease(this.#environment, this.#keys.lease, options.leaseMs);
     this.writer = new ListWriter(this.#environment, this.#keys, this.lease);
@@ -85,8 +88,8 @@ export class LmdbStore {
 
   /** Marks `version` complete in one transaction, if all its lists are there; then durable. */
   async complete(version: string, manifest: StoredPublication, holder: string): Promise<void> {
+    const missing = await this.#missing(version, manifest.lists);
     await this.lease.change(holder, () => {
-      const missing = this.#missing(version, manifest.lists);
       if (missing) return missing;
       this.#db.putSync(this.#keys.mark(version), manifest);
       this.#db.removeSync(this.#keys.progress(version));
@@ -95,23 +98,38 @@ export class LmdbStore {
     await this.#db.flushed;
   }
 
-  /** Why `version` has not `lists`. */
-  #missing(version: string, lists: ListCounts): Refusal | undefined {
+  /**
+   * Why `version` has not `lists`. They are counted before a transaction, because every page of them is touched: without
+   * the lease, or with the mark gone, nobody deletes one, and each transaction looks at these.
+   */
+  async #missing(version: string, lists: ListCounts): Promise<Refusal | undefined> {
     for (const kind of ['users', 'items'] as const) {
-      const ranges = this.#keys.kind(version, kind);
-      const found = ranges.reduce((sum, range) => sum + this.#db.getKeysCount(range), 0);
+      let found = 0;
+      for (const range of this.#keys.kind(version, kind)) found += await this.#count(range);
       if (found < lists[kind]) return listsMissing(version, kind, found, lists[kind]);
     }
     return undefined;
   }
 
+  async #count({ start: first, end }: { readonly start: Buffer; readonly end: Buffer }): Promise<number> {
+    let count = 0;
+    for (let start = first; ; ) {
+      const keys = [...this.#db.getKeys({ start, end, limit: keysCounted })];
+      count += keys.length;
+      if (keys.length < keysCounted) return count;
+      start = Buffer.concat([keys.at(-1)!, Buffer.of(0)]);
+      await this.#environment.narrow();
+    }
+  }
+
   /** Switches a pointer to a version with a mark in one transaction, then makes it durable. */
   async point({ alias, version, expected, holder }: Move): Promise<void> {
+    const counted = this.mark(version);
+    const missing = counted && (await this.#missing(version, counted.lists));
     await this.#environment.change(() => {
       if (holder !== undefined && !this.lease.holds(holder)) return leaseLost();
-      const mark = this.mark(version);
-      const refusal = mark
-        ? (unexpected(alias, this.current(alias), version, expected) ?? this.#missing(version, mark.lists))
+      const refusal = this.mark(version)
+        ? (unexpected(alias, this.current(alias), version, expected) ?? missing)
         : notComplete(version);
       if (refusal === undefined) this.#db.putSync(this.#keys.pointer(alias), version);
       return refusal;
@@ -201,15 +219,26 @@ export class LmdbStore {
     }
   }
 
-  /** The lists of a version by id, some at a time; without those whose id is hashed. */
-  async *lists(version: string, kind: ListKind): AsyncGenerator<(readonly [string, Buffer])[]> {
-    const { start: first, end } = this.#keys.kind(version, kind)[0]!;
-    for (let start: Buffer = first; ; ) {
-      const keys = [...this.#db.getKeys({ start, end, limit: keyBatch })].map(key => Buffer.from(key));
-      if (keys.length === 0) return;
-      yield keys.map(key => [key.subarray(first.length).toString(), this.#db.getBinary(key)!] as const);
-      start = Buffer.concat([keys.at(-1)!, Buffer.of(0)]);
+  /** The lists of a version by key, some at a time. */
+  async *lists(version: string, kind: ListKind): AsyncGenerator<(readonly [Buffer, Buffer])[]> {
+    for (const { start: first, end } of this.#keys.kind(version, kind)) {
+      for (let start: Buffer = first; ; ) {
+        const keys = [...this.#db.getKeys({ start, end, limit: keyBatch })].map(key => Buffer.from(key));
+        if (keys.length === 0) break;
+        yield keys.map(key => [key, this.#db.getBinary(key)!] as const);
+        start = Buffer.concat([keys.at(-1)!, Buffer.of(0)]);
+      }
     }
+  }
+
+  /** Overwrites lists of a complete version, by key, in one transaction. */
+  async overwrite(version: string, lists: readonly (readonly [Buffer, Buffer])[]): Promise<void> {
+    await this.#environment.change(() => {
+      if (!this.mark(version)) return notComplete(version);
+      for (const [key, value] of lists) this.writer.putBinary(key, value);
+      return undefined;
+    });
+    await this.#db.flushed;
   }
 
   /** Writes what there is into a new file: see `Environment.leaveFreePages`. */

@@ -148,10 +148,11 @@ async function connectServer(options: RedisOptions): Promise<RedisConnection> {
     getBytes: async key =>
       ((await retried(() => bytes.sendCommand(['GET', key]))) as Buffer | null) ?? undefined,
     setAll: async (keys, value, guard) => {
-      const command = (some: readonly string[], from: number): Argument[] => [
-        'MSET',
-        ...some.flatMap((key, k) => [key, value(from + k)]),
-      ];
+      const command = (some: readonly string[], from: number): Argument[] => {
+        const args: Argument[] = ['MSET'];
+        for (const [k, key] of some.entries()) args.push(key, value(from + k));
+        return args;
+      };
       await retried(() => inParts(keys, command, guard));
     },
     deleteAll: async (keys, graceMs = 0) => {

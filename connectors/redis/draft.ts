@@ -60,8 +60,9 @@ export async function beginDraft(
   };
 }
 
-const summary = ({ publishedAt, createdAt, model, content, change }: Publication) => ({
+const summary = ({ publishedAt, ordinal, createdAt, model, content, change }: Publication) => ({
   publishedAt: publishedAt ?? createdAt,
+  ordinal,
   model,
   content,
   change,

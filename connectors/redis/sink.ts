@@ -14,12 +14,12 @@ import { encodeRanked, storedValue } from '../../src/publish/encode.js';
 import { type KeyLayout, keyLayout } from '../../src/publish/layout.js';
 import type { ListStore, Move } from '../../src/publish/list-store.js';
 import { assertExpected, listsMissing, notComplete, Refusal } from '../../src/publish/sink-steps.js';
-import { createVersionedSink, encodedForm } from '../../src/publish/versioned-sink.js';
+import { createKeyedSink } from '../../src/publish/versioned-sink.js';
 import { withoutItems } from '../../src/publish/without-items.js';
 import { connectRedis, type RedisConnection } from './connection.js';
 import { beginDraft, shortKey } from './draft.js';
 import { type RedisOptions, redisOptions } from './options.js';
-import { type Entry, type RedisStore, redisStore } from './store.js';
+import { type Entry, RedisStore } from './store.js';
 
 export { type RedisOptions, redisOptions };
 
@@ -32,13 +32,10 @@ const overheadBytes = 96;
  * live. A connection that breaks is waited for; what a server that was restarted may have lost is written again.
  */
 export function createRedisSink(options: RedisOptions): Sink {
-  const inPlace = options.mode === 'inplace';
-  const format: ListFormat = { encoding: options.encoding, stamped: inPlace };
   const where = `Redis ${options.url.split(',').map(withoutPassword).join(', ')}, prefix ${options.prefix}`;
-  const form = encodedForm(format);
-  return createVersionedSink(
-    { name: 'redis', where, options, form, inPlace, overheadBytes },
-    new RedisLists(options, format),
+  return createKeyedSink(
+    { name: 'redis', where, options, overheadBytes },
+    format => new RedisLists(options, format),
   );
 }
 
@@ -65,7 +62,7 @@ class RedisLists implements ListStore<EncodedLists> {
 
   async open(): Promise<void> {
     const redis = await connectRedis(this.#options);
-    this.#opened = { redis, store: redisStore(redis, this.#layout, this.#options.leaseMs) };
+    this.#opened = { redis, store: new RedisStore(redis, this.#layout, this.#options.leaseMs) };
   }
 
   close = () => this.#redis.close();
@@ -109,13 +106,15 @@ class RedisLists implements ListStore<EncodedLists> {
   /** The lists of a version that are there, by its index, where an id that went and came again may stand twice. */
   async #counted({ version, chunks }: Entry, distinct = false): Promise<Record<ListKind, number>> {
     const counts = { users: 0, items: 0 };
-    const start = this.#layout.list(version, 'users', '');
     const seen = new Set<string>();
-    for await (const keys of this.#store.chunksOf(version, chunks)) {
-      const lists = keys.slice(0, -1).filter(key => !seen.has(key));
-      if (distinct) for (const key of lists) seen.add(key);
-      counts.users += await this.#redis.count(lists.filter(key => key.startsWith(start)));
-      counts.items += await this.#redis.count(lists.filter(key => !key.startsWith(start)));
+    for (let n = 0; n <= chunks; n++) {
+      const index = await this.#store.chunk(version, n);
+      const lists = distinct ? index.filter(id => !seen.has(id)) : index;
+      if (distinct) for (const id of lists) seen.add(id);
+      for (const kind of ['users', 'items'] as const) {
+        const short = lists.filter(id => id.startsWith(shortKey(kind, '')));
+        counts[kind] += await this.#redis.count(short.map(id => `${this.#layout.mark(version)}:${id}`));
+      }
     }
     return counts;
   }

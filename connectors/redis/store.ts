@@ -31,18 +31,15 @@ return redis.call('PEXPIRE', KEYS[1], ARGV[2])`;
 const release = `if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end`;
 
 /**
- * The keys of one prefix beside the lists:
+ * The keys of one prefix beside the lists. The object itself holds only names of keys: all state is in Redis, and each
+ * command leaves it whole.
  *
  *     p:versions             hash: version → its entry as JSON
  *     p:aliases              set of the aliases that were ever pointed
  *     p:lease                the holder of the lease, with a time to live
  *     p:<version>:keys:<n>   index of the version's lists, for deletion without SCAN: `["u:<user>", …]`
  */
-export const redisStore = (redis: RedisConnection, layout: KeyLayout, leaseMs: number): RedisStore =>
-  new RedisStore(redis, layout, leaseMs);
-
-/** Holds nothing but names of keys: all state is in Redis, and each command leaves it whole. */
-class RedisStore {
+export class RedisStore {
   readonly #redis: RedisConnection;
   readonly #layout: KeyLayout;
   readonly #leaseMs: number;
@@ -198,5 +195,3 @@ class RedisStore {
     await this.#redis.send(this.#versionsKey, ['HDEL', this.#versionsKey, version]);
   }
 }
-
-export type { RedisStore };

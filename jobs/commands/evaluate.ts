@@ -1,16 +1,14 @@
-import { loadSplit } from '../../connectors/duckdb/split.js';
 import { StageError } from '../../src/errors.js';
-import { type Measured, measure } from '../../src/evaluate/measure.js';
+import type { Measured } from '../../src/evaluate/measure.js';
 import { holdoutOptions } from '../../src/evaluate/options.js';
 import { sampleUsers } from '../../src/evaluate/split.js';
-import { databaseShare } from '../../src/fit/memory.js';
+import { runOnce } from '../../src/runtime/compute.js';
+import { tasksOf } from '../../src/runtime/task.js';
 import { type FitOptions, fitOptions, overrideFit, solvers } from '../../src/solvers/index.js';
-import { threadsOnSplit } from '../../src/stages/holdouts.js';
 import { checked } from '../checked.js';
 import {
   allowanceFlags,
   allowanceHelp,
-  allowanceOf,
   type Command,
   type CommandContext,
   type CommandResult,
@@ -19,9 +17,14 @@ import {
   wholeNumber,
 } from '../command.js';
 import { presentFit } from '../tuned.js';
+import { fileFlags, fileHelp, readFiles } from './files.js';
 import { fitFlags, fitHelp, optionsOfFit } from './fit-flags.js';
 import { metricsJson, metricsText } from './metrics.js';
 import { flagsOf, helpOf, optionsOf } from './option-flags.js';
+
+const measureTask = tasksOf<typeof import('../../src/evaluate/measure.js')>(
+  new URL('../../src/evaluate/measure.js', import.meta.url),
+);
 
 /** The cut-off and the bootstrap that a command line asks for. */
 function measuresOf(values: Values, seed: number) {
@@ -84,11 +87,8 @@ async function measured(
 }
 
 /** Fits on one file and measures on another. */
-async function onFiles(
-  { values, progress }: CommandContext,
-  trainPath: string,
-  testPath: string,
-): Promise<CommandResult> {
+async function onFiles(context: CommandContext, paths: readonly [string, string]): Promise<CommandResult> {
+  const { values, progress, signal } = context;
   const unused = ['holdout', 'share', 'cut'].find(name => values[name] !== undefined);
   if (unused)
     throw new StageError(
@@ -98,18 +98,15 @@ async function onFiles(
   const { seed, sample } = optionsOf(holdoutOptions, values);
   const { k, bootstrap } = measuresOf(values, seed);
   const asked = askedSolvers(optionsOfFit(values));
-  const allowance = allowanceOf(values);
-  const { memoryBytes } = allowance;
-  progress('reading');
-  let threadsOf = (_: FitOptions): number => allowance.threads;
-  const loaded = await loadSplit(trainPath, testPath, databaseShare(memoryBytes), size => {
-    threadsOf = fit => threadsOnSplit(size, fit, allowance);
-    if (asked.length === 1) threadsOf(asked[0]!);
-  });
-  const holdout = { ...loaded, test: sampleUsers(loaded.test, sample, seed) };
-  const report = shown(progress);
-  const settings = { k, memoryBytes, bootstrap, layered: true, report };
-  const run = (fit: FitOptions) => measure(holdout, fit, { ...settings, threads: threadsOf(fit) });
+  const present = asked.length === 1 ? asked[0] : undefined;
+  const { files, memoryBytes, threadsOf } = await readFiles(context, paths, { present });
+  const holdout = { ...files, test: sampleUsers(files.test, sample, seed) };
+  const settings = { k, memoryBytes, bootstrap, layered: true };
+  const run = (fit: FitOptions) =>
+    runOnce(measureTask('measureReporting'), [holdout, fit, { ...settings, threads: threadsOf(fit) }], {
+      progress: shown(progress),
+      signal,
+    });
   return measured(asked, run, k, { items: holdout.train.n, interactions: holdout.train.indices.length });
 }
 
@@ -187,8 +184,7 @@ export const evaluate: Command = {
     'fit and measure the ranking: on two files (LightGCN protocol), or on a part held out from the state of -c',
   usage: '--train FILE --test FILE | -c pipeline.yaml [--holdout time] [--k 20] [--bootstrap N] [--l2 N] …',
   options: {
-    train: { type: 'string' },
-    test: { type: 'string' },
+    ...fileFlags,
     ...flagsOf(holdoutOptions),
     k: { type: 'string' },
     bootstrap: { type: 'string' },
@@ -196,8 +192,7 @@ export const evaluate: Command = {
     ...fitFlags,
   },
   help: {
-    train: 'Parquet or CSV with columns user, item[, weight]',
-    test: 'the same, held out',
+    ...fileHelp,
     ...helpOf(holdoutOptions),
     k: 'cut-off of the metrics; default 20',
     bootstrap: 'draw the users again so often for 95% intervals',
@@ -208,7 +203,7 @@ export const evaluate: Command = {
   async run(context) {
     const { train, test, config } = context.values;
     if (typeof train === 'string' && typeof test === 'string' && config === undefined)
-      return onFiles(context, train, test);
+      return onFiles(context, [train, test]);
     if (typeof config === 'string' && train === undefined && test === undefined) return onState(context);
     throw new StageError('USAGE', 'evaluate: expected --train FILE and --test FILE, or -c FILE');
   },

@@ -15,31 +15,21 @@ function outcome({ id, items, scores }: RankedList) {
 const options = { k: { type: 'string' }, version: { type: 'string' } } as const;
 const help = { k: 'length of the list; default 20', version: 'model version; default the newest' };
 
-export const recommend: Command = {
-  summary: 'items for a user, best first',
-  arguments: ['USER'],
-  usage: 'USER -c pipeline.yaml [--k 20] [--version V]',
+const listCommand = (of: 'recommend' | 'similar', argument: string, summary: string): Command => ({
+  summary,
+  arguments: [argument],
+  usage: `${argument} -c pipeline.yaml [--k 20] [--version V]`,
   options,
   help,
   async run({ reader, positionals, values }) {
-    const user = positionals[0]!;
     const k = wholeNumber('k', values.k ?? '20');
-    return outcome(await (await reader()).recommend(user, k, values.version as string | undefined));
+    const version = values.version as string | undefined;
+    return outcome(await (await reader())[of](positionals[0]!, k, version));
   },
-};
+});
 
-export const similar: Command = {
-  summary: 'items that go with an item, best first',
-  arguments: ['ITEM'],
-  usage: 'ITEM -c pipeline.yaml [--k 20] [--version V]',
-  options,
-  help,
-  async run({ reader, positionals, values }) {
-    const item = positionals[0]!;
-    const k = wholeNumber('k', values.k ?? '20');
-    return outcome(await (await reader()).similar(item, k, values.version as string | undefined));
-  },
-};
+export const recommend = listCommand('recommend', 'USER', 'items for a user, best first');
+export const similar = listCommand('similar', 'ITEM', 'items that go with an item, best first');
 
 function tunedText({ fit, base, measured, found, before, at, inUse }: TunedState): string {
   const names = ['solver', ...searched(fit.solver)];

@@ -33,9 +33,9 @@ export const fold: Command = {
 export const compact: Command = {
   summary: 'merge the segments of the Gramian into one',
   usage: '-c pipeline.yaml',
-  async run({ pipeline }) {
+  async run({ pipeline, signal }) {
     const p = await pipeline();
-    const merged = await p.compact();
+    const merged = await p.compact(signal);
     return { json: { merged }, text: merged > 0 ? `${merged} segments merged into one` : 'nothing to merge' };
   },
 };
@@ -77,9 +77,9 @@ function receiptText(r: Receipt): string {
 export const verify: Command = {
   summary: 'compare the stored Gramian with the histories; prints the number of differing entries',
   usage: '-c pipeline.yaml',
-  async run({ reader }) {
+  async run({ reader, signal }) {
     const p = await reader();
-    const found = await p.verify();
+    const found = await p.verify(signal);
     const ok = found.differing === 0 && found.broken.length === 0;
     const text =
       found.mode === 'stored'

@@ -1,13 +1,10 @@
 import { writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { stringify } from 'yaml';
-import { loadSplit } from '../../connectors/duckdb/split.js';
 import { StageError } from '../../src/errors.js';
 import { type Measured, measure } from '../../src/evaluate/measure.js';
 import { split } from '../../src/evaluate/split.js';
-import { databaseShare } from '../../src/fit/memory.js';
 import { type FitOptions, fitOptions } from '../../src/solvers/index.js';
-import { threadsOnSplit } from '../../src/stages/holdouts.js';
 import { optionOf, searched } from '../../src/tune/space.js';
 import { type Trial, type TuneOptions, type TuneResult, tuneOptions } from '../../src/tune/tune.js';
 import { tuneHoldout } from '../../src/tune/tuner.js';
@@ -15,7 +12,6 @@ import { checked } from '../checked.js';
 import {
   allowanceFlags,
   allowanceHelp,
-  allowanceOf,
   type Command,
   type CommandContext,
   type CommandResult,
@@ -26,6 +22,7 @@ import { tune as tuneJob } from '../kinds/tune.js';
 import { resultOf } from '../outcome.js';
 import { cli } from '../trigger.js';
 import { aroundPresent } from '../tuned.js';
+import { fileFlags, readFiles } from './files.js';
 import { fitFlags, fitHelp, optionsOfFit } from './fit-flags.js';
 import { metricsJson } from './metrics.js';
 import { flagsOf, helpOf, optionsOf } from './option-flags.js';
@@ -39,22 +36,15 @@ interface Found extends TuneResult {
 
 /** Searches on a part held out of the train file; the test file only judges the winner. */
 async function onFiles(
-  { values, progress, signal }: CommandContext,
-  trainPath: string,
-  testPath: string,
+  context: CommandContext,
+  paths: readonly [string, string],
 ): Promise<readonly [Found, TuneOptions]> {
+  const { values, progress, signal } = context;
   const options = optionsOf(tuneOptions, values, { holdout: 'random' });
   if (options.holdout !== 'random' || options.cut !== undefined)
     throw new StageError('USAGE', 'tune: expected --holdout random of files, which have no times');
   const present = checked(fitOptions, { ...optionsOfFit(values), solver: options.solver }, 'options');
-  const allowance = allowanceOf(values);
-  const { memoryBytes } = allowance;
-  progress('reading');
-  let threadsOf = (_: FitOptions): number => allowance.threads;
-  const files = await loadSplit(trainPath, testPath, databaseShare(memoryBytes), size => {
-    threadsOf = fit => threadsOnSplit(size, fit, allowance, true);
-    threadsOf(present);
-  });
+  const { files, memoryBytes, threadsOf } = await readFiles(context, paths, { present, tunes: true });
   const { scale } = files;
   const { train, test } = split({ ...files.train, times: new Float64Array(0) }, options);
   const show = (stage: string, part: number) => progress(`${Math.floor(part * 100)}%: ${stage}`);
@@ -164,8 +154,7 @@ export const tune: Command = {
   summary: 'search for better fit options on held-out interactions, of a file or of the state of -c',
   usage: '--train FILE --test FILE | -c pipeline.yaml [--trials 24] [--output best.yaml] [--apply] [--reset]',
   options: {
-    train: { type: 'string' },
-    test: { type: 'string' },
+    ...fileFlags,
     ...flagsOf(tuneOptions),
     output: { type: 'string' },
     apply: { type: 'boolean' },
@@ -193,7 +182,7 @@ export const tune: Command = {
     )
       throw new StageError('USAGE', 'tune: expected --train FILE and --test FILE, or -c FILE');
     if (context.values.reset) return reset(context);
-    const [found, options] = files ? await onFiles(context, train, test) : await onState(context);
+    const [found, options] = files ? await onFiles(context, [train, test]) : await onState(context);
     return outcome(found, options, typeof output === 'string' ? output : undefined);
   },
 };

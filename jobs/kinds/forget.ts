@@ -11,8 +11,8 @@ export const forget: Job<z.output<typeof options>, Receipt> = {
   said: { done: 'user erased' },
   options,
   unrecorded: true,
-  async run({ pipeline, attempt }, _, { user }) {
-    const result = await attempt('forget', () => pipeline.forget(user));
+  async run({ pipeline, settings, attempt }, _, { user }) {
+    const result = await attempt('forget', () => pipeline.forget(user, settings.signal));
     return { kind: 'done', detail: '', result, facts: result };
   },
   async *followers({ pipeline }, { trigger }) {

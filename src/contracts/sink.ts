@@ -38,6 +38,8 @@ export interface Publication extends Manifest {
   readonly model?: string | undefined;
   /** ISO 8601, UTC. */
   readonly publishedAt?: string | undefined;
+  /** Grows from each publication to the next in the sinks it goes to; clocks may be wrong. */
+  readonly ordinal?: number | undefined;
   /** Equal for publications whose lists are equal; a publication with the same one may be continued. */
   readonly content?: string | undefined;
   /** The newest change of a history that the lists know. */
@@ -53,7 +55,7 @@ export interface ModelFiles {
 }
 
 /** A version as a sink holds it. Incomplete ones are of a publication under way, or of one that died. */
-export interface SinkVersion extends Partial<Pick<Publication, 'model' | 'content' | 'change'>> {
+export interface SinkVersion extends Partial<Pick<Publication, 'model' | 'ordinal' | 'content' | 'change'>> {
   readonly version: string;
   /** ISO 8601, UTC: when it was published, or else when its model was made. */
   readonly publishedAt: string;
@@ -124,7 +126,7 @@ export interface Sink {
    * or says in `remains` what it leaves; nobody else may write meanwhile. What is cut off is done by calling it again.
    */
   forget?(erased: ErasedIds): Promise<ForgottenLists>;
-  /** Deletes complete versions that no alias names, except the `keep` newest. */
+  /** Deletes complete versions that no alias names, except the `keep` newest by ordinal. */
   prune?(keep: number): Promise<void>;
   close(): Promise<void>;
 }

@@ -30,11 +30,16 @@ export interface LeftOut {
 }
 
 /**
- * Writes the sum of `segments` as one new segment of width n; entries that cancel are gone. `OVERFLOW` when a
- * sum may reach 2⁵³, `STATE_CORRUPT` when a checksum is wrong.
+ * Writes the sum of `segments` as one new segment of width n; entries that cancel are gone. `before` are the older ones.
+ * `OVERFLOW` when a sum may reach 2⁵³, `STATE_CORRUPT` when a checksum is wrong.
  */
-export function compactSegments(directory: string, segments: readonly SegmentFile[], n: number): SegmentFile {
-  return writeSum(directory, segments, n);
+export function compactSegments(
+  directory: string,
+  segments: readonly SegmentFile[],
+  n: number,
+  before: readonly SegmentFile[] = [],
+): SegmentFile {
+  return writeSum(directory, segments, n, { before });
 }
 
 /**
@@ -47,25 +52,26 @@ export function compactWithout(
   n: number,
   leftOut: LeftOut,
 ): SegmentFile {
-  return writeSum(directory, segments, n, leftOut);
+  return writeSum(directory, segments, n, { leftOut });
 }
 
 function writeSum(
   directory: string,
   segments: readonly SegmentFile[],
   n: number,
-  leftOut?: LeftOut,
+  { before = [], leftOut }: { readonly before?: readonly SegmentFile[]; readonly leftOut?: LeftOut },
 ): SegmentFile {
   const arena = new Arena();
   const paths = segments.map(s => join(directory, s.file));
   const open = openIntactSegments(arena, paths);
+  const older = before.map(s => join(directory, s.file));
   const { scale = 1, userWeighting = 0 } = open[0] ?? {};
   const parts = leftOut ? [...open, negativeSegment(leftOut.row, scale, userWeighting)] : open;
   const ids = leftOut && leftOut.dropped.length > 0 ? closedGaps(n, leftOut.dropped) : undefined;
   const width = n - (leftOut?.dropped.length ?? 0);
   const writer = openSegmentWriter(arena, directory, width, scale, userWeighting);
   try {
-    for (const block of sumSegments(arena, parts, n)) {
+    for (const block of sumSegments(arena, parts, n, older)) {
       if (ids) assertNone(block, ids, directory);
       writer.write(ids ? renumbered(block, ids) : block);
     }

@@ -18,7 +18,7 @@ import {
 } from './encoded.js';
 import { openIntactSegments, type Segment } from './segment.js';
 import { streamRoom, streamStored, strideOf } from './stored-stream.js';
-import { boundOf, sumReader } from './sum.js';
+import { addDiagonals, assertExact, sumReader } from './sum.js';
 
 /** Parts of the loaded columns per thread. */
 const PARTS_A_THREAD = 8;
@@ -183,12 +183,9 @@ export function storedGramian(
   let known: Float64Array | undefined;
   const diagonal = (): Float64Array => {
     if (known) return known;
-    boundOf(segments);
+    assertExact(arena, segments, n);
     known = new Float64Array(n);
-    for (const s of segments) {
-      const part = spread(s, s.facts(arena).diagonal, n);
-      for (let j = 0; j < n; j++) known[j]! += part[j]!;
-    }
+    addDiagonals(arena, segments, known);
     return known;
   };
   return {

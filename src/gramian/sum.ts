@@ -2,25 +2,55 @@ import { StageError } from '../errors.js';
 import { Arena } from '../runtime/arena.js';
 import { record } from '../runtime/records.js';
 import { columnSizes, encodedScratch, loadRange, openColumns } from './encoded.js';
-import type { Segment } from './segment.js';
+import { openSegment, type Segment } from './segment.js';
 import type { ColumnBlock } from './update.js';
 
 /** Entries of a block of columns at most, over all segments, unless a single column has more. */
 const BLOCK_ENTRIES = 1 << 18;
 
-/** No entry of the sum of `segments` is larger. `OVERFLOW` when float64 might not hold it exactly. */
-export function boundOf(segments: readonly Segment[]): number {
-  const bound = segments.reduce((sum, s) => sum + s.largest, 0);
-  if (bound <= Number.MAX_SAFE_INTEGER) return bound;
-  throw new StageError('OVERFLOW', `a Gramian sum may reach ${bound}, expected less than 2^53`);
+/** Adds the diagonals of segments to `to`, the oldest first; returns the largest entry that it had on the way. */
+export function addDiagonals(arena: Arena, segments: readonly Segment[], to: Float64Array): number {
+  let most = 0;
+  for (const { columns, facts } of segments) {
+    const { diagonal } = facts(arena);
+    for (let k = 0; k < columns.length; k++) to[columns[k]!]! += diagonal[k]!;
+    most = to.reduce((a, b) => Math.max(a, b), most);
+  }
+  return most;
 }
 
 /** Columns that are read by item, whole. */
 const unordered = { place: 0, limits: 0 };
 
-/** Reads the sum of segments that may be narrower than n: columns behind their width are empty. */
-export function sumReader(arena: Arena, segments: readonly Segment[], n: number) {
-  boundOf(segments);
+/**
+ * Throws `OVERFLOW` unless float64 holds the sum of `segments`, added from the newest on, exactly. Any k oldest ones are
+ * a Gramian G_k, so |G_k[i,j]| ≤ √(G_k[i,i] G_k[j,j]) ≤ m, the largest diagonal entry there ever was (Cauchy–Schwarz),
+ * and a sum of newest ones, G − G_k, is within 2m. Folds keep m ≤ 2⁵⁰, so there may be any number of segments.
+ * `before` are the files of segments older than these.
+ */
+export function assertExact(
+  arena: Arena,
+  segments: readonly Segment[],
+  n: number,
+  before: readonly string[] = [],
+): void {
+  const sum = segments.reduce((total, s) => total + s.largest, 0);
+  if (sum <= Number.MAX_SAFE_INTEGER) return;
+  const older = before.map(openSegment);
+  const bound = 2 * addDiagonals(arena, [...older, ...segments], new Float64Array(n));
+  for (const s of older) s.close();
+  if (bound > Number.MAX_SAFE_INTEGER)
+    throw new StageError('OVERFLOW', `a Gramian sum may reach ${bound}, expected less than 2^53`);
+}
+
+/** Reads the sum of segments that may be narrower than n: columns behind their width are empty. See `assertExact`. */
+export function sumReader(
+  arena: Arena,
+  segments: readonly Segment[],
+  n: number,
+  before: readonly string[] = [],
+) {
+  assertExact(arena, segments, n, before);
   const { entries, bytes, longest } = columnSizes(segments, n);
   const scratch = encodedScratch(n, longest, 2, false, 0);
 
@@ -65,8 +95,12 @@ export function sumReader(arena: Arena, segments: readonly Segment[], n: number)
 }
 
 /** The sum of segments, block by block; see `sumReader`. */
-export const sumSegments = (arena: Arena, segments: readonly Segment[], n: number): Generator<ColumnBlock> =>
-  sumReader(arena, segments, n).blocks();
+export const sumSegments = (
+  arena: Arena,
+  segments: readonly Segment[],
+  n: number,
+  before: readonly string[] = [],
+): Generator<ColumnBlock> => sumReader(arena, segments, n, before).blocks();
 
 /** The columns first … last − 1 of an open segment, in arrays of their own. */
 export function readColumns(segment: Segment, first: number, last: number): ColumnBlock {

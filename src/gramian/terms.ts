@@ -25,7 +25,9 @@ interface Side {
 
 /**
  * The outer products whose sum is G' − G. Where a user's weight w stays: D x'ᵀ and x Dᵀ times w, with D = x' − x,
- * which visits only pairs with a changed entry; where it changes: w' x'x'ᵀ − w xxᵀ.
+ * which visits only pairs with a changed entry; where it changes: w' x'x'ᵀ − w xxᵀ. The two products of a user follow one
+ * another, so a sum on the way is an entry of G' − G of some users, and perhaps one product: below Σ w' x'² + Σ w x² of
+ * its items (Cauchy–Schwarz, values ≥ 0), the `bound`.
  */
 export function changeTerms(arena: Arena, changes: RowChanges, weights?: WeightChanges): Terms {
   const { before, after } = changes;

@@ -3,6 +3,14 @@ import type { RowChanges, Rows } from '../matrix/rows.js';
 /** Fixed-point units of a user weight of 1. */
 export const weightUnits = 4096;
 
+/**
+ * Σ_u x_uj² of an item at most, in units of X. Times the largest weight of a user it is 2⁵⁰, so that an entry of G,
+ * |G_ij| ≤ √(G_ii G_jj), is within 2⁵⁰, and one of an update, the difference of two, within 2⁵¹: float64 holds them, and
+ * the sums on the way to them, exactly.
+ */
+export const largestEnergy = (userWeighting: number): number =>
+  2 ** 50 / (userWeighting === 0 ? 1 : weightUnits);
+
 /** Units of G in 1: those of two values and, where users are weighted, of a weight. */
 export const unitsOf = (scale: number, userWeighting: number): number =>
   scale * scale * (userWeighting === 0 ? 1 : weightUnits);

@@ -1,5 +1,5 @@
 import type { ErasedIds, ForgottenLists } from '../contracts/erasure.js';
-import type { ListKind, Publication } from '../contracts/sink.js';
+import { type ListKind, live, type Publication } from '../contracts/sink.js';
 import { type HeldLease, holderName, holdLease, newHolder } from './lease.js';
 import type { Draft, ListCounts, ListStore, Move } from './list-store.js';
 import { completeAlready, notBegun, notConnected, refused } from './sink-steps.js';
@@ -56,8 +56,9 @@ export class LifeCycle<L> {
     return { holder, lease: holdLease(this.#leaseMs, () => this.#alone(() => store.renewLease(holder))) };
   }
 
-  async begin(target: string, publication: Publication): Promise<ListCounts> {
+  async begin(publication: Publication): Promise<ListCounts> {
     const { store } = this;
+    const target = this.#target(publication.version);
     const { holder, lease } = await this.#take();
     this.#attempt = { target, publication, holder, lease, counts: { users: 0, items: 0 } };
     try {
@@ -102,9 +103,15 @@ export class LifeCycle<L> {
   /** Points at a version; one of this attempt only while its lease is held. */
   async point(move: Omit<Move, 'holder'>): Promise<void> {
     const { store } = this;
-    const own = this.#attempt?.target === move.version ? this.#attempt : undefined;
+    const version = this.#target(move.version);
+    const own = this.#attempt?.target === version ? this.#attempt : undefined;
     own?.lease.assertHeld();
-    await this.#alone(() => store.point({ ...move, holder: own?.holder }));
+    await this.#alone(() => store.point({ ...move, version, holder: own?.holder }));
+  }
+
+  /** The version whose keys hold the lists of `version`. */
+  #target(version: string): string {
+    return this.#inPlace ? live : version;
   }
 
   async close(): Promise<void> {

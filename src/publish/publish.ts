@@ -13,6 +13,7 @@ import type { Progress } from '../runtime/task.js';
 import { inAll, message } from './all-sinks.js';
 import { formatName, type ListRequest, type ListSource } from './list-source.js';
 import { assertRoom, chooseVersion, estimateBytes, type Named, type Sample } from './plan.js';
+import { nextOrdinal } from './retention.js';
 import { type Target, writeLists } from './write-lists.js';
 
 /** A publication and its sinks, which are connected already and stay so. */
@@ -116,11 +117,21 @@ async function planPublication(
   const named = await inAll(sinks, `tell what ${alias} names`, async sink => sink.current(alias));
   const version = chooseVersion(manifest, content, known, earlier);
   const publishedAt = new Date().toISOString();
-  const publication = { ...manifest, version, model: manifest.version, publishedAt, content, change };
-  const complete = known.map((versions, k) => {
+  const held = known.map((versions, k) => {
     const name = sinks[k]!.inPlace ? live : version;
-    return versions.find(v => v.version === name && v.complete && v.content === content)?.lists;
+    return versions.find(v => v.version === name && v.complete && v.content === content);
   });
+  const complete = held.map(v => v?.lists);
+  const ordinal = held.find(v => v?.ordinal !== undefined)?.ordinal ?? nextOrdinal(known.flat());
+  const publication = {
+    ...manifest,
+    version,
+    model: manifest.version,
+    publishedAt,
+    ordinal,
+    content,
+    change,
+  };
   const request = requestOf(version, sinks);
   const estimates = complete.every(Boolean)
     ? sinks.map(() => 0)

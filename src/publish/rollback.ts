@@ -1,6 +1,7 @@
 import type { Sink, SinkVersion } from '../contracts/sink.js';
 import { StageError } from '../errors.js';
 import { inAll } from './all-sinks.js';
+import { newestFirst } from './retention.js';
 
 /** Outcome of a rollback. */
 export interface RollbackSummary {
@@ -50,9 +51,7 @@ export async function rollBack(sinks: readonly Sink[], alias: string, to?: strin
 
 /** The newest of `versions` that was published before `from`. */
 function before(versions: readonly SinkVersion[], from: string): SinkVersion | undefined {
-  const key = (v: SinkVersion): string => `${v.publishedAt} ${v.version}`;
-  const current = versions.find(v => v.version === from);
-  return versions
-    .filter(v => current !== undefined && key(v) < key(current))
-    .sort((a, b) => (key(a) < key(b) ? 1 : -1))[0];
+  const sorted = versions.toSorted(newestFirst);
+  const at = sorted.findIndex(v => v.version === from);
+  return at < 0 ? undefined : sorted[at + 1];
 }

@@ -37,3 +37,5 @@ export const keyValueSettings = {
       'versions: each publication beside the last; inplace: only lists that changed, over the old ones',
     ),
 };
+const keyValueOptions = z.object(keyValueSettings);
+export type KeyValueOptions = z.output<typeof keyValueOptions>;

@@ -87,12 +87,13 @@ export type StoredPublication = Publication & Pick<SinkVersion, 'lists'>;
 
 /** What `Sink.versions` tells of a stored publication, under the version whose keys hold it. */
 export const sinkVersion = (
-  { publishedAt, createdAt, lists, model, content, change, ...manifest }: StoredPublication,
+  { publishedAt, ordinal, createdAt, lists, model, content, change, ...manifest }: StoredPublication,
   complete = true,
   version = manifest.version,
 ): SinkVersion => ({
   version,
   publishedAt: publishedAt ?? createdAt,
+  ordinal,
   complete,
   lists,
   model,

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import {
+  type Amendment,
   champion,
   type EncodedLists,
   type ListFormat,
-  live,
+  type ListKind,
   type RankedList,
   type Sink,
 } from '../contracts/sink.js';
@@ -13,6 +14,7 @@ import { checkAlias, checkVersion } from './layout.js';
 import { LifeCycle } from './life-cycle.js';
 import type { ListStore } from './list-store.js';
 import { superseded } from './retention.js';
+import type { KeyValueOptions } from './sink-options.js';
 import { limitsOf, sinkSteps } from './sink-steps.js';
 
 /** What a sink is beside its store. */
@@ -40,36 +42,51 @@ interface ListForm<L> {
 /** For stores that take ranked lists. */
 export const rankedForm: ListForm<readonly RankedList[]> = { of: lists => lists };
 
-/** For stores that take the bytes of lists. */
-export const encodedForm = (format: ListFormat): ListForm<EncodedLists> => ({
-  format,
-  of: (lists, version) => encodeRanked(lists, format, version),
-  encoded: lists => lists,
-});
-
 /** Makes a sink of a store: steps out of order and names that cannot be are refused here, the same in every sink. */
 export function createVersionedSink<L>(settings: VersionedSinkSettings<L>, store: ListStore<L>): Sink {
-  const { name, where, options, form, inPlace = false, overheadBytes } = settings;
-  const { format, encoded } = form;
-  const step = sinkSteps(where);
+  const { name, options, form, inPlace = false, overheadBytes } = settings;
+  const { format } = form;
   const life = new LifeCycle(store, options.leaseMs, inPlace);
-  const target = (version: string): string => (inPlace ? live : version);
-  const connected = (): ListStore<L> => life.store;
-  const readable = store.read && format ? { read: store.read.bind(store), ...format } : undefined;
-  const amend = store.amend?.bind(store);
-
   return {
     name,
     ...limitsOf(options),
     ...(format ? { format, inPlace } : {}),
     ...(overheadBytes === undefined ? {} : { overheadBytes }),
+    ...writing(settings, life),
+    ...reading(settings, life, store),
+    ...upkeep(settings, life, store),
+  };
+}
 
+/** Makes a sink of a store that keeps encoded lists by key; `open` gets the format that the options ask for. */
+export function createKeyedSink(
+  settings: Omit<VersionedSinkSettings<EncodedLists>, 'form' | 'inPlace'> & {
+    readonly options: KeyValueOptions;
+  },
+  open: (format: ListFormat) => ListStore<EncodedLists>,
+): Sink {
+  const { mode, encoding } = settings.options;
+  const inPlace = mode === 'inplace';
+  const format: ListFormat = { encoding, stamped: inPlace };
+  const form: ListForm<EncodedLists> = {
+    format,
+    of: (lists, version) => encodeRanked(lists, format, version),
+    encoded: lists => lists,
+  };
+  return createVersionedSink({ ...settings, form, inPlace }, open(format));
+}
+
+/** A publication from its lease to its pointer. */
+function writing<L>({ where, form }: VersionedSinkSettings<L>, life: LifeCycle<L>) {
+  const step = sinkSteps(where);
+  const { encoded } = form;
+  return {
     connect: (owner = randomUUID()) => step(`to connect`, () => life.open(owner)),
 
     begin: publication =>
       step(`to begin version ${publication.version}`, async () => {
         checkVersion(publication.version, where);
-        return life.begin(target(publication.version), publication);
+        return life.begin(publication);
       }),
 
     write: (kind, lists) =>
@@ -77,7 +94,7 @@ export function createVersionedSink<L>(settings: VersionedSinkSettings<L>, store
         life.write(kind, lists.length, version => form.of(lists, version)),
       ),
     ...(encoded && {
-      writeEncoded: (kind, lists) =>
+      writeEncoded: (kind: ListKind, lists: EncodedLists) =>
         step(`to write lists of ${kind}`, () => life.write(kind, lists.ids.length, () => encoded(lists))),
     }),
 
@@ -87,40 +104,55 @@ export function createVersionedSink<L>(settings: VersionedSinkSettings<L>, store
       step(`to point ${alias} at version ${version}`, async () => {
         checkVersion(version, where);
         checkAlias(alias);
-        await life.point({ alias, version: target(version), expected });
+        await life.point({ alias, version, expected });
       }),
 
-    current: (alias = champion) => step('to read the pointer', () => connected().current(alias)),
-    pointers: () => step('to read the pointers', () => connected().pointers()),
-    versions: () => step('to read the versions', () => connected().versions()),
+    close: () => step('to close', () => life.close()),
+  } satisfies Partial<Sink>;
+}
 
-    ...(readable && {
-      get: (kind, id, alias = champion) =>
-        step(`to read the list of ${id}`, async () => {
-          const version = await connected().current(alias);
-          const found = version === undefined ? undefined : await readable.read(version, kind, id);
-          if (found === undefined) return undefined;
-          const { items, scores, fallback } = decodeList(found, readable.encoding);
-          return { id, items, scores, ...(fallback ? { fallback } : {}) };
-        }),
-    }),
-    ...(amend && {
-      amend: (version, kind, amendment) =>
-        step(`to amend version ${version}`, async () => {
-          connected();
-          await amend(version, kind, amendment);
-        }),
+/** Pointers, versions and, where the store reads them, lists. */
+function reading<L>(
+  { where, form: { format } }: VersionedSinkSettings<L>,
+  life: LifeCycle<L>,
+  store: ListStore<L>,
+) {
+  const step = sinkSteps(where);
+  return {
+    current: (alias = champion) => step('to read the pointer', () => life.store.current(alias)),
+    pointers: () => step('to read the pointers', () => life.store.pointers()),
+    versions: () => step('to read the versions', () => life.store.versions()),
+
+    ...(store.read &&
+      format && {
+        get: (kind: ListKind, id: string, alias = champion) =>
+          step(`to read the list of ${id}`, async () => {
+            const version = await life.store.current(alias);
+            const found = version === undefined ? undefined : await life.store.read!(version, kind, id);
+            if (found === undefined) return undefined;
+            const { items, scores, fallback } = decodeList(found, format.encoding);
+            return { id, items, scores, ...(fallback ? { fallback } : {}) };
+          }),
+      }),
+  } satisfies Partial<Sink>;
+}
+
+/** Changes of complete versions. */
+function upkeep<L>({ where }: VersionedSinkSettings<L>, life: LifeCycle<L>, store: ListStore<L>) {
+  const step = sinkSteps(where);
+  return {
+    ...(store.amend && {
+      amend: (version: string, kind: ListKind, amendment: Amendment) =>
+        step(`to amend version ${version}`, () => life.store.amend!(version, kind, amendment)),
     }),
 
     forget: erased => step('to forget ids', () => life.forget(erased)),
 
     prune: keep =>
       step('to delete superseded versions', async () => {
-        const held = await connected().versions();
-        const pointers = await connected().pointers();
-        await connected().remove(superseded(held, pointers.values(), keep));
+        const held = await life.store.versions();
+        const pointers = await life.store.pointers();
+        await life.store.remove(superseded(held, pointers.values(), keep));
       }),
-
-    close: () => step('to close', () => life.close()),
-  };
+  } satisfies Partial<Sink>;
 }

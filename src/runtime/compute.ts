@@ -98,7 +98,7 @@ export async function runOnce<A extends readonly unknown[], R>(
   const compute = startCompute();
   compute.endOn(options.signal);
   try {
-    options.signal?.throwIfAborted();
+    if (options.signal?.aborted) throw interrupted(task.name);
     return await compute.run(task, args, options.progress);
   } finally {
     await compute.close();

@@ -12,7 +12,7 @@ import type { PipelineParts } from './parts.js';
 /** The parts of the pipeline that an erasure reaches. */
 interface Reach {
   readonly gramian: {
-    without(leaving: LeavingUser): Promise<Remainder['segment']>;
+    without(leaving: LeavingUser, signal?: AbortSignal): Promise<Remainder['segment']>;
     register(retired: ReadonlySet<string>): Promise<Register>;
   };
   readonly models: { unload(): void };
@@ -32,12 +32,12 @@ export function createForgetting(parts: PipelineParts, reach: Reach) {
    * Erases a user from everything in reach; returns the receipt. Models keep what they have learned until the next fit.
    * An erasure that fails, or is cut off, goes on at the next start or call.
    */
-  async function forget(user: string): Promise<Receipt> {
+  async function forget(user: string, signal?: AbortSignal): Promise<Receipt> {
     const hash = await store.beginErasure(user);
     failpoint('forget:begun');
     let receipt: Receipt | undefined;
     for (const pending of await store.pendingErasures()) {
-      const made = await settle(parts, reach, pending);
+      const made = await settle(parts, reach, pending, signal);
       if (pending.hash === hash) receipt = made;
     }
     return receipt!;
@@ -64,6 +64,7 @@ async function settle(
   parts: PipelineParts,
   reach: Reach,
   { hash, askedAt, user, erased }: PendingErasure,
+  signal?: AbortSignal,
 ): Promise<Receipt | undefined> {
   const { directory, store } = parts;
   if (user === undefined) {
@@ -71,7 +72,7 @@ async function settle(
     return undefined;
   }
   const { rows, items } =
-    erased ?? (await store.eraseUser(hash, leaving => remainderOf(parts, reach, leaving)));
+    erased ?? (await store.eraseUser(hash, leaving => remainderOf(parts, reach, leaving, signal)));
   reach.models.unload();
   takePlace(modelsDirectory(directory), await store.models());
   const files = await removeFiles(parts, reach);
@@ -98,13 +99,14 @@ async function remainderOf(
   { directory, store }: PipelineParts,
   { gramian }: Reach,
   leaving: LeavingUser,
+  signal: AbortSignal | undefined,
 ): Promise<Remainder> {
   const models = modelsDirectory(directory);
   const known = await store.models();
   mkdirSync(models, { recursive: true });
   return {
     models: writeWithout(models, known, leaving.dropped),
-    segment: await gramian.without(leaving),
+    segment: await gramian.without(leaving, signal),
   };
 }
 

@@ -1,10 +1,13 @@
 import { join } from 'node:path';
 import type { BuildSegment, FoldSummary, LeavingUser } from '../contracts/index.js';
+import { lacksMemory, StageError, toStageError } from '../errors.js';
 import type { GramianInput } from '../fit/fit.js';
 import { memoryOfFit } from '../fit/memory.js';
 import { isSmall } from '../gramian/build.js';
+import { type GramianEntries, openEntries } from '../gramian/export.js';
 import { type GramianMode, type GramianState, planGramian, stillHolds } from '../gramian/plan.js';
 import { type Comparison, compareWithHistories } from '../gramian/verify.js';
+import { largestEnergy } from '../gramian/weights.js';
 import { fromNothing } from '../matrix/rows.js';
 import { runOnce } from '../runtime/compute.js';
 import { tasksOf } from '../runtime/task.js';
@@ -23,6 +26,10 @@ const verifyTask = tasksOf<typeof import('../gramian/verify.js')>(
   new URL('../gramian/verify.js', import.meta.url),
 );
 
+const buildTask = tasksOf<typeof import('../gramian/build.js')>(
+  new URL('../gramian/build.js', import.meta.url),
+);
+
 /** The result of `verify`, and how the state keeps its Gramian. */
 export interface VerifySummary extends Comparison {
   readonly mode: string;
@@ -33,20 +40,21 @@ export function createGramianKeeper(parts: PipelineParts) {
   return {
     register: (retired: ReadonlySet<string>) => segmentRegister(parts, retired),
     fold: (signal?: AbortSignal) => fold(parts, signal),
-    compact: (all = true) => mergeSegments(parts, all),
-    without: (leaving: LeavingUser) => segmentWithout(parts, leaving),
-    verify: () => verify(parts),
+    compact: (signal?: AbortSignal) => mergeSegments(parts, true, signal),
+    without: (leaving: LeavingUser, signal?: AbortSignal) => segmentWithout(parts, leaving, signal),
+    verify: (signal?: AbortSignal) => verify(parts, signal),
+    entries: (scratch: string) => entriesOf(parts, scratch),
     modeFor: (fit: FitOptions) => modeFor(parts, fit),
     input: (n: number, fit: FitOptions) => inputOf(parts, n, fit),
   };
 }
 
 /** Makes the stored Gramian from all histories, in place of the present segments. */
-async function rebuildGramian(parts: PipelineParts): Promise<void> {
+async function rebuildGramian(parts: PipelineParts, signal?: AbortSignal): Promise<void> {
   const { store, options } = parts;
   const rows = await store.interactions();
   const { userWeighting } = options.fit;
-  const segment = await makeSegment(parts, fromNothing(rows), userWeighting);
+  const segment = await makeSegment(parts, fromNothing(rows), userWeighting, signal);
   // While the mode is implicit nobody reads segments: a crash may leave any of them.
   await store.setGramian({ mode: 'implicit', userWeighting });
   const old = await store.segments();
@@ -75,7 +83,7 @@ async function plannedState(
 }
 
 /** Moves the state to the mode that is pinned or planned: stored, where X itself passes the memory budget. */
-async function settleGramian(parts: PipelineParts): Promise<void> {
+async function settleGramian(parts: PipelineParts, signal?: AbortSignal): Promise<void> {
   const { store, options, log } = parts;
   const current = await store.gramian();
   const { userWeighting } = options.fit;
@@ -84,7 +92,7 @@ async function settleGramian(parts: PipelineParts): Promise<void> {
   const fits = wanted.mode === 'implicit' || current?.userWeighting === userWeighting;
   if (wanted.mode !== current?.mode || !fits) {
     log.info({ from: current?.mode ?? 'none', to: wanted.mode, userWeighting }, 'Gramian mode changes');
-    if (wanted.mode === 'stored') await rebuildGramian(parts);
+    if (wanted.mode === 'stored') await rebuildGramian(parts, signal);
     else {
       await store.setGramian({ mode: 'implicit', userWeighting });
       await replaceSegments(parts, await store.segments(), undefined);
@@ -93,35 +101,85 @@ async function settleGramian(parts: PipelineParts): Promise<void> {
   await store.setGramian(wanted);
 }
 
-/** Builds segments only while the state's Gramian is stored. */
-async function segmentBuilder(parts: PipelineParts): Promise<BuildSegment> {
-  const state = await parts.store.gramian();
-  if (state?.mode !== 'stored') return async () => undefined;
-  return changes => makeSegment(parts, changes, state.userWeighting);
+/**
+ * As `settleGramian`. Where sums of squares that were taken for users alike are too large for users with weights, nothing
+ * moves: folds go on, and the next fit says `OVERFLOW`.
+ */
+async function settleQuietly(parts: PipelineParts, signal?: AbortSignal): Promise<void> {
+  try {
+    await settleGramian(parts, signal);
+  } catch (error) {
+    if (!(error instanceof StageError && error.code === 'OVERFLOW')) throw error;
+    parts.log.error({ code: error.code, remedy: error.remedy }, error.message);
+  }
 }
 
-/** Folds the inbox, `fold.maxEvents` a transaction, and keeps the segments few. */
+/** Builds segments only while the state's Gramian is stored. */
+async function segmentBuilder(parts: PipelineParts, signal?: AbortSignal): Promise<BuildSegment> {
+  const state = await parts.store.gramian();
+  if (state?.mode !== 'stored') return async () => undefined;
+  return changes => makeSegment(parts, changes, state.userWeighting, signal);
+}
+
+/** What squares of an item may add up to, for the weights of users that fits want and that segments have. */
+async function energyOf({ store, options }: PipelineParts): Promise<number> {
+  return largestEnergy(options.fit.userWeighting || ((await store.gramian())?.userWeighting ?? 0));
+}
+
+/** Events of a batch that is not halved any more. */
+const leastBatch = 5_000;
+
+/** Folds up to `limit` events in one transaction; `undefined` when they do not fit the memory, and none was folded. */
+async function foldBatch(
+  parts: PipelineParts,
+  limit: number,
+  signal?: AbortSignal,
+): Promise<FoldSummary | undefined> {
+  try {
+    return await parts.store.fold(limit, await segmentBuilder(parts, signal), await energyOf(parts));
+  } catch (error) {
+    if (!lacksMemory(error) || limit <= leastBatch) throw error;
+    parts.log.debug({ limit, reason: toStageError(error).message }, 'a smaller batch is folded');
+    return undefined;
+  }
+}
+
+/** Half of the events that did not fit. */
+async function smallerBatch({ store }: PipelineParts, limit: number): Promise<number> {
+  return Math.max(leastBatch, Math.floor(Math.min(limit, await store.pending()) / 2));
+}
+
+/** Folds the inbox, `fold.maxEvents` a transaction or as many as fit the memory, and keeps the segments few. */
 async function fold(parts: PipelineParts, signal?: AbortSignal): Promise<FoldSummary> {
   const { store, options } = parts;
-  if ((await store.gramian()) === undefined && options.gramian.mode === 'stored') await settleGramian(parts);
+  if ((await store.gramian()) === undefined && options.gramian.mode === 'stored')
+    await settleGramian(parts, signal);
+  let limit = options.fold.maxEvents;
   let events = 0;
   let users = 0;
   let segment: FoldSummary['segment'];
   for (;;) {
     signal?.throwIfAborted();
-    const step = await store.fold(options.fold.maxEvents, await segmentBuilder(parts));
+    const step = await foldBatch(parts, limit, signal);
+    if (step === undefined) {
+      limit = await smallerBatch(parts, limit);
+      continue;
+    }
     if (step.events === 0) break;
     events += step.events;
     users += step.users;
     segment = step.segment ?? segment;
-    if (step.segment) await mergeSegments(parts, false);
+    if (step.segment) await mergeSegments(parts, false, signal);
   }
-  if (events > 0 || options.gramian.mode !== 'auto') await settleGramian(parts);
+  if (events > 0 || options.gramian.mode !== 'auto') await settleQuietly(parts, signal);
   return { events, users, segment };
 }
 
 /** Compares the stored Gramian with the one recomputed from the histories. */
-async function verify({ directory: root, store, options }: PipelineParts): Promise<VerifySummary> {
+async function verify(
+  { directory: root, store, options }: PipelineParts,
+  signal?: AbortSignal,
+): Promise<VerifySummary> {
   const state = await store.gramian();
   if (state?.mode !== 'stored') return { differing: 0, entries: 0, broken: [], mode: state?.mode ?? 'none' };
   const { mode, userWeighting } = state;
@@ -129,13 +187,11 @@ async function verify({ directory: root, store, options }: PipelineParts): Promi
   const [segments, rows] = [await store.segments(), await store.interactions()];
   const found = isSmall(fromNothing(rows))
     ? await compareWithHistories(directory, segments, rows, 1, userWeighting)
-    : await runOnce(verifyTask('compareWithHistories'), [
-        directory,
-        segments,
-        rows,
-        options.threads,
-        userWeighting,
-      ]);
+    : await runOnce(
+        verifyTask('compareWithHistories'),
+        [directory, segments, rows, options.threads, userWeighting],
+        { signal },
+      );
   return { ...found, mode };
 }
 
@@ -154,4 +210,27 @@ async function inputOf(parts: PipelineParts, n: number, fit: FitOptions): Promis
   }
   const paths = (await store.segments()).map(s => join(segmentsDirectory(directory), s.file));
   return { mode: 'stored', paths, n, scale };
+}
+
+/** All of G as of the last fold. Where it is not stored it is computed into a file in the directory `scratch`. */
+async function entriesOf(parts: PipelineParts, scratch: string): Promise<GramianEntries> {
+  const { directory, store, scale, options } = parts;
+  const { items } = await store.counts();
+  const segments = (await store.gramian())?.mode === 'stored' ? await store.segments() : [];
+  if (segments.length > 0) {
+    return openEntries(
+      segments.map(s => join(segmentsDirectory(directory), s.file)),
+      items,
+    );
+  }
+  const changes = fromNothing(await store.interactions());
+  const { userWeighting } = options.fit;
+  const made = await runOnce(buildTask('buildSegment'), [
+    scratch,
+    scale,
+    changes,
+    options.threads,
+    userWeighting,
+  ]);
+  return openEntries(made ? [join(scratch, made.file)] : [], items);
 }

@@ -1,5 +1,6 @@
 import type { Read, Source } from '../contracts/index.js';
 import { StageError } from '../errors.js';
+import { collectGarbage } from '../runtime/collector.js';
 import { failpoint } from '../runtime/failpoint.js';
 import { observed } from '../runtime/serial.js';
 import { decodeEvents } from './events.js';
@@ -100,6 +101,9 @@ async function takeIn(
   return { events: fresh, deadLetters: dead.length, read: records };
 }
 
+/** Reads between two collections: records that grew old while they were stored would stay for long. */
+const readsBetween = 4;
+
 async function drainSource(
   parts: PipelineParts,
   source: Source,
@@ -109,6 +113,7 @@ async function drainSource(
 ): Promise<void> {
   const { store, weights, log } = parts;
   let ahead: Promise<Read | undefined> | undefined;
+  let reads = 0;
   try {
     if (store.system !== undefined) source.decodeFor?.({ system: store.system, weights });
     await source.connect(await store.positions(source.name), store.id);
@@ -123,6 +128,7 @@ async function drainSource(
       }
       ahead = source.readsAhead ? observed(source.read(signal)) : undefined;
       await heard(await takeIn(parts, source, read));
+      if (++reads % readsBetween === 0) collectGarbage();
     }
   } finally {
     await ahead?.catch(() => undefined);

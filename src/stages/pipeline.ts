@@ -28,6 +28,7 @@ export function joinPipeline(parts: PipelineParts) {
     fold: gramian.fold,
     compact: gramian.compact,
     verify: gramian.verify,
+    gramianEntries: gramian.entries,
 
     fit: models.fit,
     manifestOf: models.manifestOf,

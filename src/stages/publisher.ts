@@ -36,10 +36,6 @@ export function createPublisher(parts: PipelineParts, models: Models) {
   const withSinks = <T>(body: (sinks: readonly Sink[]) => Promise<T>): Promise<T> =>
     withConnected(parts, body);
 
-  /** Makes all lists with a model and writes them to every sink. Pointers move last. */
-  const publishModel = (settings: PublishSettings = {}): Promise<PublishSummary> =>
-    publishVersion(parts, models, settings);
-
   /** Whether a history has changed since this pipeline last refreshed the lists. */
   async function lagging(): Promise<boolean> {
     return (await store.newestChange()) > fresh;
@@ -68,7 +64,14 @@ export function createPublisher(parts: PipelineParts, models: Models) {
       return summary;
     });
 
-  return { publish: publishModel, publishFresh, lagging, rollback, withSinks };
+  return {
+    /** Makes all lists with a model and writes them to every sink. Pointers move last. */
+    publish: (settings: PublishSettings = {}) => publishVersion(parts, models, settings),
+    publishFresh,
+    lagging,
+    rollback,
+    withSinks,
+  };
 }
 
 async function withConnected<T>(

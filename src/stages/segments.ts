@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { LeavingUser } from '../contracts/index.js';
 import { buildSegment, isSmall } from '../gramian/build.js';
@@ -21,6 +21,9 @@ const compactTask = tasksOf<typeof import('../gramian/compact.js')>(
 /** Segments with fewer entries in all are merged where they stand (a few milliseconds). */
 const smallEntries = 200_000;
 
+/** Names of files that are being written. */
+const unfinished = /^[0-9a-f-]{36}\.safetensors\.tmp$/;
+
 /** The state directory, with its segments in `gramian/`, and the store that registers them. */
 type State = Pick<PipelineParts, 'directory' | 'store'>;
 
@@ -35,10 +38,20 @@ export async function segmentRegister(
   return {
     directory: segmentsDirectory(directory),
     whole: /^[0-9a-f-]{36}\.safetensors$/,
-    unfinished: /^[0-9a-f-]{36}\.safetensors\.tmp$/,
+    unfinished,
     registered: new Set((await store.segments()).map(s => s.file)),
     retired,
   };
+}
+
+/** Runs `body`, and removes the unfinished file of a thread that was ended on the way. */
+async function unlessStopped<T>(directory: string, body: () => Promise<T>): Promise<T> {
+  try {
+    return await body();
+  } catch (error) {
+    for (const name of readdirSync(directory)) if (unfinished.test(name)) rmSync(join(directory, name));
+    throw error;
+  }
 }
 
 /** Writes ΔG of changed histories; the caller registers it. */
@@ -46,12 +59,15 @@ export async function makeSegment(
   { directory: state, scale, options: { threads } }: PipelineParts,
   changes: RowChanges,
   userWeighting: number,
+  signal?: AbortSignal,
 ): Promise<SegmentFile | undefined> {
   const directory = segmentsDirectory(state);
   mkdirSync(directory, { recursive: true });
   return isSmall(changes)
     ? buildSegment(directory, scale, changes, 1, userWeighting)
-    : runOnce(buildTask('buildSegment'), [directory, scale, changes, threads, userWeighting]);
+    : unlessStopped(directory, () =>
+        runOnce(buildTask('buildSegment'), [directory, scale, changes, threads, userWeighting], { signal }),
+      );
 }
 
 /** Puts `segment` in the place of the `old` ones, whose files go once nothing names them. */
@@ -65,16 +81,19 @@ export async function replaceSegments(
 }
 
 /** Merges segments: the newest ones when they are due, or `all` into one. Returns how many were merged. */
-export async function mergeSegments(state: State, all: boolean): Promise<number> {
+export async function mergeSegments(state: State, all: boolean, signal?: AbortSignal): Promise<number> {
   const directory = segmentsDirectory(state.directory);
   const segments = await state.store.segments();
   const old = all ? segments : suffixToCompact(segments);
   if (old.length < 2) return 0;
+  const before = segments.slice(0, segments.length - old.length);
   const n = segments.reduce((most, s) => Math.max(most, s.n), 0);
   const small = old.reduce((sum, s) => sum + s.nnz, 0) < smallEntries;
   const merged = small
-    ? compactSegments(directory, old, n)
-    : await runOnce(compactTask('compactSegments'), [directory, old, n]);
+    ? compactSegments(directory, old, n, before)
+    : await unlessStopped(directory, () =>
+        runOnce(compactTask('compactSegments'), [directory, old, n, before], { signal }),
+      );
   failpoint('compact:segment-written');
   await replaceSegments(state, old, merged);
   return old.length;
@@ -84,6 +103,7 @@ export async function mergeSegments(state: State, all: boolean): Promise<number>
 export async function segmentWithout(
   { directory: state }: State,
   { segments, ...leftOut }: LeavingUser,
+  signal?: AbortSignal,
 ): Promise<SegmentFile | undefined> {
   if (segments.length === 0) return undefined;
   const directory = segmentsDirectory(state);
@@ -91,5 +111,7 @@ export async function segmentWithout(
   const entries = segments.reduce((sum, s) => sum + s.nnz, leftOut.row.indices.length ** 2);
   return entries < smallEntries
     ? compactWithout(directory, segments, n, leftOut)
-    : runOnce(compactTask('compactWithout'), [directory, segments, n, leftOut]);
+    : unlessStopped(directory, () =>
+        runOnce(compactTask('compactWithout'), [directory, segments, n, leftOut], { signal }),
+      );
 }

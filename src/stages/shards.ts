@@ -4,11 +4,16 @@ import { join } from 'node:path';
 import type { Manifest } from '../contracts/manifest.js';
 import { StageError } from '../errors.js';
 import { planFit } from '../fit/memory.js';
-import { mergeItems, renameItems } from '../gramian/merge.js';
+import { mergeItems } from '../gramian/merge.js';
 import type { SegmentFile } from '../gramian/segment.js';
-import type { Progress } from '../runtime/task.js';
+import { runOnce } from '../runtime/compute.js';
+import { type Progress, tasksOf } from '../runtime/task.js';
 import type { FitOptions } from '../solvers/index.js';
 import { makeModel } from './make-model.js';
+
+const mergeTask = tasksOf<typeof import('../gramian/merge.js')>(
+  new URL('../gramian/merge.js', import.meta.url),
+);
 
 /** A state with a stored Gramian, one of several whose users are disjoint. */
 export interface ShardState {
@@ -67,11 +72,16 @@ export async function fitShards(
   const { threads } = planFit({ ...counts, mode: 'stored', segments, options }, memoryBytes, most);
   const renamed = mkdtempSync(join(tmpdir(), 'sansa-stream-fit-'));
   try {
-    const paths = shards.flatMap(({ directory, segments: files }, s) =>
-      files.map(({ file }) =>
-        join(renamed, renameItems(join(directory, 'gramian', file), ids[s]!, keys.length, renamed).file),
-      ),
-    );
+    const paths: string[] = [];
+    for (const [s, { directory, segments: files }] of shards.entries()) {
+      for (const { file } of files) {
+        const path = join(directory, 'gramian', file);
+        const made = await runOnce(mergeTask('renameItems'), [path, ids[s]!, keys.length, renamed], {
+          signal: settings.signal,
+        });
+        paths.push(join(renamed, made.file));
+      }
+    }
     const gramian = { mode: 'stored', paths, n: keys.length, scale: shards[0]!.scale } as const;
     const about = { parent: undefined, events, users, interactions };
     const input = { gramian, keys, options, threads, memoryBytes, ...about };

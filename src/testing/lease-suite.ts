@@ -62,6 +62,33 @@ export function leaseSuite(
       expect(await sink.current('candidate')).toBe('v2');
     });
 
+    it('is lost for an attempt that has not noticed', async () => {
+      const { sink } = on;
+      const { setInterval } = globalThis;
+      /** Begins v1 with a lease that nobody renews, as where a machine was suspended a moment ago. */
+      const beginUnwatched = async () => {
+        globalThis.setInterval = (() =>
+          setInterval(() => undefined, 1 << 30)) as unknown as typeof setInterval;
+        try {
+          await sink.begin(publicationOf('v1'));
+        } finally {
+          globalThis.setInterval = setInterval;
+        }
+        await sink.write('users', [ranked('x', ['a'])]);
+      };
+      await beginUnwatched();
+      standStill(leaseMs + 100);
+      await overtake('v2', 'candidate');
+      await expect(sink.finish()).rejects.toMatchObject(refused);
+      await beginUnwatched();
+      await sink.finish();
+      standStill(leaseMs + 100);
+      await overtake('v3', 'candidate');
+      await expect(sink.point('v1')).rejects.toMatchObject(refused);
+      expect(await sink.current()).toBeUndefined();
+      expect(await sink.current('candidate')).toBe('v3');
+    });
+
     it('is lost when the same owner begins anew', async () => {
       const first = await on.connected('one');
       await first.begin(publicationOf('v1'));

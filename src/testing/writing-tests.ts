@@ -1,3 +1,4 @@
+import { rollBack } from '../publish/rollback.js';
 import { publicationOf, ranked, type VersionSuite } from './sink-fixture.js';
 
 /** Nothing of an abandoned attempt is seen, and an attempt goes on only with the same content. */
@@ -99,6 +100,23 @@ export function keepsVersions({ runner, on, publish }: VersionSuite): void {
     await publish('v2', [], 1);
     await sink.prune?.(1);
     expect((await sink.versions()).map(v => v.version)).toEqual(['v2']);
+  });
+
+  it('orders versions as they were published, whatever the clock said, and older releases by time', async () => {
+    const years = { old1: 2030, old2: 2031, a: 2026, b: 2027, c: 2026 };
+    for (const [ordinal, [version, year]] of Object.entries(years).entries()) {
+      const publishedAt = `${year}-01-01T00:00:00.000Z`;
+      const place = version.startsWith('old') ? {} : { ordinal };
+      await on.sink.begin({ ...publicationOf(version), publishedAt, ...place });
+      await on.sink.finish();
+      await on.sink.point(version);
+    }
+    for (const version of ['b', 'a', 'old2', 'old1'])
+      expect((await rollBack([on.sink], 'champion')).version).toBe(version);
+    await expect(rollBack([on.sink], 'champion')).rejects.toMatchObject({ code: 'VERSION_UNKNOWN' });
+    await on.sink.point('c');
+    await on.sink.prune!(2);
+    expect((await on.sink.versions()).map(v => v.version).sort()).toEqual(['b', 'c']);
   });
 
   it('prunes to the newest versions and the current one', async () => {
@@ -206,6 +224,26 @@ export function forgetsIds({ runner, on, write, publish }: VersionSuite): void {
     await write('v3', [ranked('her', ['a'])], 2);
     await on.sink.point('v3');
     expect(await read('users', 'her')).toEqual(ranked('her', ['a']));
+  });
+
+  it('forgets ids of any length, and takes them out of lists of any', async () => {
+    if (!on.sink.forget) return;
+    for (const [version, bytes] of [
+      ['v1', 1024],
+      ['v2', 2048],
+    ] as const) {
+      const [her, other, item] = ['h', 'o', 'i'].map(letter => letter.repeat(bytes)) as [
+        string,
+        string,
+        string,
+      ];
+      await publish(version, [ranked(her, ['a']), ranked(other, ['a', item])]);
+      const forgotten = await on.sink.forget({ users: [her], items: [item] });
+      expect(await read('users', her)).toBeUndefined();
+      const { items } = (await read('users', other))!;
+      if (forgotten.rewritten > 0) expect(items).toEqual(['a']);
+      else expect(forgotten.remains.length > 0).toBe(true);
+    }
   });
 
   it('clears away an attempt that has an erased id, and forgets nothing while another writes', async () => {

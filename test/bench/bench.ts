@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { sayingLacks } from '../support/lacks.js';
 import { benchDefaults } from './defaults.js';
 import { type BenchOptions, environment, root, writeResult } from './environment.js';
 import { benchExact } from './exact.js';
@@ -63,17 +64,19 @@ if (!bench) {
   );
   process.exit(2);
 }
-const measured = await bench({
-  data: resolve(values.data ?? process.env.SANSA_DATA ?? resolve(root, '../shared/data')),
-  runs: Number(values.runs ?? 3),
-  log: line => process.stderr.write(`${line}\n`),
-  sink: values.sink,
-  users: values.users === undefined ? undefined : Number(values.users),
-  rows: values.rows?.split(',').map(Number),
-  k: values.k === undefined ? undefined : Number(values.k),
+await sayingLacks(async () => {
+  const measured = await bench({
+    data: resolve(values.data ?? process.env.SANSA_DATA ?? resolve(root, '../shared/data')),
+    runs: Number(values.runs ?? 3),
+    log: line => process.stderr.write(`${line}\n`),
+    sink: values.sink,
+    users: values.users === undefined ? undefined : Number(values.users),
+    rows: values.rows?.split(',').map(Number),
+    k: values.k === undefined ? undefined : Number(values.k),
+  });
+  const result = { bench: positionals[0], environment: environment(), ...measured };
+  const variant = [positionals[0], values.sink, values.users].filter(part => part !== undefined).join('-');
+  writeResult(`${variant}.json`, `${JSON.stringify(result, null, 2)}\n`);
+  refreshReadme();
+  process.stdout.write(values.json ? `${JSON.stringify(result)}\n` : `${JSON.stringify(result, null, 2)}\n`);
 });
-const result = { bench: positionals[0], environment: environment(), ...measured };
-const variant = [positionals[0], values.sink, values.users].filter(part => part !== undefined).join('-');
-writeResult(`${variant}.json`, `${JSON.stringify(result, null, 2)}\n`);
-refreshReadme();
-process.stdout.write(values.json ? `${JSON.stringify(result)}\n` : `${JSON.stringify(result, null, 2)}\n`);

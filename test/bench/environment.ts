@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { StageError } from '../../src/errors.js';
 
 /** Root of the repository, from the built benchmark. */
 export const root = resolve(dirname(fileURLToPath(import.meta.url)), '../../..');
@@ -67,7 +68,10 @@ export function runCli(args: readonly string[]): Record<string, unknown> {
 export function dataSet(data: string, name: string): { readonly train: string; readonly test: string } {
   const files = { train: join(data, name, 'train.parquet'), test: join(data, name, 'test.parquet') };
   if (!existsSync(files.train)) {
-    throw new Error(`${files.train}: expected the data set, found none; name its directory with --data`);
+    throw new StageError(
+      'USAGE',
+      `${files.train}: expected the data set, found none; name its directory with --data`,
+    );
   }
   return files;
 }

@@ -50,6 +50,7 @@ function assertSame(found: number, expected: number, precision: Precision): void
 /** Medians of runs in turn: the dense inverse beside the same loops in C, and beside numpy's. */
 export async function benchExact({ runs, log }: BenchOptions): Promise<object> {
   const folder = mkdtempSync(join(tmpdir(), 'sansa-stream-exact-'));
+  process.once('exit', () => rmSync(folder, { recursive: true }));
   const binary = join(folder, 'exact');
   execFileSync('gcc', [...flags, '-o', binary, join(root, 'test/bench/exact.c'), '-lm']);
   const python = referencePython(log);
@@ -97,6 +98,5 @@ export async function benchExact({ runs, log }: BenchOptions): Promise<object> {
     log(`${precision}: ${JSON.stringify(results[precision])}`);
   }
   await Promise.all([one.close(), all.close()]);
-  rmSync(folder, { recursive: true });
   return { compiler: `gcc ${flags.join(' ')}`, runs, ...results };
 }

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { StageError } from '../../src/errors.js';
 import { root } from './environment.js';
 
 const packages = ['scikit-sparse==0.4.16', 'sansa==1.1.0', 'pyarrow'];
@@ -31,7 +32,8 @@ export function referencePython(log: (line: string) => void): string {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
   } catch (error) {
-    throw new Error(
+    throw new StageError(
+      'USAGE',
       `the reference could not be installed (${String((error as Error).message).split('\n')[0]}); it needs Python 3 and libsuitesparse-dev, or name a Python that has it in SANSA_PYTHON`,
     );
   }

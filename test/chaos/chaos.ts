@@ -1,12 +1,9 @@
 import { parseArgs } from 'node:util';
-import { StageError } from '../../src/errors.js';
 import { kafkaChaos } from '../bench/kafka-chaos.js';
+import { sayingLacks } from '../support/lacks.js';
 import { seeded } from '../support/random.js';
-
 import { chaosCrash } from './crash/crash.js';
-
 import { chaosLeases } from './leases.js';
-
 import { chaosPublish } from './publish.js';
 
 /** What a trial is told on its command line. */
@@ -88,12 +85,8 @@ if (!trial) {
   );
   process.exit(2);
 }
-try {
+await sayingLacks(async () => {
   const { result, ok } = await trial();
   process.stdout.write(`${JSON.stringify(result, null, values.json ? undefined : 2)}\n`);
   process.exitCode = ok ? 0 : 1;
-} catch (error) {
-  if (!(error instanceof StageError)) throw error;
-  log(`${error.code}: ${error.message}`);
-  process.exitCode = error.exitCode;
-}
+});

@@ -335,6 +335,35 @@ describe('a state that is not what it should be', () => {
   });
 });
 
+it('weights that only users without weights have room for: folds go on, a fit with user weights says so', async () => {
+  const { directory, run, runAll, events } = pipelineOn(
+    'semantics: { interactions: last }\ngramian: { mode: stored }',
+  );
+  const heavy = (from: number, to: number) =>
+    events(`SELECT 'u' || r AS "user", unnest(['hot', 'i' || r]) AS item, 5242.88 AS weight
+      FROM range(${from}, ${to}) t(r)`);
+  await heavy(0, 14);
+  expect(await runAll('ingest', 'fold', 'fit', 'verify')).toEqual([
+    'ingest: 0',
+    'fold: 0',
+    'fit: 0',
+    'verify: 0',
+  ]);
+  const file = join(directory, 'pipeline.yaml');
+  writeFileSync(file, readFileSync(file, 'utf8').replace('density: 1', 'density: 1, userWeighting: 0.5'));
+  await heavy(0, 17);
+  expect(await runAll('ingest', 'fold', 'verify', 'fit')).toEqual([
+    'ingest: 0',
+    'fold: 0',
+    'verify: 0',
+    'fit: 1 OVERFLOW',
+  ]);
+  expect((await run('fit')).json.error.remedy).toMatch(/set `userWeighting` to 0/);
+  // Three events more of `hot` have no room where users have weights.
+  expect((await run('status')).json).toMatchObject({ deadLetters: 3 });
+  expect(await runAll('fit --user-weighting 0')).toEqual(['fit --user-weighting 0: 0']);
+});
+
 describe('evaluate', () => {
   it('names the file and the column that is wrong', async () => {
     const directory = temporaryDirectory();

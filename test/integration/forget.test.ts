@@ -20,6 +20,7 @@ import { openSegment } from '#src/gramian/segment.js';
 import { readColumns } from '#src/gramian/sum.js';
 import { failpoints } from '#src/runtime/failpoint.js';
 import { runCli } from '../support/cli.js';
+import { columnsOf } from '../support/events.js';
 
 const [user, own] = ['zq-forget-me-7731', 'zq-private-item-99'];
 const root = mkdtempSync(join(tmpdir(), 'forget-'));
@@ -114,7 +115,7 @@ describe.each(kinds)('%s', (name, kind) => {
       await p.fold();
       await refitStep(p, { trigger: 'one' });
       const { version } = await p.publish();
-      appendFileSync(join(a, 'e.csv'), `u1,i7,1,x1,9000\n${user},i7,1,e-${user}-z,9001\n`);
+      appendFileSync(join(a, 'e.csv'), `u1,i7,1,x-${user},9000\n${user},i7,1,e-${user}-z,9001\n`);
       await refitStep(p, { trigger: 'two' });
       await p.publish({ alias: 'candidate' });
       await p.ingest();
@@ -124,6 +125,17 @@ describe.each(kinds)('%s', (name, kind) => {
         options: { user },
         requestedAt: 1,
       });
+      const unreadable = (raw: string, sequence: number) => ({
+        partition: 'p',
+        sequence,
+        code: 'value-malformed',
+        reason: 'not JSON',
+        raw,
+      });
+      const bytes = Buffer.from(`\xff${user}\xff`, 'latin1').toString('base64');
+      const dead = [`base64:${bytes}`, `{"user":"x${user}x`, 'of another'].map(unreadable);
+      const position = { partition: 'p', sequence: 2 };
+      await p.parts.store.append('topic', [{ events: columnsOf([], 0), dead, position }]);
       expect(filesWith(a, user).length).toBeGreaterThan(3);
       expect(filesWith(a, own).length).toBeGreaterThan(5);
 
@@ -132,8 +144,8 @@ describe.each(kinds)('%s', (name, kind) => {
         users: 1,
         events: 1,
         interactions: 4,
-        deadLetters: 2,
-        eventIds: 4,
+        deadLetters: 4,
+        eventIds: 5,
         items: 1,
         modelsRewritten: receipt.influenced,
         sinks: ['files', 'files', 'lmdb', 'duckdb'].map(sink => ({ name: sink, deleted: 4 })),

@@ -34,6 +34,12 @@ it.each(places)('%s', (_, settings, canary) => {
   expect(said).toBe('a library says (secret) and (secret)');
 });
 
+it('finds a secret in JSON, where its quotes and ends of lines are written otherwise', () => {
+  const password = 'canary"19\n\\';
+  rememberSecrets({ password });
+  expect(redacted(JSON.stringify({ error: `wrong: ${password}!` }))).toBe('{"error":"wrong: (secret)!"}');
+});
+
 it('leaves the rest as it was', () => {
   const settings = {
     url: 'redis://host:6379',

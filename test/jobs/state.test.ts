@@ -117,6 +117,48 @@ it('keeps the files that a database knew before it was put back to an earlier on
   expect(readdirSync(join(state, 'aside'))).toHaveLength(2);
 });
 
+it('leaves a compaction, a fold, a check and an erasure when it is told to, and nothing of them', async () => {
+  const directory = temporaryDirectory();
+  await runSql(
+    join(directory, 'w.duckdb'),
+    `CREATE TABLE events AS SELECT range AS line, 'u' || range // 1500 AS "user", 'i' || range % 1500 AS item FROM range(30000)`,
+  );
+  await opened(directory, async p => {
+    const gramian = join(directory, 'state', 'gramian');
+    const files = () => readdirSync(gramian).sort();
+    const more = async (from: number, count: number) => {
+      await runSql(
+        join(directory, 'w.duckdb'),
+        `INSERT INTO events SELECT range, 'v' || range // 1500, 'i' || range % 1500 FROM range(${from}, ${from + count})`,
+      );
+      await p.ingest();
+    };
+    await p.ingest();
+    await p.fold();
+    const first = files();
+    await more(30_000, 30_000);
+    /** Aborts `step` when it writes a file, or at once, and expects that it ends so and that all is as before. */
+    const left = async (step: (signal: AbortSignal) => Promise<unknown>, writes = true) => {
+      const before = files();
+      const stop = new AbortController();
+      const ended = expect(step(stop.signal)).rejects.toMatchObject({ code: 'INTERRUPTED' });
+      while (writes && files().length === before.length) await new Promise(resolve => setImmediate(resolve));
+      stop.abort();
+      await ended;
+      expect(files()).toEqual(before);
+    };
+    await left(signal => p.fold(signal));
+    expect([files(), await p.parts.store.pending()]).toEqual([first, 30_000]);
+    await left(signal => p.verify(signal), false);
+    await left(signal => p.forget('u0', signal));
+    await p.fold();
+    await more(60_000, 2);
+    await p.fold();
+    await left(signal => p.compact(signal));
+    expect(await p.verify()).toMatchObject({ differing: 0, broken: [] });
+  });
+});
+
 it('refuses a damaged segment by its name: no fit, no compaction, and the files stay', async () => {
   const { directory, state } = await made();
   const file = await opened(directory, async p => (await p.parts.store.segments())[1]!.file);

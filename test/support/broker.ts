@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Kafka, logLevel } from 'kafkajs';
+import { StageError } from '../../src/errors.js';
 import { provider, releaseOf } from './kafka/install.js';
 import { dockerServer, javaServer, type ScramUser } from './kafka/server.js';
 
@@ -118,7 +119,7 @@ function propertiesOf(
 /** Starts a broker, or hands out the one that `KAFKA_BROKERS` names. Throws when there is nothing to start it with. */
 export async function startBroker(options: BrokerOptions = {}): Promise<Broker> {
   const from = await provider(Object.keys(options).length > 0);
-  if (from.kind === 'missing') throw new Error(from.reason);
+  if (from.kind === 'missing') throw new StageError('USAGE', from.reason);
   if (from.kind === 'given') {
     const restart = () => Promise.reject(new Error('a broker named by KAFKA_BROKERS is not restarted'));
     return { brokers: from.brokers, open: from.brokers, own: false, restart, stop: async () => undefined };

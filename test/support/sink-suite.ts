@@ -1,8 +1,23 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Sink } from '#src/contracts/index.js';
+import type { ListKind, Sink } from '#src/contracts/index.js';
 import * as suite from '#src/testing/index.js';
+import { manifestOf } from './manifest.js';
 
 export { ranked } from '#src/testing/index.js';
+
+/** Publishes a version with one list of each kind; its only item is the version. */
+export async function publishOn(
+  sink: Sink,
+  version: string,
+  kinds: readonly ListKind[] = ['users', 'items'],
+): Promise<void> {
+  await sink.connect();
+  await sink.begin(manifestOf(version));
+  for (const kind of kinds) await sink.write(kind, [suite.ranked(kind === 'users' ? 'x' : 'i', [version])]);
+  await sink.finish();
+  await sink.point(version);
+  await sink.close();
+}
 
 const runner = { describe, it, beforeEach, afterEach, expect };
 

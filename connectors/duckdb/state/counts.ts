@@ -1,52 +1,49 @@
 import type { StateStore } from '../../../src/contracts/index.js';
-import { all, type SerialConnection, scalar } from '../database.js';
+import type { SerialConnection } from '../database.js';
 
 /** Sizes of a state. */
 export function openCounts(
   queries: SerialConnection,
 ): Pick<StateStore, 'counts' | 'userCount' | 'pending' | 'folded' | 'deadLetters'> {
-  const number = (sql: string): Promise<number> => queries.use(async c => Number(await scalar(c, sql)));
+  const number = (sql: string): Promise<number> => queries.scalar(sql).then(Number);
   return {
-    counts: () =>
-      queries.use(async c => {
-        const [row] = await all(
-          c,
-          `SELECT (SELECT count(*) FROM inbox) AS inbox, (SELECT count(*) FROM dead_letters) AS dead,
+    async counts() {
+      const [row] = await queries.all(
+        `SELECT (SELECT count(*) FROM inbox) AS inbox, (SELECT count(*) FROM dead_letters) AS dead,
              (SELECT count(*) FROM users) AS users, (SELECT count(*) FROM items) AS items,
              (SELECT coalesce(max(repeated), 0) FROM folded) AS repeated,
              coalesce(sum(d), 0)::DOUBLE AS interactions, coalesce(sum(d * d), 0)::DOUBLE AS pairs,
              coalesce(max(most), 1) AS most
            FROM (SELECT count(*) AS d, max(value) AS most FROM matrix GROUP BY "user")`,
-        );
-        const r = row!;
-        return {
-          inbox: Number(r.inbox),
-          deadLetters: Number(r.dead),
-          repeated: Number(r.repeated),
-          users: Number(r.users),
-          items: Number(r.items),
-          interactions: Number(r.interactions),
-          valued: Number(r.most) !== 1,
-          pairs: Number(r.pairs),
-        };
-      }),
+      );
+      const r = row!;
+      return {
+        inbox: Number(r.inbox),
+        deadLetters: Number(r.dead),
+        repeated: Number(r.repeated),
+        users: Number(r.users),
+        items: Number(r.items),
+        interactions: Number(r.interactions),
+        valued: Number(r.most) !== 1,
+        pairs: Number(r.pairs),
+      };
+    },
 
     userCount: () => number('SELECT count(*) FROM users'),
     pending: () => number('SELECT count(*) FROM inbox'),
     folded: () => number('SELECT coalesce(max(events), 0) FROM folded'),
 
-    deadLetters: limit =>
-      queries.use(async c => {
-        const rows = await all(c, `SELECT * FROM dead_letters ORDER BY rejected_at DESC LIMIT ${limit}`);
-        return rows.map(r => ({
-          source: String(r.source),
-          partition: String(r.part),
-          sequence: Number(r.sequence),
-          code: String(r.code),
-          reason: String(r.reason),
-          user: r.user === null ? undefined : String(r.user),
-          raw: String(r.raw),
-        }));
-      }),
+    async deadLetters(limit) {
+      const rows = await queries.all(`SELECT * FROM dead_letters ORDER BY rejected_at DESC LIMIT ${limit}`);
+      return rows.map(r => ({
+        source: String(r.source),
+        partition: String(r.part),
+        sequence: Number(r.sequence),
+        code: String(r.code),
+        reason: String(r.reason),
+        user: r.user === null ? undefined : String(r.user),
+        raw: String(r.raw),
+      }));
+    },
   };
 }

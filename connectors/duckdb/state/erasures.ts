@@ -2,7 +2,7 @@ import type { PendingErasure, Receipt, StateStore } from '../../../src/contracts
 import { StageError } from '../../../src/errors.js';
 import { failpoint } from '../../../src/runtime/failpoint.js';
 import type { StateConnections } from '../connections.js';
-import { all, scalar, transaction } from '../database.js';
+import { all, type SerialConnection, scalar } from '../database.js';
 import { type Erased, eraseUser } from '../erase.js';
 import { userHash } from '../erased-ids.js';
 
@@ -10,37 +10,38 @@ import { userHash } from '../erased-ids.js';
  * Erasures, by the steps `asked`, `erased` (the state has forgotten the user), `gone` (so have the sinks; free pages of the
  * file may still have the id) and `done`. The id goes when `gone` is reached.
  */
-export function openErasures({
+export const openErasures = (connections: StateConnections) => ({
+  ...openSteps(connections),
+  ...openReceipts(connections.queries),
+});
+
+function openSteps({
   ingest,
   folds,
   queries,
   rewrite,
-}: StateConnections): Pick<
-  StateStore,
-  'beginErasure' | 'eraseUser' | 'finishErasure' | 'rewrite' | 'pendingErasures' | 'receipts'
-> {
+}: StateConnections): Pick<StateStore, 'beginErasure' | 'eraseUser' | 'finishErasure' | 'rewrite'> {
   async function leaveFreePages(): Promise<void> {
     await rewrite();
-    await queries.use(c => c.run("UPDATE erasures SET step = 'done' WHERE step = 'gone'"));
+    await queries.run("UPDATE erasures SET step = 'done' WHERE step = 'gone'");
     failpoint('forget:rewritten');
   }
 
   return {
     beginErasure: user =>
-      queries.use(c =>
-        transaction(c, async () => {
-          const hash = await userHash(c, user);
-          const pending = `SELECT 1 FROM erasures WHERE hash = ? AND step IN ('asked', 'erased')`;
-          // What came since the state forgot her goes too.
-          await c.run("UPDATE erasures SET step = 'asked' WHERE hash = ? AND step = 'erased'", [hash]);
-          if ((await scalar(c, pending, [hash])) === undefined)
-            await c.run(
-              "INSERT INTO erasures VALUES (?, make_timestamp(?::BIGINT * 1000), ?, 'asked', NULL)",
-              [hash, BigInt(Date.now()), user],
-            );
-          return hash;
-        }),
-      ),
+      queries.transaction(async c => {
+        const hash = await userHash(c, user);
+        // Events that came since the state forgot her go too.
+        await c.run("UPDATE erasures SET step = 'asked' WHERE hash = ? AND step = 'erased'", [hash]);
+        const pending = `SELECT 1 FROM erasures WHERE hash = ? AND step IN ('asked', 'erased')`;
+        const values = [hash, BigInt(Date.now()), user];
+        if ((await scalar(c, pending, [hash])) === undefined)
+          await c.run(
+            "INSERT INTO erasures VALUES (?, make_timestamp(?::BIGINT * 1000), ?, 'asked', NULL)",
+            values,
+          );
+        return hash;
+      }),
 
     // Also alone among what is taken in: events of hers would come back.
     eraseUser: (hash, build) =>
@@ -57,30 +58,32 @@ export function openErasures({
       ),
 
     async finishErasure(receipt) {
-      await queries.use(c =>
-        c.run(
-          `UPDATE erasures SET "user" = NULL, step = 'gone', detail = ? WHERE hash = ? AND step = 'erased'`,
-          [JSON.stringify(receipt), receipt.hash],
-        ),
+      await queries.run(
+        `UPDATE erasures SET "user" = NULL, step = 'gone', detail = ? WHERE hash = ? AND step = 'erased'`,
+        [JSON.stringify(receipt), receipt.hash],
       );
       await leaveFreePages();
     },
 
     rewrite: leaveFreePages,
+  };
+}
 
-    pendingErasures: () =>
-      queries.use(async c => {
-        const sql = `SELECT hash, epoch_ms(asked_at) AS asked, "user", step, detail FROM erasures
-          WHERE step <> 'done' ORDER BY asked_at`;
-        return (await all(c, sql)).map(
-          (r): PendingErasure => ({
-            hash: String(r.hash),
-            askedAt: Number(r.asked),
-            user: r.user === null ? undefined : String(r.user),
-            erased: r.step === 'erased' ? (JSON.parse(String(r.detail)) as Erased) : undefined,
-          }),
-        );
-      }),
+/** Erasures that have not ended, and receipts of those that have. */
+function openReceipts(queries: SerialConnection): Pick<StateStore, 'pendingErasures' | 'receipts'> {
+  return {
+    async pendingErasures() {
+      const sql = `SELECT hash, epoch_ms(asked_at) AS asked, "user", step, detail FROM erasures
+        WHERE step <> 'done' ORDER BY asked_at`;
+      return (await queries.all(sql)).map(
+        (r): PendingErasure => ({
+          hash: String(r.hash),
+          askedAt: Number(r.asked),
+          user: r.user === null ? undefined : String(r.user),
+          erased: r.step === 'erased' ? (JSON.parse(String(r.detail)) as Erased) : undefined,
+        }),
+      );
+    },
 
     receipts: user =>
       queries.use(async c => {

@@ -1,5 +1,5 @@
 import type { StateStore } from '../../../src/contracts/index.js';
-import { all, releaseResults, type SerialConnection, scalar } from '../database.js';
+import { releaseResults, type SerialConnection, scalar } from '../database.js';
 import { type Connecting, readChanged, readHistories } from '../histories.js';
 import { readKeys, readRows, readTimedRows } from '../rows.js';
 
@@ -13,7 +13,14 @@ export function openInteractions(
 ): Pick<StateStore, 'interactions' | 'withTimes' | 'histories' | 'history' | 'popularItems' | 'itemKeys'> {
   const items = 'SELECT count(*) FROM items';
   return {
-    interactions: () => folds.use(async c => readRows(c, allRows, Number(await scalar(c, items)))),
+    interactions: () =>
+      folds.use(async c => {
+        const n = Number(await scalar(c, items));
+        const expected = Number(await scalar(c, 'SELECT count(*) FROM matrix'));
+        const rows = await readRows(c, allRows, n, { expected, shared: true });
+        await releaseResults();
+        return rows;
+      }),
 
     withTimes: use =>
       folds.use(async c => {
@@ -38,10 +45,9 @@ export function openInteractions(
       }),
 
     popularItems: limit =>
-      queries.use(async c => {
-        const popular = `SELECT item FROM matrix GROUP BY item ORDER BY count(*) DESC, item LIMIT ${limit}`;
-        return Int32Array.from((await all(c, popular)).map(r => Number(r.item)));
-      }),
+      queries
+        .all(`SELECT item FROM matrix GROUP BY item ORDER BY count(*) DESC, item LIMIT ${limit}`)
+        .then(rows => Int32Array.from(rows.map(r => Number(r.item)))),
 
     itemKeys: n => queries.use(async c => (await readKeys(c, 'items', 0, n)).keys),
   };
@@ -53,8 +59,7 @@ export function openChanges(
   queries: SerialConnection,
 ): Pick<StateStore, 'newestChange' | 'changedUsers'> {
   return {
-    newestChange: () =>
-      queries.use(async c => Number(await scalar(c, 'SELECT coalesce(max(change), 0) FROM changes'))),
+    newestChange: () => queries.scalar('SELECT coalesce(max(change), 0) FROM changes').then(Number),
 
     // On a connection of its own, like `histories`.
     changedUsers: (since, size) => readChanged(database, since, size),

@@ -3,7 +3,7 @@ import { StageError } from '../../../src/errors.js';
 import type { SegmentFile } from '../../../src/gramian/segment.js';
 import { failpoint } from '../../../src/runtime/failpoint.js';
 import type { DuckDBConnection } from '../client.js';
-import { all, type SerialConnection, transaction } from '../database.js';
+import { all, type SerialConnection } from '../database.js';
 
 /** The segments of a state, oldest first. */
 export async function readSegments(connection: DuckDBConnection): Promise<SegmentFile[]> {
@@ -30,14 +30,14 @@ export function openSegments(
   folds: SerialConnection,
 ): Pick<StateStore, 'segments' | 'replaceSegments' | 'retired' | 'clearRetired'> {
   return {
-    retired: () => folds.use(async c => (await all(c, 'SELECT file FROM retired')).map(r => String(r.file))),
-    clearRetired: () => folds.use(async c => void (await c.run('DELETE FROM retired'))),
+    retired: () => folds.all('SELECT file FROM retired').then(rows => rows.map(r => String(r.file))),
+    clearRetired: () => folds.run('DELETE FROM retired'),
 
     segments: () => folds.use(readSegments),
 
     replaceSegments: (old, segment) =>
-      folds.use(async c => {
-        await transaction(c, async () => {
+      folds
+        .transaction(async c => {
           for (const s of old) {
             const gone = await all(c, 'DELETE FROM segments WHERE id = ? RETURNING id', [s.id]);
             if (gone.length === 0)
@@ -45,8 +45,7 @@ export function openSegments(
             await c.run('INSERT INTO retired VALUES (?)', [s.file]);
           }
           if (segment) await insertSegment(c, segment);
-        });
-        failpoint('compact:committed');
-      }),
+        })
+        .then(() => failpoint('compact:committed')),
   };
 }

@@ -44,7 +44,7 @@ async function killIn(root: string, { kills, seed, only, at, log }: CrashOptions
   const library = compileShim(root);
   const redis = hasRedis() ? await startRedis(root) : undefined;
   const trials = startWorker([root, library, redis?.url ?? '']);
-  const totals = { kills: 0, checks: 0, trials: 0, survived: 0, redis: redis !== undefined };
+  const totals = { kills: 0, checks: 0, reads: 0, trials: 0, survived: 0, redis: redis !== undefined };
   const by: Record<string, number> = {};
   const violations: string[] = [];
   const started = performance.now();
@@ -64,6 +64,7 @@ async function killIn(root: string, { kills, seed, only, at, log }: CrashOptions
         const { result } = answer;
         totals.kills += result.kills;
         totals.checks += result.checks;
+        totals.reads += result.reads;
         totals.survived += result.blows.length - result.kills;
         by[result.scenario] = (by[result.scenario] ?? 0) + result.kills;
         log(

@@ -34,6 +34,8 @@ export interface TrialOrder {
 export interface TrialResult {
   readonly kills: number;
   readonly checks: number;
+  /** Checks that commands which only read change nothing. */
+  readonly reads: number;
   readonly scenario: string;
   readonly meaning: Meaning;
   /** Each blow with the file operation at which the process died, if that was the blow. */
@@ -92,8 +94,17 @@ export function createTrials(place: Place) {
     const reader = random() < 0.35 ? readers[Math.floor(random() * readers.length)] : undefined;
     const one = new Trial(place, world, scenario, reader);
     await one.run(blows);
-    const { kills, checks, deaths, faults } = one;
-    return { scenario: scenario.name, meaning, blows: blows.map(blowText), kills, checks, deaths, faults };
+    const { kills, checks, reads, deaths, faults } = one;
+    return {
+      scenario: scenario.name,
+      meaning,
+      blows: blows.map(blowText),
+      kills,
+      checks,
+      reads,
+      deaths,
+      faults,
+    };
   };
 }
 
@@ -101,6 +112,7 @@ export function createTrials(place: Place) {
 class Trial {
   kills = 0;
   checks = 0;
+  reads = 0;
   readonly deaths: string[] = [];
   readonly faults: string[] = [];
   readonly #place: Place;
@@ -171,8 +183,10 @@ class Trial {
     rmSync(probe, { recursive: true, force: true });
     cpSync(this.#directory, probe, { recursive: true });
     const reader = this.#reader;
-    if (reader)
+    if (reader) {
+      this.reads++;
       await this.#check(`${when}, ${reader.join(' ')}`, () => readsOnly(this.#place, probe, reader));
+    }
     await this.#check(when, async () => {
       const feeds = await readFeeds(probe, redis);
       this.#left.push(feeds);

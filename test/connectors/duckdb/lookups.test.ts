@@ -62,7 +62,7 @@ it.each(cases)(
     for (const [k, batch] of batches.entries()) {
       await append(state, batch, first);
       first += batch.length;
-      await state.fold(batch.length + 1, none);
+      await state.fold(batch.length + 1, none, 2 ** 38);
       // A short fold makes one file only, a longer one may make several.
       if (k === 0) expect(lookups(directory).length).toBeGreaterThan(0);
       if (k === 2) expect(lookups(directory)).toHaveLength(3);
@@ -74,7 +74,7 @@ it.each(cases)(
     }
     const oracle = await openState(plain, semantics);
     await append(oracle, batches.flat(), 0);
-    await oracle.fold(first, none);
+    await oracle.fold(first, none, 2 ** 38);
     try {
       expect(await state.itemKeys()).toEqual(await oracle.itemKeys());
       expect(await state.interactions()).toEqual(await oracle.interactions());
@@ -87,7 +87,7 @@ it.each(cases)(
         await s.rewrite();
         if (s === state) expect(lookups(directory)).toEqual([]);
         await append(s, [{ user: 'u17', item: 'item 3' }], first);
-        await s.fold(10, none);
+        await s.fold(10, none, 2 ** 38);
       }
       expect((await state.history('u17'))!.indices).toHaveLength(1);
       expect(await state.interactions()).toEqual(await oracle.interactions());

@@ -1,19 +1,23 @@
 /**
  * Weights whose squares would let the Gramian overflow are set aside, and nothing else is: whatever was accepted, in
- * however many folds, an item's sum of squares times 4,096 stays far below 2⁵³.
+ * however many folds, an item's sum of squares, times 4,096 where users have weights, stays within 2⁵⁰.
  */
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { semanticsOptions } from '#connectors/duckdb/schema.js';
 import { openState } from '#connectors/duckdb/state.js';
-import { diagonalOf } from '#src/gramian/weights.js';
+import { diagonalOf, largestEnergy } from '#src/gramian/weights.js';
 import { maxFixedPoint } from '#src/stages/event-weight.js';
 import { temporaryDirectory } from '../../support/directory.js';
 import { columnsOf, type TestEvent } from '../../support/events.js';
 
 const bound = 2 ** 38;
 
-async function folded(semantics: object, ...folds: readonly (readonly TestEvent[])[]) {
+/** Folds events for users with weights. */
+const folded = (semantics: object, ...folds: readonly (readonly TestEvent[])[]) =>
+  foldedFor(0.5, semantics, ...folds);
+
+async function foldedFor(eta: number, semantics: object, ...folds: readonly (readonly TestEvent[])[]) {
   const state = await openState(
     join(temporaryDirectory(), 's'),
     semanticsOptions.parse({ weightScale: 1, ...semantics }),
@@ -25,7 +29,7 @@ async function folded(semantics: object, ...folds: readonly (readonly TestEvent[
       const position = { partition: 'p', sequence: first + events.length - 1 };
       await state.append('s', [{ events: columnsOf(events, first), dead: [], position }]);
       first += events.length;
-      await state.fold(1e6, async () => undefined);
+      await state.fold(1e6, async () => undefined, largestEnergy(eta));
     }
     const rows = await state.interactions();
     return { diagonal: diagonalOf(rows), entries: rows.indices.length, dead: await state.deadLetters(1000) };
@@ -56,6 +60,13 @@ it.each(['last', 'sum'])('%s: a few huge weights go, the others stay', async int
   });
   expect(entries).toBe(50);
   expect(diagonal[0]).toBe(50 * 300 ** 2);
+});
+
+it('users who count alike leave 4,096 times the room', async () => {
+  const full = hot(Array.from({ length: 4096 }, () => maxFixedPoint));
+  const { diagonal, dead } = await foldedFor(0, { interactions: 'last' }, full, hot([1], 'v'));
+  expect(diagonal[0]).toBe(2 ** 50);
+  expect(dead.map(d => d.user)).toEqual(['v0']);
 });
 
 it('sums that grow fold by fold stop at the bound', async () => {

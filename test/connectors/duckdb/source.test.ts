@@ -5,11 +5,13 @@
  * - what it will never give (rows behind the cursor, rows without one) is warned of, once for each growth;
  * - what cannot be read is one clear error, and the source can be read again after it.
  */
-import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { describe, expect, it, test } from 'vitest';
-import { createDuckdbSource, duckdbSourceOptions } from '#connectors/duckdb/source.js';
+import { describe, expect, it, test, vi } from 'vitest';
+import { readAttributes } from '#connectors/duckdb/attributes.js';
+import { createDuckdbSource } from '#connectors/duckdb/source.js';
+import { duckdbSourceOptions } from '#connectors/duckdb/source-options.js';
 import type { PartitionBatch, Position, Source } from '#src/contracts/index.js';
 import { decodeEvents } from '#src/stages/events.js';
 import { temporaryDirectory } from '../../support/directory.js';
@@ -438,6 +440,19 @@ describe('what cannot be read', () => {
     await expect(drain(sourceOf({ database: path, query }))).rejects.toMatchObject(
       unreadable(/not a valid DuckDB/),
     );
+  });
+
+  it('a directory with a comma in its name', async () => {
+    const directory = join(temporaryDirectory(), 'shop, "new" & it\'s');
+    mkdirSync(directory);
+    writeFileSync(join(directory, 'e.csv'), 'user,item\nu,i\n');
+    writeFileSync(join(directory, 'a.csv'), 'item,gone\ni,true\n');
+    const temporary = temporaryDirectory();
+    vi.stubEnv('TMPDIR', temporary);
+    expect((await drain(sourceOf({ query: "FROM 'e.csv'" }, directory))).rows).toEqual(['u:i']);
+    expect(await readAttributes({ query: "FROM 'a.csv'" }, directory)).toMatchObject({ items: ['i'] });
+    expect(readdirSync(temporary)).toEqual([]);
+    vi.unstubAllEnvs();
   });
 
   it('Parquet that is empty, truncated or random, and then whole again', async () => {

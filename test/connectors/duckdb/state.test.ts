@@ -28,7 +28,7 @@ it.each([
   try {
     const position = { partition: '0', sequence: events.length - 1 };
     await state.append('s', [{ events: columnsOf(events, 0), dead: [], position }]);
-    await state.fold(1000, async () => undefined);
+    await state.fold(1000, async () => undefined, 2 ** 38);
     const found = await state.withTimes(async rows => rows);
     const { n, users, indptr, indices } = await state.interactions();
     expect(found).toEqual({
@@ -70,7 +70,7 @@ async function opened<T>(use: (state: StateStore) => Promise<T>): Promise<T> {
 }
 
 const values = async (state: StateStore) => {
-  await state.fold(1000, async () => undefined);
+  await state.fold(1000, async () => undefined, 2 ** 38);
   const { values: found, indices } = await state.interactions();
   return found ? [...found] : [...indices].map(() => 1);
 };

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createFilesSink, filesOptions } from '#connectors/files/sink.js';
 import type { ListKind, RankedList } from '#src/contracts/index.js';
 import { manifestOf } from '../../support/manifest.js';
-import { leaseSuite, ranked, sinkSuite } from '../../support/sink-suite.js';
+import { leaseSuite, publishOn, ranked, sinkSuite } from '../../support/sink-suite.js';
 
 const sinkOn = (path: string, more: object = {}) =>
   createFilesSink(filesOptions.parse({ type: 'files', path, ...more }));
@@ -51,15 +51,7 @@ describe('files store', () => {
   });
   afterEach(() => rm(path, { recursive: true, force: true }));
 
-  async function publish(version: string, more: object = {}): Promise<void> {
-    const sink = sinkOn(path, more);
-    await sink.connect();
-    await sink.begin(manifestOf(version));
-    await sink.write('users', [ranked('x', [version])]);
-    await sink.finish();
-    await sink.point(version);
-    await sink.close();
-  }
+  const publish = (version: string, more: object = {}) => publishOn(sinkOn(path, more), version, ['users']);
 
   it.each(['ndjson', 'parquet'] as const)('leaves the documented %s files and no others', async format => {
     await publish('v1', { format });
@@ -111,6 +103,15 @@ describe('files store', () => {
     );
     connection.closeSync();
     expect(rows.getRowsJS().flat()).toEqual([false, true, true]);
+  });
+
+  it('is not kept waiting by a publisher that died as it took the lease', async () => {
+    // As that leaves it, now and in earlier releases.
+    for (const left of ['.lease-1', '.lease']) {
+      await mkdir(join(path, left));
+      await publish(`v${left.length}`);
+      expect((await readdir(path)).filter(name => name.startsWith('.'))).toEqual([]);
+    }
   });
 
   it('points at no version that lacks lists', async () => {

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createLmdbSink, lmdbOptions } from '#connectors/lmdb/sink.js';
 import { manifestOf } from '../../support/manifest.js';
 import { output, startNode, startShell } from '../../support/node-process.js';
-import { inPlaceSuite, leaseSuite, ranked, sinkSuite } from '../../support/sink-suite.js';
+import { inPlaceSuite, leaseSuite, publishOn, ranked, sinkSuite } from '../../support/sink-suite.js';
 
 const sinkOn = (path: string, more: object = {}) =>
   createLmdbSink(lmdbOptions.parse({ type: 'lmdb', path, ...more }));
@@ -24,16 +24,7 @@ describe('lmdb store', () => {
   });
   afterEach(() => rm(path, { recursive: true, force: true }));
 
-  async function publish(version: string, more: object = {}): Promise<void> {
-    const sink = sinkOn(path, more);
-    await sink.connect();
-    await sink.begin(manifestOf(version));
-    await sink.write('users', [ranked('x', [version])]);
-    await sink.write('items', [ranked('i', [version])]);
-    await sink.finish();
-    await sink.point(version);
-    await sink.close();
-  }
+  const publish = (version: string, more: object = {}) => publishOn(sinkOn(path, more), version);
 
   it.each(['json', 'msgpack'] as const)('has the documented keys for any %s reader', async encoding => {
     await publish('v1', { encoding, prefix: 'shop' });

@@ -110,6 +110,17 @@ describe.skipIf(skipped(missing))('redis', () => {
     expect((await keysOf('amend')).filter(key => key.startsWith('amend:v1'))).toEqual([]);
   });
 
+  it('points at no version that lacks lists', async () => {
+    await publish('lacks', 'v1', 0);
+    await onRedis(server.url, send => send('DEL', 'lacks:v1:u:x'));
+    const sink = sinkOn('lacks');
+    await sink.connect();
+    await expect(sink.point('v1', 'candidate')).rejects.toMatchObject({
+      message: expect.stringContaining('version v1 has 1 of its 2 lists of users'),
+    });
+    await sink.close();
+  });
+
   it('keeps no lease behind', async () => {
     await publish('lease', 'v1', 0);
     expect(await keysOf('lease')).not.toContain('lease:lease');

@@ -1,11 +1,15 @@
 /** `evaluate` on a state: what it holds out, what it says, and what it refuses. */
+import { mkdirSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { createPipeline } from '#jobs/index.js';
 import { holdoutOptions } from '#src/evaluate/options.js';
 import { createHoldouts } from '#src/stages/holdouts.js';
 import { runCli } from '../../support/cli.js';
 import { temporaryDirectory } from '../../support/directory.js';
+import { runSql } from '../../support/duckdb.js';
 import { purchasesPipeline } from '../../support/purchases.js';
+import { startCli, stopCli, until } from '../../support/service.js';
 
 it('holds out, fits on the rest and measures, alike for the same seed', async () => {
   const config = await purchasesPipeline(temporaryDirectory());
@@ -51,6 +55,26 @@ it('holds out, fits on the rest and measures, alike for the same seed', async ()
   const wrong = await runCli(['evaluate', '-c', config, '--holdout', 'first', '--share', '2']);
   expect(wrong.stderr).toMatch(/options: holdout: expected one of "last", "time", "random", found "first"/);
   expect(wrong.stderr).toMatch(/options: share: expected number to be <1, found 2/);
+});
+
+it('ends at once on SIGTERM, in the middle of a long fit too, and leaves nothing behind', async () => {
+  const directory = temporaryDirectory();
+  const pairs = `COPY (SELECT range % 3000 AS "user", (range * 7919) % 2003 AS item FROM range(60000)) TO`;
+  for (const name of ['train', 'test'])
+    await runSql(':memory:', `${pairs} '${join(directory, `${name}.parquet`)}'`);
+  const temporary = join(directory, 'tmp');
+  mkdirSync(temporary);
+  const files = ['--train', join(directory, 'train.parquet'), '--test', join(directory, 'test.parquet')];
+  const args = ['evaluate', ...files, '--solver', 'elsa', '--steps', '1000', '--json'];
+  const long = startCli(args, { TMPDIR: temporary });
+  await until('the fit to begin', () => /factor/.test(long.errors()) || undefined);
+  const { code, seconds } = await stopCli(long);
+  expect(JSON.parse(long.output()).error).toMatchObject({
+    code: 'INTERRUPTED',
+    message: 'evaluate was stopped',
+  });
+  expect([code, readdirSync(temporary)]).toEqual([1, []]);
+  expect(seconds).toBeLessThan(5);
 });
 
 it('refuses a holdout of files, and files beside a state', async () => {

@@ -9,6 +9,7 @@ import { fit, type GramianInput } from '#src/fit/fit.js';
 import { buildSegment } from '#src/gramian/build.js';
 import { fromNothing, type Rows } from '#src/matrix/rows.js';
 import type { Model } from '#src/model/model.js';
+import { fsaiOptions } from '#src/solvers/fsai/options.js';
 import { type IcfOptions, icfOptions } from '#src/solvers/icf/options.js';
 import { build, type Dense, distance, easeWeights, gramOf, weightsOf } from '../../support/dense.js';
 import { temporaryDirectory } from '../../support/directory.js';
@@ -190,4 +191,24 @@ it('the loss falls from scan to scan, and the report is plain JSON', async () =>
   expect(report.losses!).toEqual(report.losses!.toSorted((a, b) => b - a));
   expect(heard).toEqual(['order', 'scale', 'factor', 'inverse', 'weights', 'serving']);
   expect(JSON.parse(JSON.stringify(report))).toEqual(report);
+});
+
+it.each([
+  icfOptions.parse({ l2: 1, scale: false, density: 1e-4 }),
+  fsaiOptions.parse({ l2: 1, neighbours: 2, userWeighting: 0 }),
+])('sums start again before they pass the range of their type: $solver', async options => {
+  // Sums of a column stand on a base that grows by 120,001 with each of 20,001 columns: past 2³¹.
+  const [users, others] = [120_000, 20_000];
+  const rows: Rows = {
+    n: others + 1,
+    users: Int32Array.from({ length: users }, (_, u) => u),
+    indptr: Int32Array.from({ length: users + 1 }, (_, u) => 2 * u),
+    indices: Int32Array.from({ length: 2 * users }, (_, e) => e % 2 && 1 + ((e >> 1) % others)),
+    values: undefined,
+  };
+  const [a, b] = await Promise.all(
+    [implicit(rows), await stored(rows, 1)].map(input => fit(input, options, oneThread)),
+  );
+  expect(difference(a!.model, b!.model)).toBe(0);
+  expect(a!.model.encoder.data.length).toBeGreaterThan(others + 1);
 });

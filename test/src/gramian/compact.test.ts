@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, it, test } from 'vitest';
 import { compactSegments, suffixToCompact } from '#src/gramian/compact.js';
-import { openSegment } from '#src/gramian/segment.js';
+import { openSegment, type SegmentFile } from '#src/gramian/segment.js';
 import { readColumns, sumSegments } from '#src/gramian/sum.js';
 import { Arena } from '#src/runtime/arena.js';
 import { build } from '../../support/dense.js';
@@ -70,6 +70,33 @@ test('the sum of segments of different widths is what compaction writes, cancell
       },
     ),
     { numRuns: 30 },
+  );
+});
+
+it('adds up any number of changes of a Gramian that is as large as folds let it be', () => {
+  const directory = temporaryDirectory();
+  const full = [
+    [2 ** 50, 2 ** 50 - 1],
+    [2 ** 50 - 1, 2 ** 50],
+  ];
+  const change = (sign: number) =>
+    writeDense(
+      directory,
+      full.map(row => row.map(g => sign * g)),
+      { wide: true },
+    );
+  const files = Array.from({ length: 31 }, (_, k) => change(k % 2 ? -1 : 1));
+  const sumOf = (merged: SegmentFile) => {
+    const segment = openSegment(join(directory, merged.file));
+    const sum = fromBlocks([readColumns(segment, 0, 2)], 2);
+    segment.close();
+    return sum;
+  };
+  expect(sumOf(compactSegments(directory, files, 2))).toEqual(full);
+  expect(sumOf(compactSegments(directory, files.slice(10), 2, files.slice(0, 10)))).toEqual(full);
+  const beyond = Array.from({ length: 9 }, () => change(1));
+  expect(() => compactSegments(directory, [...files.slice(1), ...beyond], 2, files.slice(0, 1))).toThrow(
+    expect.objectContaining({ code: 'OVERFLOW' }),
   );
 });
 

@@ -4,7 +4,7 @@
  */
 
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { loadInteractions } from '#src/gramian/interactions.js';
 import { pairsBelow, squaredNorms } from '#src/gramian/norms.js';
 import { openSegment } from '#src/gramian/segment.js';
@@ -15,17 +15,13 @@ import { rowUpdate } from '#src/gramian/update.js';
 import type { WeightChanges } from '#src/gramian/weights.js';
 import { fromNothing, type Rows } from '#src/matrix/rows.js';
 import { Arena } from '#src/runtime/arena.js';
-import { Threads } from '#src/runtime/threads.js';
+import type { Threads } from '#src/runtime/threads.js';
 import { temporaryDirectory } from '../../support/directory.js';
 import { writeCsc } from '../../support/gramian.js';
 import { gramian, type Matrix, random, randomRows, zeros } from '../../support/rows.js';
+import { arenaWithThreads } from '../../support/threads.js';
 
-const arena = new Arena(64 << 20);
-const one = new Threads(arena, 1);
-const three = new Threads(arena, 3);
-afterAll(async () => {
-  await Promise.all([one.close(), three.close()]);
-});
+const { arena, one, three } = arenaWithThreads(64 << 20);
 
 function shuffled(n: number, seed: number): Int32Array {
   const next = random(seed);
@@ -131,6 +127,34 @@ describe('row update', () => {
     const expected = gramian(after, weights?.after).map((row, i) => row.map((g, j) => g - old[i]![j]!));
     expect(update(one, before, after, weights)).toEqual(expected);
     expect(update(three, before, after, weights)).toEqual(expected);
+  });
+
+  it('starts its sums of ones again before they leave int32', () => {
+    // The base of the sums grows by 90,001 for each of 30,001 columns, past 2³¹.
+    const [users, others] = [90_000, 30_000];
+    const after: Rows = {
+      n: others + 1,
+      users: Int32Array.from({ length: users }, (_, u) => u),
+      indptr: Int32Array.from({ length: users + 1 }, (_, u) => 2 * u),
+      indices: Int32Array.from({ length: 2 * users }, (_, e) => e % 2 && 1 + ((e >> 1) % others)),
+      values: undefined,
+    };
+    const wrong: number[] = [];
+    rowUpdate(arena, one, fromNothing(after)).run(({ first, lengths, indices, values }) => {
+      for (let c = 0, e = 0; c < lengths.length; e += lengths[c++]!) {
+        const j = first + c;
+        const right =
+          j === 0
+            ? lengths[c] === others + 1 && values[e] === users
+            : lengths[c] === 2 &&
+              indices[e] === 0 &&
+              indices[e + 1] === j &&
+              values[e] === 3 &&
+              values[e + 1] === 3;
+        if (!right) wrong.push(j);
+      }
+    });
+    expect(wrong).toEqual([]);
   });
 
   it('refuses sums of 2⁵³ and more', () => {

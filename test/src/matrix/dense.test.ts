@@ -1,8 +1,7 @@
 /** Products of dense float32 matrices with sparse and dense ones against loops over their entries, for any number of threads. */
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import {
   addGram,
-  type Dense,
   gather,
   mirror,
   multiply,
@@ -11,37 +10,18 @@ import {
   zeroDense,
   zeroSquare,
 } from '#src/matrix/dense.js';
-import { Arena } from '#src/runtime/arena.js';
 import { record } from '#src/runtime/records.js';
-import { Threads } from '#src/runtime/threads.js';
+import type { Threads } from '#src/runtime/threads.js';
 import { build, distance, type Dense as Matrix, multiply as product } from '../../support/dense.js';
 import { randomX, rowsOf, seeded } from '../../support/random.js';
+import { arenaWithThreads, placeDense, readDense } from '../../support/threads.js';
 
-const arena = new Arena(64 << 20);
-const one = new Threads(arena, 1);
-const three = new Threads(arena, 3);
-afterAll(async () => {
-  await Promise.all([one.close(), three.close()]);
-});
+const { arena, one, three } = arenaWithThreads(64 << 20);
 
 /** An m × n matrix of float32. */
 function randomMatrix(m: number, n: number, seed: number): Matrix {
   const random = seeded(seed);
   return build(m, n, () => Math.fround(random() - 0.5));
-}
-
-function place(A: Matrix, width: number): Dense {
-  const dense = zeroDense(arena, A.length, width, 'a test');
-  const entries = arena.f32(dense.address, A.length * dense.width);
-  A.forEach((row, i) => {
-    entries.set(row, i * dense.width);
-  });
-  return dense;
-}
-
-function read({ rows, width, address }: Dense, columns: number): Matrix {
-  const entries = arena.f32(address, rows * width);
-  return build(rows, columns, (i, j) => entries[i * width + j]!);
 }
 
 function readSquare({ width, address }: Square, columns: number): Matrix {
@@ -78,8 +58,8 @@ describe.each([
         });
       });
       const out = zeroDense(arena, rows, latents, 'a test');
-      multiply(threads, place(Y, latents), square, out);
-      const result = read(out, latents);
+      multiply(threads, placeDense(arena, Y, latents), square, out);
+      const result = readDense(arena, out, latents);
       arena.release(mark);
       return result;
     });
@@ -92,7 +72,7 @@ describe.each([
       const mark = arena.mark();
       const square = zeroSquare(arena, latents, 'a test');
       const weights = weighted ? arena.copy(h, 'a test') : 0;
-      for (const _ of [1, 2]) addGram(arena, threads, place(Y, latents), weights, square);
+      for (const _ of [1, 2]) addGram(arena, threads, placeDense(arena, Y, latents), weights, square);
       mirror(arena, square);
       const result = readSquare(square, latents);
       arena.release(mark);
@@ -110,7 +90,7 @@ describe.each([
       for (const strip of [rows, 50]) {
         const sums = onAny(threads => {
           const mark = arena.mark();
-          const A = place(Y, latents);
+          const A = placeDense(arena, Y, latents);
           const out = zeroDense(arena, 150, latents, 'a test');
           const parts = {
             indptr: arena.copy(indptr, 'a test'),
@@ -124,7 +104,7 @@ describe.each([
             const part = { ...A, address: A.address + 4 * first * A.width };
             gather(threads, sparse, { cursor, first, limit: first + strip }, part, out);
           }
-          const result = read(out, latents);
+          const result = readDense(arena, out, latents);
           arena.release(mark);
           return result;
         });

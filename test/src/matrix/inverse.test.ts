@@ -2,21 +2,15 @@
  * The blocked factor and inverse against the textbook's on arrays of rows, for sizes around the edges of a tile, that the
  * number of threads does not show, and the condition up to which float32 suffices.
  */
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { factorize } from '#src/matrix/cholesky.js';
 import { invertLower, multiplyInverse } from '#src/matrix/inverse.js';
 import { entriesOf, indexOf, type Precision, type Tiles, zeroTiles } from '#src/matrix/tiles.js';
-import { Arena } from '#src/runtime/arena.js';
-import { Threads } from '#src/runtime/threads.js';
 import { build, cholesky, type Dense, distance, gramOf, inverse } from '../../support/dense.js';
 import { randomX, seeded } from '../../support/random.js';
+import { arenaWithThreads } from '../../support/threads.js';
 
-const arena = new Arena(64 << 20);
-const one = new Threads(arena, 1);
-const three = new Threads(arena, 3);
-afterAll(async () => {
-  await Promise.all([one.close(), three.close()]);
-});
+const { arena, one, three } = arenaWithThreads(64 << 20);
 
 /** XᵀX + λI of random interactions. */
 function shifted(n: number, lambda: number): Dense {

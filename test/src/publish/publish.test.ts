@@ -25,10 +25,17 @@ function memorySink(name: string, calls: string[], fails?: Step) {
     name,
     keep: 2,
     async connect() {},
-    async begin({ version, content, publishedAt = '' }) {
+    async begin({ version, content, ordinal, publishedAt = '' }) {
       await note('begin', version);
       open = { version, lists: new Map() };
-      held.set(version, { version, content, publishedAt, complete: false, lists: { users: 0, items: 0 } });
+      held.set(version, {
+        version,
+        content,
+        ordinal,
+        publishedAt,
+        complete: false,
+        lists: { users: 0, items: 0 },
+      });
       return { users: 0, items: 0 };
     },
     async write(kind, lists) {
@@ -273,6 +280,32 @@ describe('sizes', () => {
     expect(calls).toEqual([]);
     const summary = await run(batches(), [{ ...memorySink('large', []), maxBytes: 1000, overheadBytes: 50 }]);
     expect(summary.sinks[0]!.estimatedBytes).toBeGreaterThan(150);
+  });
+});
+
+describe('ordinals', () => {
+  const ordinals = async (sink: Sink) => (await sink.versions()).map(v => [v.version, v.ordinal]);
+  const next = (sinks: readonly Sink[], name: string) =>
+    run(batches(), sinks, { manifest: manifestOf(name), content: name });
+
+  it('grow from one publication to the next, over all sinks, and stay with a version', async () => {
+    const [a, b] = [memorySink('a', []), memorySink('b', [])];
+    await next([a], 'v1');
+    await next([a], 'v2');
+    await next([b, a], 'v3');
+    await next([b, a], 'v1');
+    await next([b, a], 'v4');
+    expect(await ordinals(a)).toEqual([
+      ['v1', 1],
+      ['v2', 2],
+      ['v3', 3],
+      ['v4', 4],
+    ]);
+    expect(await ordinals(b)).toEqual([
+      ['v3', 3],
+      ['v1', 1],
+      ['v4', 4],
+    ]);
   });
 });
 

@@ -2,12 +2,11 @@
  * ELSA's loss and gradient against the formula on dense arrays and its finite differences; its starts against the matrices they
  * come from; training: losses fall, rows keep their form, and the number of threads does not show.
  */
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { loadInteractions } from '#src/gramian/interactions.js';
-import { type Dense, squareIndex, zeroDense } from '#src/matrix/dense.js';
+import { squareIndex, zeroDense } from '#src/matrix/dense.js';
 import type { Rows } from '#src/matrix/rows.js';
-import { Arena } from '#src/runtime/arena.js';
-import { Threads } from '#src/runtime/threads.js';
+import type { Threads } from '#src/runtime/threads.js';
 import { lossAndGradient, openPasses, type Passes } from '#src/solvers/elsa/gradient.js';
 import { landmarkStart, spectralStart } from '#src/solvers/elsa/start.js';
 import { prune, train } from '#src/solvers/elsa/train.js';
@@ -19,13 +18,9 @@ import {
   multiply as product,
 } from '../../../support/dense.js';
 import { rowsOf, seeded } from '../../../support/random.js';
+import { arenaWithThreads, placeDense, readDense } from '../../../support/threads.js';
 
-const arena = new Arena(256 << 20);
-const one = new Threads(arena, 1);
-const three = new Threads(arena, 3);
-afterAll(async () => {
-  await Promise.all([one.close(), three.close()]);
-});
+const { arena, one, three } = arenaWithThreads(256 << 20);
 
 const users = 5000; // more than a strip
 const n = 80;
@@ -44,20 +39,6 @@ function unitRows(latents: number): Matrix {
     const norm = Math.hypot(...row);
     return row.map(a => Math.fround(a / norm));
   });
-}
-
-function place(A: Matrix): Dense {
-  const dense = zeroDense(arena, A.length, A[0]!.length, 'a test');
-  const entries = arena.f32(dense.address, dense.rows * dense.width);
-  A.forEach((row, i) => {
-    entries.set(row, i * dense.width);
-  });
-  return dense;
-}
-
-function read({ rows, width, address }: Dense, columns: number): Matrix {
-  const entries = arena.f32(address, rows * width);
-  return build(rows, columns, (i, j) => entries[i * width + j]!);
 }
 
 /** −Σ_u cos(x_u, x_u(AAᵀ − I)), over users with interactions. */
@@ -92,12 +73,15 @@ describe.each([1, 4])('values up to %i', most => {
 
   it('the loss is that of the formula, and the gradient its finite differences', () => {
     const [loss, gradient] = withPasses(rows, latents, p => {
-      const [dense, G] = [place(A), zeroDense(arena, n, latents, 'a test')];
+      const [dense, G] = [placeDense(arena, A), zeroDense(arena, n, latents, 'a test')];
       const loss = lossAndGradient(arena, one, p, dense, G);
       const square = arena.f32(p.M.address, p.M.width ** 2);
       const M = build(latents, latents, (i, j) => square[squareIndex(p.M.width, i, j)]!);
       const AM = product(A, M);
-      return [loss, read(G, latents).map((row, i) => row.map((g, c) => g + 2 * AM[i]![c]!))] as const;
+      return [
+        loss,
+        readDense(arena, G, latents).map((row, i) => row.map((g, c) => g + 2 * AM[i]![c]!)),
+      ] as const;
     });
     expect(Math.abs(loss - lossOf(X, A))).toBeLessThan(1e-5 * users);
     for (const [i, c] of [
@@ -120,7 +104,7 @@ describe.each([1, 4])('values up to %i', most => {
     const start = withPasses(rows, latents, (p, diagonal) => {
       const [a, spare] = [zeroDense(arena, n, 8, 'a test'), zeroDense(arena, n, 8, 'a test')];
       spectralStart(arena, one, p, diagonal, { rank: 8, seed: 1 }, a, spare);
-      return read(a, 8);
+      return readDense(arena, a, 8);
     });
     // One kind of items, one direction: items of a kind agree, those of others do not.
     const cosine = (i: number, j: number) => start[i]!.reduce((s, a, c) => s + a * start[j]![c]!, 0);
@@ -134,7 +118,7 @@ describe.each([1, 4])('values up to %i', most => {
     const W = withPasses(rows, latents, (p, diagonal) => {
       const [w, spare] = [zeroDense(arena, n, 3, 'a test'), zeroDense(arena, n, 3, 'a test')];
       landmarkStart(arena, one, p, diagonal, landmarks, w, spare);
-      return read(w, 3);
+      return readDense(arena, w, 3);
     });
     const G = gramOf(X, n);
     const expected = G.map(row => {
@@ -163,7 +147,7 @@ describe.each([1, 4])('values up to %i', most => {
           );
         const options = keep === undefined ? { steps: 20, rate: 0.02 } : { steps: 20, rate: 0.05, keep };
         const losses = train(arena, threads, p, W, a, options);
-        return { losses, A: read(a, rank) };
+        return { losses, A: readDense(arena, a, rank) };
       });
     const result = run(one);
     expect(run(three)).toEqual(result);
@@ -180,7 +164,7 @@ describe.each([1, 4])('values up to %i', most => {
 
 it('keeps the largest entries of a row', () => {
   const mark = arena.mark();
-  const W = place([
+  const W = placeDense(arena, [
     [3, -4, 1, 0],
     [0, 0, 0, 0],
     [0, 0, 2, 0],
@@ -192,6 +176,6 @@ it('keeps the largest entries of a row', () => {
     [0, 0, 0, 0],
     [0, 0, 1, 0],
   ];
-  expect(distance(read(A, 4), expected)).toBeLessThan(1e-6);
+  expect(distance(readDense(arena, A, 4), expected)).toBeLessThan(1e-6);
   arena.release(mark);
 });

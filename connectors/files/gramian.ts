@@ -1,0 +1,141 @@
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  DOUBLE,
+  type DuckDBConnection,
+  DuckDBDataChunk,
+  DuckDBInstance,
+  INTEGER,
+  VARCHAR,
+} from '@duckdb/node-api';
+import type { GramianEntries } from '../../src/gramian/export.js';
+import { renameDurably, syncPath } from './durable.js';
+import { writeNpz } from './npz.js';
+
+/** Rows of a data chunk, and of a Parquet file. */
+const chunkRows = 2048;
+const fileRows = 1 << 22;
+
+/** Writes G as `gramian.npz`, which `scipy.sparse.load_npz` reads as a CSC matrix of float64. */
+export async function writeGramianNpz(directory: string, G: GramianEntries): Promise<string[]> {
+  const { n, entries, indptr, blocks } = G;
+  const bytesOf = (a: NodeJS.ArrayBufferView) => new Uint8Array(a.buffer, a.byteOffset, a.byteLength);
+  function* rows() {
+    for (const block of blocks()) yield bytesOf(block.rows);
+  }
+  function* values() {
+    for (const block of blocks()) yield bytesOf(block.values);
+  }
+  await writeNpz(join(directory, 'gramian.npz'), [
+    { name: 'indices', dtype: '<i4', shape: [entries], chunks: rows },
+    { name: 'indptr', dtype: '<i8', shape: [n + 1], chunks: () => [bytesOf(indptr)] },
+    { name: 'format', dtype: '|S3', shape: [], chunks: () => [Buffer.from('csc')] },
+    {
+      name: 'shape',
+      dtype: '<i8',
+      shape: [2],
+      chunks: () => [bytesOf(BigInt64Array.of(BigInt(n), BigInt(n)))],
+    },
+    { name: 'data', dtype: '<f8', shape: [entries], chunks: values },
+  ]);
+  return ['gramian.npz'];
+}
+
+/** Writes G as `gramian-0001.parquet` and on: a row `i INTEGER, j INTEGER, value DOUBLE` per entry of both triangles. */
+export async function writeGramianParquet(
+  directory: string,
+  G: GramianEntries,
+  memoryBytes: number,
+): Promise<string[]> {
+  for (const name of readdirSync(directory))
+    if (/^gramian-\d{4,}\.parquet$/.test(name)) rmSync(join(directory, name));
+  return withTable(directory, memoryBytes, 'i INTEGER, j INTEGER, value DOUBLE', async connection => {
+    const chunk = DuckDBDataChunk.create([INTEGER, INTEGER, DOUBLE]);
+    const files: string[] = [];
+    let appender = await connection.createAppender('made');
+    let rows = 0;
+    const next = async () => {
+      appender.closeSync();
+      files.push(`gramian-${String(files.length + 1).padStart(4, '0')}.parquet`);
+      await copyMade(connection, directory, files.at(-1)!);
+      await connection.run('TRUNCATE made');
+      appender = await connection.createAppender('made');
+      rows = 0;
+    };
+    for (const block of G.blocks()) {
+      const columns = new Int32Array(block.rows.length);
+      for (let c = 0, e = 0; c < block.lengths.length; c++) {
+        const end = e + block.lengths[c]!;
+        columns.fill(block.first + c, e, end);
+        e = end;
+      }
+      for (let from = 0; from < columns.length; from += chunkRows) {
+        const part = [block.rows, columns, block.values].map(a =>
+          Array.from(a.subarray(from, from + chunkRows)),
+        );
+        chunk.reset();
+        chunk.setColumns(part);
+        appender.appendDataChunk(chunk);
+        rows += part[0]!.length;
+      }
+      if (rows >= fileRows) await next();
+    }
+    if (rows > 0 || files.length === 0) await next();
+    appender.closeSync();
+    return files;
+  });
+}
+
+/** Writes the names of the items as `items.parquet`: `i INTEGER, item VARCHAR`. */
+export async function writeItems(
+  directory: string,
+  keys: readonly string[],
+  memoryBytes: number,
+): Promise<string[]> {
+  return withTable(directory, memoryBytes, 'i INTEGER, item VARCHAR', async connection => {
+    const chunk = DuckDBDataChunk.create([INTEGER, VARCHAR]);
+    const appender = await connection.createAppender('made');
+    for (let from = 0; from < keys.length; from += chunkRows) {
+      const part = keys.slice(from, from + chunkRows);
+      chunk.reset();
+      chunk.setColumns([part.map((_, k) => from + k), part]);
+      appender.appendDataChunk(chunk);
+    }
+    appender.closeSync();
+    await copyMade(connection, directory, 'items.parquet');
+    return ['items.parquet'];
+  });
+}
+
+/** Runs `body` with an empty table `made` of a database that stays within `memoryBytes`. */
+async function withTable<T>(
+  directory: string,
+  memoryBytes: number,
+  columns: string,
+  body: (connection: DuckDBConnection) => Promise<T>,
+): Promise<T> {
+  const spill = join(directory, '.spill');
+  mkdirSync(spill, { recursive: true });
+  const instance = await DuckDBInstance.create(':memory:', {
+    memory_limit: `${Math.floor(memoryBytes / 1024)}KiB`,
+    threads: '1',
+    temp_directory: spill,
+  });
+  const connection = await instance.connect();
+  try {
+    await connection.run(`CREATE TABLE made (${columns})`);
+    return await body(connection);
+  } finally {
+    connection.closeSync();
+    instance.closeSync();
+    rmSync(spill, { recursive: true, force: true });
+  }
+}
+
+/** Writes the table `made` as a file, which appears when it is whole. */
+async function copyMade(connection: DuckDBConnection, directory: string, name: string): Promise<void> {
+  const temporary = join(directory, `.${name}`);
+  await connection.run(`COPY made TO '${temporary.replaceAll("'", "''")}' (FORMAT parquet)`);
+  await syncPath(temporary);
+  await renameDurably(temporary, join(directory, name));
+}

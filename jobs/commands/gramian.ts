@@ -1,0 +1,58 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { writeGramianNpz, writeGramianParquet, writeItems } from '../../connectors/files/gramian.js';
+import { StageError } from '../../src/errors.js';
+import { databaseShare } from '../../src/fit/memory.js';
+import { parseSize } from '../../src/size.js';
+import { type Command, count } from '../command.js';
+
+const formats = ['npz', 'parquet'] as const;
+
+export const gramian: Command = {
+  summary: 'write the item–item Gramian for other programs',
+  arguments: ['ACTION'],
+  usage: 'export --out DIR -c pipeline.yaml [--format npz|parquet]',
+  options: { out: { type: 'string' }, format: { type: 'string' } },
+  help: {
+    out: 'directory for the files; it is made where there is none',
+    format: '`npz` for SciPy, or `parquet` with a row per entry; default npz',
+  },
+  async run({ reader, positionals, values }) {
+    const [action] = positionals;
+    if (action !== 'export')
+      throw new StageError('USAGE', `gramian: expected export, found ${JSON.stringify(action)}`);
+    const format = formats.find(f => f === (values.format ?? 'npz'));
+    if (!format)
+      throw new StageError(
+        'USAGE',
+        `--format: expected ${formats.join(' or ')}, found ${JSON.stringify(values.format)}`,
+      );
+    if (typeof values.out !== 'string')
+      throw new StageError('USAGE', 'gramian export: expected --out DIR, found none');
+    const directory = resolve(values.out);
+    const pipeline = await reader();
+    mkdirSync(directory, { recursive: true });
+    const scratch = mkdtempSync(join(directory, '.gramian-'));
+    try {
+      const memoryBytes = databaseShare(parseSize(pipeline.config.memory, 'memory'));
+      const G = await pipeline.gramianEntries(scratch);
+      try {
+        const files = [
+          ...(format === 'npz'
+            ? await writeGramianNpz(directory, G)
+            : await writeGramianParquet(directory, G, memoryBytes)),
+          ...(await writeItems(directory, await pipeline.parts.store.itemKeys(G.n), memoryBytes)),
+        ];
+        const json = { directory, files, items: G.n, entries: G.entries };
+        return {
+          json,
+          text: `${count(G.entries)} entries of ${count(G.n)} items in ${directory}: ${files.join(', ')}`,
+        };
+      } finally {
+        G.close();
+      }
+    } finally {
+      rmSync(scratch, { recursive: true, force: true });
+    }
+  },
+};
