@@ -157,7 +157,7 @@ export interface StateStore extends Ledger {
    * Folds up to `limit` inbox events into the interactions; `build` makes the segment of the change. Events with which
    * Σ_u x_uj² of an item would pass `energy`, in units of X, become dead letters.
    */
-  fold(limit: number, build: BuildSegment, energy: number): Promise<FoldSummary>;
+  fold(limit: number, build: BuildSegment | undefined, energy: number): Promise<FoldSummary>;
   /** Notes that a user is to be erased, so that an erasure that is cut off goes on; returns its hash. */
   beginErasure(user: string): Promise<string>;
   /** Takes a user out of everything the state has; `build` makes what the Gramian and the models are then. */
