@@ -1,7 +1,7 @@
 import type { Position, Read, RecordBatch, Source, Taker, TimeRules } from '../../src/contracts/index.js';
 import { lacksMemory, StageError } from '../../src/errors.js';
 import { mebibytes } from '../../src/size.js';
-import { CursorBorder, PlaceBorder } from './border.js';
+import { CursorBorder, mostRows, PlaceBorder } from './border.js';
 import { ampleRoom, type Room, reason } from './database.js';
 import { EventChunks } from './event-chunks.js';
 import type { Rules } from './judge.js';
@@ -15,6 +15,8 @@ import type { TakenRows } from './taken.js';
 
 /** What a row takes of the memory, as a rule, while batches of them are read, decoded and stored (measured). */
 const bytesOfRow = 4096;
+/** What a row takes at most, as a rule, before it is decoded. */
+const bytesAhead = 1024;
 
 /**
  * A source over a query. Its one partition is `rows`; a record's sequence is its ordinal among all rows read so far.
@@ -25,8 +27,8 @@ const bytesOfRow = 4096;
  * The query is open from the first `read` to the one that finds no more rows; `#sequence` and `#border` stand behind
  * the last row that was given, whether or not it has been stored.
  *
- * For a state that understands them, SQL makes events of the rows; those it is not sure of come as records. Rows among
- * which some are passed over are records too: with a cursor, only those at the border.
+ * For a state that understands them, SQL makes events of the rows; those it is not sure of come as records, and those
+ * among which some are passed over.
  */
 class DuckdbSource implements Source {
   readonly name: string;
@@ -40,6 +42,8 @@ class DuckdbSource implements Source {
   #portions: Portions;
   #query: Query | undefined;
   #passesOver: PassesOver | undefined;
+  /** Rows that were read before they are given. */
+  #ahead: TakenRows[] = [];
   #taker: Taker | undefined;
   #sequence = -1;
   #border: CursorBorder | PlaceBorder;
@@ -135,14 +139,30 @@ class DuckdbSource implements Source {
 
   async #takeNext(signal?: AbortSignal): Promise<TakenRows | undefined> {
     const query = this.#query ?? (await this.#open(signal));
+    if (!this.#passesOver) await this.#lookAhead(query);
     do {
-      const rows = await query.take(this.#batchSize, this.#passesOver);
+      const rows = this.#ahead.shift() ?? (await query.take(this.#batchSize, this.#passesOver));
       if (rows.count > 0) return rows;
     } while (await this.#goOn(query));
     if (this.#overlooked.due) await this.#countOverlooked(query);
     await this.close();
     this.#portions = new Portions(this.#where, this.#room.memoryBytes);
     return undefined;
+  }
+
+  /** To mark rows takes longer than to read them: where many more lie ahead than can be marked, none are. */
+  async #lookAhead(query: Query): Promise<void> {
+    const border = this.#border;
+    if (!this.#taker || !(border instanceof PlaceBorder) || !border.remembers) return;
+    if (this.#room.memoryBytes < mostRows * bytesAhead) return;
+    let count = this.#ahead.reduce((sum, rows) => sum + rows.count, 0);
+    for (let more = true; more && count <= mostRows; ) {
+      const rows = await query.take(this.#batchSize);
+      more = rows.count > 0;
+      if (more) this.#ahead.push(rows);
+      count += rows.count;
+    }
+    if (count > mostRows) border.forget();
   }
 
   /** Begins the rows behind those that are read; false when there are none. */
@@ -169,6 +189,7 @@ class DuckdbSource implements Source {
     const query = await Query.open(this.#options, this.#where, opening);
     this.#query = query;
     this.#passesOver = undefined;
+    this.#ahead = [];
     if (this.#border instanceof CursorBorder) await this.#openAtCursor(query, this.#border);
     else await this.#openAtPlace(query, this.#border);
     return query;

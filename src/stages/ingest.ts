@@ -103,6 +103,8 @@ async function takeIn(
 
 /** Reads between two collections: records that grew old while they were stored would stay for long. */
 const readsBetween = 4;
+/** A read of events that the source has decoded leaves less behind than one of records. */
+const weightOf = ({ batches }: Read): number => (batches.some(b => !b.decoded) ? 1 : 0.25);
 
 async function drainSource(
   parts: PipelineParts,
@@ -128,7 +130,10 @@ async function drainSource(
       }
       ahead = source.readsAhead ? observed(source.read(signal)) : undefined;
       await heard(await takeIn(parts, source, read));
-      if (++reads % readsBetween === 0) collectGarbage();
+      reads += weightOf(read);
+      if (reads < readsBetween) continue;
+      reads = 0;
+      collectGarbage();
     }
   } finally {
     await ahead?.catch(() => undefined);
