@@ -14,7 +14,11 @@ export const gramianOptions = z.strictObject({
 
 /** When and how much is folded at a time. */
 export const foldOptions = z.strictObject({
-  maxEvents: z.int().min(1).default(4_000_000).describe('events folded in one transaction'),
+  maxEvents: z
+    .int()
+    .min(1)
+    .default(4_000_000)
+    .describe('events folded in one transaction; the history of a new state without a Gramian is one'),
 });
 
 /** Settings of a publication. */

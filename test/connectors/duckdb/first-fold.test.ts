@@ -1,12 +1,15 @@
-/** The first fold of a state, all at once, against the same events folded step by step. */
+/** The first fold of a state, all at once, against the same events folded step by step; and a process that dies in it. */
+import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { semanticsOptions } from '#connectors/duckdb/schema.js';
 import { openState } from '#connectors/duckdb/state.js';
+import { runCli } from '../../support/cli.js';
 import { temporaryDirectory } from '../../support/directory.js';
 import { columnsOf, type TestEvent } from '../../support/events.js';
+import { purchasesPipeline } from '../../support/purchases.js';
 
 type Semantics = Parameters<typeof semanticsOptions.parse>[0];
 
@@ -84,3 +87,22 @@ it('the same keys, rows, changes, ids and dead letters', async () => {
     { numRuns: 20 },
   );
 }, 120_000);
+
+it('happens whole or not at all', { timeout: 240_000 }, async () => {
+  const whole = temporaryDirectory();
+  const config = await purchasesPipeline(whole, { gramian: { mode: 'implicit' } });
+  await runCli(['ingest', '-c', config]);
+  const died = temporaryDirectory();
+  cpSync(whole, died, { recursive: true });
+  expect((await runCli(['fold', '-c', config])).code).toBe(0);
+  const again = join(died, 'pipeline.yaml');
+  for (const point of ['fold:encoded', 'fold:applied', 'fold:registered', 'fold:committed']) {
+    const dead = await runCli(['fold', '-c', again], { env: { SANSA_STREAM_CRASH_AT: point } });
+    expect(dead.code).toBeNull();
+    const { inbox, userKeys } = await tablesOf(join(died, 'state'));
+    const committed = point === 'fold:committed';
+    expect([inbox.length, userKeys.length]).toEqual(committed ? [0, 120] : [1080, 0]);
+  }
+  expect((await runCli(['fold', '-c', again])).code).toBe(0);
+  expect(await tablesOf(join(died, 'state'))).toEqual(await tablesOf(join(whole, 'state')));
+});
