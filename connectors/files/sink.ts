@@ -10,6 +10,7 @@ import {
   type RankedList,
   type Sink,
   type SinkVersion,
+  type VectorShape,
 } from '../../src/contracts/sink.js';
 import type { Draft, ListStore, Move } from '../../src/publish/list-store.js';
 import {
@@ -39,6 +40,8 @@ const temporary = [writing, leaving, '.lease-', '.current'];
  * Lists as files: `<path>/<version>/` holds `users` and `items` as `.ndjson` or `.parquet` and `manifest.json`;
  * the file `<path>/current` holds the version to read, `<path>/current.<alias>` that of another alias.
  *
+ * `vectors.safetensors` or `.parquet` holds vectors of items, where they are published.
+ *
  * A version is written under a temporary name, fsynced and renamed, so a directory with a version's name is
  * complete; `begin` deletes what unfinished attempts left. There is no `get`: files are read whole.
  */
@@ -51,13 +54,16 @@ export function createFilesSink(options: FilesOptions): Sink {
 
 /** The versions below one directory. */
 class FileLists implements ListStore<readonly RankedList[]> {
+  readonly keepsVectors = true;
   readonly #root: string;
   readonly #format: FilesOptions['format'];
+  readonly #vectorFormat: FilesOptions['vectors'];
   readonly #lease: ReturnType<typeof fileLease>;
 
-  constructor({ path, format, leaseMs }: FilesOptions) {
+  constructor({ path, format, vectors, leaseMs }: FilesOptions) {
     this.#root = path;
     this.#format = format;
+    this.#vectorFormat = vectors;
     this.#lease = fileLease(path, leaseMs);
   }
 
@@ -79,11 +85,16 @@ class FileLists implements ListStore<readonly RankedList[]> {
   renewLease = (holder: string) => this.#lease.renew(holder);
   releaseLease = (holder: string) => this.#lease.release(holder);
 
-  async begin(version: string, _: Publication, holder: string): Promise<Draft<readonly RankedList[]>> {
+  async begin(
+    version: string,
+    { vectors }: Publication,
+    holder: string,
+  ): Promise<Draft<readonly RankedList[]>> {
     await this.#clear();
     const directory = this.#at(`${writing}${version}-${randomUUID()}`);
     await mkdir(directory);
     const writer = await listWriter(this.#format, directory);
+    const vectorWriter = vectors && (await vectorsWriter(this.#vectorFormat, directory, vectors));
     let open = true;
     return {
       lists: { users: 0, items: 0 },
@@ -91,18 +102,22 @@ class FileLists implements ListStore<readonly RankedList[]> {
         await writer.write(kind, lists);
         return lists.length;
       },
+      putVectors: async batch => vectorWriter?.write(batch),
       complete: async manifest => {
         // Whoever took it has deleted the directory.
         if (!(await this.#lease.renew(holder))) throw leaseLost();
         open = false;
         await writer.finish();
+        await vectorWriter?.finish();
         await replaceText(directory, 'manifest.json', `${JSON.stringify(manifest, null, 2)}\n`);
         await syncPath(directory);
         if (!(await this.#lease.renew(holder))) throw leaseLost();
         await renameDurably(directory, this.#at(version));
       },
       async abandon() {
-        if (open) await writer.abandon();
+        if (!open) return;
+        await writer.abandon();
+        await vectorWriter?.abandon();
       },
     };
   }
@@ -152,7 +167,7 @@ class FileLists implements ListStore<readonly RankedList[]> {
 
   /** Throws if a complete version lacks lists. */
   async #assertWhole(version: string): Promise<void> {
-    const { lists } = await this.#manifest(version);
+    const { lists, vectors } = await this.#manifest(version);
     const files = await readdir(this.#at(version));
     for (const kind of ['users', 'items'] as const) {
       if (files.includes(`${kind}.parquet`)) continue;
@@ -160,6 +175,9 @@ class FileLists implements ListStore<readonly RankedList[]> {
       const found = existsSync(path) ? await (await import('./ndjson.js')).countLines(path) : 0;
       if (found < lists[kind]) throw listsMissing(version, kind, found, lists[kind]);
     }
+    if (!vectors || files.includes('vectors.parquet')) return;
+    const found = (await import('./vectors.js')).countVectors(this.#at(version, 'vectors.safetensors'));
+    if (found < vectors.count) throw listsMissing(version, 'vectors', found, vectors.count);
   }
 
   /** Writes the files of every version again, without the ids; each takes the place of the old one at once. */
@@ -177,7 +195,9 @@ class FileLists implements ListStore<readonly RankedList[]> {
         total.deleted += spared.deleted;
         total.rewritten += spared.rewritten;
       }
-      const changed = JSON.stringify({ ...manifest, lists }, null, 2);
+      const vectors =
+        manifest.vectors && (await filterVectors(this.#at(version), manifest.vectors, erased.items));
+      const changed = JSON.stringify({ ...manifest, lists, vectors }, null, 2);
       await replaceText(this.#at(version), 'manifest.json', `${changed}\n`);
     }
     return total;
@@ -207,4 +227,20 @@ const pointer = (alias: string): string => (alias === champion ? 'current' : `cu
 async function listWriter(format: FilesOptions['format'], directory: string): Promise<ListWriter> {
   if (format === 'ndjson') return (await import('./ndjson.js')).ndjsonWriter(directory);
   return (await import('./parquet.js')).parquetWriter(directory);
+}
+
+/** The writer of vectors of a format; DuckDB is loaded only for Parquet. */
+async function vectorsWriter(format: FilesOptions['vectors'], directory: string, shape: VectorShape) {
+  if (format === 'parquet') return (await import('./parquet-vectors.js')).parquetVectors(directory, shape);
+  return (await import('./vectors.js')).safetensorsVectors(directory, shape);
+}
+
+/** Writes the vectors of a version again without erased items; returns their shape. */
+async function filterVectors(directory: string, shape: VectorShape, erased: readonly string[]) {
+  const items = new Set(erased);
+  const path = join(directory, 'vectors.parquet');
+  if (existsSync(path))
+    return (await import('./parquet-vectors.js')).filterParquetVectors(path, shape, items);
+  const { filterVectors } = await import('./filter-vectors.js');
+  return filterVectors(join(directory, 'vectors.safetensors'), shape, items);
 }

@@ -84,6 +84,8 @@ export interface Solver<O extends CommonOptions = CommonOptions> {
   readonly signedFrom?: number;
   /** The `inputPower` of catalogues that are not dense, where it is not given; 0 without. */
   readonly inputPower?: number;
+  /** The form of the vectors that its encoder has of items, where scores are products of these. */
+  readonly vectors?: 'dense' | 'sparse';
   /** The options that are searched, for n items. */
   space(n: number): Space;
   /** @throws StageError what the solver fails with */

@@ -12,6 +12,7 @@ export const compressedElsa = {
   room,
   smaller: (options, _n, fits) => smallerRank(options, fits),
   servingWidth: () => 200,
+  vectors: 'sparse',
   space: () => ({
     rank: { choices: [256, 512, 1024, 2048] },
     kept: { choices: [16, 32, 64] },

@@ -11,6 +11,7 @@ export const elsa = {
   room,
   smaller: (options, _n, fits) => smallerRank(options, fits),
   servingWidth: () => 200,
+  vectors: 'dense',
   space: () => ({
     rank: { choices: [64, 128, 256, 512] },
     rate: { low: 0.005, high: 0.1, log: true },
