@@ -49,8 +49,8 @@ export interface Command {
   run(context: CommandContext): Promise<CommandResult>;
 }
 
-/** `n` with a thin separator every three digits. */
-export const count = (n: number): string => n.toLocaleString('en-US');
+/** A whole number with a comma every three digits. Loading a locale for that would take a tenth of a command's time. */
+export const count = (n: number): string => String(n).replace(/\B(?=(\d{3})+$)/g, ',');
 
 /** A flag's value as a whole number ≥ 1. */
 export function wholeNumber(flag: string, value: NonNullable<Values[string]>): number {

@@ -1,6 +1,8 @@
+import { existsSync } from 'node:fs';
 import type { Gramian } from '../gramian/columns.js';
 import { implicitGramian } from '../gramian/implicit.js';
-import { storedGramian } from '../gramian/stored.js';
+import { densityBefore, type Pruning, prunedPath, removePruned, writePruned } from '../gramian/prune.js';
+import { type StoredGramian, storedGramian } from '../gramian/stored.js';
 import { unitsOf } from '../gramian/weights.js';
 import type { Rows } from '../matrix/rows.js';
 import { itemWeights, scaleColumns, scaleRows } from '../model/item-weights.js';
@@ -32,6 +34,8 @@ export type GramianInput =
       readonly paths: readonly string[];
       readonly n: number;
       readonly scale: number;
+      /** Fits from a pruned view of the sum, which is kept in `directory` until the segments change. */
+      readonly pruning?: (Pruning & { readonly directory: string }) | undefined;
     };
 
 /** Resources of a fit: kernel memory holds X, the factor and every workspace. */
@@ -48,6 +52,8 @@ export interface FitReport extends SolverReport {
   /** Items with G_jj > 0. */
   readonly usedItems: number;
   readonly gramian: 'implicit' | 'stored';
+  /** Rows kept of each column, where it was pruned. */
+  readonly pruned?: number | undefined;
   readonly threads: number;
   /** λ that was asked for or derived. */
   readonly l2: number;
@@ -123,6 +129,7 @@ function fitOn<O extends CommonOptions>(
         items: gramian.n,
         usedItems: diagonal.reduce((count, g) => count + (g > 0 ? 1 : 0), 0),
         gramian: input.mode,
+        pruned: input.mode === 'stored' ? input.pruning?.keep : undefined,
         threads: threads.size,
         l2,
         ...details,
@@ -158,9 +165,31 @@ function stageClock(report: NonNullable<FitResources['report']>) {
 }
 
 function openGramian(arena: Arena, threads: Threads, input: GramianInput, userWeighting: number): Gramian {
-  return input.mode === 'implicit'
-    ? implicitGramian(arena, threads, input.rows, userWeighting)
-    : storedGramian(arena, threads, input.paths, input.n, userWeighting);
+  if (input.mode === 'implicit') return implicitGramian(arena, threads, input.rows, userWeighting);
+  const open = (paths: readonly string[]) => storedGramian(arena, threads, paths, input.n, userWeighting);
+  return input.pruning ? openPruned(arena, input, input.pruning, open, userWeighting) : open(input.paths);
+}
+
+/** The pruned view of stored segments, which is made where there is none of them as they are. */
+function openPruned(
+  arena: Arena,
+  { paths, scale }: Extract<GramianInput, { mode: 'stored' }>,
+  pruning: Pruning & { readonly directory: string },
+  open: (paths: readonly string[]) => StoredGramian,
+  userWeighting: number,
+): Gramian {
+  const path = prunedPath(pruning.directory, paths, pruning);
+  if (!existsSync(path)) {
+    const exact = open(paths);
+    try {
+      const positions = positionsOf(degreeOrder(exact.diagonal()));
+      writePruned(arena, exact, positions, pruning, path, { scale, userWeighting });
+    } finally {
+      exact.close();
+    }
+  }
+  removePruned(pruning.directory, path);
+  return { ...open([path]), density: () => densityBefore(path) };
 }
 
 /** Weights the items of a history by `q`: after the serving matrix is made, whose rows then keep their order. */

@@ -49,6 +49,8 @@ interface SegmentAbout {
   readonly n: number;
   readonly scale: number;
   readonly userWeighting: number;
+  /** More of the metadata. */
+  readonly notes?: Readonly<Record<string, string>> | undefined;
 }
 
 /**
@@ -183,8 +185,9 @@ class ColumnWriter implements SegmentWriter {
   }
 
   #metadata(): Record<string, string> {
-    const { n, scale, userWeighting } = this.#about;
+    const { n, scale, userWeighting, notes } = this.#about;
     return {
+      ...notes,
       format: segmentFormat,
       shape: JSON.stringify([n, n]),
       items: String(n),
@@ -215,4 +218,5 @@ export const openSegmentWriter = (
   n: number,
   scale: number,
   userWeighting = 0,
-): SegmentWriter => new ColumnWriter(arena, directory, { n, scale, userWeighting });
+  notes?: Readonly<Record<string, string>>,
+): SegmentWriter => new ColumnWriter(arena, directory, { n, scale, userWeighting, notes });

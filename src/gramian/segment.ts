@@ -34,6 +34,8 @@ export interface Segment extends SegmentContent {
   readonly userWeighting: number;
   /** Largest magnitude of an entry. */
   readonly largest: number;
+  /** All of its metadata. */
+  readonly notes: Readonly<Record<string, string>>;
   /** Recomputes the checksum of the whole file, in an arena of its own unless one is given. */
   intact(arena?: Arena): boolean;
   close(): void;
@@ -120,6 +122,7 @@ export function openSegment(path: string): Segment {
       scale: Number(metadata.scale),
       userWeighting: Number(metadata.userWeighting ?? 0),
       largest: Number(metadata.largest),
+      notes: metadata,
       intact: (arena = new Arena()) => content.checksum(arena) === metadata.checksum,
       close: () => closeSync(fd),
     };

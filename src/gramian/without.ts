@@ -27,6 +27,7 @@ export function negativeSegment(
     scale,
     userWeighting,
     largest,
+    notes: {},
     columns: items,
     lengths,
     offsets: Float64Array.from({ length: d + 1 }, (_, k) => k * columnBytes),

@@ -18,9 +18,9 @@ export function bestAt(scratch: usize, m: i32): Best {
   return best;
 }
 
-// (key, i) comes after (other, k)
+/** Whether (key, i) comes after (other, k). */
 @inline
-function worse(key: f64, i: i32, other: f64, k: i32): bool {
+export function worse(key: f64, i: i32, other: f64, k: i32): bool {
   return key < other || (key == other && i < k);
 }
 

@@ -5,7 +5,7 @@ export { norms } from './norms';
 export { normsRounded, normsValued, normsWeighted, normsWeightedValued } from './norms-weighted';
 export { consume, produce, produceAll, stop } from './pipeline';
 export { sweepColumns, sweepSums } from './sweep';
-export { squaresStored, sumStored, sweepStored, sweepStoredSums } from './stored';
+export { pruneStored, squaresStored, sumStored, sweepStored, sweepStoredSums } from './stored';
 export { encodeColumn, lengthTables } from './segment-code';
 export { icfTake } from './icf';
 export { residualLoss } from './residual';

@@ -1,3 +1,4 @@
+import { bestAt, offer, worse } from './best';
 import { raised } from './columns';
 import { Columns } from './outer';
 import { unpack } from './segment-code';
@@ -16,7 +17,7 @@ export class Encoded {
   first: i32; // item or position of column 0
   tables: usize; // see `lengthTables`
   positions: I32s; // of items
-  limits: I32s; // by position: the last item of a position behind it; for `columnOf`
+  limits: I32s; // by position: the last item of a position behind it
   at: I32s;
   counts: I32s;
   most: i32; // entries of a column at most, with some to spare
@@ -104,10 +105,9 @@ function summed(E: Encoded, k: i32, limit: i32, buffers: usize): Column {
   return sum;
 }
 
-/** G[:, item] of column k and position j, rows as items: at least those of positions behind j. */
+/** G[:, item] of column k, rows as items up to `limit` at least. */
 @inline
-function columnOf(E: Encoded, k: i32, j: i32, scratch: usize): Column {
-  const limit = E.limits[j];
+function columnOf(E: Encoded, k: i32, limit: i32, scratch: usize): Column {
   const buffers = scratch + E.buffers;
   if (E.segments != 1) return summed(E, k, limit, buffers);
   const column = layOut(buffers, E.most);
@@ -118,7 +118,7 @@ function columnOf(E: Encoded, k: i32, j: i32, scratch: usize): Column {
 
 /** G[j+1:, j] of position j, which is column k: positions and values, with one written ahead. Returns how many. */
 export function lower(E: Encoded, k: i32, j: i32, scratch: usize, list: I32s, values: F64s): i32 {
-  const column = columnOf(E, k, j, scratch);
+  const column = columnOf(E, k, E.limits[j], scratch);
   const place = E.positions, rows = column.rows, from = column.values;
   let w = 0;
   for (let e = 0, count = column.count; e < count; e++) {
@@ -137,7 +137,7 @@ export function sweepStored(task: i32, scratch: usize, v: Visitor, E: Encoded, b
   for (let k = bounds[task], hi = bounds[task + 1]; k < hi; k++) {
     const j = E.positions[E.first + k];
     if (wants != 0 && !call_indirect<bool>(wants, v, j)) continue;
-    const c = columnOf(E, k, j, scratch);
+    const c = columnOf(E, k, E.limits[j], scratch);
     call_indirect<void>(take, v, changetype<usize>(c.values), changetype<usize>(c.rows), c.count, <i64>0, tail, j);
   }
 }
@@ -151,12 +151,42 @@ export function sweepStoredSums(task: i32, scratch: usize, v: Visitor, E: Encode
   for (let k = bounds[task], hi = bounds[task + 1]; k < hi; k++) {
     const j = E.positions[E.first + k];
     if (wants != 0 && !call_indirect<bool>(wants, v, j)) continue;
-    const c = columnOf(E, k, j, scratch);
+    const c = columnOf(E, k, E.limits[j], scratch);
     const rows = c.rows, values = c.values, count = c.count;
     const base = raised<f64>(load<f64>(at), stride, a, n);
     store<f64>(at, base);
     for (let e = 0; e < count; e++) a[rows[e]] = base + values[e];
     call_indirect<void>(take, v, changetype<usize>(a), <usize>0, count, <i64>base, tail, j);
+  }
+}
+
+/**
+ * Of column k and position j, the `keep` rows behind j with the largest G_ij reach_i, ties to the larger position, and the
+ * diagonal entry: `out`, rows ascending, from starts[k] on. `reach` is by item. The tail of the scratch has room for a `Best`.
+ */
+export function pruneStored(
+  task: i32, scratch: usize, E: Encoded, bounds: I32s, reach: F64s, keep: i32, starts: I32s, out: Columns,
+): void {
+  const place = E.positions;
+  const values = changetype<F64s>(out.values);
+  for (let k = bounds[task], hi = bounds[task + 1]; k < hi; k++) {
+    const j = place[E.first + k];
+    const c = columnOf(E, k, max(E.limits[j], E.first + k), scratch);
+    const best = bestAt(scratch + E.tail, keep);
+    for (let e = c.count - 1; e >= 0; e--) {
+      const i = place[c.rows[e]];
+      if (i > j) offer(best, keep, c.values[e] * reach[c.rows[e]], i);
+    }
+    // the worst one that is kept is on top
+    const full = best.length == keep;
+    let w = starts[k];
+    for (let e = 0; e < c.count; e++) {
+      const i = place[c.rows[e]];
+      if (i < j || (i > j && full && worse(c.values[e] * reach[c.rows[e]], i, best.key[0], best.index[0]))) continue;
+      out.indices[w] = c.rows[e];
+      values[w++] = c.values[e];
+    }
+    out.lengths[k] = w - starts[k];
   }
 }
 

@@ -86,6 +86,8 @@ export interface Solver<O extends CommonOptions = CommonOptions> {
   readonly inputPower?: number;
   /** The form of the vectors that its encoder has of items, where scores are products of these. */
   readonly vectors?: 'dense' | 'sparse';
+  /** What it may read a pruned Gramian by: the exponent α of its patterns, and the fewest rows of a column that do. */
+  pruning?(n: number, options: O, memoryBytes: number): { readonly alpha: number; readonly least: number };
   /** The options that are searched, for n items. */
   space(n: number): Space;
   /** @throws StageError what the solver fails with */

@@ -184,8 +184,25 @@ async function inputOf(parts: PipelineParts, n: number, fit: FitOptions): Promis
   if ((await modeFor(parts, fit)) === 'implicit') {
     return { mode: 'implicit', rows: await store.interactions(), scale };
   }
-  const paths = (await store.segments()).map(s => join(segmentsDirectory(directory), s.file));
-  return { mode: 'stored', paths, n, scale };
+  const segments = segmentsDirectory(directory);
+  const paths = (await store.segments()).map(s => join(segments, s.file));
+  return { mode: 'stored', paths, n, scale, pruning: pruningOf(parts, n, fit, segments) };
+}
+
+/** Smaller catalogues are never pruned: their columns are dense, and lose what patterns need. */
+const prunedFrom = 10_000;
+
+/** How the view of the Gramian is pruned that a fit reads, if it reads one. */
+function pruningOf(
+  { options, fitMemoryBytes }: PipelineParts,
+  n: number,
+  fit: FitOptions,
+  directory: string,
+) {
+  const { keep } = options.gramian;
+  const needs = solverOf(fit).pruning?.(n, fit, fitMemoryBytes);
+  if (keep === undefined || needs === undefined || n < prunedFrom) return undefined;
+  return { keep: Math.max(keep, needs.least), alpha: needs.alpha, directory };
 }
 
 /** All of G as of the last fold. Where it is not stored it is computed into a file in the directory `scratch`. */

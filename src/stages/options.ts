@@ -10,6 +10,13 @@ export const gramianOptions = z.strictObject({
     .enum(['auto', 'stored', 'implicit'])
     .default('auto')
     .describe('stored: incremental segments on disk; implicit: computed from the histories at each fit'),
+  keep: z
+    .int()
+    .min(200)
+    .optional()
+    .describe(
+      'fits with fsai from a stored Gramian read a pruned view of it, with so many rows of each column, and five times the neighbours at least; none below 10,000 items',
+    ),
 });
 
 /** When and how much is folded at a time. */

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { LeavingUser } from '../contracts/index.js';
 import { buildSegment, isSmall } from '../gramian/build.js';
 import { compactSegments, compactWithout, suffixToCompact } from '../gramian/compact.js';
+import { removePruned } from '../gramian/prune.js';
 import type { SegmentFile } from '../gramian/segment.js';
 import type { RowChanges } from '../matrix/rows.js';
 import { runOnce } from '../runtime/compute.js';
@@ -77,6 +78,7 @@ export async function replaceSegments(
   segment: SegmentFile | undefined,
 ): Promise<void> {
   await store.replaceSegments(old, segment);
+  removePruned(segmentsDirectory(directory));
   for (const s of old) rmSync(join(segmentsDirectory(directory), s.file), { force: true });
 }
 
@@ -105,8 +107,9 @@ export async function segmentWithout(
   { segments, ...leftOut }: LeavingUser,
   signal?: AbortSignal,
 ): Promise<SegmentFile | undefined> {
-  if (segments.length === 0) return undefined;
   const directory = segmentsDirectory(state);
+  removePruned(directory);
+  if (segments.length === 0) return undefined;
   const { n } = leftOut.row;
   const entries = segments.reduce((sum, s) => sum + s.nnz, leftOut.row.indices.length ** 2);
   return entries < smallEntries

@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, rmSync, statSync, writeSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readdirSync, rmSync, statSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { loadSplit } from '../../connectors/duckdb/split.js';
+import { loadSplit, type Split } from '../../connectors/duckdb/split.js';
+import { evaluate } from '../../src/evaluate/evaluate.js';
 import { fit } from '../../src/fit/fit.js';
 import { buildSegment } from '../../src/gramian/build.js';
 import { planGramian } from '../../src/gramian/plan.js';
@@ -162,6 +163,30 @@ async function compare(folder: string, rows: Rows, options: FitOptions, runs: nu
   };
 }
 
+/** Gowalla by fits from views that keep so many rows of each column: figures, entries and seconds beside the exact ones. */
+async function comparePruned(folder: string, { train, test, scale }: Split, options: FitOptions) {
+  const file = await buildSegment(folder, scale, fromNothing(train), threads, options.userWeighting);
+  const paths = [join(folder, file!.file)];
+  const measured = async (keep?: number) => {
+    const pruning = keep === undefined ? undefined : { keep, alpha: 0.3, directory: folder };
+    const input = { mode: 'stored', paths, n: train.n, scale, pruning } as const;
+    const time = async () => {
+      const start = performance.now();
+      const { model } = await fit(input, options, { threads });
+      return { model, seconds: (performance.now() - start) / 1e3 };
+    };
+    const first = await time();
+    const again = await time();
+    const view = readdirSync(folder).find(name => name.startsWith('pruned-'));
+    const segment = openSegment(view === undefined ? paths[0]! : join(folder, view));
+    segment.close();
+    const { recall, ndcg } = await evaluate(first.model, train, test, 20, { threads });
+    const figures = { 'recall@20': recall, 'ndcg@20': ndcg };
+    return { entries: segment.nnz, firstSeconds: first.seconds, seconds: again.seconds, ...figures };
+  };
+  return { exact: await measured(), 'keep 200': await measured(200), 'keep 100': await measured(100) };
+}
+
 /** Fits from a stored Gramian beside those from X, and beside a bare pass over the same entries in C. */
 export async function benchGramian({ data, runs, log }: BenchOptions): Promise<object> {
   const folder = mkdtempSync(join(tmpdir(), 'sansa-stream-gramian-'));
@@ -177,8 +202,11 @@ export async function benchGramian({ data, runs, log }: BenchOptions): Promise<o
     };
     for (const [name, kind] of Object.entries(kinds)) await measure(name, generate(kind), kind.options);
     const { train, test } = dataSet(data, 'gowalla');
-    await measure('gowalla', (await loadSplit(train, test)).train, {});
-    return { compiler: `gcc ${flags.join(' ')}`, threads, runs, kinds: found };
+    const gowalla = await loadSplit(train, test);
+    await measure('gowalla', gowalla.train, {});
+    const pruned = await comparePruned(folder, gowalla, fitOptions.parse({ solver: 'fsai', neighbours: 20 }));
+    log(`pruned: ${JSON.stringify(pruned)}`);
+    return { compiler: `gcc ${flags.join(' ')}`, threads, runs, kinds: found, pruned };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

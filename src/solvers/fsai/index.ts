@@ -16,6 +16,10 @@ export const fsai = {
   },
   servingWidth: (n, options, { signed, memoryBytes }) =>
     defaultWidth(n, neighboursOf(n, options, memoryBytes), signed, memoryBytes),
+  pruning: (n, options, memoryBytes) => ({
+    alpha: options.alpha,
+    least: 5 * neighboursOf(n, options, memoryBytes),
+  }),
   signedFrom: signedDensity,
   inputPower: 0.2,
   space: () => ({

@@ -1,5 +1,5 @@
 /** `gramian export`: other programs read G as it is, stored or not. */
-import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { expect, it } from 'vitest';
@@ -119,4 +119,45 @@ it('says what it does not know', async () => {
   expect(await refused('export', '--out', 'x', '--format', 'csv')).toMatch(
     /^USAGE: --format: expected npz or parquet, found "csv"/,
   );
+});
+
+it('prunes the Gramian of a large catalogue for fits, anew when it changed', async () => {
+  const directory = temporaryDirectory();
+  // 12,000 items in pairs and one that all users have
+  const rows = `SELECT 'u' || k // 2 AS "user", 'i' || k AS item FROM range(12000) t(k)
+    UNION ALL SELECT 'u' || k, 'all' FROM range(6000) t(k)`;
+  const config = join(directory, 'pipeline.yaml');
+  writeFileSync(
+    config,
+    JSON.stringify({
+      sources: [
+        {
+          type: 'duckdb',
+          name: 'e',
+          query: `SELECT row_number() OVER () AS line, * FROM (${rows})`,
+          cursor: 'line',
+        },
+      ],
+      gramian: { mode: 'stored', keep: 200 },
+      fit: { solver: 'fsai', neighbours: 20 },
+    }),
+  );
+  const run = async (...args: string[]) => {
+    const { code, stderr, json } = await runCli([...args, '-c', config, '--json']);
+    expect([code, stderr.match(/^[A-Z_]+:.*/m)?.[0]]).toEqual([0, undefined]);
+    return json();
+  };
+  const views = () =>
+    readdirSync(join(directory, 'state/gramian')).filter(name => name.startsWith('pruned-'));
+  await run('ingest');
+  await run('fold');
+  expect(await run('fit')).toMatchObject({ fit: { gramian: 'stored', pruned: 200 } });
+  const [first, ...more] = views();
+  expect([first, more]).toEqual([expect.stringMatching(/^pruned-[0-9a-f]{16}\.safetensors$/), []]);
+  expect(await run('verify')).toMatchObject({ differing: 0 });
+  await run('forget', 'u7');
+  expect(views()).toEqual([]);
+  await run('fit');
+  expect(views()).toHaveLength(1);
+  expect(views()).not.toEqual([first]);
 });

@@ -1,0 +1,133 @@
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { bestBytes } from '../matrix/scratch.js';
+import type { Arena } from '../runtime/arena.js';
+import { record } from '../runtime/records.js';
+import type { Report } from './columns.js';
+import { encodedScratch } from './encoded.js';
+import { pass, rangesOf } from './pass.js';
+import { openSegment } from './segment.js';
+import { openSegmentWriter, type SegmentWriter } from './segment-writer.js';
+import type { StoredGramian } from './stored.js';
+
+/** What a pruned Gramian keeps: of each column its diagonal entry and the `keep` rows with the largest G_ij G_ii^(−α). */
+export interface Pruning {
+  readonly keep: number;
+  readonly alpha: number;
+}
+
+const shape = /^pruned-[0-9a-f]{16}\.safetensors$/;
+
+/** The file of the pruned sum of these segments: its name changes with what it is made of. */
+export function prunedPath(directory: string, segments: readonly string[], { keep, alpha }: Pruning): string {
+  const source = JSON.stringify([segments.map(path => basename(path)), keep, alpha]);
+  const name = createHash('sha256').update(source).digest('hex').slice(0, 16);
+  return join(directory, `pruned-${name}.safetensors`);
+}
+
+/** Removes the pruned Gramians of a directory but the one at `kept`. */
+export function removePruned(directory: string, kept?: string): void {
+  if (!existsSync(directory)) return;
+  for (const name of readdirSync(directory)) {
+    const path = join(directory, name);
+    if (shape.test(name) && path !== kept) rmSync(path, { force: true });
+  }
+}
+
+/** The density of the Gramian that the file at `path` was pruned from. */
+export function densityBefore(path: string): number {
+  const segment = openSegment(path);
+  segment.close();
+  return Number(segment.notes.density);
+}
+
+/**
+ * Writes the rows that are kept of G as a segment to `path`, in one pass. Only rows of more popular items are candidates, as
+ * the solvers read no others; `positions` orders the items by G_jj. The file is a view: exact segments stay the state.
+ */
+export function writePruned(
+  arena: Arena,
+  G: StoredGramian,
+  positions: Int32Array,
+  { keep, alpha }: Pruning,
+  path: string,
+  about: { readonly scale: number; readonly userWeighting: number; readonly report?: Report | undefined },
+): void {
+  const mark = arena.mark();
+  const directory = join(path, '..');
+  const notes = { density: String(G.density()), keep: String(keep), alpha: String(alpha) };
+  const writer = openSegmentWriter(arena, directory, G.n, about.scale, about.userWeighting, notes);
+  try {
+    writeKept(arena, G, positions, { keep, alpha }, writer, about.report);
+    renameSync(join(directory, writer.finish().file), path);
+  } finally {
+    writer.close();
+    arena.release(mark);
+  }
+}
+
+function writeKept(
+  arena: Arena,
+  G: StoredGramian,
+  positions: Int32Array,
+  { keep, alpha }: Pruning,
+  writer: SegmentWriter,
+  report: Report | undefined,
+): void {
+  const what = 'pruned columns';
+  const stored = G.columns(positions);
+  const { entries, longest } = stored.sizes;
+  const reach = arena.copy(
+    G.diagonal().map(g => (g > 0 ? g ** -alpha : 0)),
+    what,
+  );
+  const kept = entries.map(count => Math.min(count, keep + 1));
+  const most = rangesOf(stored.sizes).ends.reduce(
+    ({ most, first }, end) => ({
+      most: Math.max(
+        most,
+        kept.subarray(first, end).reduce((a, b) => a + b, 0),
+      ),
+      first: end,
+    }),
+    { most: 0, first: 0 },
+  ).most;
+  const at = {
+    starts: arena.bytes(4 * (G.n + 1), what),
+    lengths: arena.bytes(4 * G.n, what),
+    indices: arena.bytes(4 * most, what),
+    values: arena.bytes(8 * most, what),
+  };
+  const { lengths, indices, values } = at;
+  const out = record(arena, 'Columns', { lengths, indices, values }, what);
+  const scratch = encodedScratch(G.n, longest, stored.segments.length, false, bestBytes(keep));
+  const startsOf = (first: number, last: number) => {
+    const starts = arena.i32(at.starts, last - first + 1);
+    starts[0] = 0;
+    for (let k = first; k < last; k++) starts[k - first + 1] = starts[k - first]! + kept[k]!;
+    return starts;
+  };
+  pass(
+    stored,
+    'pruneStored',
+    scratch,
+    (E, bounds, first, last) => [E, bounds, reach, keep, startsOf(first, last).byteOffset, out],
+    {
+      report,
+      done(first, last) {
+        const starts = arena.i32(at.starts, last - first + 1);
+        const found = arena.i32(lengths, last - first);
+        const [rows, data] = [arena.i32(indices, most), arena.f64(values, most)];
+        let w = 0;
+        for (let k = 0; k < found.length; k++) {
+          const [from, to] = [starts[k]!, starts[k]! + found[k]!];
+          rows.copyWithin(w, from, to);
+          data.copyWithin(w, from, to);
+          w += found[k]!;
+        }
+        writer.write({ first, lengths: found, indices: rows.subarray(0, w), values: data.subarray(0, w) });
+      },
+    },
+  );
+}
