@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { readVectors } from '#connectors/files/vectors.js';
 import { createPipeline, type Pipeline, type PipelineOptions, refitStep } from '#jobs/index.js';
+import { servingLoss } from '#src/evaluate/serving-loss.js';
+import type { FitReport } from '#src/fit/fit.js';
 import { loadModel } from '#src/model/weights-file.js';
 import { distance, fromCsr } from '../support/dense.js';
 import { temporaryDirectory } from '../support/directory.js';
@@ -60,6 +62,11 @@ it('similar and recommend score by the sparse vectors, and segments have names',
     const { items } = await p.similar(keys[item]!, 50);
     expect(new Set(items)).toEqual(new Set(scores.keys())); // the serving matrix has one an item
     expect((await p.recommend('u3', 50)).items.length).toBeGreaterThan(5);
+
+    const { fit } = await p.manifestOf();
+    for await (const { rows } of p.parts.store.histories(4096))
+      expect((fit as FitReport).servingLoss).toBe(servingLoss(model, rows));
+    expect((fit as FitReport).servingLoss).not.toBe(0);
 
     const segments = await p.segments(3);
     expect(segments.map(s => s.dimension)).toEqual([...model.dimensions!].map(i => keys[i]));
