@@ -3,7 +3,8 @@ import { type Address, type Arena, aligned } from '../runtime/arena.js';
 import { allocate, bytesOf } from '../runtime/parts.js';
 import type { Threads } from '../runtime/threads.js';
 import type { CsrMatrix, Model } from './model.js';
-import { loadLayer } from './rank.js';
+import { loadLayer, loadRanker, rankRows, spareKeys } from './rank.js';
+import { denseLayersBytes, denseScratch, isDense } from './rank-dense.js';
 
 /** Blocks of rows a thread gets. */
 const BLOCKS_A_THREAD = 64;
@@ -23,6 +24,19 @@ const servingParts = (n: number, width: number) => ({
 /** Bytes of making the serving matrix, on top of the layers and with them; none where it has no width. */
 export const servingBytes = (n: number, width: number, layers: number, threads: number): number =>
   width === 0 ? 0 : layers + bytesOf(servingParts(n, width)) + threads * distilBytes(n, width);
+
+/** Items whose lists are made at a time, where layers are dense. */
+const BATCH = 512;
+
+/** Bytes of making the serving matrix of dense layers of `rank`, on top of them and with them. */
+export const denseServingBytes = (n: number, width: number, rank: number, threads: number): number =>
+  width === 0
+    ? 0
+    : 16 * n * rank +
+      bytesOf(servingParts(n, width)) +
+      denseLayersBytes(n, rank) +
+      threads * denseScratch(n, rank, width, spareKeys) +
+      BATCH * (8 * width + 32);
 
 /** Entries that each item reaches through both layers. */
 function fanOut({ n, encoder: W, decoder: Z }: Model): Float64Array {
@@ -49,8 +63,25 @@ export function servingMatrix(
 ): CsrMatrix {
   const mark = arena.mark();
   const { n } = model;
-  const [encoder, decoder] = [loadLayer(arena, model.encoder), loadLayer(arena, model.decoder)];
   const parts = allocate(arena, servingParts(n, width), 'serving matrix');
+  if (!signed && isDense(model)) denseRows(arena, threads, model, width, parts);
+  else sparseRows(arena, threads, model, width, signed, parts);
+  return { rows: n, columns: n, ...packed(arena, mark, n, width, parts) };
+}
+
+type Parts = Readonly<Record<keyof ReturnType<typeof servingParts>, Address>>;
+
+/** Rows of the product of sparse layers, in blocks of about the same work. */
+function sparseRows(
+  arena: Arena,
+  threads: Threads,
+  model: Model,
+  width: number,
+  signed: boolean,
+  parts: Parts,
+): void {
+  const { n } = model;
+  const [encoder, decoder] = [loadLayer(arena, model.encoder), loadLayer(arena, model.decoder)];
   const work = arena.f64(parts.work, n);
   work.set(fanOut(model));
   const total = work.reduce((a, b) => a + b, n);
@@ -62,7 +93,37 @@ export function servingMatrix(
   const { bounds, items, values, lengths } = parts;
   const args = [n, encoder, decoder, bounds, width, signed ? 1 : 0, items, values, lengths] as const;
   threads.run({ kernel: 'distil', tasks, args, scratch, scratchBytes });
-  return { rows: n, columns: n, ...packed(arena, mark, n, width, parts) };
+}
+
+/** Rows of the product of dense layers: the lists of users who have one item, by ascending item. */
+function denseRows(arena: Arena, threads: Threads, model: Model, width: number, parts: Parts): void {
+  const { n } = model;
+  const ranker = loadRanker({ arena, threads }, model, width, true);
+  const [indices, values] = [arena.i32(parts.items, n * width), arena.f32(parts.values, n * width)];
+  const lengths = arena.i32(parts.lengths, n);
+  const row = new Float32Array(n);
+  const mark = arena.mark();
+  for (let first = 0; first < n; first += BATCH) {
+    const users = Int32Array.from({ length: Math.min(BATCH, n - first) }, (_, r) => first + r);
+    const indptr = Int32Array.from({ length: users.length + 1 }, (_, r) => r);
+    const lists = rankRows(ranker, { n, users, indptr, indices: users, values: undefined });
+    users.forEach((item, r) => {
+      const at = r * width;
+      const scores = lists.scores.subarray(at, at + lists.lengths[r]!);
+      const below = scores.findIndex(score => score <= 0);
+      const count = below < 0 ? scores.length : below;
+      const best = lists.items.slice(at, at + count);
+      best.forEach((i, e) => {
+        row[i] = scores[e]!;
+      });
+      best.sort().forEach((i, e) => {
+        indices[item * width + e] = i;
+        values[item * width + e] = row[i]!;
+      });
+      lengths[item] = count;
+    });
+    arena.release(mark);
+  }
 }
 
 /** Moves rows of `width` together, down to `mark`; the blocks' bounds give way to the row pointers. */
