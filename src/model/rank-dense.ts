@@ -6,10 +6,13 @@ import type { Model } from './model.js';
 /** Share of the entries that layers have at least, of what they could have, to be taken for dense. */
 const DENSE = 0.95;
 
+/** Whether whole tiles of so many latents waste no more than half of the room. */
+export const fillsTiles = (rank: number): boolean => 2 * rank >= wholeTiles(rank);
+
 /** Whether nearly every item that has latents at all has nearly all of them, and whole tiles do not waste half of the room. */
 export function isDense({ n, encoder, decoder }: Model): boolean {
   const { columns: rank, indptr } = encoder;
-  if (2 * rank < wholeTiles(rank)) return false;
+  if (!fillsTiles(rank)) return false;
   let rows = 0;
   for (let i = 0; i < n; i++) if (indptr[i + 1]! > indptr[i]!) rows++;
   const least = DENSE * rows * rank;

@@ -53,3 +53,6 @@ export function defaultWidth(n: number, m: number, signed: boolean, memoryBytes:
   const all = signed ? Math.min(3 * 2 ** 20, memoryBytes / 64) : 0;
   return Math.max(least, Math.min(500, Math.floor(all / Math.max(1, n))));
 }
+
+/** The `m` of `defaultWidth` of vectors, whose products have no few neighbours: at least 200 entries. */
+export const vectorWidth = 80;

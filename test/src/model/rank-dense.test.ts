@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { CsrMatrix, Model } from '#src/model/model.js';
 import { type Choice, loadRanker, rankRows } from '#src/model/rank.js';
 import { createScorer } from '#src/model/score.js';
+import { servingMatrix } from '#src/model/serving.js';
 import { build, type Dense } from '../../support/dense.js';
 import { seeded } from '../../support/random.js';
 import { randomRows } from '../../support/rows.js';
@@ -27,7 +28,7 @@ function csr(A: Dense): CsrMatrix {
 
 const random = seeded(3);
 // Items 5, 18, … have no vector, as if nobody had them.
-const A = build(n, rank, i => (i % 13 === 5 ? 0 : random() - 0.4));
+const A = build(n, rank, i => (i % 13 === 5 ? 0 : random() - 0.5));
 const model: Model = { n, encoder: csr(A), decoder: csr(build(rank, n, (l, i) => A[i]![l]!)) };
 // More items than the model knows, and users without any.
 const rows = randomRows({ users: 200, items: n + 10, density: 0.06, seed: 4, most: 3 });
@@ -87,4 +88,25 @@ describe.each<[string, number, Choice]>([
   it('are the same for any number of threads', () => {
     expect(ranked(three, k, choice)).toEqual(ranked(one, k, choice));
   });
+});
+
+it.each([false, true])('the serving matrix has the largest entries of the product (signed: %s)', signed => {
+  const width = 20;
+  const mark = arena.mark();
+  const { indptr, indices, data } = servingMatrix(arena, three, model, width, signed);
+  for (let i = 0; i < n; i++) {
+    const scores = A.map((a, j) => (j === i ? 0 : a.reduce((sum, x, l) => sum + x * A[i]![l]!, 0)));
+    const size = (x: number) => (signed ? Math.abs(x) : x);
+    const best = scores.map(size).filter(x => x > 0);
+    best.sort((x, y) => y - x);
+    const [lo, hi] = [indptr[i]!, indptr[i + 1]!];
+    expect(hi - lo).toBe(Math.min(width, best.length));
+    const found = Array.from(indices.subarray(lo, hi));
+    expect(found).toEqual([...new Set(found)].sort((x, y) => x - y));
+    found.forEach((j, e) => {
+      expect(Math.abs(data[lo + e]! - scores[j]!)).toBeLessThan(1e-4);
+      expect(size(scores[j]!)).toBeGreaterThan(best[hi - lo - 1]! - 1e-4);
+    });
+  }
+  arena.release(mark);
 });
