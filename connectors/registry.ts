@@ -4,6 +4,7 @@ import type { Finding } from '../src/contracts/finding.js';
 import type { SignalSource, Sink, Source } from '../src/contracts/index.js';
 import type { RuleOptions } from '../src/publish/rule-options.js';
 import type { ItemAttributes } from '../src/publish/rules.js';
+import type { Room } from './duckdb/database.js';
 import { duckdbSignalOptions } from './duckdb/signals.js';
 import { duckdbSinkOptions } from './duckdb/sink-options.js';
 import { duckdbSourceOptions } from './duckdb/source.js';
@@ -17,8 +18,8 @@ import { type RedisOptions, redisOptions } from './redis/options.js';
 /** A kind of source, sink or signal source, told by the literal `type` of its options. */
 export interface Kind<T, O extends z.ZodObject = z.ZodObject> {
   readonly options: O;
-  /** Makes one; relative paths are taken from `baseDirectory`. Its package is loaded only now. */
-  create(options: z.output<O>, baseDirectory: string): Promise<T>;
+  /** Makes one that keeps to `room`; relative paths are taken from `baseDirectory`. Its package is loaded only now. */
+  create(options: z.output<O>, baseDirectory: string, room?: Room): Promise<T>;
   /** Looks at what one needs, where making and reading one does not tell enough. */
   examine?(options: z.output<O>, baseDirectory: string): Promise<readonly Finding[]>;
 }
@@ -38,12 +39,13 @@ const kafkaDoctor = () => import('./kafka/doctor.js');
 
 /** Every kind of source. */
 export const sources = [
-  source(duckdbSourceOptions, async (o, base) =>
-    (await import('./duckdb/source.js')).createDuckdbSource(o, base),
+  source(duckdbSourceOptions, async (o, base, room) =>
+    (await import('./duckdb/source.js')).createDuckdbSource(o, base, room),
   ),
   source(
     kafkaSourceOptions,
-    async (o, base) => (await import('./kafka/source.js')).createKafkaSource(o, base),
+    async (o, base, room) =>
+      (await import('./kafka/source.js')).createKafkaSource(o, base, room?.memoryBytes),
     async (o, base) => (await kafkaDoctor()).examineSource(o, base),
   ),
 ] as const;
@@ -58,21 +60,24 @@ export const sinks = [
   sink(redisOptions, async (o, base) =>
     (await import('./redis/sink.js')).createRedisSink(redisPaths(o, base)),
   ),
-  sink(lmdbOptions, async (o, base) =>
-    (await import('./lmdb/sink.js')).createLmdbSink({ ...o, path: resolve(base, o.path) }),
+  sink(lmdbOptions, async (o, base, room) =>
+    (await import('./lmdb/sink.js')).createLmdbSink({ ...o, path: resolve(base, o.path) }, room?.memoryBytes),
   ),
-  sink(duckdbSinkOptions, async (o, base) =>
-    (await import('./duckdb/sink.js')).createDuckdbSink({ ...o, database: resolve(base, o.database) }),
+  sink(duckdbSinkOptions, async (o, base, room) =>
+    (await import('./duckdb/sink.js')).createDuckdbSink({ ...o, database: resolve(base, o.database) }, room),
   ),
-  sink(filesOptions, async (o, base) =>
-    (await import('./files/sink.js')).createFilesSink({ ...o, path: resolve(base, o.path) }),
+  sink(filesOptions, async (o, base, room) =>
+    (await import('./files/sink.js')).createFilesSink(
+      { ...o, path: resolve(base, o.path) },
+      room?.memoryBytes,
+    ),
   ),
 ] as const;
 
 /** Every kind of signal source. */
 export const signalSources = [
-  signals(duckdbSignalOptions, async (o, base) =>
-    (await import('./duckdb/signals.js')).createDuckdbSignals(o, base),
+  signals(duckdbSignalOptions, async (o, base, room) =>
+    (await import('./duckdb/signals.js')).createDuckdbSignals(o, base, room),
   ),
   signals(
     kafkaSignalOptions,
@@ -100,25 +105,31 @@ export const kindOf = <T>(kinds: readonly Kind<T>[], { type }: { readonly type: 
 export const createSource = (
   options: z.output<typeof sourceOptions>,
   baseDirectory: string,
-): Promise<Source> => kindOf(sources, options).create(options, baseDirectory);
+  room?: Room,
+): Promise<Source> => kindOf(sources, options).create(options, baseDirectory, room);
 
 /** Makes a sink of its options; see `Kind`. */
-export const createSink = (options: z.output<typeof sinkOptions>, baseDirectory: string): Promise<Sink> =>
-  kindOf(sinks, options).create(options, baseDirectory);
+export const createSink = (
+  options: z.output<typeof sinkOptions>,
+  baseDirectory: string,
+  room?: Room,
+): Promise<Sink> => kindOf(sinks, options).create(options, baseDirectory, room);
 
 /** Makes a signal source of its options; see `Kind`. */
 export const createSignals = (
   options: z.output<typeof signalOptions>,
   baseDirectory: string,
-): Promise<SignalSource> => kindOf(signalSources, options).create(options, baseDirectory);
+  room?: Room,
+): Promise<SignalSource> => kindOf(signalSources, options).create(options, baseDirectory, room);
 
 /** Reads the attributes of items that rules name; relative paths are taken from `baseDirectory`. */
 export async function createAttributes(
   options: NonNullable<RuleOptions['attributes']>,
   baseDirectory: string,
+  room?: Room,
 ): Promise<ItemAttributes> {
   const { readAttributes } = await import('./duckdb/attributes.js');
-  return readAttributes(options, baseDirectory);
+  return readAttributes(options, baseDirectory, room);
 }
 
 /** Redis options with the paths of PEM files made absolute. */

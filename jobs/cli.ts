@@ -2,8 +2,9 @@
 import { readyListThread } from '../src/publish/lists.js';
 import { holdYoungGeneration } from '../src/runtime/collector.js';
 
-// Lists are short-lived garbage, for which a small young generation is enough. Set it before other imports make it grow.
-if (process.argv[2] === 'publish' || process.argv[2] === 'evaluate') holdYoungGeneration();
+// Records and lists are short-lived garbage, for which a small young generation is enough. Set it before other imports
+// make it grow.
+holdYoungGeneration();
 if (process.argv[2] === 'publish') readyListThread();
 const { main } = await import('./main.js');
 process.exitCode = await main(process.argv.slice(2));

@@ -98,10 +98,10 @@ function openSession(values: Values, wrong: (what: string) => StageError, signal
     config,
     signal,
     async pipeline(settings) {
-      const open = () => openPipeline(config(), log);
+      const open = () => openPipeline(config(), log, { together: settings?.standBy ?? false });
       return (opened ??= await (settings?.standBy ? whenFree(log, signal, open) : open()));
     },
-    reader: async () => (opened ??= await openPipeline(config(), log, 'read')),
+    reader: async () => (opened ??= await openPipeline(config(), log, { mode: 'read' })),
   };
   return { session, close: async () => opened?.close() };
 }

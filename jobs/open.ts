@@ -1,12 +1,15 @@
-import { resolve } from 'node:path';
+import { rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { limitsOf } from '../connectors/duckdb/database.js';
 import { weightRules } from '../connectors/duckdb/schema.js';
 import { openState } from '../connectors/duckdb/state.js';
 import { createAttributes, createSignals, createSink, createSource } from '../connectors/registry.js';
 import { type Logger, type SignalSource, silent } from '../src/contracts/index.js';
-import { assertWorkable, databaseShare } from '../src/fit/memory.js';
+import { assertWorkable } from '../src/fit/memory.js';
 import { observed } from '../src/runtime/serial.js';
 import { parseSize } from '../src/size.js';
 import { joinPipeline, type Stage } from '../src/stages/pipeline.js';
+import { divideBudget } from './budget.js';
 import { checked } from './checked.js';
 import { type LoadedConfig, type PipelineConfig, type PipelineOptions, pipelineOptions } from './config.js';
 import { rememberSecrets } from './secrets.js';
@@ -18,47 +21,62 @@ export interface Pipeline extends Stage {
   close(): Promise<void>;
 }
 
-/** Opens the state and the connectors of a loaded configuration; for reading, no state is made or changed. */
+/** How a pipeline is opened. */
+export interface Access {
+  /** For reading, no state is made or changed. */
+  readonly mode?: 'read' | 'write';
+  /** Whether the sources are read beside other work, as a service does and callers of the library may. */
+  readonly together?: boolean;
+}
+
+/** Opens the state and the connectors of a loaded configuration. */
 export async function openPipeline(
   { config, baseDirectory }: LoadedConfig,
   log: Logger = silent,
-  access: 'read' | 'write' = 'write',
+  { mode = 'write', together = false }: Access = {},
 ): Promise<Pipeline> {
   const directory = resolve(baseDirectory, config.state);
   const memoryBytes = parseSize(config.memory, 'memory');
   assertWorkable(memoryBytes);
   const { memoryLimit } = config.database;
-  const databaseBytes = memoryLimit
-    ? parseSize(memoryLimit, 'database.memoryLimit')
-    : databaseShare(memoryBytes);
-  const limits = { ...config.database, memoryLimit: `${Math.floor(databaseBytes / 1024)}KiB` };
+  const budget = divideBudget(memoryBytes, {
+    stateBytes: memoryLimit ? parseSize(memoryLimit, 'database.memoryLimit') : undefined,
+    sources: config.sources.length,
+    together,
+  });
+  const { threads, ...limit } = limitsOf({ memoryBytes: budget.state });
+  const limits = { ...config.database, ...limit, threads: Math.min(threads, config.database.threads) };
+  const spills = join(directory, 'spilled');
+  const sourceRoom = { memoryBytes: budget.source, spills };
+  const stepRoom = { memoryBytes: budget.step, spills };
   // The packages of the connectors load while the state is opened.
   const connectors = observed(
     Promise.all([
-      Promise.all(config.sources.map(o => createSource(o, baseDirectory))),
-      Promise.all(config.sinks.map(o => createSink(o, baseDirectory))),
-      config.signals && createSignals(config.signals, baseDirectory),
+      Promise.all(config.sources.map(o => createSource(o, baseDirectory, sourceRoom))),
+      Promise.all(config.sinks.map(o => createSink(o, baseDirectory, stepRoom))),
+      config.signals && createSignals(config.signals, baseDirectory, stepRoom),
     ]),
   );
-  const store = await openState(directory, config.semantics, limits, access);
+  const store = await openState(directory, config.semantics, limits, mode);
   try {
+    // What a process that died has left; sources and sinks are not open yet.
+    if (mode === 'write') rmSync(spills, { recursive: true, force: true });
     const [sources, sinks, signals] = await connectors;
     const { attributes } = config.publish.rules;
     const weights = weightRules(config.semantics);
-    const fitMemoryBytes = memoryBytes - databaseBytes;
     const stage = joinPipeline({
       directory,
       store,
       scale: weights.scale,
       weights,
-      fitMemoryBytes,
+      fitMemoryBytes: budget.work,
       sources,
       sinks,
-      itemAttributes: attributes && (() => createAttributes(attributes, baseDirectory)),
+      itemAttributes: attributes && (() => createAttributes(attributes, baseDirectory, stepRoom)),
       options: config,
       log,
     });
-    if (access === 'write') {
+    if (mode === 'write') {
       await stage.resumeErasures();
       await stage.removeOrphans();
     }
@@ -89,5 +107,6 @@ export async function createPipeline(
 ): Promise<Pipeline> {
   rememberSecrets(options);
   const config = checked(pipelineOptions, options, 'options');
-  return openPipeline({ config, baseDirectory: settings.baseDirectory ?? process.cwd() }, settings.log);
+  const loaded = { config, baseDirectory: settings.baseDirectory ?? process.cwd() };
+  return openPipeline(loaded, settings.log, { together: true });
 }

@@ -143,12 +143,21 @@ const diskError =
   /No space left on device|Disk quota exceeded|Input\/output error|Read-only file system|File too large|database has been invalidated/;
 const diskCodes = new Set(['ENOSPC', 'EDQUOT', 'EIO', 'EROFS', 'EFBIG']);
 
+/** What DuckDB says when it has no more memory. */
+const outOfMemory = /^Out of Memory Error: (.*)/;
+
+/** Whether something failed because it does not fit its memory: less of it may. */
+export const lacksMemory = (error: unknown): boolean =>
+  error instanceof StageError
+    ? error.code === 'MEMORY_BUDGET'
+    : error instanceof Error && outOfMemory.test(error.message);
+
 /** `error` as a `StageError`: itself if it is one, else wrapped under `code` with its first line as the message. */
 export function toStageError(error: unknown, code: ErrorCode = 'INTERNAL', where?: string): StageError {
   if (error instanceof StageError) return error;
   const text = error instanceof Error ? error.message : String(error);
   const line = text.split('\n', 1)[0]!;
-  const room = /^Out of Memory Error: (.*)/.exec(line)?.[1];
+  const room = outOfMemory.exec(line)?.[1];
   if (room !== undefined)
     return new StageError(
       'MEMORY_BUDGET',

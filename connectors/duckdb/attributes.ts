@@ -1,27 +1,21 @@
-import { resolve } from 'node:path';
 import { StageError } from '../../src/errors.js';
 import type { RuleOptions } from '../../src/publish/rule-options.js';
 import type { ItemAttributes } from '../../src/publish/rules.js';
 import { identifier } from '../../src/stages/identifier.js';
-import { all, openDatabase, reason, releaseResults } from './database.js';
+import { all, ampleRoom, reason } from './database.js';
 import { project, reader, subquery } from './project.js';
-import { searchFrom } from './search-path.js';
-import { attachWarehouse } from './warehouse.js';
+import { openWarehouse } from './warehouse.js';
 
 /** Runs the query for attributes of items: a column `item`, read as ids of events are, and others. `SOURCE_UNREADABLE` if it fails. */
 export async function readAttributes(
   { database, query }: NonNullable<RuleOptions['attributes']>,
   baseDirectory = '.',
+  room = ampleRoom,
 ): Promise<ItemAttributes> {
   const failed = (what: string, cause?: unknown) =>
     new StageError('SOURCE_UNREADABLE', `publish.rules.attributes: ${what}`, { cause });
-  const instance = database === undefined ? await openDatabase(':memory:') : undefined;
-  const warehouse =
-    database === undefined ? undefined : await attachWarehouse(resolve(baseDirectory, database), 'read');
-  const connection = warehouse?.connection ?? (await instance!.connect());
-  let unlink = () => {};
+  const { connection, release } = await openWarehouse(database, { mode: 'read', room, baseDirectory });
   try {
-    if (!warehouse) unlink = await searchFrom(connection, baseDirectory);
     const described = await all(connection, `DESCRIBE SELECT item FROM ${subquery(query)}`);
     const type = String(described[0]?.column_type);
     const result = await connection.runAndReadAll(
@@ -41,12 +35,6 @@ export async function readAttributes(
   } catch (error) {
     throw failed(reason(error), error);
   } finally {
-    if (warehouse) await warehouse.release();
-    else {
-      connection.closeSync();
-      instance!.closeSync();
-      await releaseResults();
-      unlink();
-    }
+    await release();
   }
 }

@@ -2,7 +2,7 @@ import { existsSync, linkSync, renameSync, rmSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { z } from 'zod';
 import { StageError } from '../../src/errors.js';
-import { collectGarbage } from '../../src/runtime/collector.js';
+import { collectGarbage, collectYoung } from '../../src/runtime/collector.js';
 import { SerialQueue } from '../../src/runtime/serial.js';
 import { type DuckDBConnection, type DuckDBDataChunk, DuckDBInstance, type DuckDBValue } from './client.js';
 
@@ -37,20 +37,56 @@ export function reason(error: unknown): string {
 export const isLocked = (error: unknown): boolean =>
   /could not set lock|conflicting lock|being used by another process/i.test(reason(error));
 
-/** Opens a database file (or `:memory:`) under the given limits. `STATE_LOCKED` when another process has it. */
+/** The memory that a connector may use, and where DuckDB writes what does not fit into it. */
+export interface Room {
+  readonly memoryBytes: number;
+  /** By default beside the database file. */
+  readonly spills?: string | undefined;
+}
+
+/** The room of connectors that are made outside of a pipeline. */
+export const ampleRoom: Room = { memoryBytes: 2 ** 28 };
+
+/** Every thread of DuckDB has buffers of its own: in less room than this, there is one. */
+const roomOfTwo = 2 ** 27;
+
+/** A room as limits of DuckDB. */
+export const limitsOf = ({ memoryBytes, spills }: Room) => ({
+  memoryLimit: `${Math.floor(memoryBytes / 1024)}KiB`,
+  threads: memoryBytes < roomOfTwo ? 1 : 2,
+  ...(spills === undefined ? {} : { tempDirectory: spills }),
+});
+
+/** Has DuckDB give freed memory back to the system soon: in a small room what it keeps counts. */
+const givesBack = {
+  allocator_flush_threshold: '1MB',
+  allocator_bulk_deallocation_flush_threshold: '1MB',
+};
+
+/** Opens a database file (or `:memory:`) under the given limits; throws what DuckDB says. */
+export async function createInstance(
+  path: string,
+  options: Partial<DatabaseOptions>,
+  readOnly = false,
+): Promise<DuckDBInstance> {
+  const { memoryLimit = '1GB', threads, tempDirectory } = databaseOptions.parse(options);
+  return DuckDBInstance.create(path, {
+    memory_limit: memoryLimit.replace(/\s/g, ''),
+    threads: String(threads),
+    ...(threads === 1 ? givesBack : {}),
+    ...(readOnly ? { access_mode: 'READ_ONLY' } : {}),
+    ...(tempDirectory ? { temp_directory: tempDirectory } : {}),
+  });
+}
+
+/** Opens a database of ours under the given limits. `STATE_LOCKED` when another process has it. */
 export async function openDatabase(
   path: string,
   options: Partial<DatabaseOptions> = {},
   readOnly = false,
 ): Promise<DuckDBInstance> {
-  const { memoryLimit = '1GB', threads, tempDirectory } = databaseOptions.parse(options);
   try {
-    return await DuckDBInstance.create(path, {
-      memory_limit: memoryLimit.replace(/\s/g, ''),
-      threads: String(threads),
-      ...(readOnly ? { access_mode: 'READ_ONLY' } : {}),
-      ...(tempDirectory ? { temp_directory: tempDirectory } : {}),
-    });
+    return await createInstance(path, options, readOnly);
   } catch (error) {
     const text = reason(error);
     if (isLocked(error)) {
@@ -98,6 +134,9 @@ export async function* heldRows(connection: DuckDBConnection, sql: string): Asyn
   }
 }
 
+/** Chunks between two collections: their values lie outside of V8's heap, some 100 KB each. */
+const chunksBetween = 64;
+
 /**
  * Streams the rows of `sql`, which gives `columns` columns. The client reports a result that fails on its way
  * (a damaged page, a value that does not convert, no memory) like one that has come to its end, so a row of our
@@ -114,8 +153,9 @@ export async function* streamRows(
   let open = true;
   let ended = false;
   try {
-    for (;;) {
+    for (let chunks = 1; ; chunks++) {
       const chunk = await result.fetchChunk();
+      if (chunks % chunksBetween === 0) collectYoung();
       open = chunk !== null && chunk.rowCount > 0;
       if (!chunk || !open) break;
       ended = chunk.getColumnVector(columns).getItem(chunk.rowCount - 1) === true;

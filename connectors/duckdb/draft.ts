@@ -3,7 +3,8 @@ import { basename, dirname, join } from 'node:path';
 import type { ListKind, RankedList } from '../../src/contracts/sink.js';
 import type { Draft } from '../../src/publish/list-store.js';
 import { leaseLost, type StoredPublication } from '../../src/publish/sink-steps.js';
-import { type DuckDBConnection, DuckDBInstance } from './client.js';
+import type { DuckDBConnection, DuckDBInstance } from './client.js';
+import { limitsOf, openDatabase, type Room } from './database.js';
 import { appendLists, listColumns } from './list-rows.js';
 
 /** Puts all `rows` rows of a closed scratch file into the database, with their manifest. */
@@ -19,8 +20,12 @@ export function clearScratch(database: string, scratch: string): void {
 }
 
 /** Begins a draft whose rows wait in the file `scratch`, table `lists`, so that the database is free meanwhile. */
-export async function beginDraft(scratch: string, takeOver: TakeOver): Promise<Draft<readonly RankedList[]>> {
-  const instance = await DuckDBInstance.create(scratch, { memory_limit: '128MiB', threads: '1' });
+export async function beginDraft(
+  scratch: string,
+  room: Room,
+  takeOver: TakeOver,
+): Promise<Draft<readonly RankedList[]>> {
+  const instance = await openDatabase(scratch, { ...limitsOf(room), threads: 1 });
   const connection = await instance.connect();
   await connection.run(`CREATE TABLE lists (${listColumns})`);
   return new ScratchDraft(scratch, takeOver, instance, connection);

@@ -4,12 +4,13 @@ import { failpoint } from '../../src/runtime/failpoint.js';
 import type { DuckDBConnection } from './client.js';
 import { all, scalar, transaction } from './database.js';
 import { useErasedIds } from './erased-ids.js';
+import { takeBack } from './leave.js';
 import type { Lookups, Registered } from './lookups.js';
 import { mergeRecent } from './merge.js';
-import { streamOf } from './migrations.js';
+import { hourOf, streamOf } from './migrations.js';
 import { setAsideOverflow } from './overflow.js';
 import { readRows } from './rows.js';
-import { matrixOf, type Semantics } from './schema.js';
+import { matrixOf, newestRows, type Semantics } from './schema.js';
 import { insertSegment } from './state/segments.js';
 
 /** Drops temporary tables. */
@@ -34,6 +35,7 @@ async function extend(
     SELECT (SELECT coalesce(max(id) + 1, 0) FROM ${dictionary}) + row_number() OVER (ORDER BY first) - 1 AS id, key
     FROM (SELECT ${field} AS key, min(seq) AS first FROM batch GROUP BY ${field}) ANTI JOIN found USING (key)`);
   await connection.run(`INSERT INTO ${dictionary} SELECT id, key FROM fresh`);
+  if (dictionary === 'items') await takeBack(connection);
   await connection.run(`CREATE OR REPLACE TEMP TABLE batch_${dictionary} AS
     SELECT key, id::INTEGER AS id FROM found UNION ALL SELECT key, id::INTEGER FROM fresh`);
   await drop(connection, 'found', 'fresh');
@@ -71,12 +73,12 @@ async function changeRows(
   connection: DuckDBConnection,
   semantics: Semantics,
   touched: Int32Array,
-  build: BuildSegment,
+  [build, maxHistory]: readonly [BuildSegment, number | undefined],
   apply: () => Promise<void>,
 ): Promise<SegmentFile | undefined> {
   const n = Number(await scalar(connection, 'SELECT count(*) FROM items'));
   const rows = `SELECT "user", item, value FROM (${matrixOf(semantics, '(SELECT * FROM known SEMI JOIN touched USING ("user"))', 'SELECT * FROM recent SEMI JOIN touched USING ("user")')})
-    ORDER BY "user", item`;
+    ${newestRows(maxHistory)} ORDER BY "user", item`;
   const before = await readRows(connection, rows, n, { users: touched });
   await apply();
   failpoint('fold:applied');
@@ -127,7 +129,7 @@ async function dropRepeated(connection: DuckDBConnection): Promise<number> {
          QUALIFY row_number() OVER (PARTITION BY id, source, stream ORDER BY seq) > 1) RETURNING seq`,
   );
   await connection.run(
-    'INSERT INTO event_ids SELECT id, source, stream FROM identified SEMI JOIN batch USING (seq)',
+    `INSERT INTO event_ids SELECT id, source, stream, ${hourOf(Date.now())} FROM identified SEMI JOIN batch USING (seq)`,
   );
   await drop(connection, 'identified', 'known_ids');
   return dropped.length;
@@ -145,6 +147,7 @@ export async function foldInbox(
   limit: number,
   build: BuildSegment,
   energy: number,
+  maxHistory?: number,
 ): Promise<FoldSummary> {
   const started = performance.now();
   const cut = await scalar(connection, 'SELECT max(seq) FROM (SELECT seq FROM inbox ORDER BY seq LIMIT ?)', [
@@ -185,7 +188,7 @@ export async function foldInbox(
     }
     failpoint('fold:encoded');
     const statements = semantics.interactions === 'sum' ? addUp : replaceByNewest(semantics);
-    const segment = await changeRows(connection, semantics, users, build, async () => {
+    const segment = await changeRows(connection, semantics, users, [build, maxHistory], async () => {
       for (const sql of statements) await run(sql);
     });
     await noteChange(connection);

@@ -1,14 +1,14 @@
 import { existsSync, renameSync, rmSync } from 'node:fs';
-import { reason } from './database.js';
+import { type Room, reason } from './database.js';
 import { copyInto } from './migrations.js';
-import { attachWarehouse } from './warehouse.js';
+import { openWarehouse } from './warehouse.js';
 
 /**
  * Writes `database` into the new file `copy`, which leaves its free pages behind, and has it take its place. Returns
  * what remains where that cannot be done.
  */
-export async function leaveFreePages(database: string, copy: string): Promise<string[]> {
-  const { connection, release } = await attachWarehouse(database, 'write');
+export async function leaveFreePages(database: string, copy: string, room: Room): Promise<string[]> {
+  const { connection, release } = await openWarehouse(database, { mode: 'write', room });
   try {
     await connection.run('CHECKPOINT');
     await copyInto(connection, copy);

@@ -1,7 +1,6 @@
-import { resolve } from 'node:path';
 import { StageError } from '../../src/errors.js';
-import { type DuckDBConnection, DuckDBInstance } from './client.js';
-import { all, type RowChunk, streamRows } from './database.js';
+import type { DuckDBConnection } from './client.js';
+import { all, type RowChunk, scalar, streamRows } from './database.js';
 import {
   type Field,
   fields,
@@ -13,14 +12,23 @@ import {
   subquery,
   unmappedDelete,
 } from './project.js';
-import { searchFrom } from './search-path.js';
-import { attachWarehouse } from './warehouse.js';
+import { type Opening, openWarehouse } from './warehouse.js';
 
 /** A column of the query. */
 export interface Column {
   readonly name: string;
   readonly type: string;
 }
+
+/** Cursors from `from` on, or `behind` it, up to and with `to`; as text. Without one there is no bound. */
+export interface CursorRange {
+  readonly from?: string | undefined;
+  readonly behind?: boolean;
+  readonly to?: string | undefined;
+}
+
+/** Rows whose cursors show how all are spread. */
+const sampleRows = 8192;
 
 /** Rows as columns of their fields, and the text of their cursors. */
 export class TakenRows {
@@ -46,23 +54,6 @@ interface Described {
   readonly types: ReadonlyMap<Field, string>;
   readonly names: readonly string[];
   readonly cursor: Column | undefined;
-}
-
-async function attach(
-  database: string | undefined,
-  baseDirectory: string,
-  signal?: AbortSignal,
-): Promise<{ readonly connection: DuckDBConnection; readonly release: () => Promise<void> }> {
-  if (database !== undefined) return attachWarehouse(resolve(baseDirectory, database), 'read', signal);
-  const instance = await DuckDBInstance.create(':memory:', { threads: '2' });
-  const connection = await instance.connect();
-  return {
-    connection,
-    async release() {
-      connection.closeSync();
-      instance.closeSync();
-    },
-  };
 }
 
 /** Finds the columns of a query: the expressions of its fields, its cursor, and all names. */
@@ -140,14 +131,10 @@ export class Query {
       readonly cursor?: string | undefined;
     },
     where: string,
-    baseDirectory: string,
-    signal?: AbortSignal,
+    opening: Omit<Opening, 'mode'>,
   ): Promise<Query> {
-    const { connection, release: close } = await attach(options.database, baseDirectory, signal);
-    let unlink = () => {};
-    const release = () => close().finally(unlink);
+    const { connection, release } = await openWarehouse(options.database, { ...opening, mode: 'read' });
     try {
-      unlink = await searchFrom(connection, baseDirectory);
       await connection.run("SET TimeZone = 'UTC'");
       const from = subquery(options.query);
       return new Query(connection, release, from, await describe(connection, from, options.cursor, where));
@@ -169,8 +156,39 @@ export class Query {
     return read ? given?.map(read) : given;
   }
 
-  /** Begins to give rows: those at and behind the cursor `from`, without the first `offset`. */
-  async select(from: string | undefined, offset: number): Promise<void> {
+  /** How many rows lie at and behind the cursor `from`. */
+  async countFrom(from: string | undefined): Promise<number> {
+    const { where, values } = this.#between({ from });
+    return Number(await scalar(this.connection, `SELECT count(*) FROM ${this.from} WHERE ${where}`, values));
+  }
+
+  /** A cursor behind `from` up to which some `rows` of the `total` rows lie, as text; told by a sample of them. */
+  async cursorAfter(range: CursorRange, rows: number, total: number): Promise<string | undefined> {
+    const { where, values } = this.#between(range);
+    const all = `SELECT ${this.#order} AS place FROM ${this.from} WHERE ${where}`;
+    const sample = `SELECT place FROM (${all}) USING SAMPLE reservoir(${sampleRows} ROWS)`;
+    const share = Math.min(1, rows / Math.max(1, total));
+    const sql = `SELECT quantile_disc(place, ${share})::VARCHAR FROM (${sample})`;
+    const found = await scalar(this.connection, sql, values);
+    return found === null || found === undefined ? undefined : String(found);
+  }
+
+  /** The column of the cursor. */
+  get #order(): string {
+    return quoted(this.cursor!.name);
+  }
+
+  /** A range of cursors as a condition, and its values. */
+  #between({ from, behind = false, to }: CursorRange) {
+    const { type } = this.cursor!;
+    const lower = from === undefined ? 'IS NOT NULL' : `${behind ? '>' : '>='} ?::${type}`;
+    const upper = to === undefined ? '' : ` AND ${this.#order} <= ?::${type}`;
+    const values = [from, to].filter(value => value !== undefined);
+    return { where: `${this.#order} ${lower}${upper}`, values };
+  }
+
+  /** Begins to give the rows of a range of cursors, without the first `offset`. */
+  async select(range: CursorRange, offset: number): Promise<void> {
     await this.#result?.return(undefined);
     this.#chunk = undefined;
     const { expressions, names } = this.#described;
@@ -181,15 +199,14 @@ export class Query {
       this.#result = streamRows(this.connection, sql, width);
       return;
     }
-    const { name, type } = this.cursor;
-    const column = quoted(name);
-    const order = [column, ...names.filter(n => n !== name).map(quoted)].join(', ');
-    const behind = from === undefined ? `${column} IS NOT NULL` : `${column} >= ?::${type}`;
+    const { name } = this.cursor;
+    const order = [this.#order, ...names.filter(n => n !== name).map(quoted)].join(', ');
+    const { where, values } = this.#between(range);
     this.#result = streamRows(
       this.connection,
-      `SELECT ${select}, ${column}::VARCHAR FROM ${this.from} WHERE ${behind} ORDER BY ${order} OFFSET ${offset}`,
+      `SELECT ${select}, ${this.#order}::VARCHAR FROM ${this.from} WHERE ${where} ORDER BY ${order} OFFSET ${offset}`,
       width + 1,
-      from === undefined ? [] : [from],
+      values,
     );
   }
 

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { StageError } from '../../src/errors.js';
 import type { ShardState } from '../../src/stages/shards.js';
-import { all, releaseResults, scalar } from './database.js';
+import { all, limitsOf, releaseResults, scalar } from './database.js';
 import { stepsFrom } from './migrations.js';
 import { storedSettings } from './schema.js';
 import { readSegments } from './state/segments.js';
@@ -20,10 +20,10 @@ export interface Shard extends ShardState {
  *   or a newer program wrote it,
  *   `STATE_EMPTY` when there is no state.
  */
-export async function openShard(directory: string): Promise<Shard> {
+export async function openShard(directory: string, memoryBytes: number): Promise<Shard> {
   if (!existsSync(stateFile(directory)))
     throw new StageError('STATE_EMPTY', `${directory}: expected a state, found none`);
-  const database = await openForReading(directory, { tempDirectory: join(directory, 'tmp') });
+  const database = await openForReading(directory, limitsOf({ memoryBytes, spills: join(directory, 'tmp') }));
   const connection = await database.connect();
   const close = async () => {
     connection.closeSync();
@@ -47,6 +47,7 @@ export async function openShard(directory: string): Promise<Shard> {
       scale: Number(settings.get('weightScale')),
       interactions: `${settings.get('interactions')}${settings.get('maxWeight') ? ` up to ${settings.get('maxWeight')}` : ''}`,
       userWeighting: Number(settings.get('userWeighting') ?? 0),
+      maxHistory: settings.get('maxHistory') ?? 'none',
       itemKeys: keys.map(k => String(k.key)),
       segments: await readSegments(connection),
       counts: {

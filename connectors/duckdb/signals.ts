@@ -3,8 +3,8 @@ import { z } from 'zod';
 import type { Signal, SignalResult, SignalSource } from '../../src/contracts/index.js';
 import { StageError } from '../../src/errors.js';
 import type { DuckDBConnection } from './client.js';
-import { all, literal, type Row, reason } from './database.js';
-import { attachWarehouse } from './warehouse.js';
+import { all, ampleRoom, literal, type Room, type Row, reason } from './database.js';
+import { openWarehouse } from './warehouse.js';
 
 const identifier = z.string().regex(/^[A-Za-z_][A-Za-z0-9_.]*$/, 'expected a table name');
 
@@ -24,20 +24,25 @@ CREATE TABLE IF NOT EXISTS ${table} (id VARCHAR, type VARCHAR, options JSON, req
 CREATE TABLE IF NOT EXISTS ${results} (id VARCHAR, status VARCHAR, version VARCHAR, message VARCHAR, finished_at TIMESTAMP);`;
 
 /** Signals from a warehouse table. The file is opened for a moment at each look, so that others can write to it. */
-export const createDuckdbSignals = (options: DuckdbSignalOptions, baseDirectory = '.'): SignalSource =>
-  new SignalTable(options, resolve(baseDirectory, options.database));
+export const createDuckdbSignals = (
+  options: DuckdbSignalOptions,
+  baseDirectory = '.',
+  room = ampleRoom,
+): SignalSource => new SignalTable(options, resolve(baseDirectory, options.database), room);
 
 class SignalTable implements SignalSource {
   readonly name: string;
   readonly #table: string;
   readonly #results: string;
   readonly #database: string;
+  readonly #room: Room;
 
-  constructor({ table, results }: DuckdbSignalOptions, database: string) {
+  constructor({ table, results }: DuckdbSignalOptions, database: string, room: Room) {
     this.name = `duckdb:${table}`;
     this.#table = table;
     this.#results = results;
     this.#database = database;
+    this.#room = room;
   }
 
   pending(signal?: AbortSignal): Promise<readonly Signal[]> {
@@ -74,7 +79,8 @@ class SignalTable implements SignalSource {
     signal: AbortSignal | undefined,
     body: (connection: DuckDBConnection) => Promise<T>,
   ): Promise<T> {
-    const { connection, release } = await attachWarehouse(this.#database, mode, signal);
+    const opening = { mode, room: this.#room, signal };
+    const { connection, release } = await openWarehouse(this.#database, opening);
     try {
       return await body(connection);
     } catch (error) {

@@ -21,12 +21,23 @@ import {
 } from '../../src/publish/sink-steps.js';
 import { createVersionedSink, rankedForm } from '../../src/publish/versioned-sink.js';
 import type { DuckDBConnection } from './client.js';
-import { all, literal, openDatabase, placeFile, type Row, scalar, transaction } from './database.js';
+import {
+  all,
+  ampleRoom,
+  limitsOf,
+  literal,
+  openDatabase,
+  placeFile,
+  type Room,
+  type Row,
+  scalar,
+  transaction,
+} from './database.js';
 import { beginDraft, clearScratch } from './draft.js';
 import { leaveFreePages } from './free-pages.js';
 import { appendLists, listColumns } from './list-rows.js';
 import { type DuckdbSinkOptions, duckdbSinkOptions } from './sink-options.js';
-import { attachWarehouse } from './warehouse.js';
+import { openWarehouse } from './warehouse.js';
 
 export { type DuckdbSinkOptions, duckdbSinkOptions };
 
@@ -41,15 +52,19 @@ const name = (text: string): string => `"${text}"`;
  * Lists as rows of a DuckDB table `lists(kind, id, rank, item, score, version, fallback)`, rank from 1; an empty list has no row.
  * `lists_pointers(alias, version)` names the versions to read. The database is opened for each step and let go of.
  */
-export function createDuckdbSink(options: DuckdbSinkOptions): Sink {
+export function createDuckdbSink(options: DuckdbSinkOptions, room = ampleRoom): Sink {
   const where = `DuckDB ${options.database}, table ${options.table}`;
-  return createVersionedSink({ name: 'duckdb', where, options, form: rankedForm }, new TableLists(options));
+  return createVersionedSink(
+    { name: 'duckdb', where, options, form: rankedForm },
+    new TableLists(options, room),
+  );
 }
 
 /** The versions in one table. */
 class TableLists implements ListStore<readonly RankedList[]> {
   readonly #database: string;
   readonly #leaseMs: number;
+  readonly #room: Room;
   readonly #lists: string;
   readonly #versions: string;
   readonly #pointers: string;
@@ -57,9 +72,10 @@ class TableLists implements ListStore<readonly RankedList[]> {
   /** Beginning of the names of files in which rows wait. */
   readonly #scratch: string;
 
-  constructor({ database, table, leaseMs }: DuckdbSinkOptions) {
+  constructor({ database, table, leaseMs }: DuckdbSinkOptions, room: Room) {
     this.#database = database;
     this.#leaseMs = leaseMs;
+    this.#room = room;
     this.#lists = name(table);
     this.#versions = name(`${table}_versions`);
     this.#pointers = name(`${table}_pointers`);
@@ -69,7 +85,7 @@ class TableLists implements ListStore<readonly RankedList[]> {
 
   /** Runs `body` in one transaction on the database, open for that long. `scratch` is attached as `written`. */
   async #on<T>(body: (c: DuckDBConnection) => Promise<T>, scratch?: string): Promise<T> {
-    const { connection, release } = await attachWarehouse(this.#database, 'write');
+    const { connection, release } = await openWarehouse(this.#database, { mode: 'write', room: this.#room });
     try {
       if (scratch !== undefined)
         await connection.run(`ATTACH ${literal(scratch)} AS ${name(written)} (READ_ONLY)`);
@@ -85,7 +101,7 @@ class TableLists implements ListStore<readonly RankedList[]> {
     if (!existsSync(this.#database)) {
       // several sinks may make the file at the same time
       const made = `${this.#database}.${randomUUID()}.new`;
-      (await openDatabase(made)).closeSync();
+      (await openDatabase(made, limitsOf(this.#room))).closeSync();
       placeFile(made, this.#database);
     }
     await this.#on(c =>
@@ -133,7 +149,7 @@ class TableLists implements ListStore<readonly RankedList[]> {
   /** The rows wait in a file of their own, so that the database is free meanwhile. */
   async begin(_target: string, _: Publication, holder: string): Promise<Draft<readonly RankedList[]>> {
     clearScratch(this.#database, this.#scratch);
-    return beginDraft(this.#scratch + randomUUID(), (scratch, manifest, rows) =>
+    return beginDraft(this.#scratch + randomUUID(), this.#room, (scratch, manifest, rows) =>
       this.#on(c => this.#takeOver(c, holder, manifest, rows), scratch),
     );
   }
@@ -234,7 +250,10 @@ class TableLists implements ListStore<readonly RankedList[]> {
       }
       return { deleted: deleted.size, rewritten: rewritten.size };
     });
-    return { ...total, remains: await leaveFreePages(this.#database, this.#scratch + randomUUID()) };
+    return {
+      ...total,
+      remains: await leaveFreePages(this.#database, this.#scratch + randomUUID(), this.#room),
+    };
   }
 
   async remove(versions: readonly string[]): Promise<void> {

@@ -1,11 +1,13 @@
 import { z } from 'zod';
 import type { Position, Read, RecordBatch, Source } from '../../src/contracts/index.js';
-import { StageError } from '../../src/errors.js';
+import { lacksMemory, StageError } from '../../src/errors.js';
+import { mebibytes } from '../../src/size.js';
 import { timeOptions } from '../../src/stages/event-time.js';
 import { CursorBorder, PlaceBorder } from './border.js';
-import { reason } from './database.js';
+import { ampleRoom, type Room, reason } from './database.js';
 import { fingerprint, markOf, type TakenBefore } from './marks.js';
 import { Overlooked } from './overlooked.js';
+import { Portions } from './portions.js';
 import { original } from './project.js';
 import { type PassesOver, Query, type TakenRows } from './query.js';
 
@@ -39,6 +41,9 @@ export const duckdbSourceOptions = z.strictObject({
 });
 export type DuckdbSourceOptions = z.output<typeof duckdbSourceOptions>;
 
+/** What a row takes of the memory, as a rule, while batches of them are read, decoded and stored (measured). */
+const bytesOfRow = 4096;
+
 /**
  * A source over a query. Its one partition is `rows`; a record's sequence is its ordinal among all rows read so far.
  * A read resumes behind the border: with a cursor, at its last value, without the rows of that value that were taken;
@@ -53,19 +58,25 @@ class DuckdbSource implements Source {
   readonly readsAhead = true;
   readonly #options: DuckdbSourceOptions;
   readonly #baseDirectory: string;
+  readonly #room: Room;
   readonly #where: string;
   readonly #overlooked: Overlooked;
+  readonly #batchSize: number;
+  #portions: Portions;
   #query: Query | undefined;
   #passesOver: PassesOver | undefined;
   #sequence = -1;
   #border: CursorBorder | PlaceBorder;
 
-  constructor(options: DuckdbSourceOptions, baseDirectory: string) {
+  constructor(options: DuckdbSourceOptions, baseDirectory: string, room: Room) {
     this.name = options.name;
     this.#options = options;
     this.#baseDirectory = baseDirectory;
+    this.#room = room;
     this.#where = `source ${options.name}`;
     this.#overlooked = new Overlooked(options.checkMs);
+    this.#batchSize = Math.max(1, Math.min(options.batchSize, Math.floor(room.memoryBytes / bytesOfRow)));
+    this.#portions = new Portions(this.#where, room.memoryBytes);
     this.#border = options.cursor === undefined ? new PlaceBorder(0) : new CursorBorder();
   }
 
@@ -112,24 +123,46 @@ class DuckdbSource implements Source {
     return { batches: [{ records, position }], ack: async () => undefined };
   }
 
-  /** The next rows; at the end the query is closed and there are none. */
+  /** The next rows; at the end the query is closed and there are none. What does not fit is read in portions. */
   async #take(signal?: AbortSignal): Promise<TakenRows | undefined> {
-    try {
-      const query = this.#query ?? (await this.#open(signal));
-      const rows = await query.take(this.#options.batchSize, this.#passesOver);
-      if (rows.count > 0) return rows;
-      if (this.#overlooked.due) await this.#countOverlooked(query);
-      await this.close();
-      return undefined;
-    } catch (error) {
-      await this.close();
-      if (error instanceof StageError) throw error;
-      throw new StageError('SOURCE_UNREADABLE', `${this.#where}: ${reason(error)}`, { cause: error });
+    for (;;) {
+      try {
+        return await this.#takeNext(signal);
+      } catch (error) {
+        await this.close();
+        if (error instanceof StageError) throw error;
+        const smaller = lacksMemory(error) && this.#border instanceof CursorBorder;
+        if (!smaller) throw this.#unreadable(error);
+        this.#portions.shrink();
+      }
     }
   }
 
+  async #takeNext(signal?: AbortSignal): Promise<TakenRows | undefined> {
+    const query = this.#query ?? (await this.#open(signal));
+    do {
+      const rows = await query.take(this.#batchSize, this.#passesOver);
+      if (rows.count > 0) return rows;
+    } while (await this.#portions.next(query));
+    if (this.#overlooked.due) await this.#countOverlooked(query);
+    await this.close();
+    this.#portions = new Portions(this.#where, this.#room.memoryBytes);
+    return undefined;
+  }
+
+  #unreadable(error: unknown): StageError {
+    if (lacksMemory(error))
+      return new StageError(
+        'MEMORY_BUDGET',
+        `${this.#where}: the query does not fit into the ${mebibytes(this.#room.memoryBytes)} that a source has for DuckDB (${reason(error)}); raise \`memory\`, or give the source a cursor, by which rows are read in portions`,
+        { cause: error },
+      );
+    return new StageError('SOURCE_UNREADABLE', `${this.#where}: ${reason(error)}`, { cause: error });
+  }
+
   async #open(signal?: AbortSignal): Promise<Query> {
-    const query = await Query.open(this.#options, this.#where, this.#baseDirectory, signal);
+    const opening = { baseDirectory: this.#baseDirectory, room: this.#room, signal };
+    const query = await Query.open(this.#options, this.#where, opening);
     this.#query = query;
     this.#passesOver = undefined;
     if (this.#border instanceof CursorBorder) await this.#openAtCursor(query, this.#border);
@@ -139,21 +172,21 @@ class DuckdbSource implements Source {
 
   async #openAtCursor(query: Query, border: CursorBorder): Promise<void> {
     const cursor = border.token?.cursor;
-    await query.select(cursor, border.offset);
+    await this.#portions.begin(query, cursor, border.offset);
     const before = border.takenBefore();
     if (before.size > 0) this.#passesOver = passing(before, at => at === cursor);
   }
 
   async #openAtPlace(query: Query, border: PlaceBorder): Promise<void> {
     const taken = this.#sequence + 1;
-    await query.select(undefined, taken - border.checks);
+    await query.select({}, taken - border.checks);
     if (border.checks === 0) return;
     const again = await query.take(border.checks);
     // Fewer rows than were taken: they are warned of, there is nothing to read.
     if (border.isWhere(again)) return;
     const before = border.takenBefore();
     if (before) {
-      await query.select(undefined, 0);
+      await query.select({}, 0);
       this.#passesOver = passing(before, () => true);
     } else if (again.count === border.checks) {
       throw new StageError(
@@ -185,5 +218,8 @@ function passing(before: TakenBefore, at: (cursor: string | undefined) => boolea
 }
 
 /** A source over a query. `SOURCE_UNREADABLE` when the query fails or its rows are not where they were. */
-export const createDuckdbSource = (options: DuckdbSourceOptions, baseDirectory = '.'): Source =>
-  new DuckdbSource(options, baseDirectory);
+export const createDuckdbSource = (
+  options: DuckdbSourceOptions,
+  baseDirectory = '.',
+  room = ampleRoom,
+): Source => new DuckdbSource(options, baseDirectory, room);

@@ -1,9 +1,19 @@
-import { existsSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { randomUUID } from 'node:crypto';
+import { existsSync, mkdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StageError } from '../../src/errors.js';
-import { type DuckDBConnection, DuckDBInstance } from './client.js';
-import { isLocked, reason, releaseResults } from './database.js';
+import type { DuckDBConnection, DuckDBInstance } from './client.js';
+import {
+  createInstance,
+  type DatabaseOptions,
+  isLocked,
+  limitsOf,
+  type Room,
+  reason,
+  releaseResults,
+} from './database.js';
+import { searchFrom } from './search-path.js';
 
 /** A warehouse that is open. The file stays locked against writers of other processes until `release`. */
 export interface Warehouse {
@@ -35,12 +45,28 @@ async function takeTurn(file: string): Promise<() => void> {
   return leave;
 }
 
-async function open(path: string, file: string, mode: 'read' | 'write', signal?: AbortSignal) {
+/** How a warehouse is opened. */
+export interface Opening {
+  readonly mode: 'read' | 'write';
+  readonly room: Room;
+  /** Where the relative paths of queries begin. */
+  readonly baseDirectory?: string;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A room as limits, with a directory of its own for what does not fit: DuckDB names files in it without regard for others. */
+function limitsIn({ memoryBytes, spills }: Room): Partial<DatabaseOptions> {
+  if (spills === undefined) return limitsOf({ memoryBytes });
+  mkdirSync(spills, { recursive: true });
+  return limitsOf({ memoryBytes, spills: join(spills, randomUUID()) });
+}
+
+async function openFile(path: string, { mode, room, signal }: Opening): Promise<DuckDBInstance> {
   const deadline = Date.now() + patienceMs;
   for (let waitMs = 20; ; waitMs = Math.min(2 * waitMs, 500)) {
     if (signal?.aborted) throw new StageError('INTERRUPTED', `database ${path}: no longer waited for`);
     try {
-      return await DuckDBInstance.create(file, mode === 'read' ? { access_mode: 'READ_ONLY' } : {});
+      return await createInstance(path, limitsIn(room), mode === 'read');
     } catch (error) {
       if (!isLocked(error)) {
         throw new StageError('SOURCE_UNREADABLE', `database ${path}: ${reason(error)}`, { cause: error });
@@ -54,33 +80,45 @@ async function open(path: string, file: string, mode: 'read' | 'write', signal?:
   }
 }
 
-/**
- * Opens a DuckDB file of somebody else's and returns a connection that sees its tables; release it soon.
- * While another process has it open for writing, this waits for up to ten seconds, or until `signal` aborts.
- */
-export async function attachWarehouse(
-  path: string,
-  mode: 'read' | 'write',
-  signal?: AbortSignal,
-): Promise<Warehouse> {
-  const file = resolve(path);
-  if (!existsSync(file))
+/** Waits for the turn of a file that exists; returns how to end it. */
+async function enter(path: string): Promise<() => void> {
+  if (!existsSync(path))
     throw new StageError('SOURCE_UNREADABLE', `database ${path}: expected a DuckDB file, found none`);
-  const leave = await takeTurn(file);
+  return takeTurn(path);
+}
+
+/**
+ * Opens the DuckDB file `path` of somebody else's, or without one a database in memory for queries over other files, and
+ * returns a connection; release it soon. While another process has the file open for writing, this waits for up to ten
+ * seconds, or until the signal aborts.
+ */
+export async function openWarehouse(path: string | undefined, opening: Opening): Promise<Warehouse> {
+  const file = path === undefined ? undefined : resolve(opening.baseDirectory ?? '.', path);
+  const leave = file === undefined ? () => undefined : await enter(file);
+  let instance: DuckDBInstance | undefined;
+  let unlink = () => {};
+  const release = async () => {
+    instance?.closeSync();
+    await releaseResults();
+    unlink();
+    leave();
+  };
   try {
-    const instance = await open(path, file, mode, signal);
+    instance =
+      file === undefined
+        ? await createInstance(':memory:', limitsIn(opening.room))
+        : await openFile(file, opening);
     const connection = await instance.connect();
+    if (opening.baseDirectory !== undefined) unlink = await searchFrom(connection, opening.baseDirectory);
     return {
       connection,
       async release() {
         connection.closeSync();
-        instance.closeSync();
-        await releaseResults();
-        leave();
+        await release();
       },
     };
   } catch (error) {
-    leave();
+    await release();
     throw error;
   }
 }

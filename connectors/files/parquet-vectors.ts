@@ -24,15 +24,16 @@ const text = (value: string) => `'${value.replaceAll("'", "''")}'`;
 
 /**
  * Writes `vectors.parquet`, a row per item: `id`, `vector` (FLOAT[r]) or `indices` (INTEGER[]) and `values` (FLOAT[]) of sparse
- * ones, and `dimension`, the dimension that the item is, NULL for none. Rows wait in a DuckDB file beside it.
+ * ones, and `dimension`, the dimension that the item is, NULL for none. Rows wait in a DuckDB file beside it, so that memory stays within `memoryBytes`.
  */
 export async function parquetVectors(
   directory: string,
   { form, rank, count }: VectorShape,
+  memoryBytes: number,
 ): Promise<VectorWriter> {
   const scratch = join(directory, '.vectors');
   const sparse = form === 'sparse';
-  const { connection, release } = await scratchDatabase(scratch);
+  const { connection, release } = await scratchDatabase(scratch, memoryBytes);
   await connection.run(
     `CREATE TABLE vectors (id VARCHAR, ${sparse ? 'indices INTEGER[], "values" FLOAT[]' : `vector FLOAT[${rank}]`}, dimension INTEGER)`,
   );
@@ -75,12 +76,15 @@ function columnsOf(batch: ItemVectors, from: number, to: number) {
   ];
 }
 
-async function scratchDatabase(scratch: string): Promise<{
+async function scratchDatabase(
+  scratch: string,
+  memoryBytes: number,
+): Promise<{
   readonly connection: DuckDBConnection;
   readonly release: () => Promise<void>;
 }> {
   const instance = await DuckDBInstance.create(`${scratch}.duckdb`, {
-    memory_limit: '256MiB',
+    memory_limit: `${Math.floor(memoryBytes / 1024)}KiB`,
     threads: '1',
     temp_directory: `${scratch}.spill`,
   });
@@ -101,9 +105,10 @@ export async function filterParquetVectors(
   path: string,
   shape: VectorShape,
   items: ReadonlySet<string>,
+  memoryBytes: number,
 ): Promise<VectorShape> {
   const made = join(dirname(path), '.forgetting-vectors');
-  const { connection, release } = await scratchDatabase(made);
+  const { connection, release } = await scratchDatabase(made, memoryBytes);
   try {
     const gone = items.size > 0 ? `id NOT IN (${[...items].map(text).join()})` : 'true';
     const numbers = shape.form === 'sparse' ? 'sum(len("values"))' : `count(*) * ${shape.rank}`;

@@ -15,19 +15,22 @@ import { Refusal } from '../../src/publish/sink-steps.js';
 import { renameDurably, syncPath } from './durable.js';
 import type { ListWriter } from './writer.js';
 
+/** A limit as DuckDB takes it. */
+const limit = (memoryBytes: number): string => `${Math.floor(memoryBytes / 1024)}KiB`;
+
 /** Rows of one DuckDB data chunk. */
 const chunkRows = 2048;
 const columns = 'id VARCHAR, rank INTEGER, item VARCHAR, score FLOAT, fallback BOOLEAN';
 
 /**
  * Writes `users.parquet` and `items.parquet`: a row per list entry, `id`, `rank` (from 1), `item`, `score` and
- * `fallback` (whether the item fills up the list), in the order given; an empty list has no row. Rows wait in a DuckDB file beside them, so that memory stays at
- * 256 MiB however many there are.
+ * `fallback` (whether the item fills up the list), in the order given; an empty list has no row. Rows wait in a DuckDB file beside them, so that memory stays within
+ * `memoryBytes` however many there are.
  */
-export async function parquetWriter(directory: string): Promise<ListWriter> {
+export async function parquetWriter(directory: string, memoryBytes: number): Promise<ListWriter> {
   const scratch = join(directory, '.rows');
   const instance = await DuckDBInstance.create(`${scratch}.duckdb`, {
-    memory_limit: '256MiB',
+    memory_limit: limit(memoryBytes),
     threads: '1',
     temp_directory: `${scratch}.spill`,
   });
@@ -106,13 +109,13 @@ function rowBuffer(appender: DuckDBAppender) {
 }
 
 /** Writes a file of lists again without the lists of erased ids and without erased items in others; counts both. */
-export async function filterParquet(path: string, kind: ListKind, erased: ErasedIds) {
+export async function filterParquet(path: string, kind: ListKind, erased: ErasedIds, memoryBytes: number) {
   const text = (value: string) => `'${value.replaceAll("'", "''")}'`;
   const among = (ids: readonly string[]) => (ids.length > 0 ? `IN (${ids.map(text).join()})` : 'IS NULL');
   const [gone, items] = [`id ${among(erased[kind])}`, `item ${among(erased.items)}`];
   const made = join(dirname(path), '.forgetting.parquet');
   const instance = await DuckDBInstance.create(':memory:', {
-    memory_limit: '256MiB',
+    memory_limit: limit(memoryBytes),
     threads: '1',
     temp_directory: `${made}.spill`,
   });

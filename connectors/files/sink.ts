@@ -45,10 +45,10 @@ const temporary = [writing, leaving, '.lease-', '.current'];
  * A version is written under a temporary name, fsynced and renamed, so a directory with a version's name is
  * complete; `begin` deletes what unfinished attempts left. There is no `get`: files are read whole.
  */
-export function createFilesSink(options: FilesOptions): Sink {
+export function createFilesSink(options: FilesOptions, memoryBytes = 2 ** 28): Sink {
   return createVersionedSink(
     { name: 'files', where: options.path, options, form: rankedForm },
-    new FileLists(options),
+    new FileLists(options, memoryBytes),
   );
 }
 
@@ -59,11 +59,13 @@ class FileLists implements ListStore<readonly RankedList[]> {
   readonly #format: FilesOptions['format'];
   readonly #vectorFormat: FilesOptions['vectors'];
   readonly #lease: ReturnType<typeof fileLease>;
+  readonly #memoryBytes: number;
 
-  constructor({ path, format, vectors, leaseMs }: FilesOptions) {
+  constructor({ path, format, vectors, leaseMs }: FilesOptions, memoryBytes: number) {
     this.#root = path;
     this.#format = format;
     this.#vectorFormat = vectors;
+    this.#memoryBytes = memoryBytes;
     this.#lease = fileLease(path, leaseMs);
   }
 
@@ -93,8 +95,10 @@ class FileLists implements ListStore<readonly RankedList[]> {
     await this.#clear();
     const directory = this.#at(`${writing}${version}-${randomUUID()}`);
     await mkdir(directory);
-    const writer = await listWriter(this.#format, directory);
-    const vectorWriter = vectors && (await vectorsWriter(this.#vectorFormat, directory, vectors));
+    // Both may be Parquet, and are open together.
+    const memory = vectors ? this.#memoryBytes / 2 : this.#memoryBytes;
+    const writer = await listWriter(this.#format, directory, memory);
+    const vectorWriter = vectors && (await vectorsWriter(this.#vectorFormat, directory, vectors, memory));
     let open = true;
     return {
       lists: { users: 0, items: 0 },
@@ -190,13 +194,14 @@ class FileLists implements ListStore<readonly RankedList[]> {
       for (const kind of ['users', 'items'] as const) {
         const file = (await readdir(this.#at(version))).find(name => name.startsWith(`${kind}.`));
         if (file === undefined) continue;
-        const spared = await filterLists(this.#at(version, file), kind, erased);
+        const spared = await filterLists(this.#at(version, file), kind, erased, this.#memoryBytes);
         lists[kind] -= spared.deleted;
         total.deleted += spared.deleted;
         total.rewritten += spared.rewritten;
       }
       const vectors =
-        manifest.vectors && (await filterVectors(this.#at(version), manifest.vectors, erased.items));
+        manifest.vectors &&
+        (await filterVectors(this.#at(version), manifest.vectors, erased.items, this.#memoryBytes));
       const changed = JSON.stringify({ ...manifest, lists, vectors }, null, 2);
       await replaceText(this.#at(version), 'manifest.json', `${changed}\n`);
     }
@@ -215,32 +220,47 @@ class FileLists implements ListStore<readonly RankedList[]> {
 }
 
 /** Writes a file of lists again without the ids; DuckDB is loaded only for Parquet. */
-async function filterLists(path: string, kind: ListKind, erased: ErasedIds) {
+async function filterLists(path: string, kind: ListKind, erased: ErasedIds, memoryBytes: number) {
   if (path.endsWith('.ndjson')) return (await import('./ndjson.js')).filterNdjson(path, kind, erased);
-  return (await import('./parquet.js')).filterParquet(path, kind, erased);
+  return (await import('./parquet.js')).filterParquet(path, kind, erased, memoryBytes);
 }
 
 /** The file that names the version of an alias. */
 const pointer = (alias: string): string => (alias === champion ? 'current' : `current.${alias}`);
 
 /** The writer of a format; DuckDB is loaded only for Parquet. */
-async function listWriter(format: FilesOptions['format'], directory: string): Promise<ListWriter> {
+async function listWriter(
+  format: FilesOptions['format'],
+  directory: string,
+  memoryBytes: number,
+): Promise<ListWriter> {
   if (format === 'ndjson') return (await import('./ndjson.js')).ndjsonWriter(directory);
-  return (await import('./parquet.js')).parquetWriter(directory);
+  return (await import('./parquet.js')).parquetWriter(directory, memoryBytes);
 }
 
 /** The writer of vectors of a format; DuckDB is loaded only for Parquet. */
-async function vectorsWriter(format: FilesOptions['vectors'], directory: string, shape: VectorShape) {
-  if (format === 'parquet') return (await import('./parquet-vectors.js')).parquetVectors(directory, shape);
+async function vectorsWriter(
+  format: FilesOptions['vectors'],
+  directory: string,
+  shape: VectorShape,
+  memoryBytes: number,
+) {
+  if (format === 'parquet')
+    return (await import('./parquet-vectors.js')).parquetVectors(directory, shape, memoryBytes);
   return (await import('./vectors.js')).safetensorsVectors(directory, shape);
 }
 
 /** Writes the vectors of a version again without erased items; returns their shape. */
-async function filterVectors(directory: string, shape: VectorShape, erased: readonly string[]) {
+async function filterVectors(
+  directory: string,
+  shape: VectorShape,
+  erased: readonly string[],
+  memoryBytes: number,
+) {
   const items = new Set(erased);
   const path = join(directory, 'vectors.parquet');
   if (existsSync(path))
-    return (await import('./parquet-vectors.js')).filterParquetVectors(path, shape, items);
+    return (await import('./parquet-vectors.js')).filterParquetVectors(path, shape, items, memoryBytes);
   const { filterVectors } = await import('./filter-vectors.js');
   return filterVectors(join(directory, 'vectors.safetensors'), shape, items);
 }

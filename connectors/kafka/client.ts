@@ -86,9 +86,17 @@ export function root(error: unknown): {
   return { name: at?.name ?? 'Error', message, type: at?.type ?? '' };
 }
 
+/** An error of ours that kafkajs wrapped: what a codec refused. */
+function refusal(error: unknown): StageError | undefined {
+  for (let at = error; at instanceof Error; at = at.cause) if (at instanceof StageError) return at;
+  return undefined;
+}
+
 /** Turns a kafkajs error into a `StageError` of one line: where it happened, and what to check. */
 export function kafkaError(error: unknown, where: string, code: ErrorCode = 'SOURCE_UNREADABLE'): StageError {
   if (error instanceof StageError) return error;
+  const refused = refusal(error);
+  if (refused) return new StageError(refused.code, `${where}: ${refused.message}`, { cause: error });
   const { name, message, type } = root(error);
   const say = (text: string, as = code) => new StageError(as, `${where}: ${text}`, { cause: error });
   if (/SASL/.test(name) || type === 'SASL_AUTHENTICATION_FAILED')

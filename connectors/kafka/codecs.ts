@@ -1,14 +1,47 @@
 import { promisify } from 'node:util';
 import zlib from 'node:zlib';
 import kafkajs from 'kafkajs';
+import { StageError } from '../../src/errors.js';
+import { mebibytes } from '../../src/size.js';
+import { lz4Bytes, snappyBytes, zstdBytes } from './declared-size.js';
 
 /** What kafkajs hands over to be compressed. */
 interface Encoder {
   readonly buffer: Buffer;
 }
 
-/** Largest batch of records that a zstd frame of unknown size is given room for. */
-const mostBytes = 2 ** 28;
+/** Bytes that the records of one batch may become. Codecs belong to the process, and so does this. */
+let mostBytes = 2 ** 26;
+
+/** Refuses, from now on, batches whose records become larger than `bytes`, before they are opened. */
+export function boundBatches(bytes: number): void {
+  mostBytes = Math.floor(bytes);
+}
+
+/** Throws for a batch that becomes `bytes` large, if that is too much; returns them. */
+function assertBounded(bytes: number, compressed: Buffer): number {
+  if (bytes <= mostBytes) return bytes;
+  throw tooLarge(compressed, `${mebibytes(bytes)}`);
+}
+
+const tooLarge = ({ length }: Buffer, size: string) =>
+  new StageError(
+    'MEMORY_BUDGET',
+    `a batch of ${mebibytes(length)} of compressed records becomes ${size}, and ${mebibytes(mostBytes)} fit; raise \`memory\`, or have the producer make smaller batches`,
+  );
+
+const unzip = promisify(zlib.unzip);
+const gzip = {
+  compress: ({ buffer }: Encoder): Promise<Buffer> => promisify(zlib.gzip)(buffer),
+  async decompress(buffer: Buffer): Promise<Buffer> {
+    try {
+      return await unzip(buffer, { maxOutputLength: mostBytes });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ERR_BUFFER_TOO_LARGE') throw error;
+      throw tooLarge(buffer, 'larger than that');
+    }
+  },
+};
 
 // What Java's SnappyOutputStream writes: a header, then blocks behind their lengths.
 const xerial = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0]);
@@ -23,10 +56,15 @@ const snappy = {
   },
   async decompress(buffer: Buffer): Promise<Buffer> {
     const { uncompressSync } = await import('snappy');
-    if (!buffer.subarray(0, xerial.length).equals(xerial)) return uncompressSync(buffer) as Buffer;
+    if (!buffer.subarray(0, xerial.length).equals(xerial)) {
+      assertBounded(snappyBytes(buffer), buffer);
+      return uncompressSync(buffer) as Buffer;
+    }
     const parts: Buffer[] = [];
+    let bytes = 0;
     for (let at = xerialHeader.length; at < buffer.length; ) {
       const end = at + 4 + buffer.readUInt32BE(at);
+      bytes = assertBounded(bytes + snappyBytes(buffer.subarray(at + 4, end)), buffer);
       parts.push(uncompressSync(buffer.subarray(at + 4, end)) as Buffer);
       at = end;
     }
@@ -36,8 +74,10 @@ const snappy = {
 
 const lz4 = {
   compress: async ({ buffer }: Encoder): Promise<Buffer> => (await import('lz4-napi')).compressFrame(buffer),
-  decompress: async (buffer: Buffer): Promise<Buffer> =>
-    (await import('lz4-napi')).decompressFrameSync(buffer),
+  async decompress(buffer: Buffer): Promise<Buffer> {
+    assertBounded(lz4Bytes(buffer), buffer);
+    return (await import('lz4-napi')).decompressFrameSync(buffer);
+  },
 };
 
 type Convert = (buffer: Buffer) => Promise<Buffer>;
@@ -54,16 +94,9 @@ async function openZstd(): Promise<{ readonly compress: Convert; readonly decomp
   await wasm.init();
   return {
     compress: async buffer => Buffer.from(wasm.compress(buffer)),
-    async decompress(buffer) {
-      // Java's writer leaves the size out of the frame: room is made until it suffices.
-      for (let room = Math.max(2 ** 20, 8 * buffer.length); ; room *= 4) {
-        try {
-          return Buffer.from(wasm.decompress(buffer, { defaultHeapSize: room }));
-        } catch (error) {
-          if (room >= mostBytes) throw error;
-        }
-      }
-    },
+    // Java's writer leaves the size out of the frame: its blocks tell it.
+    decompress: async buffer =>
+      Buffer.from(wasm.decompress(buffer, { defaultHeapSize: Math.max(2 ** 17, zstdBytes(buffer)) })),
   };
 }
 
@@ -71,13 +104,16 @@ let zstdOpened: ReturnType<typeof openZstd> | undefined;
 const zstd = {
   compress: async ({ buffer }: Encoder): Promise<Buffer> =>
     (await (zstdOpened ??= openZstd())).compress(buffer),
-  decompress: async (buffer: Buffer): Promise<Buffer> =>
-    (await (zstdOpened ??= openZstd())).decompress(buffer),
+  async decompress(buffer: Buffer): Promise<Buffer> {
+    assertBounded(zstdBytes(buffer), buffer);
+    return (await (zstdOpened ??= openZstd())).decompress(buffer);
+  },
 };
 
-/** Teaches kafkajs the codecs that it lacks; their packages are loaded when a batch needs them. */
+/** Teaches kafkajs the codecs that it lacks, and gzip within bounds; their packages are loaded when a batch needs them. */
 export function registerCodecs(): void {
   const { CompressionCodecs, CompressionTypes } = kafkajs;
+  CompressionCodecs[CompressionTypes.GZIP] = () => gzip;
   CompressionCodecs[CompressionTypes.Snappy] = () => snappy;
   CompressionCodecs[CompressionTypes.LZ4] = () => lz4;
   CompressionCodecs[CompressionTypes.ZSTD] = () => zstd;

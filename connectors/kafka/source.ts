@@ -3,6 +3,7 @@ import type { Kafka } from 'kafkajs';
 import type { DeadLetter, Position, Read, Source } from '../../src/contracts/index.js';
 import { StageError } from '../../src/errors.js';
 import { kafkaError, openKafka, patiently } from './client.js';
+import { boundBatches } from './codecs.js';
 import { type DeadLetterTopic, openDeadLetterTopic } from './dead-letters.js';
 import { createDecoder, type Decoder } from './decoder.js';
 import { Membership } from './group.js';
@@ -40,7 +41,11 @@ class KafkaSource implements Source {
   #failure: StageError | undefined;
   #warnings: string[] = [];
 
-  constructor(options: KafkaSourceOptions, baseDirectory: string) {
+  constructor(given: KafkaSourceOptions, baseDirectory: string, memoryBytes: number) {
+    boundBatches(memoryBytes / 3);
+    // Two batches of records are held, and one that is fetched.
+    const bytes = Math.min(given.batch.bytes, Math.floor(memoryBytes / 6));
+    const options = { ...given, batch: { ...given.batch, bytes } };
     this.name = options.name;
     this.#configured = options;
     this.#options = options;
@@ -150,6 +155,9 @@ class KafkaSource implements Source {
   }
 }
 
-/** A source over topics of Kafka; nothing is read before `connect`. */
-export const createKafkaSource = (options: KafkaSourceOptions, baseDirectory = '.'): Source =>
-  new KafkaSource(options, baseDirectory);
+/** A source over topics of Kafka, which takes up to `memoryBytes`; nothing is read before `connect`. */
+export const createKafkaSource = (
+  options: KafkaSourceOptions,
+  baseDirectory = '.',
+  memoryBytes = 2 ** 28,
+): Source => new KafkaSource(options, baseDirectory, memoryBytes);

@@ -1,5 +1,8 @@
+import { readFileSync, statSync } from 'node:fs';
 import { open, type RootDatabase } from 'lmdb';
 import { Refusal, type StoredPublication } from '../../src/publish/sink-steps.js';
+import { collectGarbage } from '../../src/runtime/collector.js';
+import { SerialQueue } from '../../src/runtime/serial.js';
 import type { LmdbOptions } from './options.js';
 import { rewriteEnvironment } from './rewrite.js';
 import { fileOf, noteSound } from './sound.js';
@@ -15,13 +18,28 @@ export interface Lease {
 /** Of a version's mark and the progress of one that is not complete, of the lease, of a pointer. */
 type Value = StoredPublication | Lease | string;
 
+/** Bytes of files that are mapped into this process, where the system tells. */
+function mappedFiles(): number {
+  try {
+    return Number(readFileSync('/proc/self/statm', 'latin1').split(' ')[2]) * 4096;
+  } catch {
+    return 0;
+  }
+}
+
 /** An open LMDB environment. `db` is another object after it was mapped anew or rewritten: ask for it each time. */
 export class Environment {
   #db: RootDatabase<Value, Uint8Array>;
   readonly #open: () => RootDatabase<Value, Uint8Array>;
   readonly #path: string;
+  /** Bytes of the file that may be mapped: a page that was touched counts as memory, with many around it. */
+  readonly #mappedBytes: number;
+  /** Transactions, and what maps the file anew between them. */
+  readonly #turns = new SerialQueue();
+  #remapping: Promise<void> | undefined;
+  #mappedElsewhere = mappedFiles();
 
-  constructor({ encoding, path }: LmdbOptions) {
+  constructor({ encoding, path }: LmdbOptions, mappedBytes: number) {
     // msgpackr's records are an extension of its own: plain maps are what other readers understand.
     // With eventTurnBatching, the client makes a promise of its own for each commit, and nobody catches its rejection.
     const settings = {
@@ -33,6 +51,7 @@ export class Environment {
     this.#open = () => open<Value, Uint8Array>(path, settings);
     this.#db = this.#open();
     this.#path = path;
+    this.#mappedBytes = mappedBytes;
   }
 
   get db(): RootDatabase<Value, Uint8Array> {
@@ -43,7 +62,11 @@ export class Environment {
    * Runs `body` in one transaction, alone among all processes, and throws what it returns if that is a refusal. The
    * client reports a commit that failed by two promises, of which only one is awaited here.
    */
-  async change<T>(body: () => T | Refusal): Promise<T> {
+  change<T>(body: () => T | Refusal): Promise<T> {
+    return this.#turns.add(() => this.#transact(body));
+  }
+
+  async #transact<T>(body: () => T | Refusal): Promise<T> {
     let result: T | Refusal;
     try {
       result = await this.#db.transaction(body);
@@ -57,11 +80,34 @@ export class Environment {
     return result;
   }
 
-  /** Maps the file anew, which gives back the memory of the pages that were touched. */
-  async remap(): Promise<void> {
+  /** Whether more of the file is mapped than is allowed, as far as the system tells. */
+  get isWide(): boolean {
+    if (statSync(fileOf(this.#path)).size <= this.#mappedBytes) return false;
+    return mappedFiles() - this.#mappedElsewhere > this.#mappedBytes;
+  }
+
+  /** Maps the file anew if it `isWide`, which gives back the memory of the pages that were touched. */
+  async narrow(): Promise<void> {
+    if (!this.isWide) return;
+    this.#remapping = this.#turns.add(() => this.#remap());
+    await this.#remapping.finally(() => {
+      this.#remapping = undefined;
+    });
+  }
+
+  /** Runs `body`, which reads, when the file is not being mapped anew: it may be while lists are written. */
+  async read<T>(body: () => T): Promise<T> {
+    while (this.#remapping) await this.#remapping;
+    return body();
+  }
+
+  async #remap(): Promise<void> {
     await this.#db.flushed;
     await this.#db.close();
+    this.#mappedElsewhere = mappedFiles();
     this.#db = this.#open();
+    // What a closed environment had lies outside of V8's heap.
+    collectGarbage();
   }
 
   /**

@@ -17,6 +17,10 @@ export class Gathered {
     return this.#length;
   }
 
+  get entries(): number {
+    return this.#entries;
+  }
+
   /** Whether there are enough for a transaction. */
   get full(): boolean {
     return this.#length >= transactionBytes;
@@ -46,11 +50,13 @@ export class Gathered {
     places[e + 3] = end;
   }
 
-  /** Calls `visit` with each key and value, which are views. */
-  each(visit: (key: Buffer, value: Buffer) => void): void {
+  /** Calls `visit` with the keys and values of entries `from` to `to`, which are views; returns where it ended. */
+  each(visit: (key: Buffer, value: Buffer) => void, from: number, to: number): number {
     const [bytes, places] = [this.#bytes, this.#places];
-    for (let e = 0; e < 4 * this.#entries; e += 4)
+    const end = Math.min(to, this.#entries);
+    for (let e = 4 * from; e < 4 * end; e += 4)
       visit(bytes.subarray(places[e], places[e + 1]), bytes.subarray(places[e + 2], places[e + 3]));
+    return end;
   }
 
   /** Has room for `more` bytes; returns where they begin. */

@@ -7,8 +7,8 @@ import { Gathered } from './gathered.js';
 import type { LmdbKeys } from './keys.js';
 import type { StoredLease } from './lease.js';
 
-/** Bytes put before the environment is mapped anew: a page of the map counts as memory from when it was touched. */
-const mappedBytes = 2 ** 24;
+/** Lists that are put before it is asked how much of the file is mapped. */
+const putsAtOnce = 64;
 
 /**
  * Puts lists in transactions of many. At most one transaction is under way, `#committed`, whose lists are in `#spare`;
@@ -18,8 +18,6 @@ export class ListWriter {
   readonly #environment: Environment;
   readonly #keys: LmdbKeys;
   readonly #lease: StoredLease;
-  /** Since the environment was opened. */
-  #putBytes = 0;
   #gathered = new Gathered();
   #spare = new Gathered();
   #committed: Promise<void> = Promise.resolve();
@@ -55,7 +53,6 @@ export class ListWriter {
   /** Begins to commit what is gathered when the transaction before is done. */
   async #commit(holder: string): Promise<void> {
     await this.#done();
-    if (this.#putBytes > mappedBytes) await this.#remap();
     const from = this.#gathered;
     [this.#gathered, this.#spare] = [this.#spare, from];
     this.#committed = observed(this.#write(holder, from).finally(() => from.clear()));
@@ -69,22 +66,21 @@ export class ListWriter {
   }
 
   async #write(holder: string, from: Gathered): Promise<void> {
-    await this.#lease.change(holder, () => {
-      from.each(this.putBinary);
-      if (from.progress) this.#environment.db.putSync(from.progress.key, from.progress.value);
-    });
-    this.#putBytes += from.length;
+    const environment = this.#environment;
+    for (let done = 0; done < from.entries; await environment.narrow()) {
+      await this.#lease.change(holder, () => {
+        do done = from.each(this.putBinary, done, done + putsAtOnce);
+        while (done < from.entries && !environment.isWide);
+        if (from.progress && done === from.entries)
+          environment.db.putSync(from.progress.key, from.progress.value);
+      });
+    }
   }
 
   /** Puts one list in the transaction under way. One function for all: what is compiled with it in place stays. */
   readonly putBinary = (key: Buffer, value: Buffer): void => {
     this.#environment.db.putSync(key, asBinary(value) as never);
   };
-
-  async #remap(): Promise<void> {
-    await this.#environment.remap();
-    this.#putBytes = 0;
-  }
 
   /** Until everything put for `holder` is in the environment, and durable. */
   async flushed(holder: string): Promise<void> {

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { champion, type EncodedLists, type ListKind } from '../../src/contracts/sink.js';
 import type { ListCounts, Move } from '../../src/publish/list-store.js';
 import {
@@ -16,6 +17,9 @@ import type { LmdbOptions } from './options.js';
 
 /** Keys held in memory, and deleted by one transaction, at a time. */
 const keyBatch = 10_000;
+
+/** Keys that are counted before it is asked how much of the file is mapped. */
+const keysCounted = 512;
 
 /** Lists that change in a complete version. */
 export interface Changes {
@@ -36,9 +40,11 @@ export class LmdbStore {
   readonly writer: ListWriter;
   readonly #environment: Environment;
   readonly #keys: LmdbKeys;
+  /** The mark of the version that was completed last, when its lists were counted. */
+  #whole: StoredPublication | undefined;
 
-  constructor(options: LmdbOptions) {
-    this.#environment = new Environment(options);
+  constructor(options: LmdbOptions, mappedBytes: number) {
+    this.#environment = new Environment(options, mappedBytes);
     this.#keys = lmdbKeys(options.prefix);
     this.lease = new StoredLease(this.#environment, this.#keys.lease, options.leaseMs);
     this.writer = new ListWriter(this.#environment, this.#keys, this.lease);
@@ -46,6 +52,11 @@ export class LmdbStore {
 
   get #db(): Environment['db'] {
     return this.#environment.db;
+  }
+
+  /** Runs `body`, which reads, also while lists are written. */
+  read<T>(body: () => T): Promise<T> {
+    return this.#environment.read(body);
   }
 
   /** The version that an alias names; throws if its value is not in the encoding of this store. */
@@ -83,40 +94,74 @@ export class LmdbStore {
     return this.#db.getBinary(this.#keys.list(version, kind, id));
   }
 
-  /** Marks `version` complete in one transaction, if all its lists are there; then durable. */
+  /**
+   * Marks `version` complete in one transaction, if all its lists are there; then durable. They are counted before it,
+   * because that touches every page of them. The count still holds inside: lists without a mark are deleted by whoever
+   * has the lease, `holder` is one attempt, which never gets it back once it was lost, and the transaction looks at it.
+   */
   async complete(version: string, manifest: StoredPublication, holder: string): Promise<void> {
+    const missing = await this.#missing(version, manifest.lists);
     await this.lease.change(holder, () => {
-      const missing = this.#missing(version, manifest.lists);
       if (missing) return missing;
       this.#db.putSync(this.#keys.mark(version), manifest);
       this.#db.removeSync(this.#keys.progress(version));
       return undefined;
     });
+    this.#whole = this.mark(version);
     await this.#db.flushed;
   }
 
   /** Why `version` has not `lists`. */
-  #missing(version: string, lists: ListCounts): Refusal | undefined {
+  async #missing(version: string, lists: ListCounts): Promise<Refusal | undefined> {
     for (const kind of ['users', 'items'] as const) {
-      const ranges = this.#keys.kind(version, kind);
-      const found = ranges.reduce((sum, range) => sum + this.#db.getKeysCount(range), 0);
+      let found = 0;
+      for (const range of this.#keys.kind(version, kind)) found += await this.#count(range);
       if (found < lists[kind]) return listsMissing(version, kind, found, lists[kind]);
     }
     return undefined;
   }
 
-  /** Switches a pointer to a version with a mark in one transaction, then makes it durable. */
-  async point({ alias, version, expected, holder }: Move): Promise<void> {
-    await this.#environment.change(() => {
-      if (holder !== undefined && !this.lease.holds(holder)) return leaseLost();
-      const mark = this.mark(version);
-      const refusal = mark
-        ? (unexpected(alias, this.current(alias), version, expected) ?? this.#missing(version, mark.lists))
-        : notComplete(version);
-      if (refusal === undefined) this.#db.putSync(this.#keys.pointer(alias), version);
-      return refusal;
-    });
+  async #count({ start: first, end }: { readonly start: Buffer; readonly end: Buffer }): Promise<number> {
+    let count = 0;
+    for (let start = first; ; ) {
+      const keys = [...this.#db.getKeys({ start, end, limit: keysCounted })];
+      count += keys.length;
+      if (keys.length < keysCounted) return count;
+      start = Buffer.concat([keys.at(-1)!, Buffer.of(0)]);
+      await this.#environment.narrow();
+    }
+  }
+
+  /**
+   * Switches a pointer to a version with a mark in one transaction, then makes it durable. The lists are counted before
+   * it, unless they were for `complete`: while there is a mark, only what changes the mark too makes them fewer, and then they are
+   * counted again.
+   */
+  async point(move: Move): Promise<void> {
+    for (let moved = false; !moved; ) {
+      const counted = this.mark(move.version);
+      const whole = counted?.version === move.version && isDeepStrictEqual(counted, this.#whole);
+      const missing = counted && !whole ? await this.#missing(move.version, counted.lists) : undefined;
+      moved = await this.#environment.change(() => this.#point(move, counted, missing));
+    }
     await this.#db.flushed;
+  }
+
+  /** Within a transaction: false when the mark is not the one whose lists were counted. */
+  #point(
+    { alias, version, expected, holder }: Move,
+    counted: StoredPublication | undefined,
+    missing: Refusal | undefined,
+  ): boolean | Refusal {
+    if (holder !== undefined && !this.lease.holds(holder)) return leaseLost();
+    const mark = this.mark(version);
+    if (!mark) return notComplete(version);
+    const refusal = unexpected(alias, this.current(alias), version, expected);
+    if (refusal) return refusal;
+    if (!isDeepStrictEqual(mark, counted)) return false;
+    if (missing) return missing;
+    this.#db.putSync(this.#keys.pointer(alias), version);
+    return true;
   }
 
   /** Changes lists of a complete version, and its mark with them, in one transaction; then durable. */

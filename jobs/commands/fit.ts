@@ -1,5 +1,6 @@
 import { join, resolve } from 'node:path';
 import { openShard, type Shard } from '../../connectors/duckdb/shard.js';
+import { databaseShare } from '../../src/fit/memory.js';
 import { fitOptions } from '../../src/solvers/index.js';
 import { assertAlike, fitShards } from '../../src/stages/shards.js';
 import { checked } from '../checked.js';
@@ -26,12 +27,18 @@ async function fitStates({ values }: CommandContext, settings: Settings): Promis
   const allowance = allowanceOf(values);
   const shards: Shard[] = [];
   try {
-    for (const directory of directories) shards.push(await openShard(directory));
+    for (const directory of directories)
+      shards.push(await openShard(directory, databaseShare(allowance.memoryBytes) / directories.length));
     assertAlike(shards);
     const { userWeighting } = shards[0]!;
     const options = checked(fitOptions, { userWeighting, ...optionsOfFit(values) }, 'options');
     const out = resolve(typeof values.out === 'string' ? values.out : 'models');
-    const { manifest, waiting } = await fitShards(shards, options, { out, ...allowance }, settings);
+    const { manifest, waiting } = await fitShards(
+      shards,
+      options,
+      { out, ...allowance, memoryBytes: allowance.memoryBytes - databaseShare(allowance.memoryBytes) },
+      settings,
+    );
     const { json, text } = outcome(manifest, join(out, manifest.version));
     return {
       json: { ...json, states: directories, waiting },
@@ -67,7 +74,10 @@ export const fit: Command = {
     };
     if (values.state !== undefined) return fitStates(context, settings);
     const p = await pipeline();
-    const manifest = resultOf(await runJob(contextOf(p, settings), refit, cli, optionsOfFit(values)))!;
-    return outcome(manifest, p.weightsPath(manifest.version));
+    const ended = await runJob(contextOf(p, settings), refit, cli, optionsOfFit(values));
+    const manifest = resultOf(ended)!;
+    const { json, text } = outcome(manifest, p.weightsPath(manifest.version));
+    if (ended.kind !== 'idle') return { json, text };
+    return { json: { ...json, unchanged: true }, text: `${ended.detail}: no new model\n${text}` };
   },
 };

@@ -7,13 +7,25 @@ import { runInNewContext } from 'node:vm';
  */
 export const holdYoungGeneration = (): void => setFlagsFromString('--semi-space-growth-factor=1');
 
-let collect: (() => void) | undefined;
+let collect: ((options?: { readonly type: 'minor' }) => void) | undefined;
 
 /** Runs a full collection, for callers that know that much memory has just become free. */
 export function collectGarbage(): void {
+  collector()();
+}
+
+/**
+ * Collects young objects only, which takes under a millisecond. For loops that make small objects with much memory
+ * outside of the heap, which V8 does not count.
+ */
+export function collectYoung(): void {
+  collector()({ type: 'minor' });
+}
+
+function collector(): NonNullable<typeof collect> {
   if (!collect) {
     setFlagsFromString('--expose-gc');
-    collect = runInNewContext('gc') as () => void;
+    collect = runInNewContext('gc') as NonNullable<typeof collect>;
   }
-  collect();
+  return collect;
 }

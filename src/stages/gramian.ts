@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import type { BuildSegment, FoldSummary, LeavingUser } from '../contracts/index.js';
-import { StageError } from '../errors.js';
+import type { BuildSegment, FoldSummary } from '../contracts/index.js';
+import { lacksMemory, StageError, toStageError } from '../errors.js';
 import type { GramianInput } from '../fit/fit.js';
 import { memoryOfFit } from '../fit/memory.js';
 import { isSmall } from '../gramian/build.js';
@@ -12,6 +12,7 @@ import { fromNothing } from '../matrix/rows.js';
 import { runOnce } from '../runtime/compute.js';
 import { tasksOf } from '../runtime/task.js';
 import { type FitOptions, solverOf } from '../solvers/index.js';
+import type { StageOptions } from './options.js';
 import type { PipelineParts } from './parts.js';
 import {
   makeSegment,
@@ -19,7 +20,6 @@ import {
   replaceSegments,
   segmentRegister,
   segmentsDirectory,
-  segmentWithout,
 } from './segments.js';
 
 const verifyTask = tasksOf<typeof import('../gramian/verify.js')>(
@@ -41,7 +41,6 @@ export function createGramianKeeper(parts: PipelineParts) {
     register: (retired: ReadonlySet<string>) => segmentRegister(parts, retired),
     fold: (signal?: AbortSignal) => fold(parts, signal),
     compact: (signal?: AbortSignal) => mergeSegments(parts, true, signal),
-    without: (leaving: LeavingUser, signal?: AbortSignal) => segmentWithout(parts, leaving, signal),
     verify: (signal?: AbortSignal) => verify(parts, signal),
     entries: (scratch: string) => entriesOf(parts, scratch),
     modeFor: (fit: FitOptions) => modeFor(parts, fit),
@@ -52,14 +51,15 @@ export function createGramianKeeper(parts: PipelineParts) {
 /** Makes the stored Gramian from all histories, in place of the present segments. */
 async function rebuildGramian(parts: PipelineParts, signal?: AbortSignal): Promise<void> {
   const { store, options } = parts;
-  const rows = await store.interactions();
   const { userWeighting } = options.fit;
+  const { maxHistory } = options.gramian;
+  const rows = await store.interactions(maxHistory);
   const segment = await makeSegment(parts, fromNothing(rows), userWeighting, signal);
   // While the mode is implicit nobody reads segments: a crash may leave any of them.
   await store.setGramian({ mode: 'implicit', userWeighting });
   const old = await store.segments();
   await replaceSegments(parts, old, segment);
-  await store.setGramian({ mode: 'stored', userWeighting });
+  await store.setGramian({ mode: 'stored', userWeighting, maxHistory });
 }
 
 /** The mode that fits X. The state remembers the choice, for counting reads all of X. */
@@ -68,30 +68,39 @@ async function plannedState(
   current: GramianState | undefined,
 ): Promise<GramianState> {
   const { userWeighting } = options.fit;
+  const { maxHistory } = options.gramian;
   const planned = {
     events: await store.folded(),
-    settings: JSON.stringify([fitMemoryBytes, options.fit]),
+    settings: JSON.stringify([fitMemoryBytes, options.fit, ...(maxHistory ? [maxHistory] : [])]),
   };
-  if (current && stillHolds(current.planned, planned)) return { ...current, userWeighting };
-  const counts = await store.counts();
+  if (current && stillHolds(current.planned, planned)) return { ...current, userWeighting, maxHistory };
+  const counts = await store.counts(maxHistory);
   const implicit = memoryOfFit({ ...counts, mode: 'implicit', options: options.fit }, 1, fitMemoryBytes);
   const segments = current?.mode === 'stored' ? await store.segments() : [];
   const entries = segments.length > 0 ? segments.reduce((sum, s) => sum + s.nnz, 0) : undefined;
   const { items, pairs } = counts;
   const cheaper = planGramian({ items, pairs, entries }, current?.mode);
-  return { mode: implicit.total > fitMemoryBytes ? 'stored' : cheaper, userWeighting, planned };
+  const mode = implicit.total > fitMemoryBytes ? 'stored' : cheaper;
+  return { mode, userWeighting, maxHistory, planned };
 }
+
+/** Whether segments of a state have the weights of users and the part of their histories that are configured. */
+const hasSettings = (state: GramianState | undefined, { gramian, fit }: StageOptions): boolean =>
+  state?.userWeighting === fit.userWeighting && state.maxHistory === gramian.maxHistory;
 
 /** Moves the state to the mode that is pinned or planned: stored, where X itself passes the memory budget. */
 async function settleGramian(parts: PipelineParts, signal?: AbortSignal): Promise<void> {
   const { store, options, log } = parts;
   const current = await store.gramian();
   const { userWeighting } = options.fit;
-  const { mode } = options.gramian;
-  const wanted = mode === 'auto' ? await plannedState(parts, current) : { mode, userWeighting };
-  const fits = wanted.mode === 'implicit' || current?.userWeighting === userWeighting;
+  const { mode, maxHistory } = options.gramian;
+  const wanted = mode === 'auto' ? await plannedState(parts, current) : { mode, userWeighting, maxHistory };
+  const fits = wanted.mode === 'implicit' || hasSettings(current, options);
   if (wanted.mode !== current?.mode || !fits) {
-    log.info({ from: current?.mode ?? 'none', to: wanted.mode, userWeighting }, 'Gramian mode changes');
+    log.info(
+      { from: current?.mode ?? 'none', to: wanted.mode, userWeighting, maxHistory },
+      'Gramian mode changes',
+    );
     if (wanted.mode === 'stored') await rebuildGramian(parts, signal);
     else {
       await store.setGramian({ mode: 'implicit', userWeighting });
@@ -126,21 +135,56 @@ async function energyOf({ store, options }: PipelineParts): Promise<number> {
   return largestEnergy(options.fit.userWeighting || ((await store.gramian())?.userWeighting ?? 0));
 }
 
-/** Folds the inbox, `fold.maxEvents` a transaction, and keeps the segments few. */
+/** Events of a batch that is not halved any more. */
+const leastBatch = 5_000;
+
+/** Folds up to `limit` events in one transaction; `undefined` when they do not fit the memory, and none was folded. */
+async function foldBatch(
+  parts: PipelineParts,
+  limit: number,
+  signal?: AbortSignal,
+): Promise<FoldSummary | undefined> {
+  try {
+    const { store } = parts;
+    const [build, energy] = [await segmentBuilder(parts, signal), await energyOf(parts)];
+    return await store.fold(limit, build, energy, (await store.gramian())?.maxHistory);
+  } catch (error) {
+    if (!lacksMemory(error)) throw error;
+    const { message } = toStageError(error);
+    if (limit <= leastBatch)
+      throw new StageError(
+        'MEMORY_BUDGET',
+        `a fold of ${limit} events does not fit the memory, and smaller ones are not tried: ${message}`,
+        {
+          cause: error,
+        },
+      );
+    parts.log.debug({ limit, reason: message }, 'a smaller batch is folded');
+    return undefined;
+  }
+}
+
+/** Half of the events that did not fit. */
+async function smallerBatch({ store }: PipelineParts, limit: number): Promise<number> {
+  return Math.max(leastBatch, Math.floor(Math.min(limit, await store.pending()) / 2));
+}
+
+/** Folds the inbox, `fold.maxEvents` a transaction or as many as fit the memory, and keeps the segments few. */
 async function fold(parts: PipelineParts, signal?: AbortSignal): Promise<FoldSummary> {
   const { store, options } = parts;
   if ((await store.gramian()) === undefined && options.gramian.mode === 'stored')
     await settleGramian(parts, signal);
+  let limit = options.fold.maxEvents;
   let events = 0;
   let users = 0;
   let segment: FoldSummary['segment'];
   for (;;) {
     signal?.throwIfAborted();
-    const step = await store.fold(
-      options.fold.maxEvents,
-      await segmentBuilder(parts, signal),
-      await energyOf(parts),
-    );
+    const step = await foldBatch(parts, limit, signal);
+    if (step === undefined) {
+      limit = await smallerBatch(parts, limit);
+      continue;
+    }
     if (step.events === 0) break;
     events += step.events;
     users += step.users;
@@ -158,9 +202,9 @@ async function verify(
 ): Promise<VerifySummary> {
   const state = await store.gramian();
   if (state?.mode !== 'stored') return { differing: 0, entries: 0, broken: [], mode: state?.mode ?? 'none' };
-  const { mode, userWeighting } = state;
+  const { mode, userWeighting, maxHistory } = state;
   const directory = segmentsDirectory(root);
-  const [segments, rows] = [await store.segments(), await store.interactions()];
+  const [segments, rows] = [await store.segments(), await store.interactions(maxHistory)];
   const found = isSmall(fromNothing(rows))
     ? await compareWithHistories(directory, segments, rows, 1, userWeighting)
     : await runOnce(
@@ -171,18 +215,18 @@ async function verify(
   return { ...found, mode };
 }
 
-/** The input of a fit: the segments, if they have its user weighting and its solver can do with them, else X. */
-async function modeFor({ store }: PipelineParts, fit: FitOptions): Promise<GramianMode> {
+/** The input of a fit: the segments, if they have its settings and its solver can do with them, else X. */
+async function modeFor({ store, options }: PipelineParts, fit: FitOptions): Promise<GramianMode> {
   const state = await store.gramian();
-  const stored = state?.mode === 'stored' && state.userWeighting === fit.userWeighting;
+  const stored = state?.mode === 'stored' && hasSettings(state, { ...options, fit });
   return stored && solverOf(fit).reads === 'gramian' ? 'stored' : 'implicit';
 }
 
 /** That input for n items. */
 async function inputOf(parts: PipelineParts, n: number, fit: FitOptions): Promise<GramianInput> {
-  const { directory, store, scale } = parts;
+  const { directory, store, scale, options } = parts;
   if ((await modeFor(parts, fit)) === 'implicit') {
-    return { mode: 'implicit', rows: await store.interactions(), scale };
+    return { mode: 'implicit', rows: await store.interactions(options.gramian.maxHistory), scale };
   }
   const segments = segmentsDirectory(directory);
   const paths = (await store.segments()).map(s => join(segments, s.file));
@@ -216,7 +260,7 @@ async function entriesOf(parts: PipelineParts, scratch: string): Promise<Gramian
       items,
     );
   }
-  const changes = fromNothing(await store.interactions());
+  const changes = fromNothing(await store.interactions(options.gramian.maxHistory));
   const { userWeighting } = options.fit;
   const made = await runOnce(buildTask('buildSegment'), [
     scratch,

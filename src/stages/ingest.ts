@@ -1,5 +1,6 @@
 import type { Read, Source } from '../contracts/index.js';
 import { StageError } from '../errors.js';
+import { collectGarbage } from '../runtime/collector.js';
 import { failpoint } from '../runtime/failpoint.js';
 import { observed } from '../runtime/serial.js';
 import { decodeEvents } from './events.js';
@@ -99,6 +100,9 @@ async function takeIn(
   return { events: fresh, deadLetters: dead.length, read: records };
 }
 
+/** Records between two collections: those that grew old while they were stored would stay for long. */
+const recordsBetween = 50_000;
+
 async function drainSource(
   parts: PipelineParts,
   source: Source,
@@ -108,6 +112,7 @@ async function drainSource(
 ): Promise<void> {
   const { store, log } = parts;
   let ahead: Promise<Read | undefined> | undefined;
+  let records = 0;
   try {
     await source.connect(await store.positions(source.name), store.id);
     while (!signal?.aborted) {
@@ -120,7 +125,12 @@ async function drainSource(
         continue;
       }
       ahead = source.readsAhead ? observed(source.read(signal)) : undefined;
-      await heard(await takeIn(parts, source, read));
+      const taken = await takeIn(parts, source, read);
+      await heard(taken);
+      records += taken.read;
+      if (records < recordsBetween) continue;
+      records = 0;
+      collectGarbage();
     }
   } finally {
     await ahead?.catch(() => undefined);

@@ -1,44 +1,77 @@
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type BenchOptions, dataSet, median, runCli } from './environment.js';
+import { fileURLToPath } from 'node:url';
+import { DuckDBInstance } from '@duckdb/node-api';
+import type { BenchOptions } from './environment.js';
 
 const mebibyte = 2 ** 20;
+const budgets = [128, 512, 2048];
+const steps = ['ingest', 'fold', 'fit', 'publish'] as const;
+
+/** Most memory of a process that opens the pipeline and then does a step, or nothing; and why the step failed, if it did. */
+function measure(step: (typeof steps)[number] | 'open', config: string) {
+  const script = fileURLToPath(new URL('memory-step.js', import.meta.url));
+  const { stdout, stderr, status } = spawnSync(process.execPath, [script, step, config], {
+    encoding: 'utf8',
+    maxBuffer: 1 << 26,
+  });
+  const lines = stdout.trimEnd();
+  const peakRssBytes = Number(lines.slice(lines.lastIndexOf('\n') + 1));
+  return { peakRssBytes, failure: status === 0 ? undefined : stderr.trimEnd() };
+}
+
+/** Events in an order of their own, so that a source with a cursor must sort them. */
+async function generateEvents(file: string, rows: number): Promise<void> {
+  const instance = await DuckDBInstance.create(':memory:', { memory_limit: '1GB', threads: '2' });
+  const connection = await instance.connect();
+  await connection.run(`COPY (
+    SELECT 'user-' || (hash(n) % 200000) AS "user", 'item-' || (hash(n * 7 + 1) % 20000) AS item, n,
+      md5(n::VARCHAR) AS note
+    FROM range(${rows}) rows(n) ORDER BY hash(n)) TO '${file.replaceAll("'", "''")}' (FORMAT parquet)`);
+  connection.closeSync();
+  instance.closeSync();
+}
 
 /**
- * The fixed base of the runtime, which is the peak memory of a fit with nothing in it, and how much more a real
- * fit takes under several budgets.
+ * What each step takes above a process that only opened the same state, under several budgets: ingest of a Parquet file
+ * in the order of a cursor, fold, fit and publication, one after the other. `ok` says that it was done within the budget.
  */
-export async function benchMemory({ data, runs, log }: BenchOptions): Promise<object> {
+export async function benchMemory({ rows: given, log, sink = 'lmdb' }: BenchOptions): Promise<object> {
+  const rows = given?.[0] ?? 2_500_000;
   const directory = mkdtempSync(join(tmpdir(), 'sansa-stream-memory-'));
-  const tiny = join(directory, 'tiny.csv');
-  writeFileSync(tiny, 'user,item\n1,1\n1,2\n2,1\n2,3\n');
-  const peak = (args: readonly string[]): number =>
-    median(
-      Array.from({ length: runs }, () =>
-        Number(runCli(['evaluate', ...args, '--threads', '2']).peakRssBytes),
-      ),
-    );
-  const baseRssBytes = peak(['--train', tiny, '--test', tiny]);
-  rmSync(directory, { recursive: true });
-  log(`base ${Math.round(baseRssBytes / mebibyte)} MiB`);
-  const name = 'amazon-books-scale';
-  const { train, test } = dataSet(data, name);
-  const budgets = [128, 256, 1024].map(mib => {
-    const peakRssBytes = peak([
-      '--train',
-      train,
-      '--test',
-      test,
-      '--density',
-      '5e-5',
-      '--memory',
-      `${mib}MiB`,
-    ]);
-    log(
-      `${mib} MiB: ${Math.round(peakRssBytes / mebibyte)} MiB, ${Math.round((peakRssBytes - baseRssBytes) / mebibyte)} above the base`,
-    );
-    return { budgetBytes: mib * mebibyte, peakRssBytes, aboveBaseBytes: peakRssBytes - baseRssBytes };
-  });
-  return { set: name, runs, baseRssBytes, budgets };
+  const cells = [];
+  try {
+    await generateEvents(join(directory, 'events.parquet'), rows);
+    for (const mib of budgets) {
+      const config = join(directory, `${mib}.json`);
+      const settings = {
+        memory: `${mib}MiB`,
+        state: `./${mib}`,
+        sources: [{ type: 'duckdb', query: "SELECT * FROM 'events.parquet'", cursor: 'n' }],
+        sinks: [sinkOptions(sink, `${directory}/${mib}-lists`)],
+      };
+      writeFileSync(config, JSON.stringify(settings));
+      for (const step of steps) {
+        const { peakRssBytes: baseRssBytes } = measure('open', config);
+        const { peakRssBytes, failure } = measure(step, config);
+        const aboveBaseBytes = peakRssBytes - baseRssBytes;
+        const budgetBytes = mib * mebibyte;
+        const ok = failure === undefined && aboveBaseBytes <= budgetBytes;
+        cells.push({ budgetBytes, step, baseRssBytes, aboveBaseBytes, failure, ok });
+        const [base, above] = [baseRssBytes, aboveBaseBytes].map(x => Math.round(x / mebibyte));
+        log(`${mib} MiB, ${step}: ${above} MiB above ${base} MiB${failure ? `; ${failure}` : ''}`);
+      }
+    }
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+  return { rows, sink, cells, ok: cells.every(cell => cell.ok) };
+}
+
+/** Where the lists go: `parquet` are files. */
+function sinkOptions(sink: string, path: string): object {
+  if (sink === 'duckdb') return { type: 'duckdb', database: `${path}.duckdb` };
+  return sink === 'lmdb' ? { type: 'lmdb', path: `${path}.lmdb` } : { type: 'files', path, format: sink };
 }

@@ -1,0 +1,45 @@
+/** A fold that does not fit the memory halves its batch, down to a floor. */
+import { expect, it } from 'vitest';
+import { silent } from '#src/contracts/index.js';
+import { createGramianKeeper } from '#src/stages/gramian.js';
+import { stageOptions } from '#src/stages/options.js';
+import type { PipelineParts } from '#src/stages/parts.js';
+
+/** A store in which `waiting` events wait and that folds `most` of them at a time. */
+function storeOf(waiting: number, most: number) {
+  const tried: number[] = [];
+  const store = {
+    gramian: async () => ({ mode: 'implicit', userWeighting: 0 }),
+    setGramian: async () => undefined,
+    pending: async () => waiting,
+    folded: async () => 1_000_000 - waiting,
+    counts: async () => ({ users: 1, items: 1, pairs: 1, interactions: 1, inbox: waiting, valued: false }),
+    async fold(limit: number) {
+      tried.push(limit);
+      if (Math.min(limit, waiting) > most) throw new Error('Out of Memory Error: failed to pin block');
+      const events = Math.min(limit, waiting);
+      waiting -= events;
+      return { events, users: events, segment: undefined };
+    },
+  };
+  const options = stageOptions.parse({ gramian: { mode: 'implicit' } });
+  const parts = { store, options, log: silent, fitMemoryBytes: 2 ** 28 };
+  return { tried, keeper: createGramianKeeper(parts as unknown as PipelineParts) };
+}
+
+it('folds all in batches that fit', async () => {
+  const { tried, keeper } = storeOf(1_000_000, 300_000);
+  expect(await keeper.fold()).toMatchObject({ events: 1_000_000 });
+  expect(tried).toEqual([4_000_000, 500_000, 250_000, 250_000, 250_000, 250_000, 250_000]);
+});
+
+it('gives up below the smallest batch', async () => {
+  const { tried, keeper } = storeOf(1_000_000, 10);
+  await expect(keeper.fold()).rejects.toMatchObject({
+    code: 'MEMORY_BUDGET',
+    message: expect.stringMatching(
+      /^a fold of 5000 events does not fit the memory, .*: failed to pin block;/,
+    ),
+  });
+  expect(tried.at(-1)).toBe(5_000);
+});
