@@ -10,7 +10,6 @@ import {
   type RankedList,
   type Sink,
   type SinkVersion,
-  type VectorShape,
 } from '../../src/contracts/sink.js';
 import type { Draft, ListStore, Move } from '../../src/publish/list-store.js';
 import {
@@ -26,6 +25,7 @@ import { createVersionedSink, rankedForm } from '../../src/publish/versioned-sin
 import { renameDurably, replaceText, syncPath } from './durable.js';
 import { fileLease } from './lease.js';
 import { type FilesOptions, filesOptions } from './options.js';
+import { filterVectors, vectorsWriter } from './vector-format.js';
 import type { ListWriter } from './writer.js';
 
 export { type FilesOptions, filesOptions };
@@ -236,31 +236,4 @@ async function listWriter(
 ): Promise<ListWriter> {
   if (format === 'ndjson') return (await import('./ndjson.js')).ndjsonWriter(directory);
   return (await import('./parquet.js')).parquetWriter(directory, memoryBytes);
-}
-
-/** The writer of vectors of a format; DuckDB is loaded only for Parquet. */
-async function vectorsWriter(
-  format: FilesOptions['vectors'],
-  directory: string,
-  shape: VectorShape,
-  memoryBytes: number,
-) {
-  if (format === 'parquet')
-    return (await import('./parquet-vectors.js')).parquetVectors(directory, shape, memoryBytes);
-  return (await import('./vectors.js')).safetensorsVectors(directory, shape);
-}
-
-/** Writes the vectors of a version again without erased items; returns their shape. */
-async function filterVectors(
-  directory: string,
-  shape: VectorShape,
-  erased: readonly string[],
-  memoryBytes: number,
-) {
-  const items = new Set(erased);
-  const path = join(directory, 'vectors.parquet');
-  if (existsSync(path))
-    return (await import('./parquet-vectors.js')).filterParquetVectors(path, shape, items, memoryBytes);
-  const { filterVectors } = await import('./filter-vectors.js');
-  return filterVectors(join(directory, 'vectors.safetensors'), shape, items);
 }
