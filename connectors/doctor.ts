@@ -1,7 +1,6 @@
 import type { z } from 'zod';
 import { examine, type Finding } from '../src/contracts/finding.js';
-import type { Source } from '../src/contracts/index.js';
-import type { WeightRules } from '../src/stages/event-weight.js';
+import type { Source, WeightRules } from '../src/contracts/index.js';
 import { decodeEvents } from '../src/stages/events.js';
 import type { signalOptions, sinkOptions, sourceOptions } from './registry.js';
 import {

@@ -7,7 +7,7 @@ import type { ItemAttributes } from '../src/publish/rules.js';
 import type { Room } from './duckdb/database.js';
 import { duckdbSignalOptions } from './duckdb/signals.js';
 import { duckdbSinkOptions } from './duckdb/sink-options.js';
-import { duckdbSourceOptions } from './duckdb/source.js';
+import { duckdbSourceOptions } from './duckdb/source-options.js';
 import { filesOptions } from './files/options.js';
 import { kafkaSourceOptions } from './kafka/options.js';
 import { kafkaSignalOptions } from './kafka/signal-options.js';

@@ -49,7 +49,7 @@ export { Threads } from './runtime/threads.js';
 export { type FsaiOptions, fsaiOptions } from './solvers/fsai/options.js';
 export { type IcfOptions, icfOptions } from './solvers/icf/options.js';
 export { type FitOptions, fitOptions } from './solvers/index.js';
-export { maxFixedPoint, type WeightRules } from './stages/event-weight.js';
+export { maxFixedPoint } from './stages/event-weight.js';
 export { decodeEvents, type Operation, operations } from './stages/events.js';
 export { maxIdBytes } from './stages/identifier.js';
 export { type StageOptions, stageOptions } from './stages/options.js';

@@ -9,16 +9,18 @@ import {
   UBIGINT,
   VARCHAR,
 } from './client.js';
+import type { EventChunks, Place } from './event-chunks.js';
 
 /** Rows of a DuckDB data chunk. */
 const chunkRows = 2048;
 const deadTypes = [VARCHAR, VARCHAR, BIGINT, VARCHAR, VARCHAR, VARCHAR, VARCHAR, TIMESTAMP];
 
 /** Events `from …` of a batch, which go under the number `channel`. */
-export interface Placed {
+export interface Placed extends Place {
   readonly events: EventColumns;
   readonly from: number;
-  readonly channel: number;
+  /** Other events of the batch, between them: then all are numbered by their place among the rows. */
+  readonly chunks?: EventChunks | undefined;
 }
 
 /** Between the values of a column: no identifier that was validated contains it. */
@@ -63,15 +65,16 @@ interface Row {
   readonly texts: readonly (string | null)[];
 }
 
-function rowOf({ events, from, channel }: Placed, seq: number): Row {
+function rowOf({ events, from, chunks, channel, seq }: Placed): Row {
   const to = events.length;
   const sequence = numbers(events.sequence.subarray(from, to), true);
   const weight = numbers(events.weight.subarray(from, to));
   const op = numbers(events.op.subarray(from, to));
   const ts = numbers(events.ts.subarray(from, to));
   const id = events.id.some(x => x !== null) ? texts(events.id, from) : null;
+  const first = seq + 1 + (chunks ? sequence.least - chunks.first : 0);
   return {
-    numbers: [seq, channel, to - from, sequence.least, weight.least, op.least, ts.least],
+    numbers: [first, chunks ? 1 : 0, channel, to - from, sequence.least, weight.least, op.least, ts.least],
     texts: [
       sequence.text,
       texts(events.user, from),
@@ -84,34 +87,25 @@ function rowOf({ events, from, channel }: Placed, seq: number): Row {
   };
 }
 
-/** Appends events to the inbox, numbered from `seq + 1`, in one statement; part of the caller's transaction. */
-export async function appendEvents(
-  connection: DuckDBConnection,
-  placed: readonly Placed[],
-  seq: number,
-): Promise<void> {
-  const rows: Row[] = [];
-  for (const p of placed) {
-    const count = p.events.length - p.from;
-    if (count <= 0) continue;
-    rows.push(rowOf(p, seq + 1));
-    seq += count;
-  }
+/** Appends events to the inbox in one statement; part of the caller's transaction. */
+export async function appendEvents(connection: DuckDBConnection, placed: readonly Placed[]): Promise<void> {
+  const rows = placed.filter(p => p.events.length > p.from).map(rowOf);
   if (rows.length === 0) return;
   // What no batch has as text is not split.
   const given = textColumns.flatMap((name, c) => (rows.some(r => r.texts[c] !== null) ? [{ name, c }] : []));
   const split = (name: (typeof textColumns)[number]): string =>
     given.some(g => g.name === name) ? `${name}_text` : 'NULL';
+  const distance = `coalesce(${split('sequence')}::BIGINT, k)`;
   let parameter = 0;
   const values = rows.map(r => [...r.numbers, ...given.map(() => `$${++parameter}::VARCHAR`)].join());
   await connection.run(
-    `INSERT INTO inbox SELECT seq + k, channel, sequence + coalesce(${split('sequence')}::BIGINT, k), ${split('user')},
-       ${split('item')}, weight + coalesce(${split('weight')}::BIGINT, 0), op + coalesce(${split('op')}::BIGINT, 0),
+    `INSERT INTO inbox SELECT seq + CASE by_place WHEN 1 THEN ${distance} ELSE k END, channel, sequence + ${distance},
+       ${split('user')}, ${split('item')}, weight + coalesce(${split('weight')}::BIGINT, 0), op + coalesce(${split('op')}::BIGINT, 0),
        ts + coalesce(${split('ts')}::BIGINT, 0), nullif(${split('id')}, '')
-     FROM (SELECT seq, channel, sequence, weight, op, ts, unnest(range(size)) AS k,
+     FROM (SELECT seq, by_place, channel, sequence, weight, op, ts, unnest(range(size)) AS k,
          ${given.map(({ name }) => `unnest(string_split(${name}_all, '${separator}')) AS ${name}_text`).join()}
        FROM (VALUES (${values.join('), (')}))
-         batches(seq, channel, size, sequence, weight, op, ts, ${given.map(({ name }) => `${name}_all`).join()}))`,
+         batches(seq, by_place, channel, size, sequence, weight, op, ts, ${given.map(({ name }) => `${name}_all`).join()}))`,
     rows.flatMap(r => given.map(({ c }) => r.texts[c]!)),
   );
 }

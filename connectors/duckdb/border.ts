@@ -1,11 +1,12 @@
 import type { Position } from '../../src/contracts/index.js';
 import { fingerprint, MarkList, markOf, TakenBefore } from './marks.js';
-import type { TakenRows } from './query.js';
+import type { TakenRows } from './taken.js';
 
 /** Rows with the border's cursor that a token remembers itself; the marks of more are kept beside the position. */
 const mostTies = 10_000;
 /** Rows without a cursor that are remembered one by one, and how many of the last show that their places are right. */
-const [mostRows, tailRows] = [200_000, 16];
+export const mostRows = 200_000;
+const tailRows = 16;
 
 /** Where a read with a cursor ended. */
 export interface Token {
@@ -61,10 +62,10 @@ export class CursorBorder {
 
   /** Moves behind rows, which come by ascending cursor. */
   advance(rows: TakenRows): void {
-    const { cursors, count } = rows;
-    const cursor = cursors.at(-1)!;
+    const { count } = rows;
+    const cursor = rows.cursor(count - 1);
     let first = count;
-    while (first > 0 && cursors[first - 1] === cursor) first--;
+    while (first > 0 && rows.cursor(first - 1) === cursor) first--;
     const earlier = this.#token?.cursor === cursor ? this.#token : undefined;
     const taken = (earlier?.taken ?? 0) + count - first;
     const known = (this.#token?.known ?? 0) + count;
@@ -127,6 +128,16 @@ export class PlaceBorder {
   /** The rows to pass over when places are wrong; `undefined` if they are too many to be known. */
   takenBefore(): TakenBefore | undefined {
     return this.#marks && new TakenBefore(this.#marks.view());
+  }
+
+  /** Whether rows are still remembered one by one. */
+  get remembers(): boolean {
+    return this.#marks !== undefined;
+  }
+
+  /** Remembers rows by their place alone: more are being read than it could remember one by one. */
+  forget(): void {
+    this.#marks = undefined;
   }
 
   advance(rows: TakenRows): void {

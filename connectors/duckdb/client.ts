@@ -20,5 +20,6 @@ export const {
   INTEGER,
   TIMESTAMP,
   UBIGINT,
+  UTINYINT,
   VARCHAR,
 } = client;

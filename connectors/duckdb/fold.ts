@@ -1,21 +1,17 @@
 import type { BuildSegment, FoldSummary } from '../../src/contracts/index.js';
 import type { SegmentFile } from '../../src/gramian/segment.js';
 import { failpoint } from '../../src/runtime/failpoint.js';
+import { countFolded, drop, dropRepeated } from './batch.js';
 import type { DuckDBConnection } from './client.js';
 import { all, scalar, transaction } from './database.js';
-import { useErasedIds } from './erased-ids.js';
+import { foldFirst, isUnfolded } from './first-fold.js';
 import { takeBack } from './leave.js';
 import type { Lookups, Registered } from './lookups.js';
 import { mergeRecent } from './merge.js';
-import { hourOf, streamOf } from './migrations.js';
 import { setAsideOverflow } from './overflow.js';
 import { readRows } from './rows.js';
 import { matrixOf, newestRows, type Semantics } from './schema.js';
 import { insertSegment } from './state/segments.js';
-
-/** Drops temporary tables. */
-const drop = (connection: DuckDBConnection, ...tables: string[]) =>
-  connection.run(tables.map(t => `DROP TABLE ${t}`).join('; '));
 
 const newest = '(ts, channel, sequence)';
 
@@ -68,14 +64,19 @@ const addUp: readonly string[] = [
    WHERE x."user" = s."user" AND x.item = s.item AND (x.ts, x.channel, x.sequence) < s.newest`,
 ];
 
-/** Reads the rows of `touched` users around `apply`, has the segment of the change built and registers it. */
+/** Reads the rows of `touched` users around `apply`, has the segment of the change built, if one is wanted, and registers it. */
 async function changeRows(
   connection: DuckDBConnection,
   semantics: Semantics,
   touched: Int32Array,
-  [build, maxHistory]: readonly [BuildSegment, number | undefined],
+  [build, maxHistory]: readonly [BuildSegment | undefined, number | undefined],
   apply: () => Promise<void>,
 ): Promise<SegmentFile | undefined> {
+  if (!build) {
+    await apply();
+    failpoint('fold:applied');
+    return undefined;
+  }
   const n = Number(await scalar(connection, 'SELECT count(*) FROM items'));
   const rows = `SELECT "user", item, value FROM (${matrixOf(semantics, '(SELECT * FROM known SEMI JOIN touched USING ("user"))', 'SELECT * FROM recent SEMI JOIN touched USING ("user")')})
     ${newestRows(maxHistory)} ORDER BY "user", item`;
@@ -110,65 +111,34 @@ async function touchedUsers(connection: DuckDBConnection): Promise<Int32Array> {
 }
 
 /**
- * Drops the events of the batch whose id their stream has brought before, and notes the ids of the others. Returns how
- * many were dropped.
- */
-async function dropRepeated(connection: DuckDBConnection): Promise<number> {
-  await connection.run(`CREATE OR REPLACE TEMP TABLE identified AS
-    SELECT seq, id, source, ${streamOf('part')} AS stream FROM batch JOIN positions USING (channel) WHERE id IS NOT NULL`);
-  await useErasedIds(connection);
-  await connection.run(
-    'CREATE OR REPLACE TEMP TABLE known_ids AS SELECT * FROM event_ids SEMI JOIN identified USING (id)',
-  );
-  const dropped = await all(
-    connection,
-    `DELETE FROM batch WHERE seq IN (
-       SELECT i.seq FROM identified i JOIN known_ids e ON e.id = i.id AND e.source = i.source AND e.stream = i.stream
-       UNION SELECT i.seq FROM identified i JOIN known_ids e ON e.id = i.id AND e.source IS NULL
-       UNION SELECT seq FROM identified
-         QUALIFY row_number() OVER (PARTITION BY id, source, stream ORDER BY seq) > 1) RETURNING seq`,
-  );
-  await connection.run(
-    `INSERT INTO event_ids SELECT id, source, stream, ${hourOf(Date.now())} FROM identified SEMI JOIN batch USING (seq)`,
-  );
-  await drop(connection, 'identified', 'known_ids');
-  return dropped.length;
-}
-
-/**
  * Folds up to `limit` inbox events in one transaction: dictionaries are extended, repeated event ids are
  * dropped, the semantics are applied by (ts, channel, sequence), and `build` gets the rows of all touched
- * users before and after.
+ * users before and after. Without `build`, the first events of a state are folded in a way of their own.
  */
 export async function foldInbox(
   connection: DuckDBConnection,
   semantics: Semantics,
   lookups: Lookups,
   limit: number,
-  build: BuildSegment,
+  build: BuildSegment | undefined,
   energy: number,
   maxHistory?: number,
 ): Promise<FoldSummary> {
   const started = performance.now();
-  const cut = await scalar(connection, 'SELECT max(seq) FROM (SELECT seq FROM inbox ORDER BY seq LIMIT ?)', [
-    limit,
-  ]);
+  const taken = Number.isFinite(limit) ? `(SELECT seq FROM inbox ORDER BY seq LIMIT ${limit})` : 'inbox';
+  const cut = await scalar(connection, `SELECT max(seq) FROM ${taken}`);
   if (cut === null || cut === undefined) return { events: 0, users: 0, segment: undefined };
+  if (!build && (await isUnfolded(connection))) {
+    const first = await transaction(connection, () => foldFirst(connection, semantics, String(cut), energy));
+    failpoint('fold:committed');
+    return first;
+  }
   const summary = await transaction(connection, async () => {
     const run = (sql: string) => connection.run(sql);
     await run(`CREATE OR REPLACE TEMP TABLE batch AS SELECT * FROM inbox WHERE seq <= ${cut}`);
     const [sizes] = await all(connection, 'SELECT count(*) AS events, count(id) AS identified FROM batch');
     const repeated = Number(sizes!.identified) > 0 ? await dropRepeated(connection) : 0;
-    const [before] = await all(
-      connection,
-      'SELECT max(events) AS events, max(repeated) AS repeated FROM folded',
-    );
-    await run('DELETE FROM folded');
-    const counts = [
-      Number(before?.events ?? 0) + Number(sizes!.events),
-      Number(before?.repeated ?? 0) + repeated,
-    ];
-    await run(`INSERT INTO folded VALUES (${counts.join()})`);
+    await countFolded(connection, Number(sizes!.events), repeated);
     const files = await lookups.registered(connection);
     await extend(connection, [lookups, files], 'users', '"user"', Number(sizes!.events));
     await extend(connection, [lookups, files], 'items', 'item', Number(sizes!.events));

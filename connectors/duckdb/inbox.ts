@@ -1,8 +1,10 @@
-import type { DeadLetter, DecodedBatch, Position } from '../../src/contracts/index.js';
+import type { DeadLetter, DecodedBatch, DecodedEvents, Position } from '../../src/contracts/index.js';
+import { StageError } from '../../src/errors.js';
 import { failpoint } from '../../src/runtime/failpoint.js';
 import { appendDeadLetters, appendEvents, appendMarks, type Placed } from './append.js';
 import type { DuckDBConnection } from './client.js';
 import { all, scalar, transaction } from './database.js';
+import { appendChunks, EventChunks } from './event-chunks.js';
 
 interface Channel {
   readonly id: number;
@@ -43,6 +45,11 @@ async function keepMarks(
 async function readMarks(connection: DuckDBConnection, channel: number): Promise<BigUint64Array> {
   const reader = await connection.runAndReadAll('SELECT mark FROM marks WHERE channel = ?', [channel]);
   return BigUint64Array.from((reader.getColumnsJS()[0] ?? []) as bigint[]);
+}
+
+function chunksOf(decoded: DecodedEvents | undefined): EventChunks | undefined {
+  if (decoded === undefined || decoded instanceof EventChunks) return decoded;
+  throw new StageError('INTERNAL', `inbox: expected events of duckdb, found events of ${decoded.system}`);
 }
 
 const channelName = (source: string, part: string): string => JSON.stringify([source, part]);
@@ -90,11 +97,13 @@ export class Inbox {
 
   /** Appends what lies behind the stored positions and moves them, in one transaction; returns how many events it added. */
   async append(source: string, batches: readonly DecodedBatch[]): Promise<number> {
-    const { placed, dead, moved } = this.#behindPositions(source, batches);
+    const { placed, dead, moved, seq } = this.#behindPositions(source, batches);
     if (moved.length === 0) return 0;
-    const fresh = placed.reduce((sum, { events, from }) => sum + events.length - from, 0);
+    let fresh = placed.reduce((sum, { events, from }) => sum + events.length - from, 0);
     await transaction(this.#connection, async () => {
-      await appendEvents(this.#connection, placed, this.#seq);
+      await appendEvents(this.#connection, placed);
+      for (const { chunks, ...place } of placed)
+        if (chunks) fresh += await appendChunks(this.#connection, chunks, place);
       await appendDeadLetters(this.#connection, source, dead);
       failpoint('ingest:appended');
       await movePositions(
@@ -110,7 +119,7 @@ export class Inbox {
         await keepMarks(this.#connection, id, position.taken, this.#channels.get(name)?.marked ?? false);
     });
     failpoint('ingest:committed');
-    this.#seq += fresh;
+    this.#seq = seq;
     for (const { position, name, id } of moved)
       this.#channels.set(name, { id, sequence: position.sequence, marked: position.taken !== undefined });
     return fresh;
@@ -122,7 +131,8 @@ export class Inbox {
     const dead: DeadLetter[] = [];
     const moved: Moved[] = [];
     let made = 0;
-    for (const { events, dead: letters, position } of batches) {
+    let seq = this.#seq;
+    for (const { events, dead: letters, decoded, position } of batches) {
       const name = channelName(source, position.partition);
       const channel = this.#channels.get(name);
       const stored = channel?.sequence ?? Number.NEGATIVE_INFINITY;
@@ -130,10 +140,12 @@ export class Inbox {
       let from = 0;
       while (from < events.length && events.sequence[from]! <= stored) from++;
       const id = channel?.id ?? this.#channels.size + made++;
-      placed.push({ events, from, channel: id });
+      const chunks = chunksOf(decoded);
+      placed.push({ events, from, chunks, channel: id, seq, stored });
+      seq += chunks ? chunks.rows.count : events.length - from;
       dead.push(...letters.filter(d => d.sequence > stored));
       moved.push({ position, name, id });
     }
-    return { placed, dead, moved };
+    return { placed, dead, moved, seq };
   }
 }

@@ -1,5 +1,6 @@
 import { StageError } from '../../src/errors.js';
 import { mebibytes } from '../../src/size.js';
+import type { Rules } from './judge.js';
 import type { CursorRange, Query } from './query.js';
 
 /** Rows of the smallest portion. */
@@ -16,6 +17,9 @@ export class Portions {
   #tooLarge = false;
   /** About how many rows lie behind the portion being read, with those in it. */
   #left = 0;
+  #rules: Rules | undefined;
+  /** Whether the range being read has an end: it is read at once. */
+  #whole = false;
   /** Its last cursor; without it, it is the last one. */
   #to: string | undefined;
 
@@ -26,21 +30,30 @@ export class Portions {
 
   /** Makes portions smaller after one did not fit. */
   shrink(): void {
+    if (this.#whole) throw this.#least();
     this.#tooLarge = true;
   }
 
-  /** Begins to read at the cursor `from`, without `offset` rows. `MEMORY_BUDGET` when portions cannot be smaller. */
-  async begin(query: Query, from: string | undefined, offset: number): Promise<void> {
-    if (this.#tooLarge || this.#rows < Number.POSITIVE_INFINITY) this.#left = await query.countFrom(from);
+  /** Begins to read a range, whole if it has an end, without `offset` rows. `MEMORY_BUDGET` when portions cannot be smaller. */
+  async begin(query: Query, range: CursorRange, offset: number, rules: Rules | undefined): Promise<void> {
+    this.#rules = rules;
+    this.#whole = range.to !== undefined;
+    this.#to = undefined;
+    if (this.#whole) return query.select(range, offset, rules);
+    if (this.#tooLarge || this.#rows < Number.POSITIVE_INFINITY) this.#left = await query.countIn(range);
     if (this.#tooLarge) this.#rows = this.#half();
     this.#tooLarge = false;
-    await this.#select(query, { from }, offset);
+    await this.#select(query, range, offset);
   }
 
   #half(): number {
     const half = Math.floor(Math.min(this.#rows, this.#left) / 2);
     if (half >= leastRows) return half;
-    throw new StageError(
+    throw this.#least();
+  }
+
+  #least(): StageError {
+    return new StageError(
       'MEMORY_BUDGET',
       `${this.#where}: the query does not fit into the ${mebibytes(this.#memoryBytes)} that a source has for DuckDB; raise \`memory\`, select fewer columns, or write the files with smaller row groups`,
     );
@@ -57,6 +70,6 @@ export class Portions {
   async #select(query: Query, range: CursorRange, offset: number): Promise<void> {
     const all = this.#left <= this.#rows;
     this.#to = all ? undefined : await query.cursorAfter(range, this.#rows, this.#left);
-    await query.select({ ...range, to: this.#to }, offset);
+    await query.select({ ...range, to: this.#to }, offset, this.#rules);
   }
 }

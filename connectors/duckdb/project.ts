@@ -10,8 +10,11 @@ export const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"
 
 /** Types that are no text or number. */
 export const nested = /\[\d*\]$|^(STRUCT|MAP|UNION)\(/;
-const exactNumber = /^(DECIMAL\(.*|U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER)$/;
-const floating = /^(FLOAT|DOUBLE)$/;
+export const wholeNumber = /^U?((TINY|SMALL|BIG|HUGE)INT|INTEGER)$/;
+export const floating = /^(FLOAT|DOUBLE)$/;
+/** Types whose weights and times are numbers. */
+export const isNumber = (type: string): boolean =>
+  wholeNumber.test(type) || floating.test(type) || type.startsWith('DECIMAL(');
 /** Dates and times, which are projected to epoch milliseconds. */
 export const moment = /^(TIMESTAMP|DATE)/;
 
@@ -26,8 +29,7 @@ export function project(field: Field, name: string, type: string): string {
     return `CASE WHEN ${column} IS NULL THEN NULL WHEN isfinite(${column}) THEN epoch_ms(${instant})::DOUBLE
       ELSE 'infinity'::DOUBLE END`;
   }
-  const numeric =
-    field === 'weight' || field === 'ts' ? exactNumber.test(type) || floating.test(type) : false;
+  const numeric = (field === 'weight' || field === 'ts') && isNumber(type);
   return numeric || floating.test(type) ? `${column}::DOUBLE` : `${column}::VARCHAR`;
 }
 

@@ -1,24 +1,10 @@
-import { StageError } from '../../src/errors.js';
 import type { DuckDBConnection } from './client.js';
-import { all, type RowChunk, scalar, streamRows } from './database.js';
-import {
-  type Field,
-  fields,
-  moment,
-  nested,
-  project,
-  quoted,
-  reader,
-  subquery,
-  unmappedDelete,
-} from './project.js';
+import { type RowChunk, scalar, streamRows } from './database.js';
+import { type Column, type Described, describe } from './described.js';
+import { judged, type Layout, plainLayout, type Rules } from './judge.js';
+import { type Field, moment, quoted, reader, subquery } from './project.js';
+import { TakenRows } from './taken.js';
 import { type Opening, openWarehouse } from './warehouse.js';
-
-/** A column of the query. */
-export interface Column {
-  readonly name: string;
-  readonly type: string;
-}
 
 /** Cursors from `from` on, or `behind` it, up to and with `to`; as text. Without one there is no bound. */
 export interface CursorRange {
@@ -30,68 +16,27 @@ export interface CursorRange {
 /** Rows whose cursors show how all are spread. */
 const sampleRows = 8192;
 
-/** Rows as columns of their fields, and the text of their cursors. */
-export class TakenRows {
-  readonly values: ReadonlyMap<Field, unknown[]>;
-  readonly cursors: string[] = [];
-  count = 0;
+/** Says of a row, its fields in the order of the columns, whether it is left out. */
+export type PassesOver = (row: readonly unknown[]) => boolean;
 
-  constructor(readonly columns: readonly Field[]) {
-    this.values = new Map(columns.map(field => [field, []]));
+const cursorName = '"cursor of the row"';
+
+/** Takes the rows [from, to) of a chunk that are not passed over. */
+function takeOthers(
+  taken: TakenRows,
+  { chunk }: RowChunk,
+  from: number,
+  to: number,
+  passesOver: PassesOver,
+): void {
+  const vectors = Array.from(taken.layout.fields.values(), column => chunk.getColumnVector(column));
+  let start = from;
+  for (let r = from; r < to; r++) {
+    if (!passesOver(vectors.map(v => v.getItem(r)))) continue;
+    taken.add(chunk, start, r);
+    start = r + 1;
   }
-
-  row(k: number): unknown[] {
-    return this.columns.map(field => this.values.get(field)![k]);
-  }
-}
-
-/** Says of a row whether it is left out: its fields in the order of the columns, and its cursor. */
-export type PassesOver = (row: () => unknown[], cursor: string | undefined) => boolean;
-
-interface Described {
-  readonly expressions: ReadonlyMap<Field, string>;
-  /** Types of the columns that fields have. */
-  readonly types: ReadonlyMap<Field, string>;
-  readonly names: readonly string[];
-  readonly cursor: Column | undefined;
-}
-
-/** Finds the columns of a query: the expressions of its fields, its cursor, and all names. */
-async function describe(
-  connection: DuckDBConnection,
-  from: string,
-  wantedCursor: string | undefined,
-  where: string,
-): Promise<Described> {
-  const rows = await all(connection, `DESCRIBE ${from}`);
-  const types = new Map(rows.map(r => [String(r.column_name), String(r.column_type)]));
-  const names = [...types.keys()];
-  const unreadable = (what: string) => new StageError('SOURCE_UNREADABLE', `${where}: ${what}`);
-  const find = (wanted: string) =>
-    names.find(t => t === wanted) ?? names.find(t => t.toLowerCase() === wanted.toLowerCase());
-  const missing = (what: string) =>
-    unreadable(`expected the query to give a ${what}, found ${names.join(', ')}`);
-  const expressions = new Map<Field, string>();
-  const typesOfFields = new Map<Field, string>();
-  for (const field of fields) {
-    const column = find(field);
-    if (column === undefined) {
-      if (field === 'user' || field === 'item') throw missing(`column ${field}`);
-      const deleted = field === 'op' ? find('__deleted') : undefined;
-      if (deleted !== undefined) expressions.set(field, unmappedDelete(deleted));
-      continue;
-    }
-    const type = types.get(column)!;
-    if (nested.test(type)) {
-      throw unreadable(`column ${field}: expected one value in a row, found ${type}; unnest it in the query`);
-    }
-    expressions.set(field, project(field, column, type));
-    typesOfFields.set(field, type);
-  }
-  const name = wantedCursor === undefined ? undefined : find(wantedCursor);
-  if (wantedCursor !== undefined && name === undefined) throw missing(`cursor column ${wantedCursor}`);
-  const cursor = name === undefined ? undefined : { name, type: types.get(name)! };
-  return { expressions, types: typesOfFields, names, cursor };
+  taken.add(chunk, start, to);
 }
 
 /**
@@ -105,6 +50,7 @@ export class Query {
   readonly from: string;
   readonly #release: () => Promise<void>;
   readonly #described: Described;
+  #layout: Layout | undefined;
   #result: AsyncGenerator<RowChunk> | undefined;
   #chunk: RowChunk | undefined;
   #row = 0;
@@ -149,16 +95,16 @@ export class Query {
     return moment.test(this.#described.types.get('ts') ?? '');
   }
 
-  /** The values of a field in rows of this query, as the stage reads them; `undefined` if it has no such column. */
-  converted(field: Field, values: TakenRows['values']): readonly unknown[] | undefined {
+  /** A field of some rows, as the stage reads it; `undefined` if the query has no such column. */
+  converted(field: Field, taken: TakenRows, rows: readonly number[]): readonly unknown[] | undefined {
     const read = reader(field, this.#described.types.get(field) ?? '');
-    const given = values.get(field);
+    const given = taken.values(field, rows);
     return read ? given?.map(read) : given;
   }
 
-  /** How many rows lie at and behind the cursor `from`. */
-  async countFrom(from: string | undefined): Promise<number> {
-    const { where, values } = this.#between({ from });
+  /** How many rows a range has. */
+  async countIn(range: CursorRange): Promise<number> {
+    const { where, values } = this.#between(range);
     return Number(await scalar(this.connection, `SELECT count(*) FROM ${this.from} WHERE ${where}`, values));
   }
 
@@ -187,48 +133,42 @@ export class Query {
     return { where: `${this.#order} ${lower}${upper}`, values };
   }
 
-  /** Begins to give the rows of a range of cursors, without the first `offset`. */
-  async select(range: CursorRange, offset: number): Promise<void> {
+  /**
+   * Begins to give the rows of a range of cursors, without the first `offset`. With `rules`, SQL makes events of those
+   * that it is sure of.
+   */
+  async select(range: CursorRange, offset: number, rules?: Rules): Promise<void> {
     await this.#result?.return(undefined);
     this.#chunk = undefined;
-    const { expressions, names } = this.#described;
-    const select = [...expressions].map(([field, sql]) => `${sql} AS ${quoted(field)}`).join(', ');
-    const width = this.columns.length;
-    if (!this.cursor) {
-      const sql = `SELECT ${select} FROM ${this.from} OFFSET ${offset}`;
-      this.#result = streamRows(this.connection, sql, width);
-      return;
+    const { expressions, names, types } = this.#described;
+    const fields = [...expressions].map(([field, sql]) => `${sql} AS ${quoted(field)}`).join(', ');
+    let sql = `SELECT ${fields} FROM ${this.from} OFFSET ${offset}`;
+    let given: readonly string[] = [];
+    if (this.cursor) {
+      const { name } = this.cursor;
+      const order = [this.#order, ...names.filter(n => n !== name).map(quoted)].join(', ');
+      const { where, values } = this.#between(range);
+      given = values;
+      sql = `SELECT ${fields}, ${this.#order}::VARCHAR AS ${cursorName} FROM ${this.from} WHERE ${where} ORDER BY ${order} OFFSET ${offset}`;
     }
-    const { name } = this.cursor;
-    const order = [this.#order, ...names.filter(n => n !== name).map(quoted)].join(', ');
-    const { where, values } = this.#between(range);
-    this.#result = streamRows(
-      this.connection,
-      `SELECT ${select}, ${this.#order}::VARCHAR FROM ${this.from} WHERE ${where} ORDER BY ${order} OFFSET ${offset}`,
-      width + 1,
-      values,
-    );
+    this.#layout = plainLayout(this.columns, this.cursor !== undefined);
+    if (rules) {
+      const judgement = judged(sql, this.columns, types, this.cursor && cursorName, rules);
+      sql = judgement.sql;
+      this.#layout = judgement.layout;
+    }
+    this.#result = streamRows(this.connection, sql, this.#layout.width, given);
   }
 
   /** Takes up to `limit` rows; fewer only at the end. */
   async take(limit: number, passesOver?: PassesOver): Promise<TakenRows> {
-    const taken = new TakenRows(this.columns);
-    const lists = this.columns.map(field => taken.values.get(field)!);
+    const taken = new TakenRows(this.#layout!);
     for (;;) {
       const current = taken.count < limit ? await this.#nextChunk() : undefined;
       if (!current) return taken;
       const to = this.#row + Math.min(current.rows - this.#row, limit - taken.count);
-      const vectors = this.columns.map((_, c) => current.chunk.getColumnVector(c));
-      const order = this.cursor && current.chunk.getColumnVector(this.columns.length);
-      for (let r = this.#row; r < to; r++) {
-        const at = order?.getItem(r) as string | undefined;
-        if (passesOver?.(() => vectors.map(v => v.getItem(r)), at)) continue;
-        vectors.forEach((vector, c) => {
-          lists[c]!.push(vector.getItem(r));
-        });
-        if (at !== undefined) taken.cursors.push(at);
-        taken.count++;
-      }
+      if (passesOver) takeOthers(taken, current, this.#row, to, passesOver);
+      else taken.add(current.chunk, this.#row, to);
       this.#row = to;
     }
   }

@@ -53,6 +53,15 @@ function column({ chunk, rows }: RowChunk, c: number, type: Type, width: number)
   return bindings.vector_get_data(vector, width * rows);
 }
 
+/** Column c as the bytes of its values, each `width` long. */
+export const bytesIn = (part: RowChunk, c: number, type: keyof typeof Type, width: number): Uint8Array =>
+  column(part, c, bindings.Type[type] as Type, width);
+
+/** A bit for each row of column c, 0 where it is NULL; nothing where none is. */
+export const validityIn = ({ chunk, rows }: RowChunk, c: number): Uint8Array | undefined =>
+  bindings.vector_get_validity(bindings.data_chunk_get_vector(chunk.chunk, c), 8 * Math.ceil(rows / 64)) ??
+  undefined;
+
 export function integersIn(part: RowChunk, c: number): Int32Array {
   const { buffer, byteOffset } = column(part, c, bindings.Type.INTEGER, 4);
   return new Int32Array(buffer, byteOffset, part.rows);

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
+import type { WeightRules } from '../../src/contracts/index.js';
 import { StageError } from '../../src/errors.js';
-import type { WeightRules } from '../../src/stages/event-weight.js';
 import type { DuckDBConnection } from './client.js';
 import { all, transaction } from './database.js';
 import { format, type Migration, migrate, migrations, stepsFrom } from './migrations.js';

@@ -1,48 +1,22 @@
-import { z } from 'zod';
-import type { Position, Read, RecordBatch, Source } from '../../src/contracts/index.js';
+import type { Position, Read, RecordBatch, Source, Taker, TimeRules } from '../../src/contracts/index.js';
 import { lacksMemory, StageError } from '../../src/errors.js';
 import { mebibytes } from '../../src/size.js';
-import { timeOptions } from '../../src/stages/event-time.js';
-import { CursorBorder, PlaceBorder } from './border.js';
+import { CursorBorder, mostRows, PlaceBorder } from './border.js';
 import { ampleRoom, type Room, reason } from './database.js';
+import { EventChunks } from './event-chunks.js';
+import type { Rules } from './judge.js';
 import { fingerprint, markOf, type TakenBefore } from './marks.js';
 import { Overlooked } from './overlooked.js';
 import { Portions } from './portions.js';
-import { original } from './project.js';
-import { type PassesOver, Query, type TakenRows } from './query.js';
-
-/** A query over a DuckDB file, or over Parquet and CSV files, whose rows are events. */
-export const duckdbSourceOptions = z.strictObject({
-  type: z.literal('duckdb'),
-  name: z.string().min(1).default('duckdb').describe('name of the source in the state'),
-  database: z
-    .string()
-    .min(1)
-    .optional()
-    .describe('DuckDB file; without it, the query reads Parquet or CSV files'),
-  query: z
-    .string()
-    .min(1)
-    .describe('SELECT with columns user and item, and where they exist weight, op, ts and id'),
-  cursor: z
-    .string()
-    .min(1)
-    .optional()
-    .describe(
-      'column that grows from row to row; without it, the query must give its rows in a stable order',
-    ),
-  ...timeOptions,
-  batchSize: z.int().min(1).max(1_000_000).default(50_000).describe('rows of one transaction'),
-  checkMs: z
-    .int()
-    .min(0)
-    .default(60_000)
-    .describe('how often rows that came too late for the cursor are looked for, in milliseconds'),
-});
-export type DuckdbSourceOptions = z.output<typeof duckdbSourceOptions>;
+import { type Field, original } from './project.js';
+import { type PassesOver, Query } from './query.js';
+import type { DuckdbSourceOptions } from './source-options.js';
+import type { TakenRows } from './taken.js';
 
 /** What a row takes of the memory, as a rule, while batches of them are read, decoded and stored (measured). */
 const bytesOfRow = 4096;
+/** What a row takes at most, as a rule, before it is decoded. */
+const bytesAhead = 1024;
 
 /**
  * A source over a query. Its one partition is `rows`; a record's sequence is its ordinal among all rows read so far.
@@ -52,6 +26,9 @@ const bytesOfRow = 4096;
  *
  * The query is open from the first `read` to the one that finds no more rows; `#sequence` and `#border` stand behind
  * the last row that was given, whether or not it has been stored.
+ *
+ * For a state that understands them, SQL makes events of the rows; those it is not sure of come as records, and those
+ * among which some are passed over.
  */
 class DuckdbSource implements Source {
   readonly name: string;
@@ -65,6 +42,9 @@ class DuckdbSource implements Source {
   #portions: Portions;
   #query: Query | undefined;
   #passesOver: PassesOver | undefined;
+  /** Rows that were read before they are given. */
+  #ahead: TakenRows[] = [];
+  #taker: Taker | undefined;
   #sequence = -1;
   #border: CursorBorder | PlaceBorder;
 
@@ -78,6 +58,10 @@ class DuckdbSource implements Source {
     this.#batchSize = Math.max(1, Math.min(options.batchSize, Math.floor(room.memoryBytes / bytesOfRow)));
     this.#portions = new Portions(this.#where, room.memoryBytes);
     this.#border = options.cursor === undefined ? new PlaceBorder(0) : new CursorBorder();
+  }
+
+  decodeFor(taker: Taker): void {
+    this.#taker = taker.system === 'duckdb' ? taker : undefined;
   }
 
   async connect(positions: readonly Position[]): Promise<void> {
@@ -99,28 +83,43 @@ class DuckdbSource implements Source {
   async read(signal?: AbortSignal): Promise<Read | undefined> {
     const rows = await this.#take(signal);
     if (!rows) return undefined;
-    const { values, cursors, columns, count } = rows;
     const first = this.#sequence + 1;
-    this.#sequence += count;
+    this.#sequence += rows.count;
     this.#border.advance(rows);
-    const query = this.#query!;
-    const cursor = query.cursor?.name;
-    const { timeUnit, maxAheadMs } = this.#options;
-    const records: RecordBatch = {
-      length: count,
-      partition: 'rows',
-      sequence: Float64Array.from({ length: count }, (_, k) => first + k),
-      user: query.converted('user', values)!,
-      item: query.converted('item', values)!,
-      weight: query.converted('weight', values),
-      op: query.converted('op', values),
-      ts: query.converted('ts', values),
-      id: query.converted('id', values),
-      times: { unit: query.hasMoments ? 'ms' : timeUnit, maxAheadMs },
-      raw: k => original(columns, rows.row(k), cursor, cursors[k]),
-    };
+    const unsure = rows.unsure();
+    const decoded = rows.layout.sure === undefined ? undefined : new EventChunks(rows, first, unsure.length);
+    const records = this.#records(this.#query!, rows, first, unsure);
     const position = { partition: 'rows', sequence: this.#sequence, ...this.#border.resume() };
-    return { batches: [{ records, position }], ack: async () => undefined };
+    return { batches: [{ records, decoded, position }], ack: async () => undefined };
+  }
+
+  /** Some of the rows as records. */
+  #records(query: Query, rows: TakenRows, first: number, some: readonly number[]): RecordBatch {
+    const cursor = query.cursor?.name;
+    const field = (name: Field) => query.converted(name, rows, some);
+    return {
+      length: some.length,
+      partition: 'rows',
+      sequence: Float64Array.from(some, k => first + k),
+      user: field('user')!,
+      item: field('item')!,
+      weight: field('weight'),
+      op: field('op'),
+      ts: field('ts'),
+      id: field('id'),
+      times: this.#times(query),
+      raw: k => original(query.columns, rows.row(some[k]!), cursor, cursor && rows.cursor(some[k]!)),
+    };
+  }
+
+  #times(query: Query): TimeRules {
+    const { timeUnit, maxAheadMs } = this.#options;
+    return { unit: query.hasMoments ? 'ms' : timeUnit, maxAheadMs };
+  }
+
+  /** By what SQL makes events, if it does. */
+  #rules(query: Query): Rules | undefined {
+    return this.#taker && { weights: this.#taker.weights, times: this.#times(query), now: Date.now() };
   }
 
   /** The next rows; at the end the query is closed and there are none. What does not fit is read in portions. */
@@ -140,14 +139,39 @@ class DuckdbSource implements Source {
 
   async #takeNext(signal?: AbortSignal): Promise<TakenRows | undefined> {
     const query = this.#query ?? (await this.#open(signal));
+    if (!this.#passesOver) await this.#lookAhead(query);
     do {
-      const rows = await query.take(this.#batchSize, this.#passesOver);
+      const rows = this.#ahead.shift() ?? (await query.take(this.#batchSize, this.#passesOver));
       if (rows.count > 0) return rows;
-    } while (await this.#portions.next(query));
+    } while (await this.#goOn(query));
     if (this.#overlooked.due) await this.#countOverlooked(query);
     await this.close();
     this.#portions = new Portions(this.#where, this.#room.memoryBytes);
     return undefined;
+  }
+
+  /** To mark rows takes longer than to read them: where many more lie ahead than can be marked, none are. */
+  async #lookAhead(query: Query): Promise<void> {
+    const border = this.#border;
+    if (!this.#taker || !(border instanceof PlaceBorder) || !border.remembers) return;
+    if (this.#room.memoryBytes < mostRows * bytesAhead) return;
+    let count = this.#ahead.reduce((sum, rows) => sum + rows.count, 0);
+    for (let more = true; more && count <= mostRows; ) {
+      const rows = await query.take(this.#batchSize);
+      more = rows.count > 0;
+      if (more) this.#ahead.push(rows);
+      count += rows.count;
+    }
+    if (count > mostRows) border.forget();
+  }
+
+  /** Begins the rows behind those that are read; false when there are none. */
+  async #goOn(query: Query): Promise<boolean> {
+    if (!this.#passesOver || !(this.#border instanceof CursorBorder)) return this.#portions.next(query);
+    this.#passesOver = undefined;
+    const range = { from: this.#border.token!.cursor, behind: true };
+    await this.#portions.begin(query, range, 0, this.#rules(query));
+    return true;
   }
 
   #unreadable(error: unknown): StageError {
@@ -165,21 +189,23 @@ class DuckdbSource implements Source {
     const query = await Query.open(this.#options, this.#where, opening);
     this.#query = query;
     this.#passesOver = undefined;
+    this.#ahead = [];
     if (this.#border instanceof CursorBorder) await this.#openAtCursor(query, this.#border);
     else await this.#openAtPlace(query, this.#border);
     return query;
   }
 
   async #openAtCursor(query: Query, border: CursorBorder): Promise<void> {
-    const cursor = border.token?.cursor;
-    await this.#portions.begin(query, cursor, border.offset);
+    const from = border.token?.cursor;
     const before = border.takenBefore();
-    if (before.size > 0) this.#passesOver = passing(before, at => at === cursor);
+    if (before.size === 0) return this.#portions.begin(query, { from }, border.offset, this.#rules(query));
+    this.#passesOver = passing(before);
+    await this.#portions.begin(query, { from, to: from }, 0, undefined);
   }
 
   async #openAtPlace(query: Query, border: PlaceBorder): Promise<void> {
     const taken = this.#sequence + 1;
-    await query.select({}, taken - border.checks);
+    await query.select({}, taken - border.checks, this.#rules(query));
     if (border.checks === 0) return;
     const again = await query.take(border.checks);
     // Fewer rows than were taken: they are warned of, there is nothing to read.
@@ -187,7 +213,7 @@ class DuckdbSource implements Source {
     const before = border.takenBefore();
     if (before) {
       await query.select({}, 0);
-      this.#passesOver = passing(before, () => true);
+      this.#passesOver = passing(before);
     } else if (again.count === border.checks) {
       throw new StageError(
         'SOURCE_UNREADABLE',
@@ -212,10 +238,11 @@ class DuckdbSource implements Source {
   }
 }
 
-/** Passes over the rows that were taken before, among those whose cursor is `at` the border. */
-function passing(before: TakenBefore, at: (cursor: string | undefined) => boolean): PassesOver {
-  return (row, cursor) => at(cursor) && before.passes(markOf(fingerprint(row())));
-}
+/** Passes over the rows that were taken before. */
+const passing =
+  (before: TakenBefore): PassesOver =>
+  row =>
+    before.passes(markOf(fingerprint(row)));
 
 /** A source over a query. `SOURCE_UNREADABLE` when the query fails or its rows are not where they were. */
 export const createDuckdbSource = (

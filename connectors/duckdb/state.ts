@@ -56,6 +56,7 @@ export async function openState(
     });
     return {
       id,
+      system: 'duckdb',
       ...openLedger(queries),
       ...openInteractions(connections, folds, queries),
       ...openChanges(connections, queries),

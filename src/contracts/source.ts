@@ -38,6 +38,15 @@ export interface DeadLetter extends Rejection {
   readonly raw: string;
 }
 
+/** What weights mean; the part of a state's semantics that concerns one event. */
+export interface WeightRules {
+  readonly interactions: 'binary' | 'last' | 'sum';
+  /** Fixed-point units in a weight of 1. */
+  readonly scale: number;
+  /** Interactions are clamped to this weight; `binary` has no use for it. */
+  readonly maxWeight?: number | undefined;
+}
+
 /** How the numbers in `ts` are read. */
 export interface TimeRules {
   /** What they count; `auto` tells by their size. */
@@ -69,9 +78,25 @@ export interface RecordBatch {
   raw(k: number): string;
 }
 
+/** Events that a source has decoded itself, in the form of a system that the state understands. */
+export interface DecodedEvents {
+  /** The system, such as `duckdb`. */
+  readonly system: string;
+  readonly length: number;
+}
+
+/** Who takes the events of a source: a state that understands those of `system`, and reads weights by `weights`. */
+export interface Taker {
+  readonly system: string;
+  readonly weights: WeightRules;
+}
+
 /** Records of one partition and where they end. */
 export interface PartitionBatch {
+  /** Records that are to be decoded. */
   readonly records: RecordBatch;
+  /** Events of other records of the batch, whose sequence numbers lie among those of `records`. */
+  readonly decoded?: DecodedEvents | undefined;
   readonly position: Position;
 }
 
@@ -94,6 +119,11 @@ export interface Source {
    * state that the records go into, for a source that must not feed two states.
    */
   connect(positions: readonly Position[], state?: string): Promise<void>;
+  /**
+   * Called before `connect` for a source that can decode: `read` may then give events instead of records, exactly those
+   * that the stage would make of them.
+   */
+  decodeFor?(taker: Taker): void;
   /**
    * The next records, or `undefined` when there are none now (a later call may find some). May wait for the
    * system behind it, but not after `signal` aborts.

@@ -9,7 +9,7 @@ import type { LeavingUser, PendingErasure, Receipt, Remainder } from './erasure.
 import type { Manifest } from './manifest.js';
 import type { Outdated, Retention } from './retention.js';
 import type { Signal, SignalResult } from './signal.js';
-import type { DeadLetter, Position } from './source.js';
+import type { DeadLetter, DecodedEvents, Position } from './source.js';
 
 export type { Histories };
 
@@ -134,6 +134,8 @@ export interface EventColumns {
 export interface DecodedBatch {
   readonly events: EventColumns;
   readonly dead: readonly DeadLetter[];
+  /** Events that the source has decoded itself, of the state's `system`. */
+  readonly decoded?: DecodedEvents | undefined;
   readonly position: Position;
 }
 
@@ -144,6 +146,8 @@ export interface DecodedBatch {
 export interface StateStore extends Ledger {
   /** Tells this state from every other one; the same for as long as it lives. */
   readonly id: string;
+  /** The system whose decoded events it understands, if there is one. */
+  readonly system?: string | undefined;
   positions(source: string): Promise<readonly Position[]>;
   /**
    * Appends events and dead letters and moves the positions, all in one transaction. Records at or behind the
@@ -154,7 +158,12 @@ export interface StateStore extends Ledger {
    * Folds up to `limit` inbox events into the interactions; `build` makes the segment of the change. Events with which
    * Σ_u x_uj² of an item would pass `energy`, in units of X, become dead letters.
    */
-  fold(limit: number, build: BuildSegment, energy: number, maxHistory?: number): Promise<FoldSummary>;
+  fold(
+    limit: number,
+    build: BuildSegment | undefined,
+    energy: number,
+    maxHistory?: number,
+  ): Promise<FoldSummary>;
   /** Notes that a user is to be erased, so that an erasure that is cut off goes on; returns its hash. */
   beginErasure(user: string): Promise<string>;
   /** Takes a user out of everything the state has; `build` makes what the Gramian and the models are then. */

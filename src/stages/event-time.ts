@@ -25,7 +25,7 @@ export const timeOptions = {
 };
 
 /** Times from 1980 to 2100, in seconds. In larger units these ranges do not meet. */
-const [earliest, latest] = [315_532_800, 4_102_444_800];
+export const [earliest, latest] = [315_532_800, 4_102_444_800];
 /** Numbers below this are counters: they order events and are no dates. */
 const counters = 10_000;
 /** Milliseconds in each unit, as a fraction that is exact. */

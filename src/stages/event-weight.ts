@@ -1,4 +1,4 @@
-import type { Rejection } from '../contracts/index.js';
+import type { Rejection, WeightRules } from '../contracts/index.js';
 import { absent, describe } from './identifier.js';
 import { numeric } from './number.js';
 
@@ -7,13 +7,11 @@ export const maxFixedPoint = 2 ** 19;
 /** Largest fixed-point weight of one event of a sum that is clamped: what the inbox can hold. */
 const maxInbox = 2 ** 31 - 1;
 
-/** What weights mean; the part of a state's semantics that concerns one event. */
-export interface WeightRules {
-  readonly interactions: 'binary' | 'last' | 'sum';
-  /** Fixed-point units in a weight of 1. */
-  readonly scale: number;
-  /** Interactions are clamped to this weight; `binary` has no use for it. */
-  readonly maxWeight?: number | undefined;
+/** The largest fixed-point weight that an event may have, or is clamped to; not for `binary`. */
+export function largestWeight({ interactions, scale, maxWeight }: WeightRules): number {
+  if (maxWeight === undefined) return maxFixedPoint;
+  if (interactions === 'sum') return maxInbox;
+  return Math.min(maxFixedPoint, Math.max(1, Math.round(maxWeight * scale)));
 }
 
 /**
@@ -33,14 +31,12 @@ export function fixedPoint(x: unknown, op: unknown, rules: WeightRules): number 
   if (q === 0 && w > 0) {
     return { code: 'weight-too-small', reason: `weight: expected 0 or at least ${0.5 / scale}, found ${w}` };
   }
-  if (maxWeight !== undefined) {
-    const most = Math.min(maxFixedPoint, Math.max(1, Math.round(maxWeight * scale)));
-    return Math.min(q, interactions === 'last' ? most : maxInbox);
-  }
-  if (q > maxFixedPoint) {
+  const most = largestWeight(rules);
+  if (maxWeight !== undefined) return Math.min(q, most);
+  if (q > most) {
     return {
       code: 'weight-too-large',
-      reason: `weight: expected at most ${maxFixedPoint / scale}, found ${w}`,
+      reason: `weight: expected at most ${most / scale}, found ${w}`,
     };
   }
   return q;

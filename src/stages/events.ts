@@ -1,6 +1,6 @@
-import type { DeadLetter, EventColumns, RecordBatch, Rejection } from '../contracts/index.js';
+import type { DeadLetter, EventColumns, RecordBatch, Rejection, WeightRules } from '../contracts/index.js';
 import { eventTime } from './event-time.js';
-import { fixedPoint, type WeightRules } from './event-weight.js';
+import { fixedPoint } from './event-weight.js';
 import { absent, describe, identifier, isRejection } from './identifier.js';
 
 /** How much of a rejected record is kept with its dead letter, in characters. */

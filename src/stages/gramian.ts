@@ -124,9 +124,9 @@ async function settleQuietly(parts: PipelineParts, signal?: AbortSignal): Promis
 }
 
 /** Builds segments only while the state's Gramian is stored. */
-async function segmentBuilder(parts: PipelineParts, signal?: AbortSignal): Promise<BuildSegment> {
+async function segmentBuilder(parts: PipelineParts, signal?: AbortSignal): Promise<BuildSegment | undefined> {
   const state = await parts.store.gramian();
-  if (state?.mode !== 'stored') return async () => undefined;
+  if (state?.mode !== 'stored') return undefined;
   return changes => makeSegment(parts, changes, state.userWeighting, signal);
 }
 
@@ -164,9 +164,16 @@ async function foldBatch(
   }
 }
 
+/** The events of a first batch: a history that makes no segment is best folded at once. */
+async function firstBatch({ store, options }: PipelineParts): Promise<number> {
+  const atOnce = (await store.folded()) === 0 && (await store.gramian())?.mode !== 'stored';
+  return atOnce ? Number.POSITIVE_INFINITY : options.fold.maxEvents;
+}
+
 /** Half of the events that did not fit. */
-async function smallerBatch({ store }: PipelineParts, limit: number): Promise<number> {
-  return Math.max(leastBatch, Math.floor(Math.min(limit, await store.pending()) / 2));
+async function smallerBatch({ store, options }: PipelineParts, limit: number): Promise<number> {
+  const half = Math.floor(Math.min(limit, await store.pending()) / 2);
+  return Math.min(options.fold.maxEvents, Math.max(leastBatch, half));
 }
 
 /** Folds the inbox, `fold.maxEvents` a transaction or as many as fit the memory, and keeps the segments few. */
@@ -174,7 +181,7 @@ async function fold(parts: PipelineParts, signal?: AbortSignal): Promise<FoldSum
   const { store, options } = parts;
   if ((await store.gramian()) === undefined && options.gramian.mode === 'stored')
     await settleGramian(parts, signal);
-  let limit = options.fold.maxEvents;
+  let limit = await firstBatch(parts);
   let events = 0;
   let users = 0;
   let segment: FoldSummary['segment'];

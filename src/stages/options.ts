@@ -44,7 +44,11 @@ export const runOptions = keptOptions.extend({ keep: keptOptions.shape.keep.defa
 
 /** When and how much is folded at a time. */
 export const foldOptions = z.strictObject({
-  maxEvents: z.int().min(1).default(4_000_000).describe('events folded in one transaction'),
+  maxEvents: z
+    .int()
+    .min(1)
+    .default(4_000_000)
+    .describe('events folded in one transaction; the history of a new state without a Gramian is one'),
 });
 
 /** Settings of a publication. */

@@ -1,6 +1,5 @@
-import type { Logger, Sink, Source, StateStore } from '../contracts/index.js';
+import type { Logger, Sink, Source, StateStore, WeightRules } from '../contracts/index.js';
 import type { ItemAttributes } from '../publish/rules.js';
-import type { WeightRules } from './event-weight.js';
 import type { StageOptions } from './options.js';
 
 /** The parts that a pipeline is joined from. */

@@ -17,6 +17,7 @@ import { benchPublish } from './publish.js';
 import { benchScale } from './scale.js';
 import { benchSolvers } from './solvers.js';
 import { quoted, type Results, withFigures } from './table.js';
+import { benchWarehouse } from './warehouse.js';
 
 const benches: Readonly<Record<string, (options: BenchOptions) => Promise<object>>> = {
   kernels: benchKernels,
@@ -32,6 +33,7 @@ const benches: Readonly<Record<string, (options: BenchOptions) => Promise<object
   kafka: benchKafka,
   memory: benchMemory,
   publish: benchPublish,
+  warehouse: benchWarehouse,
 };
 
 /** Puts the written results into the README, once there is one of each. */

@@ -13,7 +13,7 @@ const results = join(root, 'test/bench/results');
 
 /** What a benchmark is told on its command line. */
 export interface BenchOptions {
-  /** Sizes of states, for `fold`. */
+  /** Sizes of states for `fold`, rows of the history for `warehouse`. */
   readonly rows?: readonly number[] | undefined;
   /** Directory with `gowalla/` and `amazon-books-scale/`. */
   readonly data: string;

@@ -2,7 +2,8 @@
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { expect, it } from 'vitest';
-import { createDuckdbSource, duckdbSourceOptions } from '#connectors/duckdb/source.js';
+import { createDuckdbSource } from '#connectors/duckdb/source.js';
+import { duckdbSourceOptions } from '#connectors/duckdb/source-options.js';
 import { temporaryDirectory } from '../../support/directory.js';
 
 const rows = 300_000;
