@@ -24,6 +24,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   models: async () => (await import('./commands/models.js')).models,
   recommend: async () => (await import('./commands/reads.js')).recommend,
   similar: async () => (await import('./commands/reads.js')).similar,
+  segments: async () => (await import('./commands/segments.js')).segments,
   forget: async () => (await import('./commands/steps.js')).forget,
   verify: async () => (await import('./commands/steps.js')).verify,
   status: async () => (await import('./commands/reads.js')).status,

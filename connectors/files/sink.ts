@@ -25,6 +25,7 @@ import { createVersionedSink, rankedForm } from '../../src/publish/versioned-sin
 import { renameDurably, replaceText, syncPath } from './durable.js';
 import { fileLease } from './lease.js';
 import { type FilesOptions, filesOptions } from './options.js';
+import { filterVectors, vectorsWriter } from './vector-format.js';
 import type { ListWriter } from './writer.js';
 
 export { type FilesOptions, filesOptions };
@@ -39,6 +40,8 @@ const temporary = [writing, leaving, '.lease-', '.current'];
  * Lists as files: `<path>/<version>/` holds `users` and `items` as `.ndjson` or `.parquet` and `manifest.json`;
  * the file `<path>/current` holds the version to read, `<path>/current.<alias>` that of another alias.
  *
+ * `vectors.safetensors` or `.parquet` holds vectors of items, where they are published.
+ *
  * A version is written under a temporary name, fsynced and renamed, so a directory with a version's name is
  * complete; `begin` deletes what unfinished attempts left. There is no `get`: files are read whole.
  */
@@ -51,14 +54,17 @@ export function createFilesSink(options: FilesOptions, memoryBytes = 2 ** 28): S
 
 /** The versions below one directory. */
 class FileLists implements ListStore<readonly RankedList[]> {
+  readonly keepsVectors = true;
   readonly #root: string;
   readonly #format: FilesOptions['format'];
+  readonly #vectorFormat: FilesOptions['vectors'];
   readonly #lease: ReturnType<typeof fileLease>;
   readonly #memoryBytes: number;
 
-  constructor({ path, format, leaseMs }: FilesOptions, memoryBytes: number) {
+  constructor({ path, format, vectors, leaseMs }: FilesOptions, memoryBytes: number) {
     this.#root = path;
     this.#format = format;
+    this.#vectorFormat = vectors;
     this.#memoryBytes = memoryBytes;
     this.#lease = fileLease(path, leaseMs);
   }
@@ -81,11 +87,18 @@ class FileLists implements ListStore<readonly RankedList[]> {
   renewLease = (holder: string) => this.#lease.renew(holder);
   releaseLease = (holder: string) => this.#lease.release(holder);
 
-  async begin(version: string, _: Publication, holder: string): Promise<Draft<readonly RankedList[]>> {
+  async begin(
+    version: string,
+    { vectors }: Publication,
+    holder: string,
+  ): Promise<Draft<readonly RankedList[]>> {
     await this.#clear();
     const directory = this.#at(`${writing}${version}-${randomUUID()}`);
     await mkdir(directory);
-    const writer = await listWriter(this.#format, directory, this.#memoryBytes);
+    // Both may be Parquet, and are open together.
+    const memory = vectors ? this.#memoryBytes / 2 : this.#memoryBytes;
+    const writer = await listWriter(this.#format, directory, memory);
+    const vectorWriter = vectors && (await vectorsWriter(this.#vectorFormat, directory, vectors, memory));
     let open = true;
     return {
       lists: { users: 0, items: 0 },
@@ -93,18 +106,22 @@ class FileLists implements ListStore<readonly RankedList[]> {
         await writer.write(kind, lists);
         return lists.length;
       },
+      putVectors: async batch => vectorWriter?.write(batch),
       complete: async manifest => {
         // Whoever took it has deleted the directory.
         if (!(await this.#lease.renew(holder))) throw leaseLost();
         open = false;
         await writer.finish();
+        await vectorWriter?.finish();
         await replaceText(directory, 'manifest.json', `${JSON.stringify(manifest, null, 2)}\n`);
         await syncPath(directory);
         if (!(await this.#lease.renew(holder))) throw leaseLost();
         await renameDurably(directory, this.#at(version));
       },
       async abandon() {
-        if (open) await writer.abandon();
+        if (!open) return;
+        await writer.abandon();
+        await vectorWriter?.abandon();
       },
     };
   }
@@ -154,7 +171,7 @@ class FileLists implements ListStore<readonly RankedList[]> {
 
   /** Throws if a complete version lacks lists. */
   async #assertWhole(version: string): Promise<void> {
-    const { lists } = await this.#manifest(version);
+    const { lists, vectors } = await this.#manifest(version);
     const files = await readdir(this.#at(version));
     for (const kind of ['users', 'items'] as const) {
       if (files.includes(`${kind}.parquet`)) continue;
@@ -162,6 +179,9 @@ class FileLists implements ListStore<readonly RankedList[]> {
       const found = existsSync(path) ? await (await import('./ndjson.js')).countLines(path) : 0;
       if (found < lists[kind]) throw listsMissing(version, kind, found, lists[kind]);
     }
+    if (!vectors || files.includes('vectors.parquet')) return;
+    const found = (await import('./vectors.js')).countVectors(this.#at(version, 'vectors.safetensors'));
+    if (found < vectors.count) throw listsMissing(version, 'vectors', found, vectors.count);
   }
 
   /** Writes the files of every version again, without the ids; each takes the place of the old one at once. */
@@ -179,7 +199,10 @@ class FileLists implements ListStore<readonly RankedList[]> {
         total.deleted += spared.deleted;
         total.rewritten += spared.rewritten;
       }
-      const changed = JSON.stringify({ ...manifest, lists }, null, 2);
+      const vectors =
+        manifest.vectors &&
+        (await filterVectors(this.#at(version), manifest.vectors, erased.items, this.#memoryBytes));
+      const changed = JSON.stringify({ ...manifest, lists, vectors }, null, 2);
       await replaceText(this.#at(version), 'manifest.json', `${changed}\n`);
     }
     return total;

@@ -40,7 +40,11 @@ export interface RedisConnection {
   /** How many of these keys there are. */
   count(keys: readonly string[]): Promise<number>;
   /** The same command for many keys. */
-  each(keys: readonly string[], args: (key: string) => readonly Argument[]): Promise<readonly unknown[]>;
+  each(
+    keys: readonly string[],
+    args: (key: string, k: number) => readonly Argument[],
+    guard?: Guard,
+  ): Promise<readonly unknown[]>;
   /** INFO of every server that takes writes. */
   info(section: 'server' | 'memory' | 'stats'): Promise<readonly ReadonlyMap<string, string>[]>;
   close(): Promise<void>;
@@ -167,7 +171,7 @@ async function connectServer(options: RedisOptions): Promise<RedisConnection> {
       const counts = await retried(() => inParts(keys, some => ['EXISTS', ...some]));
       return counts.reduce<number>((sum, n) => sum + Number(n), 0);
     },
-    each: (keys, args) => retried(() => Promise.all(keys.map(key => send(args(key))))),
+    each: (keys, args, guard) => retried(() => Promise.all(keys.map((key, k) => send(args(key, k), guard)))),
     info: async section => [lines(await retried(() => send(['INFO', section])))],
     async close() {
       client.destroy();

@@ -1,4 +1,10 @@
-import type { EncodedLists, ListFormat, ListKind, Publication } from '../../src/contracts/sink.js';
+import type {
+  EncodedLists,
+  ItemVectors,
+  ListFormat,
+  ListKind,
+  Publication,
+} from '../../src/contracts/sink.js';
 import { live } from '../../src/contracts/sink.js';
 import { hashRange, storedValue } from '../../src/publish/encode.js';
 import type { KeyLayout } from '../../src/publish/layout.js';
@@ -44,6 +50,7 @@ export async function beginDraft(
         throw error;
       }
     },
+    putVectors: async vectors => writer.putVectors?.(vectors),
     async complete(manifest) {
       await writer.finish();
       if (!(await store.renewLease(holder))) throw leaseLost();
@@ -53,8 +60,9 @@ export async function beginDraft(
       if (gone > 0)
         throw new Refusal(`Redis evicted ${gone} keys meanwhile: give it more memory, or noeviction`);
       await store.mark(version, JSON.stringify(manifest), guard);
-      const { lists } = manifest;
-      await store.register({ ...writer.entry, ...summary(publication), lists, complete: true }, guard);
+      const { lists, vectors } = manifest;
+      const entry = { ...writer.entry, ...summary(publication), lists, ...(vectors && { vectors }) };
+      await store.register({ ...entry, complete: true }, guard);
     },
     abandon: async () => undefined,
   };
@@ -93,8 +101,12 @@ interface Writer {
   /** The registered entry. */
   readonly entry: Entry;
   put(kind: ListKind, lists: EncodedLists, counts: ListCounts): Promise<number>;
+  putVectors?(vectors: ItemVectors): Promise<void>;
   finish(): Promise<void>;
 }
+
+/** The part of a vector's key behind its version. */
+export const vectorKey = (item: string): string => `v:${item}`;
 
 /** The part of a list's key behind its version. */
 export const shortKey = (kind: ListKind, id: string): string => `${kind === 'users' ? 'u' : 'i'}:${id}`;
@@ -124,8 +136,30 @@ function versionWriter({ redis, store, layout }: Place, begun: Entry, guard: Gua
       await store.register(entry, guard);
       return ids.length;
     },
+    async putVectors(vectors) {
+      const { ids } = vectors;
+      await store.index(version, entry.chunks, ids.map(vectorKey), guard);
+      const keys = ids.map(id => layout.vector(version, id));
+      await redis.each(keys, (key, r) => ['HSET', key, ...vectorFields(vectors, r)], guard);
+      entry = { ...entry, chunks: entry.chunks + 1 };
+      await store.register(entry, guard);
+    },
     finish: async () => undefined,
   };
+}
+
+/**
+ * The fields of a vector: `vector`, or `indices` (int32) and `values` of a sparse one, little-endian; `dimension`, the one that the
+ * item is, where it is one.
+ */
+function vectorFields({ indptr, values, indices, dimensions }: ItemVectors, r: number): (string | Buffer)[] {
+  const blob = (x: Float32Array | Int32Array) =>
+    Buffer.from(x.buffer, x.byteOffset + 4 * indptr[r]!, 4 * (indptr[r + 1]! - indptr[r]!));
+  const dimension = dimensions?.[r] ?? -1;
+  return [
+    ...(indices ? ['indices', blob(indices), 'values', blob(values)] : ['vector', blob(values)]),
+    ...(dimension >= 0 ? ['dimension', String(dimension)] : []),
+  ];
 }
 
 /** Writes the lists whose hash differs from what is there, and at the end deletes those that did not come. */

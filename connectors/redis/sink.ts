@@ -6,18 +6,16 @@ import {
   type ListKind,
   live,
   type Publication,
-  type RankedList,
   type Sink,
 } from '../../src/contracts/sink.js';
-import { decodeList } from '../../src/publish/decode.js';
 import { encodeRanked, storedValue } from '../../src/publish/encode.js';
 import { type KeyLayout, keyLayout } from '../../src/publish/layout.js';
 import type { ListStore, Move } from '../../src/publish/list-store.js';
 import { assertExpected, listsMissing, notComplete, Refusal } from '../../src/publish/sink-steps.js';
 import { createKeyedSink } from '../../src/publish/versioned-sink.js';
-import { withoutItems } from '../../src/publish/without-items.js';
 import { connectRedis, type RedisConnection } from './connection.js';
-import { beginDraft, shortKey } from './draft.js';
+import { beginDraft, shortKey, vectorKey } from './draft.js';
+import { forgetIn } from './forget.js';
 import { type RedisOptions, redisOptions } from './options.js';
 import { type Entry, RedisStore } from './store.js';
 
@@ -27,7 +25,7 @@ export { type RedisOptions, redisOptions };
 const overheadBytes = 96;
 
 /**
- * Lists in Redis or Valkey. `<prefix>:<version>:u:<user>` and `…:i:<item>` hold the lists, `<prefix>:<version>` the
+ * Lists in Redis or Valkey. `<prefix>:<version>:u:<user>` and `…:i:<item>` hold the lists, `…:v:<item>` vectors, `<prefix>:<version>` the
  * manifest once the version is complete, `<prefix>:current` the version to read. Superseded versions get a time to
  * live. A connection that breaks is waited for; what a server that was restarted may have lost is written again.
  */
@@ -46,8 +44,11 @@ class RedisLists implements ListStore<EncodedLists> {
   readonly #layout: KeyLayout;
   #opened: { readonly redis: RedisConnection; readonly store: RedisStore } | undefined;
 
+  readonly keepsVectors: boolean;
+
   constructor(options: RedisOptions, format: ListFormat) {
     this.#options = options;
+    this.keepsVectors = options.mode === 'versions';
     this.#format = format;
     this.#layout = keyLayout(options.prefix);
   }
@@ -71,8 +72,11 @@ class RedisLists implements ListStore<EncodedLists> {
   releaseLease = (holder: string) => this.#store.releaseLease(holder);
 
   begin(target: string, publication: Publication, holder: string) {
-    const place = { ...this.#opened!, layout: this.#layout, format: this.#format };
-    return beginDraft(place, target, publication, holder);
+    return beginDraft(this.#place, target, publication, holder);
+  }
+
+  get #place() {
+    return { ...this.#opened!, layout: this.#layout, format: this.#format };
   }
 
   versions = async () => (await this.#store.entries()).filter(e => !e.leaving);
@@ -93,26 +97,28 @@ class RedisLists implements ListStore<EncodedLists> {
     throw new Refusal(`version ${version} was just deleted; publish it again`);
   }
 
-  /** Throws if lists of a complete version are missing. */
+  /** Throws if lists or vectors of a complete version are missing. */
   async #assertWhole(version: string): Promise<void> {
     const entry = (await this.#store.entries()).find(e => e.version === version);
-    // A refresh that was cut off has left the number open.
-    if (!entry || entry.amending) return;
+    if (!entry) return;
     const found = await this.#counted(entry);
-    for (const kind of ['users', 'items'] as const)
-      if (found[kind] < entry.lists[kind]) throw listsMissing(version, kind, found[kind], entry.lists[kind]);
+    const counts = { ...entry.lists, vectors: entry.vectors?.count ?? 0 };
+    // A refresh that was cut off has left the number of lists open.
+    const kinds = entry.amending ? (['vectors'] as const) : (['users', 'items', 'vectors'] as const);
+    for (const kind of kinds)
+      if (found[kind] < counts[kind]) throw listsMissing(version, kind, found[kind], counts[kind]);
   }
 
-  /** The lists of a version that are there, by its index, where an id that went and came again may stand twice. */
-  async #counted({ version, chunks }: Entry, distinct = false): Promise<Record<ListKind, number>> {
-    const counts = { users: 0, items: 0 };
+  /** What there is of a version, by its index, where an id that went and came again, or a vector, may stand twice. */
+  async #counted({ version, chunks }: Entry, distinct = false) {
+    const counts = { users: 0, items: 0, vectors: 0 };
+    const starts = { users: shortKey('users', ''), items: shortKey('items', ''), vectors: vectorKey('') };
     const seen = new Set<string>();
     for (let n = 0; n <= chunks; n++) {
-      const index = await this.#store.chunk(version, n);
-      const lists = distinct ? index.filter(id => !seen.has(id)) : index;
-      if (distinct) for (const id of lists) seen.add(id);
-      for (const kind of ['users', 'items'] as const) {
-        const short = lists.filter(id => id.startsWith(shortKey(kind, '')));
+      const index = (await this.#store.chunk(version, n)).filter(id => !seen.has(id));
+      for (const id of index) if (distinct || id.startsWith(starts.vectors)) seen.add(id);
+      for (const kind of ['users', 'items', 'vectors'] as const) {
+        const short = index.filter(id => id.startsWith(starts[kind]));
         counts[kind] += await this.#redis.count(short.map(id => `${this.#layout.mark(version)}:${id}`));
       }
     }
@@ -148,9 +154,10 @@ class RedisLists implements ListStore<EncodedLists> {
     const cutOff = entry.amending || left.length > 0;
     const counts = { ...entry.lists, [kind]: entry.lists[kind] + added.length - removed };
     const { amending: _, ...amended } = noted;
+    const { users, items } = cutOff ? await this.#counted(noted, true) : counts;
     await store.register({
       ...amended,
-      lists: cutOff ? await this.#counted(noted, true) : counts,
+      lists: { users, items },
       ...(change === undefined ? {} : { change }),
     });
   }
@@ -159,7 +166,7 @@ class RedisLists implements ListStore<EncodedLists> {
     const total = { deleted: 0, rewritten: 0 };
     for (const entry of await this.#store.entries()) {
       if (entry.complete || entry.leaving || entry.version === live) {
-        const { deleted, rewritten } = await this.#forgetIn(entry, erased);
+        const { deleted, rewritten } = await forgetIn(this.#place, entry, erased);
         total.deleted += deleted;
         total.rewritten += rewritten;
       } else await this.#store.discard(entry, holder);
@@ -169,55 +176,6 @@ class RedisLists implements ListStore<EncodedLists> {
       `lists of a version that was just superseded run out within ${this.#options.graceMs} ms`,
     ];
     return { ...total, remains };
-  }
-
-  /** First the lists, then the index, by which lists that were left are found again. */
-  async #forgetIn(entry: Entry, { users, items }: ErasedIds) {
-    const [redis, store, { version }] = [this.#redis, this.#store, entry];
-    const keysOf = (kind: ListKind, ids: readonly string[]) =>
-      ids.map(id => this.#layout.list(version, kind, id));
-    const gone = { users: keysOf('users', users), items: keysOf('items', items) };
-    const found = { users: await redis.count(gone.users), items: await redis.count(gone.items) };
-    await redis.deleteAll([...gone.users, ...gone.items]);
-    const short = new Set([
-      ...users.map(id => shortKey('users', id)),
-      ...items.map(id => shortKey('items', id)),
-    ]);
-    let rewritten = 0;
-    for (let n = 0; n <= entry.chunks; n++) {
-      const index = await store.chunk(version, n);
-      const kept = index.filter(id => !short.has(id));
-      if (kept.length < index.length) await store.index(version, n, kept);
-      if (items.length > 0) rewritten += await this.#takeOut(entry, kept, new Set(items));
-    }
-    const lists = {
-      users: entry.lists.users - found.users,
-      items: entry.lists.items - found.items,
-    };
-    await store.register({ ...entry, lists });
-    return { deleted: found.users + found.items, rewritten };
-  }
-
-  /** Takes items out of the lists under these keys of the index; returns out of how many. */
-  async #takeOut(entry: Entry, index: readonly string[], items: ReadonlySet<string>): Promise<number> {
-    const spared: { readonly key: string; readonly list: RankedList }[] = [];
-    for (const id of index) {
-      const key = `${this.#layout.mark(entry.version)}:${id}`;
-      const value = await this.#redis.getBytes(key);
-      const list = value && withoutItems(decodeList(value, this.#format.encoding), items);
-      if (list) spared.push({ key, list: { id, ...list } });
-    }
-    if (spared.length === 0) return 0;
-    const encoded = encodeRanked(
-      spared.map(s => s.list),
-      this.#format,
-      entry.model ?? entry.version,
-    );
-    await this.#redis.setAll(
-      spared.map(s => s.key),
-      r => storedValue(encoded, r),
-    );
-    return spared.length;
   }
 
   /** Also goes on with deletions that were cut off. */

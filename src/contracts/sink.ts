@@ -32,6 +32,30 @@ export interface EncodedLists {
   readonly offsets: Uint32Array;
 }
 
+/** All vectors of a version: `count` items of `rank` dimensions, with `entries` stored numbers in all. */
+export interface VectorShape {
+  readonly form: 'dense' | 'sparse';
+  readonly count: number;
+  readonly rank: number;
+  readonly entries: number;
+}
+
+/** Vectors of consecutive items, each of unit norm, for an index of nearest neighbours. */
+export interface ItemVectors {
+  readonly shape: VectorShape;
+  /** Place of the first item among all, and the stored numbers before it. */
+  readonly first: number;
+  readonly begin: number;
+  readonly ids: readonly string[];
+  /** Item r has values[indptr[r] … indptr[r + 1]). */
+  readonly indptr: Int32Array;
+  readonly values: Float32Array;
+  /** The dimension of each value, ascending in an item; absent where every item has all of them. */
+  readonly indices?: Int32Array | undefined;
+  /** The dimension that an item itself is, −1 for none; absent where dimensions are no items. */
+  readonly dimensions?: Int32Array | undefined;
+}
+
 /** What is published: a model's manifest under the version readers see, and what its lists were made of. */
 export interface Publication extends Manifest {
   /** The model's own version; `version` differs from it when the model is published again with other lists. */
@@ -44,6 +68,8 @@ export interface Publication extends Manifest {
   readonly content?: string | undefined;
   /** The newest change of a history that the lists know. */
   readonly change?: number | undefined;
+  /** The vectors of items beside the lists, for sinks that take them. */
+  readonly vectors?: VectorShape | undefined;
 }
 
 /** A model as files: what a sink needs to hand it on. */
@@ -62,6 +88,8 @@ export interface SinkVersion extends Partial<Pick<Publication, 'model' | 'ordina
   readonly complete: boolean;
   /** Lists it holds. */
   readonly lists: Readonly<Record<ListKind, number>>;
+  /** Vectors it holds, where it was published with them. */
+  readonly vectors?: VectorShape | undefined;
 }
 
 /** The alias that readers follow unless told otherwise. */
@@ -99,6 +127,8 @@ export interface Sink {
   begin(publication: Publication): Promise<Readonly<Record<ListKind, number>>>;
   /** Takes the model itself, after `begin`; for sinks that hand models on. */
   writeModel?(files: ModelFiles): Promise<void>;
+  /** Takes vectors of items, after `begin`, all of them in order; for sinks that keep them. */
+  writeVectors?(vectors: ItemVectors): Promise<void>;
   /** Returns how many lists it stored: fewer than given where they were there already. */
   write(kind: ListKind, lists: readonly RankedList[]): Promise<number>;
   writeEncoded?(kind: ListKind, lists: EncodedLists): Promise<number>;

@@ -213,13 +213,14 @@ function derived<O extends CommonOptions>(
 }
 
 /** Moves the layers to where the fit began in the arena; everything else of it goes. */
-function keepLayers(arena: Arena, mark: Address, { n, encoder: W, decoder: Z }: Model): Model {
+function keepLayers(arena: Arena, mark: Address, { n, encoder: W, decoder: Z, dimensions }: Model): Model {
   const arrays = [W.indptr, W.indices, W.data, Z.indptr, Z.indices, Z.data] as const;
   const [Wp, Wi, Wx, Zp, Zi, Zx] = arena.keep(mark, arrays, 'model');
   return {
     n,
     encoder: { ...W, indptr: Wp, indices: Wi, data: Wx },
     decoder: { ...Z, indptr: Zp, indices: Zi, data: Zx },
+    dimensions,
   };
 }
 

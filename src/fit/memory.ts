@@ -2,7 +2,7 @@ import { StageError } from '../errors.js';
 import { implicitRoom } from '../gramian/implicit.js';
 import type { GramianMode } from '../gramian/plan.js';
 import { storedRoom } from '../gramian/stored.js';
-import { servingBytes } from '../model/serving.js';
+import { denseServingBytes, servingBytes } from '../model/serving.js';
 import { type FitOptions, solverOf } from '../solvers/index.js';
 import { assertReadable } from '../solvers/solver.js';
 
@@ -75,7 +75,12 @@ export function memoryOfFit(
   const derived = options.signedServing ?? (solver.signedFrom === undefined ? false : undefined);
   const kinds = derived === undefined ? [false, true] : [derived];
   const widths = kinds.map(signed => solver.servingWidth(n, options, { signed, memoryBytes }));
-  const serving = servingBytes(n, options.serving ?? Math.max(...widths), layers, threads);
+  const width = options.serving ?? Math.max(...widths);
+  const serving = Math.max(
+    servingBytes(n, width, layers, threads),
+    // both layers of n × r take 16 n r bytes, and a little
+    solver.vectors === 'dense' ? denseServingBytes(n, width, Math.ceil(layers / (16 * n)), threads) : 0,
+  );
   const peak = Math.max(...Object.values(phases), serving) + SLACK * (1 + threads);
   const kernels = peak + gramian.outside;
   const model = 24 * n + 24 * (n + 1);

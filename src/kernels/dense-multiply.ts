@@ -1,8 +1,8 @@
 import { SIDE, tileBytes } from './dense-tile';
 
-// z[u, j … j + 8) = Σ_k T[j … j + 8, k] y[u, k] for four rows u: a panel of each of `count` tiles, `stride` bytes a row
+// z[u, j … j + 8) = Σ_k T[j … j + 8, k] y[u, k] for four rows u: a panel of each of `count` tiles, `stride` bytes a row of y, `step` of z
 @inline
-function block(t: usize, count: i32, y: usize, z: usize, stride: usize): void {
+export function panelProduct(t: usize, count: i32, y: usize, z: usize, stride: usize, step: usize): void {
   let c00 = f32x4.splat(0), c01 = f32x4.splat(0), c02 = f32x4.splat(0), c03 = f32x4.splat(0);
   let c10 = f32x4.splat(0), c11 = f32x4.splat(0), c12 = f32x4.splat(0), c13 = f32x4.splat(0);
   let y0 = y, y1 = y + stride, y2 = y1 + stride, y3 = y2 + stride;
@@ -22,9 +22,9 @@ function block(t: usize, count: i32, y: usize, z: usize, stride: usize): void {
     }
   }
   put(z, c00, c10);
-  put(z + stride, c01, c11);
-  put(z + 2 * stride, c02, c12);
-  put(z + 3 * stride, c03, c13);
+  put(z + step, c01, c11);
+  put(z + 2 * step, c02, c12);
+  put(z + 3 * step, c03, c13);
 }
 
 @inline
@@ -46,7 +46,7 @@ export function multiply(task: i32, scratch: usize, rows: i32, Y: usize, T: usiz
     for (let u = lo; u < hi; u += 4) {
       const y = Y + <usize>u * stride;
       const z = Z + <usize>u * stride + (<usize>J << 8);
-      for (let p: usize = 0; p < 8; p++) block(tiles + (p << 11), count, y, z + (p << 5), stride);
+      for (let p: usize = 0; p < 8; p++) panelProduct(tiles + (p << 11), count, y, z + (p << 5), stride, stride);
     }
   }
 }

@@ -16,6 +16,7 @@ export { fsaiGather, fsaiGathers, fsaiPlaces, fsaiSelect } from './fsai';
 export { fsaiColumns, fsaiSolve } from './fsai-solve';
 export { encode, encodePack, encodePlaces } from './encode';
 export { score } from './score';
+export { scoreDense } from './score-dense';
 export { distil } from './serving';
 export { factorDiagonal, factorTile } from './dense-cholesky';
 export { invertTile, productTile, transposeDiagonal } from './dense-inverse';

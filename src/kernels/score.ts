@@ -21,7 +21,7 @@ class Sums {
 }
 
 /** Keys beside the k best ones that wait until the best are chosen among all. */
-const SPARE: i32 = 128;
+export const SPARE: i32 = 128;
 
 /** Entries of a cache line. */
 const LINE: i32 = 16;
@@ -125,19 +125,19 @@ export function score(
 
 // A score and its item as one number: the larger score first, and of equal ones, which are equal as f32, the smaller item.
 @inline
-function keyOf(score: f32, i: i32): u64 {
+export function keyOf(score: f32, i: i32): u64 {
   const bits = reinterpret<u32>(score + 0); // −0 ties with 0
   const order = bits ^ (<u32>(<i32>bits >> 31) | 0x80000000);
   return (<u64>order << 32) | <u64>(~(<u32>i));
 }
 
 @inline
-function itemOf(key: u64): i32 {
+export function itemOf(key: u64): i32 {
   return ~(<i32>key);
 }
 
 @inline
-function scoreOf(key: u64): f32 {
+export function scoreOf(key: u64): f32 {
   const order = <u32>(key >> 32);
   return reinterpret<f32>(order >> 31 ? order & 0x7fffffff : ~order);
 }

@@ -1,7 +1,13 @@
 import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { StageError } from '../errors.js';
-import { type Dtype, encodeHeader, parseHeader, syncDirectory } from './safetensors-header.js';
+import {
+  type Dtype,
+  encodeHeader,
+  parseHeader,
+  syncDirectory,
+  type TensorHeader,
+} from './safetensors-header.js';
 
 /** Data of a tensor: U8, F32, F64, I32 or I64 in the file. */
 export type TensorData = Uint8Array | Float32Array | Float64Array | Int32Array | BigInt64Array;
@@ -72,12 +78,17 @@ export function writeSafetensors(
   syncDirectory(dirname(path));
 }
 
-/** Reads a safetensors file: all of it, or the tensors that are `wanted`, into memory that `place` gives. Throws `STATE_CORRUPT`, naming the file, if it is not one from end to end. */
-export function readSafetensors(
-  path: string,
-  wanted: (name: string, all: readonly string[]) => boolean = () => true,
-  place: (bytes: number) => Uint8Array = bytes => new Uint8Array(bytes),
-): TensorFile {
+/** An open safetensors file. Close it. */
+export interface OpenTensors {
+  readonly tensors: TensorHeader['tensors'];
+  readonly metadata: Readonly<Record<string, string>>;
+  /** Elements from … to of a tensor, as they lie in the file, in memory that `place` gives. */
+  read(name: string, from?: number, to?: number, place?: (bytes: number) => Uint8Array): TensorData;
+  close(): void;
+}
+
+/** Opens a safetensors file to read parts of it. Throws `STATE_CORRUPT`, naming the file, if it is not one from end to end. */
+export function openSafetensors(path: string): OpenTensors {
   let fd: number;
   try {
     fd = openSync(path, 'r');
@@ -86,22 +97,44 @@ export function readSafetensors(
   }
   try {
     const { tensors, metadata, start } = parseHeader(fd, fstatSync(fd).size, path);
-    const names = [...tensors.keys()];
-    const read = [...tensors]
-      .filter(([name]) => wanted(name, names))
-      .map(([name, { dtype, shape, begin, end }]) => {
-        const bytes = place(end - begin);
-        const length = bytes.length / arrays[dtype].BYTES_PER_ELEMENT;
-        const data = new arrays[dtype](bytes.buffer as ArrayBuffer, bytes.byteOffset, length);
+    return {
+      tensors,
+      metadata,
+      read(name, from = 0, to, place = bytes => new Uint8Array(bytes)) {
+        const info = tensors.get(name);
+        if (!info) throw new StageError('STATE_CORRUPT', `${path}: expected a tensor ${name}, found none`);
+        const each = arrays[info.dtype].BYTES_PER_ELEMENT;
+        const begin = info.begin + from * each;
+        const bytes = place((to === undefined ? info.end : info.begin + to * each) - begin);
         for (let at = 0; at < bytes.length; ) {
           const got = readSync(fd, bytes, at, bytes.length - at, start + begin + at);
           if (got === 0) throw new StageError('STATE_CORRUPT', `${path}: file ends inside tensor ${name}`);
           at += got;
         }
-        return [name, { shape, data }] as const;
-      });
-    return { tensors: new Map(read), metadata };
-  } finally {
+        return new arrays[info.dtype](bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length / each);
+      },
+      close: () => closeSync(fd),
+    };
+  } catch (error) {
     closeSync(fd);
+    throw error;
+  }
+}
+
+/** Reads a safetensors file: all of it, or the tensors that are `wanted`, into memory that `place` gives. Throws `STATE_CORRUPT`, naming the file, if it is not one from end to end. */
+export function readSafetensors(
+  path: string,
+  wanted: (name: string, all: readonly string[]) => boolean = () => true,
+  place?: (bytes: number) => Uint8Array,
+): TensorFile {
+  const file = openSafetensors(path);
+  try {
+    const names = [...file.tensors.keys()];
+    const read = [...file.tensors]
+      .filter(([name]) => wanted(name, names))
+      .map(([name, { shape }]) => [name, { shape, data: file.read(name, 0, undefined, place) }] as const);
+    return { tensors: new Map(read), metadata: file.metadata };
+  } finally {
+    file.close();
   }
 }

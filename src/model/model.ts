@@ -25,6 +25,8 @@ export interface Model {
    * are about `u · serving`. Derived from the layers, and no parameters of their own.
    */
   readonly serving?: CsrMatrix | undefined;
+  /** Item of each latent, where latents are items: one with compressed-elsa; −1 where it has left the model. */
+  readonly dimensions?: Int32Array | undefined;
 }
 
 /** A model that can score users: all of it, or its serving matrix alone. */

@@ -1,8 +1,10 @@
+import { chunks } from '../matrix/dense.js';
 import type { Rows } from '../matrix/rows.js';
 import { type Address, type Arena, aligned } from '../runtime/arena.js';
 import { record } from '../runtime/records.js';
 import type { Engine } from '../runtime/threads.js';
 import type { CsrMatrix, ScoringModel } from './model.js';
+import { denseScratch, isDense, loadDense } from './rank-dense.js';
 
 /**
  * The best items of consecutive rows: row r has `lengths[r]` of them at r·k of `items` and `scores`, best first. The last
@@ -34,6 +36,8 @@ export interface Ranker {
   readonly latents: number;
   /** Length of the lists. */
   readonly k: number;
+  /** Both layers, where these are dense; else 0, and the next two score. */
+  readonly dense: Address;
   /** 0 where the decoder alone scores. */
   readonly encoder: Address;
   readonly decoder: Address;
@@ -46,7 +50,7 @@ export interface Ranker {
 const BLOCKS_A_THREAD = 64;
 
 /** Keys that the kernel gathers before it chooses among them, beside the k best. */
-const spareKeys = 128;
+export const spareKeys = 128;
 
 /** A layer in the arena, as the kernels' `Lines` record. */
 export function loadLayer(arena: Arena, { indptr, indices, data }: CsrMatrix): Address {
@@ -71,13 +75,20 @@ export function loadRanker(
   const { arena, threads } = engine;
   const { n, serving } = model;
   const both = 'encoder' in model && (layered || !serving);
+  if (both && isDense(model)) {
+    const { columns: latents } = model.encoder;
+    const dense = loadDense(arena, model);
+    const scratchBytes = denseScratch(n, latents, k, spareKeys);
+    const scratch = arena.zeros(scratchBytes * threads.size, 'scores of a thread');
+    return { engine, n, latents, k, dense, encoder: 0, decoder: 0, scratch, scratchBytes };
+  }
   const encoder = both ? loadLayer(arena, model.encoder) : 0;
   const decoder = loadLayer(arena, both ? model.decoder : serving!);
   const latents = both ? model.encoder.columns : 0;
   const scratchBytes = aligned(8 * (k + spareKeys)) + sumsBytes(n) + (both ? sumsBytes(latents) : 0);
   const scratch = arena.bytes(scratchBytes * threads.size, 'scores of a thread');
   arena.f64(scratch, (scratchBytes * threads.size) / 8).fill(-0);
-  return { engine, n, latents, k, encoder, decoder, scratch, scratchBytes };
+  return { engine, n, latents, k, dense: 0, encoder, decoder, scratch, scratchBytes };
 }
 
 /** The kernels' `Choice` record. */
@@ -98,7 +109,7 @@ function loadChoice(arena: Arena, n: number, { allowed, popular, keepOwn = false
  * The result lies on top of the arena: it holds until the caller releases it.
  */
 export function rankRows(ranker: Ranker, rows: Rows, choice: Choice = {}): RankedRows {
-  const { n, latents, k, encoder, decoder, scratch, scratchBytes } = ranker;
+  const { n, k, dense, scratch, scratchBytes } = ranker;
   const { arena, threads } = ranker.engine;
   const m = rows.users.length;
   const items = arena.bytes(4 * m * k, 'lists');
@@ -112,27 +123,16 @@ export function rankRows(ranker: Ranker, rows: Rows, choice: Choice = {}): Ranke
   };
   const users = record(arena, 'Lines', fields, 'rows of users');
   const chosen = loadChoice(arena, n, choice);
-  // A row costs about as much as it has entries.
-  const work = arena.f64(arena.bytes(8 * m, 'blocks'), m);
-  for (let r = 0; r < m; r++) work[r] = 1 + rows.indptr[r + 1]! - rows.indptr[r]!;
-  const bounds = arena.bytes(4 * (m + 1), 'blocks');
-  const share = (m + rows.indptr[m]!) / (BLOCKS_A_THREAD * threads.size);
-  const tasks = arena.kernels.blocks(m, work.byteOffset, 0, share, m, bounds);
-  const args = [
-    n,
-    latents,
-    users,
-    encoder,
-    decoder,
-    bounds,
-    k,
-    chosen,
-    items,
-    scores,
-    lengths,
-    fallbacks,
-  ] as const;
-  threads.run({ kernel: 'score', tasks, args, scratch, scratchBytes });
+  const lists = [k, chosen, items, scores, lengths, fallbacks] as const;
+  if (dense)
+    threads.run({
+      kernel: 'scoreDense',
+      tasks: chunks(m),
+      args: [n, m, users, dense, ...lists],
+      scratch,
+      scratchBytes,
+    });
+  else scoreSparse(ranker, rows, users, lists);
   arena.release(mark);
   return {
     k,
@@ -141,4 +141,22 @@ export function rankRows(ranker: Ranker, rows: Rows, choice: Choice = {}): Ranke
     scores: arena.f32(scores, m * k),
     fallbacks: arena.i32(fallbacks, m),
   };
+}
+
+/** The lists of users by sparse layers, or by the decoder alone. */
+function scoreSparse(
+  { engine, n, latents, encoder, decoder, scratch, scratchBytes }: Ranker,
+  { users: { length: m }, indptr }: Rows,
+  users: Address,
+  [k, ...lists]: readonly [number, Address, Address, Address, Address, Address],
+): void {
+  const { arena, threads } = engine;
+  // A row costs about as much as it has entries.
+  const work = arena.f64(arena.bytes(8 * m, 'blocks'), m);
+  for (let r = 0; r < m; r++) work[r] = 1 + indptr[r + 1]! - indptr[r]!;
+  const bounds = arena.bytes(4 * (m + 1), 'blocks');
+  const share = (m + indptr[m]!) / (BLOCKS_A_THREAD * threads.size);
+  const tasks = arena.kernels.blocks(m, work.byteOffset, 0, share, m, bounds);
+  const args = [n, latents, users, encoder, decoder, bounds, k, ...lists] as const;
+  threads.run({ kernel: 'score', tasks, args, scratch, scratchBytes });
 }

@@ -1,9 +1,11 @@
 import { bestBytes, scatteredBytes } from '../matrix/scratch.js';
+import type { Ranked } from '../matrix/top.js';
 import { type Address, type Arena, aligned } from '../runtime/arena.js';
 import { allocate, bytesOf } from '../runtime/parts.js';
 import type { Threads } from '../runtime/threads.js';
 import type { CsrMatrix, Model } from './model.js';
-import { loadLayer } from './rank.js';
+import { loadLayer, loadRanker, type RankedRows, rankRows, spareKeys } from './rank.js';
+import { denseLayersBytes, denseScratch, fillsTiles, isDense } from './rank-dense.js';
 
 /** Blocks of rows a thread gets. */
 const BLOCKS_A_THREAD = 64;
@@ -23,6 +25,19 @@ const servingParts = (n: number, width: number) => ({
 /** Bytes of making the serving matrix, on top of the layers and with them; none where it has no width. */
 export const servingBytes = (n: number, width: number, layers: number, threads: number): number =>
   width === 0 ? 0 : layers + bytesOf(servingParts(n, width)) + threads * distilBytes(n, width);
+
+/** Items whose lists are made at a time, where layers are dense. */
+const BATCH = 512;
+
+/** Bytes of making the serving matrix of dense layers of `rank`, on top of them and with them. */
+export const denseServingBytes = (n: number, width: number, rank: number, threads: number): number =>
+  width === 0 || !fillsTiles(rank)
+    ? 0
+    : 16 * n * rank +
+      bytesOf(servingParts(n, width)) +
+      denseLayersBytes(n, rank) +
+      threads * denseScratch(n, rank, width, spareKeys) +
+      2 * BATCH * (8 * width + 32);
 
 /** Entries that each item reaches through both layers. */
 function fanOut({ n, encoder: W, decoder: Z }: Model): Float64Array {
@@ -49,8 +64,25 @@ export function servingMatrix(
 ): CsrMatrix {
   const mark = arena.mark();
   const { n } = model;
-  const [encoder, decoder] = [loadLayer(arena, model.encoder), loadLayer(arena, model.decoder)];
   const parts = allocate(arena, servingParts(n, width), 'serving matrix');
+  if (isDense(model)) denseRows(arena, threads, model, width, signed, parts);
+  else sparseRows(arena, threads, model, width, signed, parts);
+  return { rows: n, columns: n, ...packed(arena, mark, n, width, parts) };
+}
+
+type Parts = Readonly<Record<keyof ReturnType<typeof servingParts>, Address>>;
+
+/** Rows of the product of sparse layers, in blocks of about the same work. */
+function sparseRows(
+  arena: Arena,
+  threads: Threads,
+  model: Model,
+  width: number,
+  signed: boolean,
+  parts: Parts,
+): void {
+  const { n } = model;
+  const [encoder, decoder] = [loadLayer(arena, model.encoder), loadLayer(arena, model.decoder)];
   const work = arena.f64(parts.work, n);
   work.set(fanOut(model));
   const total = work.reduce((a, b) => a + b, n);
@@ -62,7 +94,65 @@ export function servingMatrix(
   const { bounds, items, values, lengths } = parts;
   const args = [n, encoder, decoder, bounds, width, signed ? 1 : 0, items, values, lengths] as const;
   threads.run({ kernel: 'distil', tasks, args, scratch, scratchBytes });
-  return { rows: n, columns: n, ...packed(arena, mark, n, width, parts) };
+}
+
+/**
+ * Rows of the product of dense layers, by ascending item: the lists of users who have one item, and with `signed` of those who have it
+ * −1 times, whose best are the others' most negative.
+ */
+function denseRows(
+  arena: Arena,
+  threads: Threads,
+  model: Model,
+  width: number,
+  signed: boolean,
+  parts: Parts,
+): void {
+  const { n } = model;
+  const ranker = loadRanker({ arena, threads }, model, width, true);
+  const [indices, values] = [arena.i32(parts.items, n * width), arena.f32(parts.values, n * width)];
+  const lengths = arena.i32(parts.lengths, n);
+  const row = new Float32Array(n);
+  const mark = arena.mark();
+  for (let first = 0; first < n; first += BATCH) {
+    const users = Int32Array.from({ length: Math.min(BATCH, n - first) }, (_, r) => first + r);
+    const rows = {
+      n,
+      users,
+      indptr: Int32Array.from({ length: users.length + 1 }, (_, r) => r),
+      indices: users,
+    };
+    const above = rankRows(ranker, { ...rows, values: undefined });
+    const below = signed ? rankRows(ranker, { ...rows, values: users.map(() => -1) }) : undefined;
+    users.forEach((item, r) => {
+      const kept = merged(listOf(above, r), below && listOf(below, r), width, row);
+      kept.forEach((i, e) => {
+        indices[item * width + e] = i;
+        values[item * width + e] = row[i]!;
+      });
+      lengths[item] = kept.length;
+    });
+    arena.release(mark);
+  }
+}
+
+const listOf = ({ k, lengths, items, scores }: RankedRows, r: number): Ranked => ({
+  items: items.subarray(r * k, r * k + lengths[r]!),
+  scores: scores.subarray(r * k, r * k + lengths[r]!),
+});
+
+/** The items of the `width` largest positive scores of both lists, ascending; `row` gets their scores, those of `below` negated. */
+function merged(above: Ranked, below: Ranked | undefined, width: number, row: Float32Array): Int32Array {
+  const kept = new Int32Array(width);
+  let [count, a, b] = [0, 0, 0];
+  while (count < width) {
+    const [high, low] = [above.scores[a] ?? 0, below?.scores[b] ?? 0];
+    if (high <= 0 && low <= 0) break;
+    const i = high >= low ? above.items[a++]! : below!.items[b++]!;
+    row[i] = high >= low ? high : -low;
+    kept[count++] = i;
+  }
+  return kept.subarray(0, count).sort();
 }
 
 /** Moves rows of `width` together, down to `mark`; the blocks' bounds give way to the row pointers. */

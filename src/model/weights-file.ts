@@ -6,14 +6,15 @@ import type { CsrMatrix, Model, ScoringModel } from './model.js';
  * Writes the weights as `encoder.*` and `decoder.*`: indptr I64[n + 1], indices I32[nnz], data F32[nnz], with
  * `encoder.shape` and `decoder.shape` as JSON beside the given metadata. In Python each layer is
  * `scipy.sparse.csr_matrix((data, indices, indptr), shape)`, and the pair is what `SANSA.load_weights` takes. The serving
- * matrix, if there is one, is `serving.*` in the same form.
+ * matrix, if there is one, is `serving.*` in the same form, and the items of the latents are `dimensions` I32[r].
  */
 export function saveModel(path: string, model: Model, metadata: Readonly<Record<string, string>> = {}): void {
-  const { encoder, decoder, serving } = model;
+  const { encoder, decoder, serving, dimensions } = model;
   const tensors = {
     ...tensorsOf('encoder', encoder),
     ...tensorsOf('decoder', decoder),
     ...(serving && tensorsOf('serving', serving)),
+    ...(dimensions && { dimensions: { shape: [dimensions.length], data: dimensions } }),
   };
   writeSafetensors(path, tensors, {
     ...metadata,
@@ -33,7 +34,7 @@ function modelOf(file: TensorFile, path: string): Model {
   const serving = file.tensors.has('serving.indptr')
     ? matrixOf('serving', file, path, () => [n, n])
     : undefined;
-  return { n, encoder, decoder, serving };
+  return { n, encoder, decoder, serving, dimensions: dimensionsOf(file, path, latents, n) };
 }
 
 /**
@@ -57,6 +58,15 @@ function tensorsOf(name: string, A: CsrMatrix): Record<string, Tensor> {
     [`${name}.indices`]: { shape: [A.indices.length], data: A.indices },
     [`${name}.data`]: { shape: [A.data.length], data: A.data },
   };
+}
+
+/** The items of the latents, if they are known. */
+function dimensionsOf({ tensors }: TensorFile, path: string, latents: number, n: number) {
+  const found = tensors.get('dimensions')?.data;
+  if (found === undefined) return undefined;
+  if (found instanceof Int32Array && found.length === latents && found.every(i => i >= -1 && i < n))
+    return found;
+  throw new StageError('STATE_CORRUPT', `${path}: expected dimensions I32 of ${latents} items`);
 }
 
 /** Reads a matrix. `shapeOf` gives the expected shape from the rows that it has and the columns that its shape declares. */

@@ -2,13 +2,17 @@ import { closedGaps } from '../gramian/without.js';
 import type { CsrMatrix, Model } from './model.js';
 
 /** A model without the items `dropped` (ascending ids): those behind them close the gaps. Other scores stay as they are. */
-export function withoutItems({ n, encoder, decoder, serving }: Model, dropped: Int32Array): Model {
+export function withoutItems(
+  { n, encoder, decoder, serving, dimensions }: Model,
+  dropped: Int32Array,
+): Model {
   const ids = closedGaps(n, dropped);
   return {
     n: n - dropped.length,
     encoder: reduced(encoder, ids, undefined),
     decoder: reduced(decoder, undefined, ids),
     serving: serving && reduced(serving, ids, ids),
+    dimensions: dimensions?.map(i => (i < 0 ? i : ids[i]!)),
   };
 }
 

@@ -35,12 +35,14 @@ export function checkAlias(alias: string): void {
  *     p:<version>            that version's manifest; present only while the version is complete
  *     p:<version>:u:<user>   list of a user
  *     p:<version>:i:<item>   list of an item
+ *     p:<version>:v:<item>   vector of an item
  */
 export interface KeyLayout {
   readonly prefix: string;
   pointer(alias: string | undefined): string;
   mark(version: string): string;
   list(version: string, kind: ListKind, id: string): string;
+  vector(version: string, item: string): string;
 }
 
 /** The key layout of `prefix`. */
@@ -51,5 +53,6 @@ export function keyLayout(prefix: string): KeyLayout {
       alias === undefined || alias === champion ? `${prefix}:current` : `${prefix}:current:${alias}`,
     mark: version => `${prefix}:${version}`,
     list: (version, kind, id) => `${prefix}:${version}:${kind === 'users' ? 'u' : 'i'}:${id}`,
+    vector: (version, item) => `${prefix}:${version}:v:${item}`,
   };
 }

@@ -1,8 +1,8 @@
 import type { ErasedIds, ForgottenLists } from '../contracts/erasure.js';
-import { type ListKind, live, type Publication } from '../contracts/sink.js';
+import { type ItemVectors, type ListKind, live, type Publication } from '../contracts/sink.js';
 import { type HeldLease, holderName, holdLease, newHolder } from './lease.js';
 import type { Draft, ListCounts, ListStore, Move } from './list-store.js';
-import { completeAlready, notBegun, notConnected, refused } from './sink-steps.js';
+import { completeAlready, listsMissing, notBegun, notConnected, refused } from './sink-steps.js';
 
 interface Attempt<L> {
   /** The version under whose keys it writes. */
@@ -13,6 +13,8 @@ interface Attempt<L> {
   /** Until it is finished. */
   draft?: Draft<L> | undefined;
   counts: ListCounts;
+  /** Vectors that were put. */
+  vectors: number;
 }
 
 /**
@@ -60,7 +62,8 @@ export class LifeCycle<L> {
     const { store } = this;
     const target = this.#target(publication.version);
     const { holder, lease } = await this.#take();
-    this.#attempt = { target, publication, holder, lease, counts: { users: 0, items: 0 } };
+    const counts = { users: 0, items: 0 };
+    this.#attempt = { target, publication, holder, lease, counts, vectors: 0 };
     try {
       const complete = (await store.versions()).some(v => v.complete && v.version === target);
       if (complete && !this.#inPlace) throw completeAlready(target);
@@ -94,8 +97,17 @@ export class LifeCycle<L> {
     return stored;
   }
 
+  async writeVectors(vectors: ItemVectors): Promise<void> {
+    const { attempt, draft } = this.#begun();
+    await this.#alone(() => draft.putVectors!(vectors));
+    attempt.vectors = vectors.first + vectors.ids.length;
+  }
+
   async finish(): Promise<void> {
     const { attempt, draft } = this.#begun();
+    const { version, vectors } = attempt.publication;
+    if (vectors && attempt.vectors < vectors.count)
+      throw listsMissing(version, 'vectors', attempt.vectors, vectors.count);
     await this.#alone(() => draft.complete({ ...attempt.publication, lists: attempt.counts }));
     attempt.draft = undefined;
   }

@@ -1,5 +1,5 @@
 import type { ErasedIds, ForgottenLists } from '../contracts/erasure.js';
-import type { Amendment, ListKind, Publication, SinkVersion } from '../contracts/sink.js';
+import type { Amendment, ItemVectors, ListKind, Publication, SinkVersion } from '../contracts/sink.js';
 import type { StoredPublication } from './sink-steps.js';
 
 /** Lists of each kind. */
@@ -11,6 +11,8 @@ export interface Draft<L> {
   readonly lists: ListCounts;
   /** Stores lists, with which the version has `counts`; returns how many were not there already. */
   put(kind: ListKind, lists: L, counts: ListCounts): Promise<number>;
+  /** Stores vectors of items, where the store keeps them. */
+  putVectors?(vectors: ItemVectors): Promise<void>;
   /** Makes the version durable and complete, if its holder still has the lease and all its lists are there. */
   complete(manifest: StoredPublication): Promise<void>;
   /** Lets go of what it holds, finished or not. */
@@ -31,6 +33,8 @@ export interface Move {
  * holder is a text: see `newHolder`. A lease that has run out is nobody's.
  */
 export interface ListStore<L> {
+  /** Whether its drafts take vectors of items. */
+  readonly keepsVectors?: boolean;
   open(): Promise<void>;
   close(): Promise<void>;
   /** Takes the lease for `holder` if it is nobody's or `mayFollow`; returns who has it instead. */

@@ -54,12 +54,18 @@ export interface Sample {
   readonly valueBytes: number;
 }
 
-/** Estimated bytes of `lists` lists of a publication in `sink`. */
-export function estimateBytes(sink: Sink, { version }: Publication, sample: Sample, lists: number): number {
+/** Estimated bytes of `lists` lists of a publication, and of its vectors, in `sink`. */
+export function estimateBytes(
+  sink: Sink,
+  { version, vectors }: Publication,
+  sample: Sample,
+  lists: number,
+): number {
   if (sample.lists === 0) return 0;
-  const one =
-    (sample.keyBytes + sample.valueBytes) / sample.lists + version.length + (sink.overheadBytes ?? 0);
-  return Math.round(one * lists);
+  const beside = sample.keyBytes / sample.lists + version.length + (sink.overheadBytes ?? 0);
+  const one = beside + sample.valueBytes / sample.lists;
+  const numbers = vectors ? (vectors.form === 'sparse' ? 8 : 4) * vectors.entries : 0;
+  return Math.round(one * lists + beside * (vectors?.count ?? 0) + numbers);
 }
 
 /** Throws `SINK_TOO_SMALL`, with the numbers, if the lists do not fit a sink. */

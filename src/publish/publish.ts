@@ -14,6 +14,7 @@ import { inAll, message } from './all-sinks.js';
 import { formatName, type ListRequest, type ListSource } from './list-source.js';
 import { assertRoom, chooseVersion, estimateBytes, type Named, type Sample } from './plan.js';
 import { nextOrdinal } from './retention.js';
+import type { VectorSource } from './vectors.js';
 import { type Target, writeLists } from './write-lists.js';
 
 /** A publication and its sinks, which are connected already and stay so. */
@@ -26,6 +27,8 @@ export interface PublishOptions {
   readonly lists: ListSource;
   /** The model's files, for sinks that take them. */
   readonly model?: ModelFiles | undefined;
+  /** The vectors of the model's items, for sinks that keep them. */
+  readonly vectors?: VectorSource | undefined;
   readonly sinks: readonly Sink[];
   /** The pointer to switch, by default the champion. */
   readonly alias?: string | undefined;
@@ -110,7 +113,7 @@ interface PublicationPlan {
 
 /** Asks all sinks what they have, chooses the version and checks that there is room for it. */
 async function planPublication(
-  { manifest, content, change, sinks, lists, earlier }: PublishOptions,
+  { manifest, content, change, sinks, lists, vectors, earlier }: PublishOptions,
   alias: string,
 ): Promise<PublicationPlan> {
   const known = await inAll(sinks, 'tell its versions', async sink => sink.versions());
@@ -131,6 +134,7 @@ async function planPublication(
     ordinal,
     content,
     change,
+    ...(vectors && { vectors: vectors.shape }),
   };
   const request = requestOf(version, sinks);
   const estimates = complete.every(Boolean)
@@ -142,21 +146,34 @@ async function planPublication(
 /** Brings the whole version to every sink; no alias names it yet. */
 async function writeVersion(
   { publication, request, named, complete }: PublicationPlan,
-  { sinks, lists, model, progress, record }: PublishOptions,
+  { sinks, lists, model, vectors, progress, record }: PublishOptions,
 ): Promise<{ readonly targets: readonly Target[]; readonly counts: Readonly<Record<ListKind, number>> }> {
   const { version } = publication;
   const targets = await inAll(sinks, `begin version ${version}`, async (sink, k): Promise<Target> => {
-    const have = { ...(complete[k] ?? (await sink.begin(publication))) };
+    const have = { ...(complete[k] ?? (await sink.begin(forSink(sink, publication)))) };
     const kept = have.users + have.items;
     return { sink, expected: named[k] ?? null, complete: complete[k] !== undefined, have, written: 0, kept };
   });
   const open = targets.filter(t => !t.complete);
   if (model) await inAll(open, 'write the model', async t => t.sink.writeModel?.(model));
+  if (vectors) await writeVectors(open, vectors);
   const counts = open.length > 0 ? await writeLists(open, lists, request, progress) : targets[0]!.have;
   await record?.(version);
   await inAll(open, `finish version ${version}`, t => t.sink.finish());
   failpoint('publish:written');
   return { targets, counts };
+}
+
+/** A publication as a sink keeps it: without vectors where it takes none. */
+const forSink = (sink: Sink, publication: Publication): Publication =>
+  sink.writeVectors ? publication : { ...publication, vectors: undefined };
+
+/** Writes the vectors to the sinks that take them, each batch to all before the next is read. */
+async function writeVectors(open: readonly Target[], vectors: VectorSource): Promise<void> {
+  const takers = open.filter(t => t.sink.writeVectors);
+  if (takers.length === 0) return;
+  for (const batch of vectors.batches())
+    await inAll(takers, 'write vectors', t => t.sink.writeVectors!(batch));
 }
 
 function requestOf(version: string, sinks: readonly Sink[]): ListRequest {
@@ -181,7 +198,8 @@ async function estimated(
       ? (batch.encoded?.[formatName(format)]?.bytes.length ?? 0)
       : Buffer.byteLength(JSON.stringify(batch.ranked ?? []));
     const sample: Sample = { lists: batch.ids.length, keyBytes, valueBytes };
-    return estimateBytes(sinks[k]!, publication, sample, total);
+    const sink = sinks[k]!;
+    return estimateBytes(sink, forSink(sink, publication), sample, total);
   });
   assertRoom(sinks, bytes, total);
   return bytes;

@@ -1,4 +1,4 @@
-import type { Publication, SinkVersion } from '../contracts/sink.js';
+import type { ListKind, Publication, SinkVersion } from '../contracts/sink.js';
 import { StageError } from '../errors.js';
 import { parseSize } from '../size.js';
 
@@ -60,9 +60,16 @@ export const completeAlready = (version: string): Refusal =>
 export const notComplete = (version: string): Refusal =>
   new Refusal(`version ${version} is not there or unfinished; publish it first`);
 
-/** A version lacks lists that its manifest counts. */
-export const listsMissing = (version: string, kind: string, found: number, counted: number): Refusal =>
-  new Refusal(`version ${version} has ${found} of its ${counted} lists of ${kind}; publish it again`);
+/** A version lacks lists or vectors that its manifest counts. */
+export const listsMissing = (
+  version: string,
+  kind: ListKind | 'vectors',
+  found: number,
+  counted: number,
+): Refusal => {
+  const what = kind === 'vectors' ? kind : `lists of ${kind}`;
+  return new Refusal(`version ${version} has ${found} of its ${counted} ${what}; publish it again`);
+};
 
 /** The sink is not open. */
 export const notConnected = (): Refusal => new Refusal('the sink is not connected; call `connect` first');
@@ -87,7 +94,7 @@ export type StoredPublication = Publication & Pick<SinkVersion, 'lists'>;
 
 /** What `Sink.versions` tells of a stored publication, under the version whose keys hold it. */
 export const sinkVersion = (
-  { publishedAt, ordinal, createdAt, lists, model, content, change, ...manifest }: StoredPublication,
+  { publishedAt, ordinal, createdAt, lists, vectors, model, content, change, ...manifest }: StoredPublication,
   complete = true,
   version = manifest.version,
 ): SinkVersion => ({
@@ -96,6 +103,7 @@ export const sinkVersion = (
   ordinal,
   complete,
   lists,
+  ...(vectors && { vectors }),
   model,
   content,
   change,

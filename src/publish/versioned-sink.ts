@@ -3,6 +3,7 @@ import {
   type Amendment,
   champion,
   type EncodedLists,
+  type ItemVectors,
   type ListFormat,
   type ListKind,
   type RankedList,
@@ -52,7 +53,7 @@ export function createVersionedSink<L>(settings: VersionedSinkSettings<L>, store
     ...limitsOf(options),
     ...(format ? { format, inPlace } : {}),
     ...(overheadBytes === undefined ? {} : { overheadBytes }),
-    ...writing(settings, life),
+    ...writing(settings, life, store),
     ...reading(settings, life, store),
     ...upkeep(settings, life, store),
   };
@@ -77,7 +78,7 @@ export function createKeyedSink(
 }
 
 /** A publication from its lease to its pointer. */
-function writing<L>({ where, form }: VersionedSinkSettings<L>, life: LifeCycle<L>) {
+function writing<L>({ where, form }: VersionedSinkSettings<L>, life: LifeCycle<L>, store: ListStore<L>) {
   const step = sinkSteps(where);
   const { encoded } = form;
   return {
@@ -96,6 +97,10 @@ function writing<L>({ where, form }: VersionedSinkSettings<L>, life: LifeCycle<L
     ...(encoded && {
       writeEncoded: (kind: ListKind, lists: EncodedLists) =>
         step(`to write lists of ${kind}`, () => life.write(kind, lists.ids.length, () => encoded(lists))),
+    }),
+
+    ...(store.keepsVectors && {
+      writeVectors: (vectors: ItemVectors) => step('to write vectors', () => life.writeVectors(vectors)),
     }),
 
     finish: () => step('to finish the version', () => life.finish()),

@@ -84,6 +84,8 @@ export interface Solver<O extends CommonOptions = CommonOptions> {
   readonly signedFrom?: number;
   /** The `inputPower` of catalogues that are not dense, where it is not given; 0 without. */
   readonly inputPower?: number;
+  /** The form of the vectors that its encoder has of items, where scores are products of these. */
+  readonly vectors?: 'dense' | 'sparse';
   /** What it may read a pruned Gramian by: the exponent α of its patterns, and the fewest rows of a column that do. */
   pruning?(n: number, options: O, memoryBytes: number): { readonly alpha: number; readonly least: number };
   /** The options that are searched, for n items. */

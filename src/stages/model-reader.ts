@@ -6,6 +6,7 @@ import { type HeldOut, matchHeldOut } from '../evaluate/held-out.js';
 import type { Metrics } from '../evaluate/metrics.js';
 import type { Model } from '../model/model.js';
 import { createScorer, type Scorer } from '../model/score.js';
+import { segmentsOf } from '../model/segments.js';
 import { loadModel } from '../model/weights-file.js';
 import { intactManifestOf, manifestOf, weightsPath } from './model-files.js';
 import type { PipelineParts } from './parts.js';
@@ -24,7 +25,18 @@ async function open(parts: PipelineParts, version: string): Promise<Loaded> {
   const keys = await parts.store.itemKeys(manifest.items.count);
   const ids = new Map(keys.map((key, i) => [key, i]));
   const model = loadModel(weightsPath(parts.directory, manifest.version));
-  return { version: manifest.version, keys, ids, model, scorer: createScorer(model) };
+  // Sparse vectors of items score as well as their serving matrix, and say why.
+  const scorer = createScorer(model.dimensions ? { ...model, serving: undefined } : model);
+  return { version: manifest.version, keys, ids, model, scorer };
+}
+
+/** A dimension with its name, and its items. */
+export interface NamedSegment {
+  /** Key of the item that the dimension is; null where that has left the model. */
+  readonly dimension: string | null;
+  /** Items that have the dimension at all. */
+  readonly size: number;
+  readonly items: readonly { readonly item: string; readonly score: number }[];
 }
 
 /**
@@ -68,6 +80,23 @@ export class ModelReader {
     if (i === undefined) throw new StageError('UNKNOWN_ID', `item ${JSON.stringify(item)}: not in the model`);
     const { items, scores } = scorer.topK(Int32Array.of(i), undefined, k);
     return { id: item, items: Array.from(items, j => keys[j]!), scores };
+  }
+
+  /** The k items that each dimension says most of. `USAGE` for a model whose dimensions are no items. */
+  async segments(k: number, version?: string): Promise<readonly NamedSegment[]> {
+    const loaded = await this.#load(version);
+    const { keys, model } = loaded;
+    const found = segmentsOf(model, k);
+    if (!found)
+      throw new StageError(
+        'USAGE',
+        `segments: expected a model of compressed-elsa, found ${loaded.version}, whose dimensions are no items`,
+      );
+    return found.map(({ dimension, size, items, scores }) => ({
+      dimension: keys[dimension] ?? null,
+      size,
+      items: Array.from(items, (i, r) => ({ item: keys[i]!, score: scores[r]! })),
+    }));
   }
 
   /**

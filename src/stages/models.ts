@@ -48,6 +48,7 @@ export function createModelLibrary(parts: PipelineParts, gramian: FitInputs) {
 
     recommend: (user: string, k: number, version?: string) => reader.recommend(user, k, version),
     similar: (item: string, k: number, version?: string) => reader.similar(item, k, version),
+    segments: (k: number, version?: string) => reader.segments(k, version),
     evaluate: (heldOut: Iterable<HeldOut>, k: number, version?: string) =>
       reader.evaluate(heldOut, k, version),
     compare: (a: string, b: string, k: number, sample: number) => reader.compare(a, b, k, sample),

@@ -54,6 +54,12 @@ export const foldOptions = z.strictObject({
 /** Settings of a publication. */
 export const publishOptions = z.strictObject({
   k: z.int().min(1).max(1000).default(50).describe('length of the lists'),
+  vectors: z
+    .boolean()
+    .optional()
+    .describe(
+      'whether the vectors of items go to files and Redis beside the lists; of elsa and compressed-elsa',
+    ),
   rules: ruleOptions.prefault({}),
 });
 

@@ -9,7 +9,9 @@ import { contentOf } from '../publish/plan.js';
 import { type PublishOptions, type PublishSummary, publish } from '../publish/publish.js';
 import { type RollbackSummary, rollBack } from '../publish/rollback.js';
 import { rulesOf } from '../publish/rules.js';
+import { type VectorSource, vectorsOf } from '../publish/vectors.js';
 import { failpoint } from '../runtime/failpoint.js';
+import { type FitOptions, solverOf } from '../solvers/index.js';
 import type { PipelineParts, Progress } from './parts.js';
 
 /** How a publication differs from the default: the newest model, as champion. */
@@ -133,6 +135,7 @@ async function publishLists(
   publication: Pick<PublishOptions, 'change' | 'progress'> & { model: ListModel; alias: string },
 ): Promise<PublishSummary> {
   const { model, change, alias, progress } = publication;
+  const vectors = options.publish.vectors ? publishedVectors(sinks, manifest, model) : undefined;
   const lists = await listsOf(store, thread, model);
   try {
     const content = contentOf(manifest, change, options.publish, model.rules);
@@ -142,6 +145,7 @@ async function publishLists(
       change,
       lists,
       model: { weightsPath: model.path, items: model.keys },
+      vectors,
       sinks,
       alias,
       log,
@@ -155,4 +159,24 @@ async function publishLists(
   } finally {
     await lists.close();
   }
+}
+
+/** The vectors of a model's items. `CONFIG_INVALID` where the model has none, or no sink takes them. */
+function publishedVectors(
+  sinks: readonly Sink[],
+  { solver }: Manifest,
+  { path, keys }: ListModel,
+): VectorSource {
+  const form = solverOf({ solver } as Pick<FitOptions, 'solver'>)?.vectors;
+  if (form === undefined)
+    throw new StageError(
+      'CONFIG_INVALID',
+      `publish.vectors: expected a model of elsa or compressed-elsa, found one of ${solver}`,
+    );
+  if (sinks.every(sink => !sink.writeVectors))
+    throw new StageError(
+      'CONFIG_INVALID',
+      'publish.vectors: expected a sink that keeps vectors (files, or redis with mode: versions), found none',
+    );
+  return vectorsOf(path, keys, form);
 }

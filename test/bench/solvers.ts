@@ -6,6 +6,38 @@ import { files, generated, retailSplit } from './defaults.js';
 import { type BenchOptions, dataSet, runCli } from './environment.js';
 import { openReference } from './reference.js';
 
+type Quality = Readonly<Partial<Record<'recall@20' | 'ndcg@20', number | undefined>>>;
+
+/** What is compared of a run, or why there is none. */
+interface Figures extends Quality {
+  readonly serving?: Quality | undefined;
+  readonly fitSeconds?: number | undefined;
+  readonly peakRssBytes?: number | undefined;
+  readonly parameters?: number | undefined;
+  readonly error?: { readonly code: string };
+}
+
+/** The table of all sets and solvers, as Markdown. */
+export function tableOf(sets: Readonly<Record<string, Readonly<Record<string, Figures>>>>): string {
+  const cells = ({ error, fitSeconds, peakRssBytes, parameters, serving, ...layers }: Figures) => {
+    if (error) return [error.code, '', '', '', ''];
+    const quality = (x: Quality | undefined) =>
+      x ? `${x['recall@20']!.toFixed(4)} / ${x['ndcg@20']!.toFixed(4)}` : '';
+    return [
+      quality(layers),
+      quality(serving),
+      `${fitSeconds!.toFixed(2)} s`,
+      `${Math.round(peakRssBytes! / 2 ** 20)} MiB`,
+      `${(parameters! / 1e6).toFixed(2)} M`,
+    ];
+  };
+  const rows = Object.entries(sets).flatMap(([set, solvers]) =>
+    Object.entries(solvers).map(([solver, figures]) => [set, solver, ...cells(figures)]),
+  );
+  const head = ['', 'solver', 'layers', 'served', 'fit', 'peak memory', 'parameters'];
+  return [head, head.map(() => '---'), ...rows].map(row => `| ${row.join(' | ')} |`).join('\n');
+}
+
 const densities: Readonly<Record<string, number>> = { gowalla: 5e-4, 'amazon-books-scale': 5e-5 };
 
 /** The reference, if Python has it or it can be installed. */
@@ -29,9 +61,9 @@ export async function benchSolvers({ data, log }: BenchOptions): Promise<object>
       'online-retail': await files(directory, 'retail', retailSplit),
       generated: await files(directory, 'generated', generated),
     };
-    const results: Record<string, Record<string, object>> = {};
+    const results: Record<string, Record<string, Figures>> = {};
     for (const [name, { train, test }] of Object.entries(sets)) {
-      const found: Record<string, object> = {};
+      const found: Record<string, Figures> = {};
       for (const solver of solverNames) {
         found[solver] = figuresOf(['evaluate', '--train', train, '--test', test, '--solver', solver]);
         log(`${name}, ${solver}: ${JSON.stringify(found[solver])}`);
@@ -40,6 +72,7 @@ export async function benchSolvers({ data, log }: BenchOptions): Promise<object>
       if (reference && density !== undefined) found.reference = reference(train, test, 20, density);
       results[name] = found;
     }
+    log(tableOf(results));
     return { reference: reference ? 'sansa 1.1.0' : null, sets: results };
   } finally {
     rmSync(directory, { recursive: true, force: true });
@@ -47,10 +80,10 @@ export async function benchSolvers({ data, log }: BenchOptions): Promise<object>
 }
 
 /** What is compared of a run, or why there is none: a dense solver refuses a catalogue that does not fit the memory. */
-function figuresOf(args: readonly string[]): object {
+function figuresOf(args: readonly string[]): Figures {
   try {
-    const run = runCli(args);
-    const serving = run.serving as Readonly<Record<string, unknown>> | undefined;
+    const run = runCli(args) as unknown as Figures;
+    const { serving } = run;
     const { fitSeconds, peakRssBytes, parameters } = run;
     const quality = { 'recall@20': run['recall@20'], 'ndcg@20': run['ndcg@20'] };
     const served = serving && { 'recall@20': serving['recall@20'], 'ndcg@20': serving['ndcg@20'] };
@@ -58,6 +91,6 @@ function figuresOf(args: readonly string[]): object {
   } catch (error) {
     const { stdout } = error as { readonly stdout?: string };
     if (!stdout) throw error;
-    return JSON.parse(stdout) as object;
+    return JSON.parse(stdout) as Figures;
   }
 }

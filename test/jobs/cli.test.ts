@@ -20,6 +20,7 @@ const commands = [
   'models',
   'recommend',
   'similar',
+  'segments',
   'forget',
   'verify',
   'status',
@@ -27,6 +28,7 @@ const commands = [
   'doctor',
   'init',
   'compact',
+  'gramian',
 ];
 
 describe('help', () => {
@@ -71,7 +73,7 @@ describe('wrong usage', () => {
     [
       'unknown command',
       ['refold'],
-      /^USAGE: expected a command \(run, ingest, .*compact\), found "refold"$/m,
+      /^USAGE: expected a command \(run, ingest, .*gramian\), found "refold"$/m,
     ],
     ['a name of every object', ['toString'], /^USAGE: expected a command .*"toString"$/m],
     [

@@ -1,3 +1,4 @@
+import { defaultWidth, vectorWidth } from '../defaults.js';
 import { smallerRank } from '../elsa/options.js';
 import { type Solver, servingAxis } from '../solver.js';
 import { type CompressedElsaOptions, compressedElsaOptions } from './options.js';
@@ -11,7 +12,9 @@ export const compressedElsa = {
   dense: true,
   room,
   smaller: (options, _n, fits) => smallerRank(options, fits),
-  servingWidth: () => 200,
+  // Its products are positive, and yet many count.
+  servingWidth: (n, _, { memoryBytes }) => defaultWidth(n, vectorWidth, true, memoryBytes),
+  vectors: 'sparse',
   space: () => ({
     rank: { choices: [256, 512, 1024, 2048] },
     kept: { choices: [16, 32, 64] },

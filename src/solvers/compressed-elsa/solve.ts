@@ -11,12 +11,14 @@ export function solve(context: SolverContext, options: CompressedElsaOptions): S
   const { n } = context.gramian;
   const rank = rankOf(n, options);
   const keep = keptOf(n, options);
-  return embed(context, rank, { ...options, keep }, (p, x, A) => {
+  const landmarks = mostPopular(context.diagonal, rank);
+  const solved = embed(context, rank, { ...options, keep }, (p, x, A) => {
     const W = zeroDense(arena, n, rank, 'magnitudes');
     // A has the right shape, and the training writes it anew.
-    landmarkStart(arena, threads, p, x.diagonal, mostPopular(x.diagonal, rank), W, A);
+    landmarkStart(arena, threads, p, x.diagonal, landmarks, W, A);
     return W;
   });
+  return { ...solved, layers: { ...solved.layers, dimensions: landmarks } };
 }
 
 const keptOf = (n: number, options: CompressedElsaOptions): number =>
@@ -25,7 +27,7 @@ const keptOf = (n: number, options: CompressedElsaOptions): number =>
 /** The items with the largest G_jj, in this order; of equal ones the smaller first. */
 function mostPopular(diagonal: Float64Array, count: number): Int32Array {
   const items = Int32Array.from({ length: diagonal.length }, (_, i) => i);
-  return items.sort((i, j) => diagonal[j]! - diagonal[i]! || i - j).subarray(0, count);
+  return items.sort((i, j) => diagonal[j]! - diagonal[i]! || i - j).slice(0, count);
 }
 
 export const room = (size: SolverSize, options: CompressedElsaOptions): SolverRoom =>

@@ -1,3 +1,4 @@
+import { defaultWidth, signedDensity, vectorWidth } from '../defaults.js';
 import { type Solver, servingAxis } from '../solver.js';
 import { type ElsaOptions, elsaOptions, smallerRank } from './options.js';
 import { room, solve } from './solve.js';
@@ -10,7 +11,9 @@ export const elsa = {
   dense: true,
   room,
   smaller: (options, _n, fits) => smallerRank(options, fits),
-  servingWidth: () => 200,
+  servingWidth: (n, _, { signed, memoryBytes }) => defaultWidth(n, vectorWidth, signed, memoryBytes),
+  signedFrom: signedDensity,
+  vectors: 'dense',
   space: () => ({
     rank: { choices: [64, 128, 256, 512] },
     rate: { low: 0.005, high: 0.1, log: true },

@@ -1,7 +1,7 @@
 import { rowBytesOf } from '../../matrix/rows.js';
 import { bestBytes } from '../../matrix/scratch.js';
 import type { Address } from '../../runtime/arena.js';
-import { defaultL2 } from '../defaults.js';
+import { defaultL2, neighboursL2 } from '../defaults.js';
 import { buildModel, layerBytes } from '../layers.js';
 import type { Passes, SharedPasses, Solved, SolverContext, SolverRoom, SolverSize } from '../solver.js';
 import { type FsaiOptions, neighboursOf } from './options.js';
@@ -32,8 +32,8 @@ interface Shared extends SharedPasses {
 /** SANSA by a factorized sparse approximate inverse: patterns, blocks, rows, weights. */
 export function solve(context: SolverContext, options: FsaiOptions): Solved {
   const { arena, threads, gramian, rows, diagonal, positions, unit, passes, stage } = context;
-  const l2 = options.l2 ?? defaultL2(diagonal) / unit;
   const neighbours = neighboursOf(gramian.n, options, arena.limit);
+  const l2 = options.l2 ?? (defaultL2(diagonal) / unit) * neighboursL2(neighbours, gramian.density());
   const settings = { neighbours, alpha: options.alpha };
   const lambda = l2 * unit;
   let f: Fsai;

@@ -6,8 +6,10 @@ import { DuckDBInstance } from '@duckdb/node-api';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createFilesSink, filesOptions } from '#connectors/files/sink.js';
 import type { ListKind, RankedList } from '#src/contracts/index.js';
+import { readSafetensors } from '#src/matrix/safetensors.js';
 import { manifestOf } from '../../support/manifest.js';
 import { leaseSuite, publishOn, ranked, sinkSuite } from '../../support/sink-suite.js';
+import { type FoundVector, keepsVectors, writeVersion } from '../../support/vectors.js';
 
 const sinkOn = (path: string, more: object = {}) =>
   createFilesSink(filesOptions.parse({ type: 'files', path, ...more }));
@@ -43,6 +45,64 @@ sinkSuite('parquet files', path => sinkOn(path, { format: 'parquet' }), {
   keepsEmptyLists: false,
 });
 leaseSuite('ndjson files', path => sinkOn(path, { leaseMs: 1000 }), { leaseMs: 1000, read: readNdjson });
+
+describe.each(['safetensors', 'parquet'] as const)('vectors as %s', format => {
+  let path: string;
+  beforeEach(async () => {
+    path = await mkdtemp(join(tmpdir(), "file's-"));
+  });
+  afterEach(() => rm(path, { recursive: true, force: true }));
+  const file = () => join(path, 'v1', `vectors.${format}`);
+
+  async function readTensors(): Promise<[string, FoundVector][]> {
+    const { tensors, metadata } = readSafetensors(file());
+    const [count, rank] = JSON.parse(metadata.shape!) as [number, number];
+    const of = (name: string) => Array.from(tensors.get(name)?.data ?? [], Number);
+    const names = JSON.parse(Buffer.from(tensors.get('ids')!.data as Uint8Array).toString()) as string[];
+    expect(names).toHaveLength(count);
+    const ends = tensors.has('indptr') ? of('indptr') : Array.from({ length: count + 1 }, (_, r) => r * rank);
+    const [values, indices, dimension] = [
+      of(tensors.has('indptr') ? 'values' : 'vectors'),
+      of('indices'),
+      of('dimension'),
+    ];
+    return names.map((id, r) => [
+      id,
+      {
+        values: values.slice(ends[r], ends[r + 1]),
+        indices: tensors.has('indptr') ? indices.slice(ends[r], ends[r + 1]) : undefined,
+        dimension: dimension[r] ?? -1,
+      },
+    ]);
+  }
+  async function readRows(): Promise<[string, FoundVector][]> {
+    const connection = await (await DuckDBInstance.create()).connect();
+    const reader = await connection.runAndReadAll(`FROM read_parquet('${file().replaceAll("'", "''")}')`);
+    const found = reader.getRowObjectsJS() as Record<string, unknown>[];
+    connection.closeSync();
+    return found.map(row => [
+      row.id as string,
+      {
+        values: (row.vector ?? row.values) as number[],
+        indices: row.indices as number[] | undefined,
+        dimension: (row.dimension as number | null) ?? -1,
+      },
+    ]);
+  }
+
+  it.each(['dense', 'sparse'] as const)('keeps %s ones until their item is forgotten', form =>
+    keepsVectors(sinkOn(path, { vectors: format }), form, format === 'parquet' ? readRows : readTensors),
+  );
+
+  it('points at no version that lacks them', async () => {
+    const sink = sinkOn(path, { vectors: format });
+    await sink.connect();
+    await writeVersion(sink, 'dense');
+    await rm(file());
+    await expect(sink.point('v1')).rejects.toMatchObject({ message: /has 0 of its 4 vectors/ });
+    await sink.close();
+  });
+});
 
 describe('files store', () => {
   let path: string;

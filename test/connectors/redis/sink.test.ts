@@ -1,10 +1,12 @@
 import { basename } from 'node:path';
+import { createClient, RESP_TYPES } from '@redis/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createRedisSink, redisOptions } from '#connectors/redis/sink.js';
 import type { Sink } from '#src/contracts/index.js';
 import { manifestOf } from '../../support/manifest.js';
 import { anyRedis, missing, onRedis, type RedisServer, skipped } from '../../support/redis.js';
 import { inPlaceSuite, leaseSuite, ranked, sinkSuite } from '../../support/sink-suite.js';
+import { type FoundVector, ids, keepsVectors } from '../../support/vectors.js';
 
 let server: Pick<RedisServer, 'url' | 'remove'>;
 
@@ -48,6 +50,53 @@ describe.skipIf(skipped(missing))('redis', () => {
         lists: { users: 2, items: 1 },
       });
     });
+  });
+
+  it.each(['dense', 'sparse'] as const)(
+    'keeps %s vectors as hashes until their item is forgotten',
+    async form => {
+      const key = (id: string) => `${form}:v1:v:${id}`;
+      const numbers = (blob: unknown, type: typeof Float32Array | typeof Int32Array) => {
+        const bytes = Buffer.from(blob as Buffer);
+        return Array.from({ length: bytes.length / 4 }, (_, k) =>
+          type === Float32Array ? bytes.readFloatLE(4 * k) : bytes.readInt32LE(4 * k),
+        );
+      };
+      const client = createClient({ url: server.url }).withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer });
+      await client.connect();
+      const read = async () => {
+        const found: [string, FoundVector][] = [];
+        for (const id of ids) {
+          const fields = await client.hGetAll(key(id));
+          if (Object.keys(fields).length === 0) continue;
+          const { vector, values, indices, dimension } = fields as Record<string, Buffer>;
+          found.push([
+            id,
+            {
+              values: numbers(vector ?? values, Float32Array),
+              indices: indices && numbers(indices, Int32Array),
+              dimension: dimension ? Number(String(dimension)) : -1,
+            },
+          ]);
+        }
+        return found;
+      };
+      await keepsVectors(sinkOn(form), form, read);
+      await client.del(key('a'));
+      const sink = sinkOn(form, { graceMs: 0 });
+      await sink.connect();
+      await expect(sink.point('v1', 'third')).rejects.toMatchObject({ message: /has 2 of its 3 vectors/ });
+      await publish(form, 'v2', 1);
+      await sink.point('v2', 'other');
+      await sink.prune!(0);
+      await sink.close();
+      expect(await client.keys(`${form}:v1:*`)).toEqual([]);
+      client.destroy();
+    },
+  );
+
+  it('overwrites lists in place without vectors', () => {
+    expect(sinkOn('live', { mode: 'inplace' }).writeVectors).toBeUndefined();
   });
 
   it('lets readers of a superseded version finish, and then leaves no key of it', async () => {

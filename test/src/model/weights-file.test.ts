@@ -35,6 +35,14 @@ const model: Model = {
   },
 };
 
+test('the items of the latents come back, and others than the model has are refused', () => {
+  const named = { ...model, dimensions: Int32Array.of(2, -1, 0) };
+  saveModel(path, named);
+  expect(loadModel(path)).toEqual(named);
+  saveModel(path, { ...model, dimensions: Int32Array.of(2, 3, 0) });
+  expect(() => loadModel(path)).toThrow(expect.objectContaining({ code: 'STATE_CORRUPT' }));
+});
+
 test('a model comes back with its metadata', async () => {
   saveModel(path, model, { version: 'v1' });
   expect(loadModel(path)).toEqual(model);

@@ -251,3 +251,21 @@ it.each([0, 0.5])('a stored Gramian gives the same model as an implicit one (η 
     fit({ mode: 'stored', paths, n: rows.n, scale: 10 }, fsaiOptions.parse({ userWeighting: 1 })),
   ).rejects.toMatchObject({ code: 'STATE_MISMATCH' });
 });
+
+it.each([
+  [9000, 64, 1],
+  [150, 64, (64 / 20) ** 0.8],
+  [150, 20, 1],
+  [20, 64, 1],
+])(
+  'derives λ from the diagonal, for %i users and %i neighbours times %d',
+  async (users, neighbours, times) => {
+    // nonzero entries of the Gramian: .70, .13 and .02
+    const rows = randomRows({ users, items: 300, density: 0.03, seed: 5 });
+    const diagonal = denseGramian(rows).map((row, i) => row[i]!);
+    const base = 3 * Math.sqrt(diagonal.reduce((sum, g) => sum + g * g, 0) / rows.n);
+    const options = fsaiOptions.parse({ neighbours, userWeighting: 0 });
+    const { report } = await fit({ mode: 'implicit', rows, scale: 1 }, options, { threads: 1 });
+    expect(report.l2 / base).toBeCloseTo(times, 10);
+  },
+);

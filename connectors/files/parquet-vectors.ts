@@ -1,0 +1,131 @@
+import { rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import {
+  ARRAY,
+  arrayValue,
+  type DuckDBConnection,
+  DuckDBDataChunk,
+  DuckDBInstance,
+  FLOAT,
+  INTEGER,
+  LIST,
+  listValue,
+  VARCHAR,
+} from '@duckdb/node-api';
+import type { ItemVectors, VectorShape } from '../../src/contracts/sink.js';
+import { Refusal } from '../../src/publish/sink-steps.js';
+import { renameDurably, syncPath } from './durable.js';
+import type { VectorWriter } from './vectors.js';
+
+export const parquetVectorsFile = 'vectors.parquet';
+/** Rows of one data chunk. */
+const chunkRows = 512;
+const text = (value: string) => `'${value.replaceAll("'", "''")}'`;
+
+/**
+ * Writes `vectors.parquet`, a row per item: `id`, `vector` (FLOAT[r]) or `indices` (INTEGER[]) and `values` (FLOAT[]) of sparse
+ * ones, and `dimension`, the dimension that the item is, NULL for none. Rows wait in a DuckDB file beside it, so that memory stays within `memoryBytes`.
+ */
+export async function parquetVectors(
+  directory: string,
+  { form, rank, count }: VectorShape,
+  memoryBytes: number,
+): Promise<VectorWriter> {
+  const scratch = join(directory, '.vectors');
+  const sparse = form === 'sparse';
+  const { connection, release } = await scratchDatabase(scratch, memoryBytes);
+  await connection.run(
+    `CREATE TABLE vectors (id VARCHAR, ${sparse ? 'indices INTEGER[], "values" FLOAT[]' : `vector FLOAT[${rank}]`}, dimension INTEGER)`,
+  );
+  const appender = await connection.createAppender('vectors');
+  const types = sparse ? [LIST(INTEGER), LIST(FLOAT)] : [ARRAY(FLOAT, rank)];
+  const chunk = DuckDBDataChunk.create([VARCHAR, ...types, INTEGER], chunkRows);
+  return {
+    async write(batch) {
+      for (let from = 0; from < batch.ids.length; from += chunkRows) {
+        chunk.reset();
+        chunk.setColumns(columnsOf(batch, from, Math.min(batch.ids.length, from + chunkRows)));
+        appender.appendDataChunk(chunk);
+      }
+    },
+    async finish() {
+      appender.closeSync();
+      const file = join(directory, parquetVectorsFile);
+      const copied = await connection.runAndReadAll(`COPY vectors TO ${text(file)} (FORMAT parquet)`);
+      const found = Number(copied.getRowsJS()[0]?.[0]);
+      if (found !== count) throw new Refusal(`${file} has ${found} of ${count} vectors; publish again`);
+      await syncPath(file);
+      await release();
+    },
+    abandon: release,
+  };
+}
+
+/** Rows from … to of a batch, column by column. */
+function columnsOf(batch: ItemVectors, from: number, to: number) {
+  const { ids, indptr, values, indices, dimensions } = batch;
+  const rows = Array.from({ length: to - from }, (_, k) => from + k);
+  const part = (x: Float32Array | Int32Array, r: number) =>
+    Array.from(x.subarray(indptr[r]!, indptr[r + 1]!));
+  return [
+    ids.slice(from, to),
+    ...(indices
+      ? [rows.map(r => listValue(part(indices, r))), rows.map(r => listValue(part(values, r)))]
+      : [rows.map(r => arrayValue(part(values, r)))]),
+    rows.map(r => (dimensions && dimensions[r]! >= 0 ? dimensions[r]! : null)),
+  ];
+}
+
+async function scratchDatabase(
+  scratch: string,
+  memoryBytes: number,
+): Promise<{
+  readonly connection: DuckDBConnection;
+  readonly release: () => Promise<void>;
+}> {
+  const instance = await DuckDBInstance.create(`${scratch}.duckdb`, {
+    memory_limit: `${Math.floor(memoryBytes / 1024)}KiB`,
+    threads: '1',
+    temp_directory: `${scratch}.spill`,
+  });
+  const connection = await instance.connect();
+  return {
+    connection,
+    async release() {
+      connection.closeSync();
+      instance.closeSync();
+      for (const suffix of ['.duckdb', '.duckdb.wal', '.spill'])
+        await rm(`${scratch}${suffix}`, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Writes a file of vectors again without erased items; returns its shape. */
+export async function filterParquetVectors(
+  path: string,
+  shape: VectorShape,
+  items: ReadonlySet<string>,
+  memoryBytes: number,
+): Promise<VectorShape> {
+  const made = join(dirname(path), '.forgetting-vectors');
+  const { connection, release } = await scratchDatabase(made, memoryBytes);
+  try {
+    const gone = items.size > 0 ? `id NOT IN (${[...items].map(text).join()})` : 'true';
+    const numbers = shape.form === 'sparse' ? 'sum(len("values"))' : `count(*) * ${shape.rank}`;
+    const found = await connection.runAndReadAll(
+      `SELECT count(*), coalesce(${numbers}, 0) FROM read_parquet(${text(path)}) WHERE ${gone}`,
+    );
+    const [count, entries] = found.getRowsJS()[0]!.map(Number);
+    const left = { ...shape, count: count!, entries: entries! };
+    if (left.count === shape.count) return left;
+    await connection.run(
+      `COPY (SELECT * FROM read_parquet(${text(path)}) WHERE ${gone}) TO ${text(`${made}.parquet`)} (FORMAT parquet)`,
+    );
+    await syncPath(`${made}.parquet`);
+    await renameDurably(`${made}.parquet`, path);
+    return left;
+  } finally {
+    await release();
+    await rm(`${made}.parquet`, { force: true });
+  }
+}
