@@ -18,26 +18,26 @@ export interface Budget {
   readonly state: number;
   /** Each source: its DuckDB, or a record batch as it is opened. */
   readonly source: number;
-  /** A DuckDB that is opened for a step of a publication: of a sink, of attributes or of signals. */
+  /** A DuckDB that is opened for a step of a publication, or the part of a file that a sink maps. */
   readonly step: number;
   /** What is computed: a fold, a fit or a publication. */
   readonly work: number;
 }
 
 /**
- * Divides a budget. The state's DuckDB has its share, a quarter unless it is set, and the runtime its own. The rest is for
- * what is computed, less half of it for the sources while they are read beside that. A source that is read alone has seven
- * eighths of the rest; the batches that it gives are small beside that.
+ * Divides a budget. The state's DuckDB has its share, a quarter unless it is set, and the runtime its own. Two thirds of
+ * the rest are for what is computed, in every process alike: plans and defaults that follow from it are the same in a
+ * service, a command and a program. A third is for what is read or written beside that. Sources that are read alone have
+ * seven eighths of the rest; the batches that they give are small beside that.
  */
 export function divideBudget(memoryBytes: number, { stateBytes, sources, together }: Occupants): Budget {
   const state = stateBytes ?? databaseShare(memoryBytes);
   const rest = Math.max(0, memoryBytes - state - runtimeShare);
-  const half = Math.floor(rest / 2);
-  const beside = together && sources > 0;
+  const beside = Math.floor(rest / 3);
   return {
     state,
-    source: beside ? Math.floor(half / sources) : Math.floor((7 * rest) / 8),
+    source: together ? Math.floor(beside / Math.max(1, sources)) : Math.floor((7 * rest) / 8),
     step: Math.floor(rest / 4),
-    work: beside ? rest - half : rest,
+    work: rest - beside,
   };
 }

@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { limitsOf } from '../connectors/duckdb/database.js';
 import { weightRules } from '../connectors/duckdb/schema.js';
@@ -58,6 +59,8 @@ export async function openPipeline(
   );
   const store = await openState(directory, config.semantics, limits, mode);
   try {
+    // What a process that died has left; sources and sinks are not open yet.
+    if (mode === 'write') rmSync(spills, { recursive: true, force: true });
     const [sources, sinks, signals] = await connectors;
     const { attributes } = config.publish.rules;
     const weights = weightRules(config.semantics);

@@ -1,9 +1,18 @@
-import { existsSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { randomUUID } from 'node:crypto';
+import { existsSync, mkdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StageError } from '../../src/errors.js';
 import type { DuckDBConnection, DuckDBInstance } from './client.js';
-import { createInstance, isLocked, limitsOf, type Room, reason, releaseResults } from './database.js';
+import {
+  createInstance,
+  type DatabaseOptions,
+  isLocked,
+  limitsOf,
+  type Room,
+  reason,
+  releaseResults,
+} from './database.js';
 import { searchFrom } from './search-path.js';
 
 /** A warehouse that is open. The file stays locked against writers of other processes until `release`. */
@@ -45,12 +54,19 @@ export interface Opening {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** A room as limits, with a directory of its own for what does not fit: DuckDB names files in it without regard for others. */
+function limitsIn({ memoryBytes, spills }: Room): Partial<DatabaseOptions> {
+  if (spills === undefined) return limitsOf({ memoryBytes });
+  mkdirSync(spills, { recursive: true });
+  return limitsOf({ memoryBytes, spills: join(spills, randomUUID()) });
+}
+
 async function openFile(path: string, { mode, room, signal }: Opening): Promise<DuckDBInstance> {
   const deadline = Date.now() + patienceMs;
   for (let waitMs = 20; ; waitMs = Math.min(2 * waitMs, 500)) {
     if (signal?.aborted) throw new StageError('INTERRUPTED', `database ${path}: no longer waited for`);
     try {
-      return await createInstance(path, limitsOf(room), mode === 'read');
+      return await createInstance(path, limitsIn(room), mode === 'read');
     } catch (error) {
       if (!isLocked(error)) {
         throw new StageError('SOURCE_UNREADABLE', `database ${path}: ${reason(error)}`, { cause: error });
@@ -90,7 +106,7 @@ export async function openWarehouse(path: string | undefined, opening: Opening):
   try {
     instance =
       file === undefined
-        ? await createInstance(':memory:', limitsOf(opening.room))
+        ? await createInstance(':memory:', limitsIn(opening.room))
         : await openFile(file, opening);
     const connection = await instance.connect();
     if (opening.baseDirectory !== undefined) unlink = await searchFrom(connection, opening.baseDirectory);

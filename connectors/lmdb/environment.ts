@@ -2,6 +2,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { open, type RootDatabase } from 'lmdb';
 import { Refusal, type StoredPublication } from '../../src/publish/sink-steps.js';
 import { collectGarbage } from '../../src/runtime/collector.js';
+import { SerialQueue } from '../../src/runtime/serial.js';
 import type { LmdbOptions } from './options.js';
 import { rewriteEnvironment } from './rewrite.js';
 import { fileOf, noteSound } from './sound.js';
@@ -33,8 +34,10 @@ export class Environment {
   readonly #path: string;
   /** Bytes of the file that may be mapped: a page that was touched counts as memory, with many around it. */
   readonly #mappedBytes: number;
+  /** Transactions, and what maps the file anew between them. */
+  readonly #turns = new SerialQueue();
+  #remapping: Promise<void> | undefined;
   #mappedElsewhere = mappedFiles();
-  #narrowed = 0;
 
   constructor({ encoding, path }: LmdbOptions, mappedBytes: number) {
     // msgpackr's records are an extension of its own: plain maps are what other readers understand.
@@ -59,7 +62,11 @@ export class Environment {
    * Runs `body` in one transaction, alone among all processes, and throws what it returns if that is a refusal. The
    * client reports a commit that failed by two promises, of which only one is awaited here.
    */
-  async change<T>(body: () => T | Refusal): Promise<T> {
+  change<T>(body: () => T | Refusal): Promise<T> {
+    return this.#turns.add(() => this.#transact(body));
+  }
+
+  async #transact<T>(body: () => T | Refusal): Promise<T> {
     let result: T | Refusal;
     try {
       result = await this.#db.transaction(body);
@@ -82,12 +89,25 @@ export class Environment {
   /** Maps the file anew if it `isWide`, which gives back the memory of the pages that were touched. */
   async narrow(): Promise<void> {
     if (!this.isWide) return;
+    this.#remapping = this.#turns.add(() => this.#remap());
+    await this.#remapping.finally(() => {
+      this.#remapping = undefined;
+    });
+  }
+
+  /** Runs `body`, which reads, when the file is not being mapped anew: it may be while lists are written. */
+  async read<T>(body: () => T): Promise<T> {
+    while (this.#remapping) await this.#remapping;
+    return body();
+  }
+
+  async #remap(): Promise<void> {
     await this.#db.flushed;
     await this.#db.close();
     this.#mappedElsewhere = mappedFiles();
     this.#db = this.#open();
     // What a closed environment had lies outside of V8's heap.
-    if (++this.#narrowed % 16 === 0) collectGarbage();
+    collectGarbage();
   }
 
   /**

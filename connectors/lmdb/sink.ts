@@ -118,31 +118,35 @@ class LmdbLists implements ListStore<EncodedLists> {
     const store = this.#store;
     const [from, to] = hashRange(this.#format);
     const { ids } = encoded;
-    const changed = [...ids.keys()].filter(r => {
+    const differs = (r: number): boolean => {
       const found = store.bytesOf(live, kind, ids[r]!);
       return found?.toString('latin1', from, to) !== storedValue(encoded, r).toString('latin1', from, to);
-    });
+    };
+    const changed = await store.read(() => [...ids.keys()].filter(differs));
     for (const id of ids) seen.add(store.suffix(live, kind, id));
     await store.writer.put(holder, live, kind, encoded, changed);
     return changed.length;
   }
 
-  versions(): SinkVersion[] {
-    return this.#store.versions().flatMap(version => {
-      const complete = this.#store.mark(version);
-      const found = complete ?? this.#store.progress(version);
+  versions(): Promise<SinkVersion[]> {
+    const store = this.#store;
+    const told = (version: string): SinkVersion[] => {
+      const complete = store.mark(version);
+      const found = complete ?? store.progress(version);
       return found ? [sinkVersion(found, complete !== undefined, version)] : [];
-    });
+    };
+    return store.read(() => store.versions().flatMap(told));
   }
 
-  pointers = () => this.#store.pointers();
-  current = (alias: string) => this.#store.current(alias);
+  pointers = () => this.#store.read(() => this.#store.pointers());
+  current = (alias: string) => this.#store.read(() => this.#store.current(alias));
   point = (move: Move) => this.#store.point(move);
-  read = async (version: string, kind: ListKind, id: string) => this.#store.bytesOf(version, kind, id);
+  read = (version: string, kind: ListKind, id: string) =>
+    this.#store.read(() => this.#store.bytesOf(version, kind, id));
 
   async amend(version: string, kind: ListKind, { lists, gone, change }: Amendment): Promise<void> {
     const store = this.#store;
-    const mark = store.mark(version);
+    const mark = await store.read(() => store.mark(version));
     if (!mark) throw notComplete(version);
     const encoded = encodeRanked(lists, this.#format, mark.version);
     await store.amend(version, { kind, lists: encoded, gone, change });

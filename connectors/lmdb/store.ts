@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { champion, type EncodedLists, type ListKind } from '../../src/contracts/sink.js';
 import type { ListCounts, Move } from '../../src/publish/list-store.js';
 import {
@@ -39,6 +40,8 @@ export class LmdbStore {
   readonly writer: ListWriter;
   readonly #environment: Environment;
   readonly #keys: LmdbKeys;
+  /** The mark of the version that was completed last, when its lists were counted. */
+  #whole: StoredPublication | undefined;
 
   constructor(options: LmdbOptions, mappedBytes: number) {
     this.#environment = new Environment(options, mappedBytes);
@@ -49,6 +52,11 @@ export class LmdbStore {
 
   get #db(): Environment['db'] {
     return this.#environment.db;
+  }
+
+  /** Runs `body`, which reads, also while lists are written. */
+  read<T>(body: () => T): Promise<T> {
+    return this.#environment.read(body);
   }
 
   /** The version that an alias names; throws if its value is not in the encoding of this store. */
@@ -86,7 +94,11 @@ export class LmdbStore {
     return this.#db.getBinary(this.#keys.list(version, kind, id));
   }
 
-  /** Marks `version` complete in one transaction, if all its lists are there; then durable. */
+  /**
+   * Marks `version` complete in one transaction, if all its lists are there; then durable. They are counted before it,
+   * because that touches every page of them. The count still holds inside: lists without a mark are deleted by whoever
+   * has the lease, `holder` is one attempt, which never gets it back once it was lost, and the transaction looks at it.
+   */
   async complete(version: string, manifest: StoredPublication, holder: string): Promise<void> {
     const missing = await this.#missing(version, manifest.lists);
     await this.lease.change(holder, () => {
@@ -95,13 +107,11 @@ export class LmdbStore {
       this.#db.removeSync(this.#keys.progress(version));
       return undefined;
     });
+    this.#whole = this.mark(version);
     await this.#db.flushed;
   }
 
-  /**
-   * Why `version` has not `lists`. They are counted before a transaction, because every page of them is touched: without
-   * the lease, or with the mark gone, nobody deletes one, and each transaction looks at these.
-   */
+  /** Why `version` has not `lists`. */
   async #missing(version: string, lists: ListCounts): Promise<Refusal | undefined> {
     for (const kind of ['users', 'items'] as const) {
       let found = 0;
@@ -122,19 +132,36 @@ export class LmdbStore {
     }
   }
 
-  /** Switches a pointer to a version with a mark in one transaction, then makes it durable. */
-  async point({ alias, version, expected, holder }: Move): Promise<void> {
-    const counted = this.mark(version);
-    const missing = counted && (await this.#missing(version, counted.lists));
-    await this.#environment.change(() => {
-      if (holder !== undefined && !this.lease.holds(holder)) return leaseLost();
-      const refusal = this.mark(version)
-        ? (unexpected(alias, this.current(alias), version, expected) ?? missing)
-        : notComplete(version);
-      if (refusal === undefined) this.#db.putSync(this.#keys.pointer(alias), version);
-      return refusal;
-    });
+  /**
+   * Switches a pointer to a version with a mark in one transaction, then makes it durable. The lists are counted before
+   * it, unless they were for `complete`: while there is a mark, only what changes the mark too makes them fewer, and then they are
+   * counted again.
+   */
+  async point(move: Move): Promise<void> {
+    for (let moved = false; !moved; ) {
+      const counted = this.mark(move.version);
+      const whole = counted?.version === move.version && isDeepStrictEqual(counted, this.#whole);
+      const missing = counted && !whole ? await this.#missing(move.version, counted.lists) : undefined;
+      moved = await this.#environment.change(() => this.#point(move, counted, missing));
+    }
     await this.#db.flushed;
+  }
+
+  /** Within a transaction: false when the mark is not the one whose lists were counted. */
+  #point(
+    { alias, version, expected, holder }: Move,
+    counted: StoredPublication | undefined,
+    missing: Refusal | undefined,
+  ): boolean | Refusal {
+    if (holder !== undefined && !this.lease.holds(holder)) return leaseLost();
+    const mark = this.mark(version);
+    if (!mark) return notComplete(version);
+    const refusal = unexpected(alias, this.current(alias), version, expected);
+    if (refusal) return refusal;
+    if (!isDeepStrictEqual(mark, counted)) return false;
+    if (missing) return missing;
+    this.#db.putSync(this.#keys.pointer(alias), version);
+    return true;
   }
 
   /** Changes lists of a complete version, and its mark with them, in one transaction; then durable. */

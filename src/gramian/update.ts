@@ -29,6 +29,20 @@ export function scratchBytesOf(n: number, valueBytes: 4 | 8): number {
   return 64 * (Math.ceil((valueBytes * n) / 64) + 4 * groups + Math.ceil(groups / 64) + 1);
 }
 
+/** What a thread takes beside its buffers (measured). */
+const ISOLATE_BYTES = 6 * 2 ** 20;
+
+/**
+ * Threads, at most `threads`, whose buffers fit into `memoryBytes` beside the changed rows and both copies of them in the
+ * arena; one at least. Sums and blocks do not depend on it.
+ */
+export function updateThreads({ before, after }: RowChanges, threads: number, memoryBytes: number): number {
+  const rows = 12 * (before.indices.length + after.indices.length);
+  const buffers = 2 * BUFFERS_A_THREAD * 8 * BUFFER_ENTRIES;
+  const each = buffers + scratchBytesOf(after.n, 4) + ISOLATE_BYTES;
+  return Math.max(1, Math.min(threads, Math.floor((memoryBytes - rows) / each)));
+}
+
 /** A row update that is about to be made. */
 export interface RowUpdate {
   /** Pairs that it visits. */

@@ -138,8 +138,17 @@ async function foldBatch(
   try {
     return await parts.store.fold(limit, await segmentBuilder(parts, signal), await energyOf(parts));
   } catch (error) {
-    if (!lacksMemory(error) || limit <= leastBatch) throw error;
-    parts.log.debug({ limit, reason: toStageError(error).message }, 'a smaller batch is folded');
+    if (!lacksMemory(error)) throw error;
+    const { message } = toStageError(error);
+    if (limit <= leastBatch)
+      throw new StageError(
+        'MEMORY_BUDGET',
+        `a fold of ${limit} events does not fit the memory, and smaller ones are not tried: ${message}`,
+        {
+          cause: error,
+        },
+      );
+    parts.log.debug({ limit, reason: message }, 'a smaller batch is folded');
     return undefined;
   }
 }

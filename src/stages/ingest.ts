@@ -101,10 +101,11 @@ async function takeIn(
   return { events: fresh, deadLetters: dead.length, read: records };
 }
 
-/** Reads between two collections: records that grew old while they were stored would stay for long. */
-const readsBetween = 4;
-/** A read of events that the source has decoded leaves less behind than one of records. */
-const weightOf = ({ batches }: Read): number => (batches.some(b => !b.decoded) ? 1 : 0.25);
+/** Records between two collections: those that grew old while they were stored would stay for long. */
+const recordsBetween = 50_000;
+/** What a read leaves behind, in records: an event that the source has decoded is a quarter of one. */
+const leftBy = ({ batches }: Read): number =>
+  batches.reduce((sum, b) => sum + b.records.length + (b.decoded?.length ?? 0) / 4, 0);
 
 async function drainSource(
   parts: PipelineParts,
@@ -115,7 +116,7 @@ async function drainSource(
 ): Promise<void> {
   const { store, weights, log } = parts;
   let ahead: Promise<Read | undefined> | undefined;
-  let reads = 0;
+  let left = 0;
   try {
     if (store.system !== undefined) source.decodeFor?.({ system: store.system, weights });
     await source.connect(await store.positions(source.name), store.id);
@@ -130,9 +131,9 @@ async function drainSource(
       }
       ahead = source.readsAhead ? observed(source.read(signal)) : undefined;
       await heard(await takeIn(parts, source, read));
-      reads += weightOf(read);
-      if (reads < readsBetween) continue;
-      reads = 0;
+      left += leftBy(read);
+      if (left < recordsBetween) continue;
+      left = 0;
       collectGarbage();
     }
   } finally {

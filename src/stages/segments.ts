@@ -5,6 +5,7 @@ import { buildSegment, isSmall } from '../gramian/build.js';
 import { compactSegments, compactWithout, suffixToCompact } from '../gramian/compact.js';
 import { removePruned } from '../gramian/prune.js';
 import type { SegmentFile } from '../gramian/segment.js';
+import { updateThreads } from '../gramian/update.js';
 import type { RowChanges } from '../matrix/rows.js';
 import { runOnce } from '../runtime/compute.js';
 import { failpoint } from '../runtime/failpoint.js';
@@ -57,13 +58,14 @@ async function unlessStopped<T>(directory: string, body: () => Promise<T>): Prom
 
 /** Writes ΔG of changed histories; the caller registers it. */
 export async function makeSegment(
-  { directory: state, scale, options: { threads } }: PipelineParts,
+  { directory: state, scale, fitMemoryBytes, options }: PipelineParts,
   changes: RowChanges,
   userWeighting: number,
   signal?: AbortSignal,
 ): Promise<SegmentFile | undefined> {
   const directory = segmentsDirectory(state);
   mkdirSync(directory, { recursive: true });
+  const threads = updateThreads(changes, options.threads, fitMemoryBytes);
   return isSmall(changes)
     ? buildSegment(directory, scale, changes, 1, userWeighting)
     : unlessStopped(directory, () =>

@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,15 +10,16 @@ const mebibyte = 2 ** 20;
 const budgets = [128, 512, 2048];
 const steps = ['ingest', 'fold', 'fit', 'publish'] as const;
 
-/** Most memory of a process that opens the pipeline and then does a step, or nothing; and what the step has printed. */
-function peakOf(step: (typeof steps)[number] | 'open', config: string): number {
+/** Most memory of a process that opens the pipeline and then does a step, or nothing; and why the step failed, if it did. */
+function measure(step: (typeof steps)[number] | 'open', config: string) {
   const script = fileURLToPath(new URL('memory-step.js', import.meta.url));
-  const lines = execFileSync(process.execPath, [script, step, config], {
+  const { stdout, stderr, status } = spawnSync(process.execPath, [script, step, config], {
     encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'inherit'],
     maxBuffer: 1 << 26,
-  }).trimEnd();
-  return Number(lines.slice(lines.lastIndexOf('\n') + 1));
+  });
+  const lines = stdout.trimEnd();
+  const peakRssBytes = Number(lines.slice(lines.lastIndexOf('\n') + 1));
+  return { peakRssBytes, failure: status === 0 ? undefined : stderr.trimEnd() };
 }
 
 /** Events in an order of their own, so that a source with a cursor must sort them. */
@@ -35,7 +36,7 @@ async function generateEvents(file: string, rows: number): Promise<void> {
 
 /**
  * What each step takes above a process that only opened the same state, under several budgets: ingest of a Parquet file
- * in the order of a cursor, fold, fit and publication, one after the other. `ok` says that it stayed within the budget.
+ * in the order of a cursor, fold, fit and publication, one after the other. `ok` says that it was done within the budget.
  */
 export async function benchMemory({ rows: given, log, sink = 'lmdb' }: BenchOptions): Promise<object> {
   const rows = given?.[0] ?? 2_500_000;
@@ -53,12 +54,14 @@ export async function benchMemory({ rows: given, log, sink = 'lmdb' }: BenchOpti
       };
       writeFileSync(config, JSON.stringify(settings));
       for (const step of steps) {
-        const [baseRssBytes, peakRssBytes] = [peakOf('open', config), peakOf(step, config)];
+        const { peakRssBytes: baseRssBytes } = measure('open', config);
+        const { peakRssBytes, failure } = measure(step, config);
         const aboveBaseBytes = peakRssBytes - baseRssBytes;
         const budgetBytes = mib * mebibyte;
-        cells.push({ budgetBytes, step, baseRssBytes, aboveBaseBytes, ok: aboveBaseBytes <= budgetBytes });
+        const ok = failure === undefined && aboveBaseBytes <= budgetBytes;
+        cells.push({ budgetBytes, step, baseRssBytes, aboveBaseBytes, failure, ok });
         const [base, above] = [baseRssBytes, aboveBaseBytes].map(x => Math.round(x / mebibyte));
-        log(`${mib} MiB, ${step}: ${above} MiB above ${base} MiB`);
+        log(`${mib} MiB, ${step}: ${above} MiB above ${base} MiB${failure ? `; ${failure}` : ''}`);
       }
     }
   } finally {

@@ -18,10 +18,6 @@ export interface Results {
     >;
   };
   readonly ingest: { readonly eventsPerSecond: number; readonly measured: readonly { entries: number }[] };
-  readonly memory: {
-    readonly baseRssBytes: number;
-    readonly budgets: readonly { budgetBytes: number; aboveBaseBytes: number }[];
-  };
   readonly scale: {
     readonly exponents: Readonly<Record<string, { fitSeconds: number; peakRssBytes?: number }>>;
   };
@@ -122,9 +118,9 @@ const millions = (x: number): string => `${Math.round(x / 1e6)} M`;
 
 /** The README's section of measured figures, in Markdown. */
 export function figures(results: Results): string {
-  const { fit, kernels, ingest, memory, scale } = results;
+  const { fit, kernels, ingest, scale } = results;
   const lines = [
-    `Measured with \`npm run -s bench -- fit|fsai|defaults|publish|kafka|kernels|ingest|memory|scale\` on ${fit.environment.cores} cores (${fit.environment.cpu}, Node ${fit.environment.node}); medians, each`,
+    `Measured with \`npm run -s bench -- fit|fsai|defaults|publish|kafka|kernels|ingest|scale\` on ${fit.environment.cores} cores (${fit.environment.cpu}, Node ${fit.environment.node}); medians, each`,
     `beside its reference in the same run. The reference is ${fit.reference} from PyPI at the same settings.`,
     '',
     '| | recall@20 / ndcg@20 | fit, 2 threads | faster than the reference | peak memory | less memory | 2 threads : 1 |',
@@ -149,14 +145,10 @@ export function figures(results: Results): string {
       `${k[kernel]!.ratio.toFixed(2)} (${millions(k[kernel]!.pairsPerSecond)} pairs/s)`;
     lines.push(`| ${name} | ${cell('norms')} | ${cell('columns')} | ${cell('rowUpdate')} |`);
   }
-  const above = memory.budgets.map(
-    b => `${mebibytes(b.aboveBaseBytes)} under a budget of ${mebibytes(b.budgetBytes)}`,
-  );
   const exponent = (name: string) => scale.exponents[name]!.fitSeconds.toFixed(2);
   lines.push(
     '',
     `Events through inbox, fold and stored Gramian (${millions(ingest.measured[0]!.entries)} entries): ${Math.round(ingest.eventsPerSecond / 1000)},000 a second.`,
-    `Memory: the runtime's fixed base is ${mebibytes(memory.baseRssBytes)}; above it a fit of amazon-books-scale took ${above.join(', ')}.`,
     `Growth of the fit's time ([plots](test/bench/results/scale.svg)): pairs^${exponent('pairs')}, and one at a time n^${exponent('n')}, nnz^${exponent('nnz')}, density^${exponent('density')}.`,
   );
   return lines.join('\n');
@@ -169,7 +161,6 @@ export const quoted = [
   'defaults',
   'kernels',
   'ingest',
-  'memory',
   'scale',
   'kafka',
   'publish-redis',

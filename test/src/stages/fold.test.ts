@@ -35,6 +35,11 @@ it('folds all in batches that fit', async () => {
 
 it('gives up below the smallest batch', async () => {
   const { tried, keeper } = storeOf(1_000_000, 10);
-  await expect(keeper.fold()).rejects.toThrow(/Out of Memory/);
+  await expect(keeper.fold()).rejects.toMatchObject({
+    code: 'MEMORY_BUDGET',
+    message: expect.stringMatching(
+      /^a fold of 5000 events does not fit the memory, .*: failed to pin block;/,
+    ),
+  });
   expect(tried.at(-1)).toBe(5_000);
 });
