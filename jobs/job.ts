@@ -132,7 +132,15 @@ export async function runJob<O extends object, R>(
   const recorded = job.unrecorded || (end.kind === 'done' && end.recorded);
   if (!recorded) await store.endRun(run, toLedger(end));
   context.observer.run(job, trigger, end, (performance.now() - started) / 1000);
+  await retainQuietly(context.pipeline);
   return thrown(end);
+}
+
+/** A failure to remove outdated rows is only logged, because the job is done without it. */
+async function retainQuietly({ retain, parts }: JobPipeline): Promise<void> {
+  await retain().catch(error =>
+    parts.log.warn({ error: toStageError(error).message }, 'outdated rows were not removed'),
+  );
 }
 
 async function ended<O extends object, R>(

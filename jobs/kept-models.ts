@@ -24,7 +24,7 @@ export async function pruneModels(pipeline: JobPipeline): Promise<readonly strin
   return pipeline.pruneModels(pipeline.config.models.keep, named);
 }
 
-/** As `pruneModels`, after a publication: a failure is only logged, because the feeds are right without it. */
+/** As `pruneModels`, at the end of a job: a failure is only logged, because models and feeds are right without it. */
 export async function pruneModelsQuietly(pipeline: JobPipeline): Promise<void> {
   const { store, log } = pipeline.parts;
   try {

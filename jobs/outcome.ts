@@ -21,6 +21,10 @@ export interface Done<R> {
 export interface Idle<R> {
   readonly kind: 'idle';
   readonly result: R;
+  /** One line for people. */
+  readonly detail?: string;
+  /** The model that is as new as one could be. */
+  readonly version?: string | undefined;
 }
 
 /** The gate keeps a model from being published; the run counts as done. */

@@ -24,7 +24,7 @@ async function obey(
   if (!job) throw new StageError('USAGE', `${where}: expected type ${types}, found ${JSON.stringify(type)}`);
   const chain = await runChain(context, job, trigger, checked(job.options!, options, where));
   const { outcome } = chain;
-  return { version: outcome.kind === 'done' ? outcome.version : undefined, message: job.answer!(chain) };
+  return { version: outcome.kind === 'held' ? undefined : outcome.version, message: job.answer!(chain) };
 }
 
 /**

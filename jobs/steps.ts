@@ -35,14 +35,17 @@ export async function foldStep(pipeline: JobPipeline, settings: StepSettings): P
   return resultOf(await step(pipeline, fold, settings, {}))?.events ?? 0;
 }
 
-/** Folds and fits; returns the version of the new model, or of the one made for this trigger before. */
+/**
+ * Folds and fits; returns the version of the new model, of the one made for this trigger before, or of the newest one
+ * where nothing has changed since.
+ */
 export async function refitStep(
   pipeline: JobPipeline,
   settings: StepSettings,
   overrides: Readonly<Record<string, unknown>> = {},
 ): Promise<string> {
   const outcome = await step(pipeline, refit, settings, overrides);
-  return (outcome.kind === 'done' && outcome.version) || '';
+  return (outcome.kind !== 'held' && outcome.version) || '';
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { DuckDBConnection } from './client.js';
 import { all } from './database.js';
 import { useErasedIds } from './erased-ids.js';
-import { streamOf } from './migrations.js';
+import { hourOf, streamOf } from './migrations.js';
 
 /** Drops temporary tables. */
 export const drop = (connection: DuckDBConnection, ...tables: string[]) =>
@@ -27,7 +27,7 @@ export async function dropRepeated(connection: DuckDBConnection): Promise<number
          QUALIFY row_number() OVER (PARTITION BY id, source, stream ORDER BY seq) > 1) RETURNING seq`,
   );
   await connection.run(
-    'INSERT INTO event_ids SELECT id, source, stream FROM identified SEMI JOIN batch USING (seq)',
+    `INSERT INTO event_ids SELECT id, source, stream, ${hourOf(Date.now())} FROM identified SEMI JOIN batch USING (seq)`,
   );
   await drop(connection, 'identified', 'known_ids');
   return dropped.length;

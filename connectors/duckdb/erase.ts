@@ -1,11 +1,13 @@
 import type { ErasedRows, LeavingUser, Remainder } from '../../src/contracts/index.js';
 import { failpoint } from '../../src/runtime/failpoint.js';
 import type { DuckDBConnection } from './client.js';
-import { all, scalar, transaction } from './database.js';
+import { scalar, transaction } from './database.js';
 import { hashIds } from './erased-ids.js';
+import { closeGaps, findLeaving, takeRemainder } from './leave.js';
 import { type Mentions, mentionsOf } from './mentions.js';
 import { readRows } from './rows.js';
-import { insertSegment, readSegments } from './state/segments.js';
+import { newestRows } from './schema.js';
+import { readSegments } from './state/segments.js';
 
 /** What an erasure has removed so far, and the keys of items that nobody has any more. */
 export interface Erased {
@@ -25,12 +27,13 @@ export async function eraseUser(
   hash: string,
   user: string,
   build: (leaving: LeavingUser) => Promise<Remainder>,
+  maxHistory?: number,
 ): Promise<Erased> {
   return transaction(connection, async () => {
     const remove = (sql: string) => removed(connection, sql, [user]);
     // Files of rows and keys, which have her, are made anew.
     await connection.run('DELETE FROM lookups');
-    const before = await leavingRow(connection, user);
+    const before = await leavingRow(connection, user, maxHistory);
     const her = '(SELECT id FROM users WHERE key = ?)';
     await connection.run(
       `INSERT INTO recent SELECT * FROM interactions ANTI JOIN recent USING ("user", item) WHERE "user" IN ${her}`,
@@ -39,36 +42,25 @@ export async function eraseUser(
     await remove(`DELETE FROM interactions WHERE "user" IN ${her}`);
     const interactions = await remove(`DELETE FROM recent WHERE "user" IN ${her}`);
     const events = await remove('DELETE FROM inbox WHERE "user" = ?');
+    await remove(`DELETE FROM departed WHERE "user" IN ${her}`);
     const users = await remove('DELETE FROM users WHERE key = ?');
-    const dropped = await all<{ id: number; key: string }>(
-      connection,
-      `SELECT id, key FROM items ANTI JOIN (${usedItems}) used ON used.item = items.id ORDER BY id`,
-    );
+    const dropped = await findLeaving(connection, usedItems);
     const segments = await readSegments(connection);
-    const ids = Int32Array.from(dropped, d => d.id);
-    const { segment, models } = await build({ row: before, dropped: ids, segments });
+    const remainder = await build({ row: before, dropped: dropped.ids, segments });
     failpoint('forget:built');
-    if (segment) {
-      await connection.run('DELETE FROM segments');
-      await insertSegment(connection, segment);
-    }
-    if (dropped.length > 0) await closeGaps(connection);
-    for (const manifest of models)
-      await connection.run('UPDATE models SET manifest = ? WHERE version = ?', [
-        JSON.stringify(manifest),
-        manifest.version,
-      ]);
+    await takeRemainder(connection, segments, remainder);
+    if (dropped.ids.length > 0) await closeGaps(connection);
     const texts = await eraseTexts(connection, user, await mentionsOf(connection, user));
     const rows: ErasedRows = {
       users,
       events,
       interactions,
       ...texts,
-      items: dropped.length,
-      segments: segment ? segments.length : 0,
-      modelsRewritten: models.map(m => m.version),
+      items: dropped.ids.length,
+      segments: remainder.segment ? segments.length : 0,
+      modelsRewritten: remainder.models.map(m => m.version),
     };
-    const erased = { rows, items: dropped.map(d => d.key) };
+    const erased = { rows, items: dropped.keys };
     const detail = JSON.stringify(erased);
     await connection.run(
       "UPDATE erasures SET step = 'erased', detail = ? WHERE hash = ? AND step = 'asked'",
@@ -78,26 +70,13 @@ export async function eraseUser(
   });
 }
 
-/** The row of X of a user. */
-async function leavingRow(connection: DuckDBConnection, user: string) {
+/** The row of X of a user, as the Gramian has it. */
+async function leavingRow(connection: DuckDBConnection, user: string, maxHistory: number | undefined) {
   const n = await removed(connection, 'SELECT count(*) FROM items');
   const id = await scalar(connection, 'SELECT id FROM users WHERE key = ?', [user]);
-  const sql = `SELECT "user", item, value FROM matrix WHERE "user" = ${Number(id ?? -1)} ORDER BY item`;
+  const sql = `SELECT "user", item, value FROM matrix WHERE "user" = ${Number(id ?? -1)}
+    ${newestRows(maxHistory)} ORDER BY item`;
   return readRows(connection, sql, n, { users: Int32Array.of(Number(id ?? -1)), few: true });
-}
-
-/** Removes the items that nobody has any more; the ids of those behind them close the gaps. */
-async function closeGaps(connection: DuckDBConnection): Promise<void> {
-  for (const sql of [
-    `DELETE FROM items WHERE id NOT IN (${usedItems})`,
-    `CREATE OR REPLACE TEMP TABLE renumbered AS
-     SELECT * FROM (SELECT id AS old, (row_number() OVER (ORDER BY id) - 1)::INTEGER AS id FROM items) WHERE old <> id`,
-    'UPDATE items SET id = r.id FROM renumbered r WHERE items.id = r.old',
-    'UPDATE interactions SET item = r.id FROM renumbered r WHERE item = r.old',
-    'UPDATE recent SET item = r.id FROM renumbered r WHERE item = r.old',
-    'DROP TABLE renumbered',
-  ])
-    await connection.run(sql);
 }
 
 /** Removes a user's id from everything that is kept as text. */

@@ -8,7 +8,7 @@ import type { Semantics } from './schema.js';
 
 /** Whether nothing has been folded into a state. */
 export async function isUnfolded(connection: DuckDBConnection): Promise<boolean> {
-  const tables = ['users', 'items', 'interactions', 'recent'].map(t => `EXISTS (FROM ${t})`);
+  const tables = ['users', 'items', 'interactions', 'recent', 'departed'].map(t => `EXISTS (FROM ${t})`);
   return (await scalar(connection, `SELECT ${tables.join(' OR ')}`)) === false;
 }
 

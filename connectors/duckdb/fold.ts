@@ -5,11 +5,12 @@ import { countFolded, drop, dropRepeated } from './batch.js';
 import type { DuckDBConnection } from './client.js';
 import { all, scalar, transaction } from './database.js';
 import { foldFirst, isUnfolded } from './first-fold.js';
+import { takeBack } from './leave.js';
 import type { Lookups, Registered } from './lookups.js';
 import { mergeRecent } from './merge.js';
 import { setAsideOverflow } from './overflow.js';
 import { readRows } from './rows.js';
-import { matrixOf, type Semantics } from './schema.js';
+import { matrixOf, newestRows, type Semantics } from './schema.js';
 import { insertSegment } from './state/segments.js';
 
 const newest = '(ts, channel, sequence)';
@@ -30,6 +31,7 @@ async function extend(
     SELECT (SELECT coalesce(max(id) + 1, 0) FROM ${dictionary}) + row_number() OVER (ORDER BY first) - 1 AS id, key
     FROM (SELECT ${field} AS key, min(seq) AS first FROM batch GROUP BY ${field}) ANTI JOIN found USING (key)`);
   await connection.run(`INSERT INTO ${dictionary} SELECT id, key FROM fresh`);
+  if (dictionary === 'items') await takeBack(connection);
   await connection.run(`CREATE OR REPLACE TEMP TABLE batch_${dictionary} AS
     SELECT key, id::INTEGER AS id FROM found UNION ALL SELECT key, id::INTEGER FROM fresh`);
   await drop(connection, 'found', 'fresh');
@@ -67,7 +69,7 @@ async function changeRows(
   connection: DuckDBConnection,
   semantics: Semantics,
   touched: Int32Array,
-  build: BuildSegment | undefined,
+  [build, maxHistory]: readonly [BuildSegment | undefined, number | undefined],
   apply: () => Promise<void>,
 ): Promise<SegmentFile | undefined> {
   if (!build) {
@@ -77,7 +79,7 @@ async function changeRows(
   }
   const n = Number(await scalar(connection, 'SELECT count(*) FROM items'));
   const rows = `SELECT "user", item, value FROM (${matrixOf(semantics, '(SELECT * FROM known SEMI JOIN touched USING ("user"))', 'SELECT * FROM recent SEMI JOIN touched USING ("user")')})
-    ORDER BY "user", item`;
+    ${newestRows(maxHistory)} ORDER BY "user", item`;
   const before = await readRows(connection, rows, n, { users: touched });
   await apply();
   failpoint('fold:applied');
@@ -120,6 +122,7 @@ export async function foldInbox(
   limit: number,
   build: BuildSegment | undefined,
   energy: number,
+  maxHistory?: number,
 ): Promise<FoldSummary> {
   const started = performance.now();
   const taken = Number.isFinite(limit) ? `(SELECT seq FROM inbox ORDER BY seq LIMIT ${limit})` : 'inbox';
@@ -155,7 +158,7 @@ export async function foldInbox(
     }
     failpoint('fold:encoded');
     const statements = semantics.interactions === 'sum' ? addUp : replaceByNewest(semantics);
-    const segment = await changeRows(connection, semantics, users, build, async () => {
+    const segment = await changeRows(connection, semantics, users, [build, maxHistory], async () => {
       for (const sql of statements) await run(sql);
     });
     await noteChange(connection);

@@ -117,6 +117,8 @@ const openModels = (
     serial.transaction(async c => {
       await c.run('INSERT INTO retired VALUES (?)', [version]);
       await c.run('DELETE FROM models WHERE version = ?', [version]);
+      // No other model has a version of this name, with a number or without.
+      await c.run("DELETE FROM publications WHERE split_part(version, '.', 1) = ?", [version]);
     }),
 });
 

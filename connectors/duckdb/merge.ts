@@ -135,9 +135,9 @@ async function nextStep(connection: DuckDBConnection, lookups: Lookups): Promise
        (SELECT count(*) FROM changes) AS changes, (SELECT count(*) FROM recent) AS recent`,
   );
   const [users, recent] = [Number(sizes!.users), Number(sizes!.recent)];
+  if (sizes!.changes > 2 * users) return async () => void (await connection.run(newestChanges));
   if (files.users.length === 0 && recent + (await count(connection, 'interactions')) < smallRows)
     return undefined;
-  if (sizes!.changes > 2 * users) return async () => void (await connection.run(newestChanges));
   for (const name of ['users', 'items'] as const) {
     const [keys, file] = [Number(sizes![name]), files[name][0]];
     if (!file || (keys - file.below) * keyShare > file.below)

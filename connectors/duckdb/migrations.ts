@@ -3,6 +3,9 @@ import { StageError } from '../../src/errors.js';
 import type { DuckDBConnection } from './client.js';
 import { literal, scalar, transaction } from './database.js';
 
+/** The hour in which an event id is noted. */
+export const hourOf = (time: number): number => Math.floor(time / 3_600_000);
+
 /** The stream that a partition belongs to: its name without the number behind the last slash. */
 export const streamOf = (part: string): string => `regexp_replace(${part}, '/[0-9]+$', '')`;
 
@@ -54,11 +57,24 @@ async function toFormat4(connection: DuckDBConnection): Promise<void> {
   );
 }
 
+/** To 5: event ids have the hour in which they were noted; items that leave have a table for their removals. */
+async function toFormat5(connection: DuckDBConnection): Promise<void> {
+  for (const sql of [
+    `CREATE TABLE ids AS SELECT id, source, stream, ${hourOf(Date.now())}::INTEGER AS hour FROM event_ids`,
+    'DROP TABLE event_ids',
+    'ALTER TABLE ids RENAME TO event_ids',
+    `CREATE TABLE departed (item VARCHAR, "user" INTEGER, reset BOOLEAN, value BIGINT, ts BIGINT, channel INTEGER,
+      sequence BIGINT, hour INTEGER)`,
+  ])
+    await connection.run(sql);
+}
+
 /** Steps by ascending format. A format is never changed once it was released: a change is a new step. */
 export const migrations: readonly Migration[] = [
   [1, 2, toFormat2],
   [2, 3, toFormat3],
   [3, 4, toFormat4],
+  [4, 5, toFormat5],
 ];
 
 /** The format of the schema that this program writes. */

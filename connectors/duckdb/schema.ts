@@ -48,10 +48,12 @@ CREATE TABLE interactions ("user" INTEGER, item INTEGER, reset BOOLEAN, value BI
   channel INTEGER, sequence BIGINT);
 CREATE TABLE recent ("user" INTEGER, item INTEGER, reset BOOLEAN, value BIGINT, ts BIGINT,
   channel INTEGER, sequence BIGINT);
+CREATE TABLE departed (item VARCHAR, "user" INTEGER, reset BOOLEAN, value BIGINT, ts BIGINT, channel INTEGER,
+  sequence BIGINT, hour INTEGER);
 CREATE TABLE lookups (name VARCHAR, file VARCHAR, first BIGINT, below BIGINT, blocks BIGINT, entries BIGINT);
 CREATE TABLE changes (change BIGINT, key VARCHAR);
 CREATE TABLE marks (channel INTEGER, mark UBIGINT);
-CREATE TABLE event_ids (id VARCHAR, source VARCHAR, stream VARCHAR);
+CREATE TABLE event_ids (id VARCHAR, source VARCHAR, stream VARCHAR, hour INTEGER);
 CREATE TABLE folded (events BIGINT, repeated BIGINT);
 CREATE TABLE segments (ordinal BIGINT, id VARCHAR, file VARCHAR, n INTEGER, nnz BIGINT, bytes BIGINT,
   created_at TIMESTAMP);
@@ -93,6 +95,15 @@ export function matrixOf(
     FROM ${rows}
     GROUP BY "user", item HAVING sum(value) > 0`;
 }
+
+/**
+ * Leaves of each user the newest `maxHistory` rows, which the Gramian has; all without. The second key makes it certain
+ * which, and items keep their order when they are renumbered.
+ */
+export const newestRows = (maxHistory: number | undefined): string =>
+  maxHistory === undefined
+    ? ''
+    : `QUALIFY row_number() OVER (PARTITION BY "user" ORDER BY ts DESC, item DESC) <= ${maxHistory}`;
 
 /** Makes the view `matrix` of X. */
 export const createMatrix = (connection: DuckDBConnection, semantics: Semantics) =>

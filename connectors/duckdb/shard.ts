@@ -47,6 +47,7 @@ export async function openShard(directory: string, memoryBytes: number): Promise
       scale: Number(settings.get('weightScale')),
       interactions: `${settings.get('interactions')}${settings.get('maxWeight') ? ` up to ${settings.get('maxWeight')}` : ''}`,
       userWeighting: Number(settings.get('userWeighting') ?? 0),
+      maxHistory: settings.get('maxHistory') ?? 'none',
       itemKeys: keys.map(k => String(k.key)),
       segments: await readSegments(connection),
       counts: {

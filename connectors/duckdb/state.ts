@@ -1,15 +1,18 @@
 import { join } from 'node:path';
 import type { StateStore } from '../../src/contracts/index.js';
+import { failpoint } from '../../src/runtime/failpoint.js';
 import { StateConnections } from './connections.js';
 import { type DatabaseOptions, openDatabase } from './database.js';
 import { foldInbox } from './fold.js';
 import { Inbox } from './inbox.js';
+import { dropUnused } from './leave.js';
 import { markInterrupted, openLedger } from './ledger.js';
 import { Lookups } from './lookups.js';
 import { ensureSchema, type Semantics } from './schema.js';
 import { openCounts } from './state/counts.js';
 import { openErasures } from './state/erasures.js';
 import { openChanges, openInteractions } from './state/interactions.js';
+import { openRetention } from './state/retention.js';
 import { openSegments } from './state/segments.js';
 import { openSettings } from './state/settings.js';
 import { openForReading, openForWriting, stateFile } from './state-file.js';
@@ -61,9 +64,16 @@ export async function openState(
       ...openSettings(queries),
       ...openCounts(queries),
       ...openErasures(connections),
+      ...openRetention(connections),
       positions: source => ingest.use(() => inbox.positions(source)),
       append: (source, batches) => ingest.use(() => inbox.append(source, batches)),
-      fold: (limit, build, energy) => folds.use(c => foldInbox(c, semantics, lookups, limit, build, energy)),
+      fold: (limit, build, energy, maxHistory) =>
+        folds.use(c => foldInbox(c, semantics, lookups, limit, build, energy, maxHistory)),
+      dropUnused: async (enough, build) => {
+        const keys = await folds.use(c => dropUnused(c, enough, build));
+        if (keys.length > 0) failpoint('leave:committed');
+        return keys;
+      },
       close: () => connections.close(),
     };
   } catch (error) {

@@ -74,7 +74,10 @@ export const fit: Command = {
     };
     if (values.state !== undefined) return fitStates(context, settings);
     const p = await pipeline();
-    const manifest = resultOf(await runJob(contextOf(p, settings), refit, cli, optionsOfFit(values)))!;
-    return outcome(manifest, p.weightsPath(manifest.version));
+    const ended = await runJob(contextOf(p, settings), refit, cli, optionsOfFit(values));
+    const manifest = resultOf(ended)!;
+    const { json, text } = outcome(manifest, p.weightsPath(manifest.version));
+    if (ended.kind !== 'idle') return { json, text };
+    return { json: { ...json, unchanged: true }, text: `${ended.detail}: no new model\n${text}` };
   },
 };

@@ -31,12 +31,14 @@ export const fold: Command = {
 };
 
 export const compact: Command = {
-  summary: 'merge the segments of the Gramian into one',
+  summary: 'let items leave that nobody has any more, and merge the segments of the Gramian into one',
   usage: '-c pipeline.yaml',
   async run({ pipeline, signal }) {
     const p = await pipeline();
-    const merged = await p.compact(signal);
-    return { json: { merged }, text: merged > 0 ? `${merged} segments merged into one` : 'nothing to merge' };
+    const { items, merged } = await p.compact(signal);
+    const left = items > 0 ? `${count(items)} items that nobody has any more are gone\n` : '';
+    const text = merged > 0 ? `${merged} segments merged into one` : 'nothing to merge';
+    return { json: { items, merged }, text: left + text };
   },
 };
 

@@ -25,8 +25,10 @@ export const publish: Job<PublishOptions, PublishSummary, typeof schedule> = {
   clock: ({ cron }) => (cron ? { cron, options: { gated: true } } : undefined),
   async run({ pipeline, settings, observer, attempt }, _, { version, alias, gated }) {
     const verdict = gated ? await verdictOf(pipeline, version) : undefined;
-    if (verdict && !verdict.passed)
+    if (verdict && !verdict.passed) {
+      await pruneModelsQuietly(pipeline);
       return { kind: 'held', reason: `model ${verdict.version}: ${verdict.reason}` };
+    }
     const result = await attempt('publish', () => pipeline.publish({ version, alias, ...settings }));
     for (const sink of result.sinks) observer.sink(sink.name, sink);
     await pruneModelsQuietly(pipeline);

@@ -18,9 +18,9 @@ export interface ForgottenLists {
   readonly remains: readonly string[];
 }
 
-/** What the state knows of a user while it erases her. */
+/** What leaves the Gramian and the models: a user who is erased, items that nobody has any more, or both. */
 export interface LeavingUser {
-  /** Her row of X; empty where she has none. */
+  /** Her row of X; empty where she has none, or where only items leave. */
   readonly row: Rows;
   /** Ascending ids of the items that nobody has any more. Ids behind them close the gaps. */
   readonly dropped: Int32Array;

@@ -20,6 +20,10 @@ export interface Manifest {
   readonly events: number;
   readonly users: number;
   readonly interactions: number;
+  /** Items of each history that the Gramian had at most, the newest ones; all without. */
+  readonly maxHistory?: number | undefined;
+  /** `gramian.keep` of the stage, where it was set: rows of each column in a pruned view. */
+  readonly keep?: number | undefined;
   readonly parameters: number;
   /** SHA-256 of `weights.safetensors`. */
   readonly weightsChecksum: string;

@@ -7,6 +7,7 @@ import type { Histories, RowChanges, Rows } from '../matrix/rows.js';
 import type { TunedOptions } from '../tune/tune.js';
 import type { LeavingUser, PendingErasure, Receipt, Remainder } from './erasure.js';
 import type { Manifest } from './manifest.js';
+import type { Outdated, Retention } from './retention.js';
 import type { Signal, SignalResult } from './signal.js';
 import type { DeadLetter, DecodedEvents, Position } from './source.js';
 
@@ -157,13 +158,19 @@ export interface StateStore extends Ledger {
    * Folds up to `limit` inbox events into the interactions; `build` makes the segment of the change. Events with which
    * Σ_u x_uj² of an item would pass `energy`, in units of X, become dead letters.
    */
-  fold(limit: number, build: BuildSegment | undefined, energy: number): Promise<FoldSummary>;
+  fold(
+    limit: number,
+    build: BuildSegment | undefined,
+    energy: number,
+    maxHistory?: number,
+  ): Promise<FoldSummary>;
   /** Notes that a user is to be erased, so that an erasure that is cut off goes on; returns its hash. */
   beginErasure(user: string): Promise<string>;
   /** Takes a user out of everything the state has; `build` makes what the Gramian and the models are then. */
   eraseUser(
     hash: string,
     build: (leaving: LeavingUser) => Promise<Remainder>,
+    maxHistory?: number,
   ): Promise<NonNullable<PendingErasure['erased']>>;
   /** Keeps the receipt in the place of the id, and writes the database into a new file: free pages are left behind. */
   finishErasure(receipt: Receipt): Promise<void>;
@@ -172,8 +179,19 @@ export interface StateStore extends Ledger {
   pendingErasures(): Promise<readonly PendingErasure[]>;
   /** The receipts of a user, oldest first. */
   receipts(user: string): Promise<readonly Receipt[]>;
-  /** The whole interaction matrix X. */
-  interactions(): Promise<Rows>;
+  /**
+   * Takes the items that are in nobody's history out of the dictionary, if they are `enough` of all; returns their keys.
+   * Items behind them get new ids; `build` makes the Gramian and the models in these.
+   */
+  dropUnused(
+    enough: (unused: number, items: number) => boolean,
+    build: (leaving: LeavingUser) => Promise<Remainder>,
+  ): Promise<readonly string[]>;
+  /**
+   * The interaction matrix X: whole, or of each user the newest `maxHistory` items, by the time of the newest event of
+   * each and, where that is the same, by its number in the dictionary.
+   */
+  interactions(maxHistory?: number): Promise<Rows>;
   /**
    * Hands X with a time for each entry to `use` and gives back its memory (12 to 16 bytes an entry) before returning. Its
    * entries lie in shared memory.
@@ -206,11 +224,17 @@ export interface StateStore extends Ledger {
   /** The fit options that a search has put in the place of the configured ones. */
   tuned(): Promise<TunedOptions | undefined>;
   setTuned(tuned: TunedOptions | undefined): Promise<void>;
-  counts(): Promise<StateCounts>;
+  /** With `maxHistory`, `pairs` are those of such rows. */
+  counts(maxHistory?: number): Promise<StateCounts>;
   /** How many inbox events wait for a fold. */
   pending(): Promise<number>;
   /** How many events have been folded since the state was made. */
   folded(): Promise<number>;
+  /**
+   * Removes what is older than a retention allows; what is still needed stays. `undefined` where that was done in this
+   * hour already.
+   */
+  removeOutdated(retention: Retention): Promise<Outdated | undefined>;
   deadLetters(limit: number): Promise<readonly (DeadLetter & { readonly source: string })[]>;
   close(): Promise<void>;
 }

@@ -11,6 +11,8 @@ import type { Bootstrap, Metrics } from './metrics.js';
 export interface Holdout {
   /** n items. */
   readonly train: Rows;
+  /** The part of the train rows that a fit sees, where it does not see all; users are scored by all. */
+  readonly fitted?: Rows | undefined;
   /** Items that the train rows lack may have ids ≥ n. */
   readonly test: Rows;
   /** Fixed-point scale of the values. */
@@ -58,11 +60,11 @@ export const measureReporting = (
 
 /** Fits on the train rows and measures on the test rows. Blocks its thread. */
 export function measure(holdout: Holdout, options: FitOptions, settings: MeasureSettings): Promise<Measured> {
-  const { train, test, scale } = holdout;
+  const { train, fitted: seen = train, test, scale } = holdout;
   const { k, bootstrap, report: progress } = settings;
   return onEngine(settings, async engine => {
     const started = performance.now();
-    const input = { mode: 'implicit', rows: train, scale } as const;
+    const input = { mode: 'implicit', rows: seen, scale } as const;
     const { model, report } = await fit(input, options, { engine, report: progress });
     const fitted = performance.now();
     progress?.('scoring', 0);

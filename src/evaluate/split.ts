@@ -88,6 +88,27 @@ export function divide(rows: Rows, marks: Marks): { readonly train: Rows; readon
 
 const int32 = (length: number): Int32Array => new Int32Array(new SharedArrayBuffer(4 * length));
 
+/**
+ * Marks as well, of each user's unmarked entries, all but the newest `most`; of those with the same time the later items
+ * stay. `undefined` where no user has more.
+ */
+export function markOld(
+  { users, indptr, indices, times }: TimedRows,
+  marks: Marks,
+  most: number,
+): Marks | undefined {
+  let old: Marks | undefined;
+  for (let r = 0; r < users.length; r++) {
+    const own: number[] = [];
+    for (let e = indptr[r]!; e < indptr[r + 1]!; e++) if (marks[e] === 0) own.push(e);
+    if (own.length <= most) continue;
+    old ??= marks.slice();
+    own.sort((a, b) => times[b]! - times[a]! || indices[b]! - indices[a]!);
+    for (const e of own.slice(most)) old[e] = 1;
+  }
+  return old;
+}
+
 /** The entries of `known` rows whose mark is `mark`, without rows that have none. */
 function part(
   { n, users, indptr, indices, values }: Rows,
@@ -138,13 +159,28 @@ export function sampleUsers(rows: Rows, count: number | undefined, seed: number)
 /** A divided X, and where it was cut if that was in time. */
 export interface SplitRows {
   readonly train: Rows;
+  /** The part of the train rows that a fit sees, where it does not see all. */
+  readonly fitted?: Rows | undefined;
   readonly test: Rows;
   /** Epoch ms. */
   readonly cut: number | undefined;
 }
 
-/** Divides X as the options say; the test rows are those of the sampled users. `DATA_INVALID` if there are none. */
-export function split(rows: TimedRows, { holdout, share, cut, sample, seed }: HoldoutOptions): SplitRows {
+/**
+ * Divides X as the options say; the test rows are those of the sampled users. A fit sees the newest `maxHistory` train
+ * entries of each user. `DATA_INVALID` if there is nothing to test.
+ */
+export function split(
+  rows: TimedRows,
+  {
+    holdout,
+    share,
+    cut,
+    sample,
+    seed,
+    maxHistory,
+  }: HoldoutOptions & { readonly maxHistory?: number | undefined },
+): SplitRows {
   const time =
     holdout !== 'time' ? undefined : cut === undefined ? cutAt(rows.times, share) : Date.parse(cut);
   const marks =
@@ -161,5 +197,7 @@ export function split(rows: TimedRows, { holdout, share, cut, sample, seed }: Ho
       `holdout ${holdout}${cutText}: expected users with interactions on both sides, found none among ${rows.users.length} users`,
     );
   }
-  return { train, test: sampleUsers(test, sample, seed), cut: time };
+  const old = maxHistory === undefined ? undefined : markOld(rows, marks, maxHistory);
+  const fitted = old && divide(rows, old).train;
+  return { train, fitted, test: sampleUsers(test, sample, seed), cut: time };
 }

@@ -1,10 +1,12 @@
 /** Origin of a fit's columns: sums over segment files, or computed from X. */
 export type GramianMode = 'stored' | 'implicit';
 
-/** A state's record of its Gramian; η = `userWeighting` is in the segments, if there are any. */
+/** A state's record of its Gramian; η = `userWeighting` and `maxHistory` are in the segments, if there are any. */
 export interface GramianState {
   readonly mode: GramianMode;
   readonly userWeighting: number;
+  /** Items of a history that are in G at most, the newest ones; all without. */
+  readonly maxHistory?: number | undefined;
   /** Where the mode was chosen by sizes: what they were counted under, so that they need not be counted for each fold. */
   readonly planned?: Planned | undefined;
 }

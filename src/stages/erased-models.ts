@@ -31,8 +31,9 @@ export function writeWithout(
     const model = withoutItems(loadModel(join(old, weights)), gone);
     const { metadata } = readSafetensors(join(old, weights), () => false);
     saveModel(join(made, weights), model, metadata);
+    const dropping = new Set(gone);
     const keys = (JSON.parse(readFileSync(join(old, 'items.json'), 'utf8')) as string[]).filter(
-      (_, i) => !gone.includes(i),
+      (_, i) => !dropping.has(i),
     );
     const { checksum, bytes } = fileChecksum(join(made, weights));
     const changed: Manifest = {

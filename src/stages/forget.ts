@@ -1,18 +1,16 @@
-import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { LeavingUser, PendingErasure, Receipt, Remainder, Sink } from '../contracts/index.js';
+import type { ErasedIds, LeavingUser, PendingErasure, Receipt, Sink } from '../contracts/index.js';
 import { StageError } from '../errors.js';
 import { inAll } from '../publish/all-sinks.js';
 import { failpoint } from '../runtime/failpoint.js';
-import { takePlace, writeWithout } from './erased-models.js';
-import { modelsDirectory } from './model-files.js';
+import { placeModels, remainderOf } from './leaving.js';
 import type { Register } from './orphans.js';
 import type { PipelineParts } from './parts.js';
 
 /** The parts of the pipeline that an erasure reaches. */
 interface Reach {
   readonly gramian: {
-    without(leaving: LeavingUser, signal?: AbortSignal): Promise<Remainder['segment']>;
     register(retired: ReadonlySet<string>): Promise<Register>;
   };
   readonly models: { unload(): void };
@@ -45,6 +43,7 @@ export function createForgetting(parts: PipelineParts, reach: Reach) {
 
   /** Goes on with erasures that were cut off. A sink that fails is tried again at the next start. */
   async function resumeErasures(): Promise<void> {
+    await placeModels(parts);
     for (const pending of await store.pendingErasures()) {
       try {
         await settle(parts, reach, pending);
@@ -66,18 +65,19 @@ async function settle(
   { hash, askedAt, user, erased }: PendingErasure,
   signal?: AbortSignal,
 ): Promise<Receipt | undefined> {
-  const { directory, store } = parts;
+  const { store } = parts;
   if (user === undefined) {
     await store.rewrite();
     return undefined;
   }
+  const remainder = (leaving: LeavingUser) => remainderOf(parts, leaving, signal);
   const { rows, items } =
-    erased ?? (await store.eraseUser(hash, leaving => remainderOf(parts, reach, leaving, signal)));
+    erased ?? (await store.eraseUser(hash, remainder, (await store.gramian())?.maxHistory));
   reach.models.unload();
-  takePlace(modelsDirectory(directory), await store.models());
+  await placeModels(parts);
   const files = await removeFiles(parts, reach);
   failpoint('forget:files-removed');
-  const forgotten = await forgetInSinks(parts, reach, user, items);
+  const forgotten = await forgetInSinks(parts, reach.withSinks, { users: [user], items });
   failpoint('forget:sinks-done');
   const known = rows.interactions > 0 ? await store.models() : [];
   const receipt: Receipt = {
@@ -92,22 +92,6 @@ async function settle(
   };
   await store.finishErasure(receipt);
   return receipt;
-}
-
-/** Writes the models and the Gramian again without a user, beside the present ones. */
-async function remainderOf(
-  { directory, store }: PipelineParts,
-  { gramian }: Reach,
-  leaving: LeavingUser,
-  signal: AbortSignal | undefined,
-): Promise<Remainder> {
-  const models = modelsDirectory(directory);
-  const known = await store.models();
-  mkdirSync(models, { recursive: true });
-  return {
-    models: writeWithout(models, known, leaving.dropped),
-    segment: await gramian.without(leaving, signal),
-  };
 }
 
 /** Removes files that hold her history or id and that nothing names any more; returns how many. */
@@ -126,18 +110,13 @@ async function removeFiles({ directory, store, log }: PipelineParts, { gramian }
   return old.length + copies.length + aside.length;
 }
 
-/** Takes the ids out of every sink. */
-async function forgetInSinks(
-  { sinks }: PipelineParts,
-  { withSinks }: Reach,
-  user: string,
-  items: readonly string[],
-) {
+/** Takes ids out of every sink. */
+export async function forgetInSinks({ sinks }: PipelineParts, withSinks: Reach['withSinks'], ids: ErasedIds) {
   if (sinks.length === 0) return [];
   return withSinks(all =>
-    inAll(all, 'forget a user', async sink => {
+    inAll(all, 'forget', async sink => {
       const none = { deleted: 0, rewritten: 0, remains: [`sink ${sink.name} cannot forget single users`] };
-      return { name: sink.name, ...((await sink.forget?.({ users: [user], items })) ?? none) };
+      return { name: sink.name, ...((await sink.forget?.(ids)) ?? none) };
     }),
   );
 }

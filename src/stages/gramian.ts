@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { BuildSegment, FoldSummary, LeavingUser } from '../contracts/index.js';
+import type { BuildSegment, FoldSummary } from '../contracts/index.js';
 import { lacksMemory, StageError, toStageError } from '../errors.js';
 import type { GramianInput } from '../fit/fit.js';
 import { memoryOfFit } from '../fit/memory.js';
@@ -12,6 +12,7 @@ import { fromNothing } from '../matrix/rows.js';
 import { runOnce } from '../runtime/compute.js';
 import { tasksOf } from '../runtime/task.js';
 import { type FitOptions, solverOf } from '../solvers/index.js';
+import type { StageOptions } from './options.js';
 import type { PipelineParts } from './parts.js';
 import {
   makeSegment,
@@ -19,7 +20,6 @@ import {
   replaceSegments,
   segmentRegister,
   segmentsDirectory,
-  segmentWithout,
 } from './segments.js';
 
 const verifyTask = tasksOf<typeof import('../gramian/verify.js')>(
@@ -41,7 +41,6 @@ export function createGramianKeeper(parts: PipelineParts) {
     register: (retired: ReadonlySet<string>) => segmentRegister(parts, retired),
     fold: (signal?: AbortSignal) => fold(parts, signal),
     compact: (signal?: AbortSignal) => mergeSegments(parts, true, signal),
-    without: (leaving: LeavingUser, signal?: AbortSignal) => segmentWithout(parts, leaving, signal),
     verify: (signal?: AbortSignal) => verify(parts, signal),
     entries: (scratch: string) => entriesOf(parts, scratch),
     modeFor: (fit: FitOptions) => modeFor(parts, fit),
@@ -52,14 +51,15 @@ export function createGramianKeeper(parts: PipelineParts) {
 /** Makes the stored Gramian from all histories, in place of the present segments. */
 async function rebuildGramian(parts: PipelineParts, signal?: AbortSignal): Promise<void> {
   const { store, options } = parts;
-  const rows = await store.interactions();
   const { userWeighting } = options.fit;
+  const { maxHistory } = options.gramian;
+  const rows = await store.interactions(maxHistory);
   const segment = await makeSegment(parts, fromNothing(rows), userWeighting, signal);
   // While the mode is implicit nobody reads segments: a crash may leave any of them.
   await store.setGramian({ mode: 'implicit', userWeighting });
   const old = await store.segments();
   await replaceSegments(parts, old, segment);
-  await store.setGramian({ mode: 'stored', userWeighting });
+  await store.setGramian({ mode: 'stored', userWeighting, maxHistory });
 }
 
 /** The mode that fits X. The state remembers the choice, for counting reads all of X. */
@@ -68,30 +68,39 @@ async function plannedState(
   current: GramianState | undefined,
 ): Promise<GramianState> {
   const { userWeighting } = options.fit;
+  const { maxHistory } = options.gramian;
   const planned = {
     events: await store.folded(),
-    settings: JSON.stringify([fitMemoryBytes, options.fit]),
+    settings: JSON.stringify([fitMemoryBytes, options.fit, ...(maxHistory ? [maxHistory] : [])]),
   };
-  if (current && stillHolds(current.planned, planned)) return { ...current, userWeighting };
-  const counts = await store.counts();
+  if (current && stillHolds(current.planned, planned)) return { ...current, userWeighting, maxHistory };
+  const counts = await store.counts(maxHistory);
   const implicit = memoryOfFit({ ...counts, mode: 'implicit', options: options.fit }, 1, fitMemoryBytes);
   const segments = current?.mode === 'stored' ? await store.segments() : [];
   const entries = segments.length > 0 ? segments.reduce((sum, s) => sum + s.nnz, 0) : undefined;
   const { items, pairs } = counts;
   const cheaper = planGramian({ items, pairs, entries }, current?.mode);
-  return { mode: implicit.total > fitMemoryBytes ? 'stored' : cheaper, userWeighting, planned };
+  const mode = implicit.total > fitMemoryBytes ? 'stored' : cheaper;
+  return { mode, userWeighting, maxHistory, planned };
 }
+
+/** Whether segments of a state have the weights of users and the part of their histories that are configured. */
+const hasSettings = (state: GramianState | undefined, { gramian, fit }: StageOptions): boolean =>
+  state?.userWeighting === fit.userWeighting && state.maxHistory === gramian.maxHistory;
 
 /** Moves the state to the mode that is pinned or planned: stored, where X itself passes the memory budget. */
 async function settleGramian(parts: PipelineParts, signal?: AbortSignal): Promise<void> {
   const { store, options, log } = parts;
   const current = await store.gramian();
   const { userWeighting } = options.fit;
-  const { mode } = options.gramian;
-  const wanted = mode === 'auto' ? await plannedState(parts, current) : { mode, userWeighting };
-  const fits = wanted.mode === 'implicit' || current?.userWeighting === userWeighting;
+  const { mode, maxHistory } = options.gramian;
+  const wanted = mode === 'auto' ? await plannedState(parts, current) : { mode, userWeighting, maxHistory };
+  const fits = wanted.mode === 'implicit' || hasSettings(current, options);
   if (wanted.mode !== current?.mode || !fits) {
-    log.info({ from: current?.mode ?? 'none', to: wanted.mode, userWeighting }, 'Gramian mode changes');
+    log.info(
+      { from: current?.mode ?? 'none', to: wanted.mode, userWeighting, maxHistory },
+      'Gramian mode changes',
+    );
     if (wanted.mode === 'stored') await rebuildGramian(parts, signal);
     else {
       await store.setGramian({ mode: 'implicit', userWeighting });
@@ -136,7 +145,9 @@ async function foldBatch(
   signal?: AbortSignal,
 ): Promise<FoldSummary | undefined> {
   try {
-    return await parts.store.fold(limit, await segmentBuilder(parts, signal), await energyOf(parts));
+    const { store } = parts;
+    const [build, energy] = [await segmentBuilder(parts, signal), await energyOf(parts)];
+    return await store.fold(limit, build, energy, (await store.gramian())?.maxHistory);
   } catch (error) {
     if (!lacksMemory(error)) throw error;
     const { message } = toStageError(error);
@@ -198,9 +209,9 @@ async function verify(
 ): Promise<VerifySummary> {
   const state = await store.gramian();
   if (state?.mode !== 'stored') return { differing: 0, entries: 0, broken: [], mode: state?.mode ?? 'none' };
-  const { mode, userWeighting } = state;
+  const { mode, userWeighting, maxHistory } = state;
   const directory = segmentsDirectory(root);
-  const [segments, rows] = [await store.segments(), await store.interactions()];
+  const [segments, rows] = [await store.segments(), await store.interactions(maxHistory)];
   const found = isSmall(fromNothing(rows))
     ? await compareWithHistories(directory, segments, rows, 1, userWeighting)
     : await runOnce(
@@ -211,18 +222,18 @@ async function verify(
   return { ...found, mode };
 }
 
-/** The input of a fit: the segments, if they have its user weighting and its solver can do with them, else X. */
-async function modeFor({ store }: PipelineParts, fit: FitOptions): Promise<GramianMode> {
+/** The input of a fit: the segments, if they have its settings and its solver can do with them, else X. */
+async function modeFor({ store, options }: PipelineParts, fit: FitOptions): Promise<GramianMode> {
   const state = await store.gramian();
-  const stored = state?.mode === 'stored' && state.userWeighting === fit.userWeighting;
+  const stored = state?.mode === 'stored' && hasSettings(state, { ...options, fit });
   return stored && solverOf(fit).reads === 'gramian' ? 'stored' : 'implicit';
 }
 
 /** That input for n items. */
 async function inputOf(parts: PipelineParts, n: number, fit: FitOptions): Promise<GramianInput> {
-  const { directory, store, scale } = parts;
+  const { directory, store, scale, options } = parts;
   if ((await modeFor(parts, fit)) === 'implicit') {
-    return { mode: 'implicit', rows: await store.interactions(), scale };
+    return { mode: 'implicit', rows: await store.interactions(options.gramian.maxHistory), scale };
   }
   const segments = segmentsDirectory(directory);
   const paths = (await store.segments()).map(s => join(segments, s.file));
@@ -256,7 +267,7 @@ async function entriesOf(parts: PipelineParts, scratch: string): Promise<Gramian
       items,
     );
   }
-  const changes = fromNothing(await store.interactions());
+  const changes = fromNothing(await store.interactions(options.gramian.maxHistory));
   const { userWeighting } = options.fit;
   const made = await runOnce(buildTask('buildSegment'), [
     scratch,

@@ -5,6 +5,7 @@ import type { Holdout, Measured, MeasureSettings } from '../evaluate/measure.js'
 import type { HoldoutOptions } from '../evaluate/options.js';
 import type { SplitRows } from '../evaluate/split.js';
 import { type FitSize, mebibytes, planFit } from '../fit/memory.js';
+import { rowBytesOf } from '../matrix/rows.js';
 import { runOnce } from '../runtime/compute.js';
 import { type Progress, tasksOf } from '../runtime/task.js';
 import type { FitOptions } from '../solvers/index.js';
@@ -81,7 +82,7 @@ export function createHoldouts(parts: PipelineParts) {
  * `MEMORY_BUDGET` when dividing them does not fit.
  */
 async function holdOut(
-  { store, scale, fitMemoryBytes }: PipelineParts,
+  { store, scale, fitMemoryBytes, options: { gramian } }: PipelineParts,
   options: HoldoutOptions,
   signal?: AbortSignal,
 ): Promise<StateHoldout> {
@@ -99,20 +100,23 @@ async function holdOut(
       `a holdout of ${counts.interactions} interactions takes ${mebibytes(need)}, found ${mebibytes(fitMemoryBytes)}`,
     );
   }
-  const divided = await store.withTimes(rows => runOnce(splitTask('split'), [rows, options], { signal }));
+  const divided = await store.withTimes(rows =>
+    runOnce(splitTask('split'), [rows, { ...options, maxHistory: gramian.maxHistory }], { signal }),
+  );
   return { ...divided, scale, counts };
 }
 
 /** Threads that a fit on the train rows may use beside the holdout. */
 function threadsOf(
   { fitMemoryBytes, options: stage }: PipelineParts,
-  { train, test, counts }: StateHoldout,
+  { train, fitted, test, counts }: StateHoldout,
   options: FitOptions,
 ): number {
-  const interactions = train.indices.length;
+  const interactions = (fitted ?? train).indices.length;
   const size = { ...counts, interactions, mode: 'implicit', options } as const;
   const tests = 4 * (test.indices.length + 2 * test.users.length);
-  return planFit(size, fitMemoryBytes - tests, stage.threads).threads;
+  const beside = tests + (fitted ? rowBytesOf(train) : 0);
+  return planFit(size, fitMemoryBytes - beside, stage.threads).threads;
 }
 
 /** Fits on the train rows and measures on the test rows, in a thread of its own. */
@@ -123,9 +127,9 @@ async function measureFit(
   { k, bootstrap, layered, progress, signal }: HoldoutSettings,
 ): Promise<Measured> {
   const { scale, fitMemoryBytes: memoryBytes } = parts;
-  const { train, test } = held;
+  const { train, fitted, test } = held;
   const settings = { k, bootstrap, layered, threads: threadsOf(parts, held, fit), memoryBytes };
-  return runOnce(measureTask('measureReporting'), [{ train, test, scale }, fit, settings], {
+  return runOnce(measureTask('measureReporting'), [{ train, fitted, test, scale }, fit, settings], {
     progress,
     signal,
   });
@@ -162,12 +166,17 @@ async function tune(
 ): Promise<TuneResult & { readonly cut: number | undefined }> {
   const { directory, scale, fitMemoryBytes: memoryBytes } = parts;
   const held = await holdOut(parts, options, signal);
-  const found = await tuneHoldout({ train: held.train, test: held.test, scale }, fits, options, {
-    directory: modelsDirectory(directory),
-    memoryBytes,
-    threadsOf: fit => threadsOf(parts, held, fit),
-    progress,
-    signal,
-  });
+  const found = await tuneHoldout(
+    { train: held.train, fitted: held.fitted, test: held.test, scale },
+    fits,
+    options,
+    {
+      directory: modelsDirectory(directory),
+      memoryBytes,
+      threadsOf: fit => threadsOf(parts, held, fit),
+      progress,
+      signal,
+    },
+  );
   return { ...found, cut: held.cut };
 }

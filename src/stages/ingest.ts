@@ -103,9 +103,8 @@ async function takeIn(
 
 /** Records between two collections: those that grew old while they were stored would stay for long. */
 const recordsBetween = 50_000;
-/** What a read leaves behind, in records: an event that the source has decoded is a quarter of one. */
-const leftBy = ({ batches }: Read): number =>
-  batches.reduce((sum, b) => sum + b.records.length + (b.decoded?.length ?? 0) / 4, 0);
+/** A read of events that the source has decoded leaves less behind than one of records. */
+const weightOf = ({ batches }: Read): number => (batches.some(b => !b.decoded) ? 1 : 0.25);
 
 async function drainSource(
   parts: PipelineParts,
@@ -116,7 +115,7 @@ async function drainSource(
 ): Promise<void> {
   const { store, weights, log } = parts;
   let ahead: Promise<Read | undefined> | undefined;
-  let left = 0;
+  let records = 0;
   try {
     if (store.system !== undefined) source.decodeFor?.({ system: store.system, weights });
     await source.connect(await store.positions(source.name), store.id);
@@ -130,10 +129,11 @@ async function drainSource(
         continue;
       }
       ahead = source.readsAhead ? observed(source.read(signal)) : undefined;
-      await heard(await takeIn(parts, source, read));
-      left += leftBy(read);
-      if (left < recordsBetween) continue;
-      left = 0;
+      const taken = await takeIn(parts, source, read);
+      await heard(taken);
+      records += taken.read * weightOf(read);
+      if (records < recordsBetween) continue;
+      records = 0;
       collectGarbage();
     }
   } finally {

@@ -12,7 +12,8 @@ import type { FitOptions } from '../solvers/index.js';
 const fitTask = tasksOf<typeof import('./fit-task.js')>(new URL('./fit-task.js', import.meta.url));
 
 /** Input of a model, and what its manifest says of that. */
-export interface ModelInput extends Pick<Manifest, 'parent' | 'events' | 'users' | 'interactions'> {
+export interface ModelInput
+  extends Pick<Manifest, 'parent' | 'events' | 'users' | 'interactions' | 'maxHistory' | 'keep'> {
   readonly gramian: GramianInput;
   /** Item of each row and column of G. */
   readonly keys: readonly string[];
@@ -24,7 +25,7 @@ export interface ModelInput extends Pick<Manifest, 'parent' | 'events' | 'users'
 /** Fits a model in a thread of its own and writes `directory/<version>/`, which appears when it is whole. */
 export async function makeModel(
   directory: string,
-  { gramian, keys, options, threads, memoryBytes, parent, events, users, interactions }: ModelInput,
+  { gramian, keys, options, threads, memoryBytes, ...about }: ModelInput,
   settings: {
     readonly progress?: Progress;
     readonly signal?: AbortSignal;
@@ -49,13 +50,15 @@ export async function makeModel(
       format: 'sansa-stream/model@1',
       version: newVersion(createdAt, checksum),
       createdAt: createdAt.toISOString(),
-      parent,
+      parent: about.parent,
       solver: options.solver,
       options,
       items: { count: keys.length, checksum: createHash('sha256').update(keys.join('\n')).digest('hex') },
-      events,
-      users,
-      interactions,
+      events: about.events,
+      users: about.users,
+      interactions: about.interactions,
+      maxHistory: about.maxHistory,
+      keep: about.keep,
       parameters,
       weightsChecksum: checksum,
       weightsBytes: bytes,

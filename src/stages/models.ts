@@ -63,7 +63,8 @@ async function fitModel(
   settings: FitSettings,
 ): Promise<Manifest> {
   const fitOptions = settings.fit ?? options.fit;
-  const counts = await store.counts();
+  const { maxHistory, keep } = options.gramian;
+  const counts = await store.counts(maxHistory);
   if (counts.items === 0 || counts.interactions === 0) {
     throw new StageError(
       'STATE_EMPTY',
@@ -82,6 +83,8 @@ async function fitModel(
     events: await store.folded(),
     users: counts.users,
     interactions: counts.interactions,
+    maxHistory,
+    keep,
   };
   const made = { gramian: input, keys, options: fitOptions, threads, memoryBytes, ...about };
   const manifest = await makeModel(modelsDirectory(directory), made, settings);

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { ruleOptions } from '../publish/rule-options.js';
 import { sizePattern } from '../size.js';
 import { fitOptions } from '../solvers/index.js';
+import { durationPattern } from './duration.js';
 
 /** How the stage keeps the Gramian. */
 export const gramianOptions = z.strictObject({
@@ -10,6 +11,11 @@ export const gramianOptions = z.strictObject({
     .enum(['auto', 'stored', 'implicit'])
     .default('auto')
     .describe('stored: incremental segments on disk; implicit: computed from the histories at each fit'),
+  maxHistory: z
+    .int()
+    .min(1)
+    .optional()
+    .describe('of a longer history only the newest items are in the Gramian; all unless set'),
   keep: z
     .int()
     .min(200)
@@ -18,6 +24,23 @@ export const gramianOptions = z.strictObject({
       'fits with fsai from a stored Gramian read a pruned view of it, with so many rows of each column, and five times the neighbours at least; none below 10,000 items',
     ),
 });
+
+const duration = z.string().regex(durationPattern, 'expected a duration such as 12h, 30d or 2w');
+
+/** How long event ids are known. */
+export const dedupeOptions = z.strictObject({
+  window: duration.default('30d').describe('an event id is known for this long after its event was folded'),
+});
+
+/** How many records of a kind are kept, and for how long. */
+const keptOptions = z.strictObject({
+  keep: z.int().min(1).describe('newest ones kept'),
+  maxAge: duration.default('90d').describe('none are kept for longer'),
+});
+export type KeptOptions = Pick<z.output<typeof keptOptions>, 'keep' | 'maxAge'>;
+
+/** What is kept of runs, and of signals whose outcome is known to their source. */
+export const runOptions = keptOptions.extend({ keep: keptOptions.shape.keep.default(10_000) });
 
 /** When and how much is folded at a time. */
 export const foldOptions = z.strictObject({
@@ -42,12 +65,13 @@ function shareOf(x: unknown): unknown {
 }
 
 /** Treatment of records that are no events. */
-export const deadLetterOptions = z.strictObject({
+export const deadLetterOptions = keptOptions.extend({
   tolerance: z
     .preprocess(shareOf, z.number().min(0).default(0.5))
     .describe(
       'stop when more records than this are rejected: a share such as 50% or 0.5 (of 1,000 records or more), or, from 1 on, a count; 0 none, 100% any',
     ),
+  keep: keptOptions.shape.keep.default(100_000),
 });
 
 /** All settings of `src/`. */
@@ -67,6 +91,8 @@ export const stageOptions = z.strictObject({
   fold: foldOptions.prefault({}),
   fit: fitOptions.prefault({}),
   publish: publishOptions.prefault({}),
+  dedupe: dedupeOptions.prefault({}),
   deadLetters: deadLetterOptions.prefault({}),
+  runs: runOptions.prefault({}),
 });
 export type StageOptions = z.output<typeof stageOptions>;

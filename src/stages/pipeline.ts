@@ -1,11 +1,14 @@
-import { createForgetting } from './forget.js';
+import { toStageError } from '../errors.js';
+import { createForgetting, forgetInSinks } from './forget.js';
 import { createGramianKeeper } from './gramian.js';
 import { createHoldouts } from './holdouts.js';
 import { createIngest } from './ingest.js';
+import { dropItems } from './leaving.js';
 import { createModelLibrary } from './models.js';
 import { tidyState } from './orphans.js';
 import type { PipelineParts } from './parts.js';
 import { createPublisher } from './publisher.js';
+import { createRetention } from './retention.js';
 
 /**
  * Joins the stages over a state: ingest, fold, fit, publish, and the reads. If the process dies inside one of these, the
@@ -26,12 +29,26 @@ export function joinPipeline(parts: PipelineParts) {
     assertTolerance: ingest.assertTolerance,
 
     fold: gramian.fold,
-    compact: gramian.compact,
+    /** Lets items leave that nobody has, also the lists, and merges all segments; returns how many there were of each. */
+    async compact(signal?: AbortSignal) {
+      const items = await dropItems(parts, models, true, signal);
+      if (items.length > 0)
+        await forgetInSinks(parts, publisher.withSinks, { users: [], items }).catch(error =>
+          parts.log.warn(
+            { err: toStageError(error).message },
+            'items that left stay in lists until the next publication',
+          ),
+        );
+      return { items: items.length, merged: await gramian.compact(signal) };
+    },
+    /** Lets items leave that nobody has, if there are enough of them. */
+    dropItems: (signal?: AbortSignal) => dropItems(parts, models, false, signal),
     verify: gramian.verify,
     gramianEntries: gramian.entries,
 
     fit: models.fit,
     manifestOf: models.manifestOf,
+    intact: models.intact,
     weightsPath: models.weightsPath,
     recommend: models.recommend,
     similar: models.similar,
@@ -53,6 +70,8 @@ export function joinPipeline(parts: PipelineParts) {
     forget: forgetting.forget,
     resumeErasures: forgetting.resumeErasures,
     receipts: forgetting.receipts,
+
+    retain: createRetention(parts).retain,
 
     /** Tidies the files of the state; see `tidyState`. Called once, before anything else. */
     removeOrphans: () => tidyState(parts, [gramian.register, models.register]),

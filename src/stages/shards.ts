@@ -23,6 +23,8 @@ export interface ShardState {
   readonly interactions: string;
   /** η of the user weights in the segments. */
   readonly userWeighting: number;
+  /** Items of a history in the segments at most, as text. */
+  readonly maxHistory: string;
   readonly itemKeys: readonly string[];
   readonly segments: readonly SegmentFile[];
   /** Users with a nonzero row, their nonzeros, events folded, and events that wait for a fold. */
@@ -34,6 +36,7 @@ const shared = {
   scale: 'semantics.weightScale',
   interactions: 'semantics.interactions',
   userWeighting: 'fit.userWeighting',
+  maxHistory: 'gramian.maxHistory',
 } as const;
 
 /** Refuses shards whose entries do not mean the same: `STATE_MISMATCH`. */
@@ -83,7 +86,9 @@ export async function fitShards(
       }
     }
     const gramian = { mode: 'stored', paths, n: keys.length, scale: shards[0]!.scale } as const;
-    const about = { parent: undefined, events, users, interactions };
+    const most = Number(shards[0]!.maxHistory);
+    const maxHistory = Number.isNaN(most) ? undefined : most;
+    const about = { parent: undefined, events, users, interactions, maxHistory };
     const input = { gramian, keys, options, threads, memoryBytes, ...about };
     return { manifest: await makeModel(out, input, settings), waiting: total('waiting') };
   } finally {

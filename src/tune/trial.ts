@@ -40,12 +40,12 @@ function beginTrials(threads = 1, memoryBytes?: number): TrialSession {
  * the trials share.
  */
 export async function runTrial({ holdout, options, path, settings }: TrialInput): Promise<TrialFigures> {
-  const { train, test, scale } = holdout;
+  const { train, fitted = train, test, scale } = holdout;
   current ??= beginTrials(settings.threads, settings.memoryBytes);
   const { engine, passes, bottom } = current;
   const started = performance.now();
   const known = existsSync(path);
-  const input = { mode: 'implicit', rows: train, scale } as const;
+  const input = { mode: 'implicit', rows: fitted, scale } as const;
   const fresh = () =>
     fit(input, options, { engine, passes }).catch(error => {
       passes.shared = undefined;

@@ -34,7 +34,7 @@ export async function tuneHoldout(
   mkdirSync(directory, { recursive: true });
   const models = mkdtempSync(join(directory, '.tune-'));
   const pathOf = (id: number): string => join(models, `${id}.safetensors`);
-  const around = surroundingsOf(holdout.train, holdout.scale);
+  const around = surroundingsOf(holdout.fitted ?? holdout.train, holdout.scale);
   const seconds = new Map<number, number>();
   const compute = startCompute();
   compute.endOn(signal);

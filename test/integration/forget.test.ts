@@ -116,7 +116,7 @@ describe.each(kinds)('%s', (name, kind) => {
       await refitStep(p, { trigger: 'one' });
       const { version } = await p.publish();
       appendFileSync(join(a, 'e.csv'), `u1,i7,1,x-${user},9000\n${user},i7,1,e-${user}-z,9001\n`);
-      await refitStep(p, { trigger: 'two' });
+      await refitStep(p, { trigger: 'two' }, { l2: 30 });
       await p.publish({ alias: 'candidate' });
       await p.ingest();
       await p.parts.store.claimSignal('s', {

@@ -6,7 +6,7 @@ import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import { loadConfig, openPipeline } from '#jobs/index.js';
+import { loadConfig, openPipeline, type PipelineOptions } from '#jobs/index.js';
 import type { RunRecord } from '#src/index.js';
 import { temporaryDirectory } from '../support/directory.js';
 import { type Random, seeded } from '../support/random.js';
@@ -70,10 +70,11 @@ async function expectWhole(s: Shop, sales: readonly Sale[]): Promise<RunRecord[]
 it('does what is due and what is asked for exactly once, across SIGKILL at random moments', async () => {
   const s = shop(temporaryDirectory());
   const random = seeded(5);
-  s.configure({
+  const settings: PipelineOptions = {
     models: { keep: 1000 },
     schedule: { pollMs: 100, fold: { cron: everySecond }, refit: { cron: '*/2 * * * * *' } },
-  });
+  };
+  s.configure(settings);
   await s.create();
   const sales: Sale[] = [];
   const sell = async (count: number) => {
@@ -87,13 +88,16 @@ it('does what is due and what is asked for exactly once, across SIGKILL at rando
     // The time zone shows timestamps that are local where they should be UTC.
     const service = s.run({ TZ: 'America/New_York' });
     await service.logged('started');
-    await s.signal(`s${round}`, 'refit', '{"l2": 7}');
+    // Options of its own, so that there is a model to make whatever came in.
+    await s.signal(`s${round}`, 'refit', `{"l2": ${7 + round}}`);
     await sell(30);
     await sleep(random() * 2500);
     service.child.kill('SIGKILL');
     await service.ended;
     killed = Date.now();
   }
+  // Also the refit that is made up for has a model to make.
+  s.configure({ ...settings, fit: { density: 0.5, l2: 6 } });
   await until('a due time passes while nothing runs', () => Date.now() > killed + 2000);
   const last = s.run();
   await last.logged('started');

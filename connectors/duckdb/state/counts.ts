@@ -7,12 +7,13 @@ export function openCounts(
 ): Pick<StateStore, 'counts' | 'userCount' | 'pending' | 'folded' | 'deadLetters'> {
   const number = (sql: string): Promise<number> => queries.scalar(sql).then(Number);
   return {
-    async counts() {
+    async counts(maxHistory) {
+      const kept = maxHistory === undefined ? 'd' : `least(d, ${maxHistory})`;
       const [row] = await queries.all(
         `SELECT (SELECT count(*) FROM inbox) AS inbox, (SELECT count(*) FROM dead_letters) AS dead,
              (SELECT count(*) FROM users) AS users, (SELECT count(*) FROM items) AS items,
              (SELECT coalesce(max(repeated), 0) FROM folded) AS repeated,
-             coalesce(sum(d), 0)::DOUBLE AS interactions, coalesce(sum(d * d), 0)::DOUBLE AS pairs,
+             coalesce(sum(d), 0)::DOUBLE AS interactions, coalesce(sum(${kept} * ${kept}), 0)::DOUBLE AS pairs,
              coalesce(max(most), 1) AS most
            FROM (SELECT count(*) AS d, max(value) AS most FROM matrix GROUP BY "user")`,
       );

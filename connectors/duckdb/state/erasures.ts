@@ -44,14 +44,14 @@ function openSteps({
       }),
 
     // Also alone among what is taken in: events of hers would come back.
-    eraseUser: (hash, build) =>
+    eraseUser: (hash, build, maxHistory) =>
       ingest.use(() =>
         folds.use(async c => {
           const sql = `SELECT "user", detail FROM erasures WHERE hash = ? AND step = 'asked'`;
           const [row] = await all<{ user: string; detail: string | null }>(c, sql, [hash]);
           if (!row)
             throw new StageError('INTERNAL', `erasure ${hash}: expected one that was begun, found none`);
-          const erased = await eraseUser(c, hash, row.user, build);
+          const erased = await eraseUser(c, hash, row.user, build, maxHistory);
           failpoint('forget:erased');
           return erased;
         }),

@@ -2,8 +2,16 @@ import type { StateStore } from '../../../src/contracts/index.js';
 import { releaseResults, type SerialConnection, scalar } from '../database.js';
 import { type Connecting, readChanged, readHistories } from '../histories.js';
 import { readKeys, readRows, readTimedRows } from '../rows.js';
+import { newestRows } from '../schema.js';
 
-const allRows = 'SELECT "user", item, value FROM matrix ORDER BY "user", item';
+/** X by user and item. Only users with more than `maxHistory` are sorted by time. */
+function allRows(maxHistory: number | undefined): string {
+  const columns = 'SELECT "user", item, value FROM matrix';
+  if (maxHistory === undefined) return `${columns} ORDER BY "user", item`;
+  return `WITH long AS (SELECT "user" FROM matrix GROUP BY "user" HAVING count(*) > ${maxHistory})
+    FROM (${columns} ANTI JOIN long USING ("user")
+      UNION ALL (${columns} SEMI JOIN long USING ("user") ${newestRows(maxHistory)})) ORDER BY "user", item`;
+}
 
 /** The reads of X. Long ones run on the connection of the folds, so that X does not change meanwhile. */
 export function openInteractions(
@@ -13,11 +21,11 @@ export function openInteractions(
 ): Pick<StateStore, 'interactions' | 'withTimes' | 'histories' | 'history' | 'popularItems' | 'itemKeys'> {
   const items = 'SELECT count(*) FROM items';
   return {
-    interactions: () =>
+    interactions: maxHistory =>
       folds.use(async c => {
         const n = Number(await scalar(c, items));
         const expected = Number(await scalar(c, 'SELECT count(*) FROM matrix'));
-        const rows = await readRows(c, allRows, n, { expected, shared: true });
+        const rows = await readRows(c, allRows(maxHistory), n, { expected, shared: true });
         await releaseResults();
         return rows;
       }),

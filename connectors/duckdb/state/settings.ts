@@ -27,18 +27,20 @@ export function openSettings(
 
   return {
     async gramian() {
-      const [mode, weighting, planned] = await get('gramian', 'userWeighting', 'planned');
+      const [mode, weighting, most, planned] = await get('gramian', 'userWeighting', 'maxHistory', 'planned');
       if (mode === undefined) return undefined;
       return {
         mode: mode as GramianMode,
         userWeighting: Number(weighting ?? 0),
+        maxHistory: most === undefined ? undefined : Number(most),
         planned: planned === undefined ? undefined : (JSON.parse(planned) as Planned),
       };
     },
-    setGramian: ({ mode, userWeighting, planned }) =>
+    setGramian: ({ mode, userWeighting, maxHistory, planned }) =>
       set({
         gramian: mode,
         userWeighting: String(userWeighting),
+        maxHistory: maxHistory === undefined ? undefined : String(maxHistory),
         planned: planned && JSON.stringify(planned),
       }),
 

@@ -158,6 +158,10 @@ it('opens a state of format 1: all that was in it, and a copy beside it', async 
     await positions('orders', 'events/1');
     await state.fold(100, async () => undefined, 2 ** 38);
     expect(await state.counts()).toMatchObject({ users: 5, repeated: 1 });
+    // They are as old as the opening.
+    const kept = { keep: 10, maxAgeMs: 1e12 };
+    const outdated = await state.removeOutdated({ dedupeMs: -7_200_000, deadLetters: kept, runs: kept });
+    expect(outdated).toMatchObject({ eventIds: 4 });
   } finally {
     await state.close();
   }

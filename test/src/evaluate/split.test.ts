@@ -195,3 +195,44 @@ it('samples nest: a larger one of the same seed holds a smaller one', () => {
   expect(sampleUsers(test, 200, 10).users).not.toEqual(small!.users);
   expect(sampleUsers(test, 3000, 9)).toBe(test);
 });
+
+it('a fit sees the newest train entries of each user; of equal times the later items', () => {
+  const rows = timed(
+    new Map<number, Entry[]>([
+      [
+        4,
+        [
+          [0, 1, 7],
+          [3, 2, 9],
+          [5, 3, 7],
+          [8, 4, 7],
+          [9, 5, 1],
+          [11, 6, 20],
+        ],
+      ],
+      [
+        6,
+        [
+          [2, 1, 3],
+          [7, 1, 4],
+        ],
+      ],
+    ]),
+  );
+  const { train, fitted, test } = split(rows, { ...options({ holdout: 'last' }), maxHistory: 2 });
+  expect(pairs(test)).toEqual(
+    new Map([
+      ['4 11', 1],
+      ['6 7', 1],
+    ]),
+  );
+  expect(pairs(fitted!)).toEqual(
+    new Map([
+      ['4 3', 2],
+      ['4 8', 4],
+      ['6 2', 1],
+    ]),
+  );
+  expect(pairs(train).size).toBe(6);
+  expect(split(rows, { ...options({ holdout: 'last' }), maxHistory: 5 }).fitted).toBeUndefined();
+});
