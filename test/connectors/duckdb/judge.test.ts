@@ -186,6 +186,7 @@ const times: Readonly<Record<string, readonly string[]>> = {
   ],
   DOUBLE: [
     ...[
+      '1.001',
       '1.9',
       '-1.9',
       '-0.5',
