@@ -143,7 +143,7 @@ export class Inbox {
       const chunks = chunksOf(decoded);
       placed.push({ events, from, chunks, channel: id, seq, stored });
       seq += chunks ? chunks.rows.count : events.length - from;
-      dead.push(...letters.filter(d => d.sequence > stored));
+      for (const letter of letters) if (letter.sequence > stored) dead.push(letter);
       moved.push({ position, name, id });
     }
     return { placed, dead, moved, seq };
