@@ -5,7 +5,7 @@ import { bestBytes } from '../matrix/scratch.js';
 import type { Arena } from '../runtime/arena.js';
 import { record } from '../runtime/records.js';
 import type { Report } from './columns.js';
-import { encodedScratch } from './encoded.js';
+import { type ColumnSizes, encodedScratch } from './encoded.js';
 import { pass, rangesOf } from './pass.js';
 import { openSegment } from './segment.js';
 import { openSegmentWriter, type SegmentWriter } from './segment-writer.js';
@@ -83,16 +83,7 @@ function writeKept(
     what,
   );
   const kept = entries.map(count => Math.min(count, keep + 1));
-  const most = rangesOf(stored.sizes).ends.reduce(
-    ({ most, first }, end) => ({
-      most: Math.max(
-        most,
-        kept.subarray(first, end).reduce((a, b) => a + b, 0),
-      ),
-      first: end,
-    }),
-    { most: 0, first: 0 },
-  ).most;
+  const most = mostKept(stored.sizes, kept);
   const at = {
     starts: arena.bytes(4 * (G.n + 1), what),
     lengths: arena.bytes(4 * G.n, what),
@@ -108,26 +99,32 @@ function writeKept(
     for (let k = first; k < last; k++) starts[k - first + 1] = starts[k - first]! + kept[k]!;
     return starts;
   };
-  pass(
-    stored,
-    'pruneStored',
-    scratch,
-    (E, bounds, first, last) => [E, bounds, reach, keep, startsOf(first, last).byteOffset, out],
-    {
-      report,
-      done(first, last) {
-        const starts = arena.i32(at.starts, last - first + 1);
-        const found = arena.i32(lengths, last - first);
-        const [rows, data] = [arena.i32(indices, most), arena.f64(values, most)];
-        let w = 0;
-        for (let k = 0; k < found.length; k++) {
-          const [from, to] = [starts[k]!, starts[k]! + found[k]!];
-          rows.copyWithin(w, from, to);
-          data.copyWithin(w, from, to);
-          w += found[k]!;
-        }
-        writer.write({ first, lengths: found, indices: rows.subarray(0, w), values: data.subarray(0, w) });
-      },
-    },
-  );
+  const pack = (first: number, last: number): void => {
+    const starts = arena.i32(at.starts, last - first + 1);
+    const found = arena.i32(lengths, last - first);
+    const [rows, data] = [arena.i32(indices, most), arena.f64(values, most)];
+    let w = 0;
+    for (const [k, count] of found.entries()) {
+      rows.copyWithin(w, starts[k]!, starts[k]! + count);
+      data.copyWithin(w, starts[k]!, starts[k]! + count);
+      w += count;
+    }
+    writer.write({ first, lengths: found, indices: rows.subarray(0, w), values: data.subarray(0, w) });
+  };
+  const argsOf = (E: number, bounds: number, first: number, last: number) =>
+    [E, bounds, reach, keep, startsOf(first, last).byteOffset, out] as const;
+  pass(stored, 'pruneStored', scratch, argsOf, { report, done: pack });
+}
+
+/** The most entries that are kept of a range of a pass. */
+function mostKept(sizes: ColumnSizes, kept: Float64Array): number {
+  let [most, first] = [0, 0];
+  for (const end of rangesOf(sizes).ends) {
+    most = Math.max(
+      most,
+      kept.subarray(first, end).reduce((a, b) => a + b, 0),
+    );
+    first = end;
+  }
+  return most;
 }
