@@ -1,16 +1,10 @@
-import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import {
-  DOUBLE,
-  type DuckDBConnection,
-  DuckDBDataChunk,
-  DuckDBInstance,
-  INTEGER,
-  VARCHAR,
-} from '@duckdb/node-api';
+import { DOUBLE, type DuckDBConnection, DuckDBDataChunk, INTEGER, VARCHAR } from '@duckdb/node-api';
 import type { GramianEntries } from '../../src/gramian/export.js';
 import { renameDurably, syncPath } from './durable.js';
 import { writeNpz } from './npz.js';
+import { openScratch, text } from './scratch-database.js';
 
 /** Rows of a data chunk, and of a Parquet file. */
 const chunkRows = 2048;
@@ -114,28 +108,19 @@ async function withTable<T>(
   columns: string,
   body: (connection: DuckDBConnection) => Promise<T>,
 ): Promise<T> {
-  const spill = join(directory, '.spill');
-  mkdirSync(spill, { recursive: true });
-  const instance = await DuckDBInstance.create(':memory:', {
-    memory_limit: `${Math.floor(memoryBytes / 1024)}KiB`,
-    threads: '1',
-    temp_directory: spill,
-  });
-  const connection = await instance.connect();
+  const { connection, release } = await openScratch(join(directory, '.made'), memoryBytes);
   try {
     await connection.run(`CREATE TABLE made (${columns})`);
     return await body(connection);
   } finally {
-    connection.closeSync();
-    instance.closeSync();
-    rmSync(spill, { recursive: true, force: true });
+    await release();
   }
 }
 
 /** Writes the table `made` as a file, which appears when it is whole. */
 async function copyMade(connection: DuckDBConnection, directory: string, name: string): Promise<void> {
   const temporary = join(directory, `.${name}`);
-  await connection.run(`COPY made TO '${temporary.replaceAll("'", "''")}' (FORMAT parquet)`);
+  await connection.run(`COPY made TO ${text(temporary)} (FORMAT parquet)`);
   await syncPath(temporary);
   await renameDurably(temporary, join(directory, name));
 }

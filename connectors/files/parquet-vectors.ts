@@ -3,9 +3,7 @@ import { dirname, join } from 'node:path';
 import {
   ARRAY,
   arrayValue,
-  type DuckDBConnection,
   DuckDBDataChunk,
-  DuckDBInstance,
   FLOAT,
   INTEGER,
   LIST,
@@ -15,12 +13,12 @@ import {
 import type { ItemVectors, VectorShape } from '../../src/contracts/sink.js';
 import { Refusal } from '../../src/publish/sink-steps.js';
 import { renameDurably, syncPath } from './durable.js';
+import { openScratch, text } from './scratch-database.js';
 import type { VectorWriter } from './vectors.js';
 
 export const parquetVectorsFile = 'vectors.parquet';
 /** Rows of one data chunk. */
 const chunkRows = 512;
-const text = (value: string) => `'${value.replaceAll("'", "''")}'`;
 
 /**
  * Writes `vectors.parquet`, a row per item: `id`, `vector` (FLOAT[r]) or `indices` (INTEGER[]) and `values` (FLOAT[]) of sparse
@@ -33,7 +31,7 @@ export async function parquetVectors(
 ): Promise<VectorWriter> {
   const scratch = join(directory, '.vectors');
   const sparse = form === 'sparse';
-  const { connection, release } = await scratchDatabase(scratch, memoryBytes);
+  const { connection, release } = await openScratch(scratch, memoryBytes);
   await connection.run(
     `CREATE TABLE vectors (id VARCHAR, ${sparse ? 'indices INTEGER[], "values" FLOAT[]' : `vector FLOAT[${rank}]`}, dimension INTEGER)`,
   );
@@ -76,30 +74,6 @@ function columnsOf(batch: ItemVectors, from: number, to: number) {
   ];
 }
 
-async function scratchDatabase(
-  scratch: string,
-  memoryBytes: number,
-): Promise<{
-  readonly connection: DuckDBConnection;
-  readonly release: () => Promise<void>;
-}> {
-  const instance = await DuckDBInstance.create(`${scratch}.duckdb`, {
-    memory_limit: `${Math.floor(memoryBytes / 1024)}KiB`,
-    threads: '1',
-    temp_directory: `${scratch}.spill`,
-  });
-  const connection = await instance.connect();
-  return {
-    connection,
-    async release() {
-      connection.closeSync();
-      instance.closeSync();
-      for (const suffix of ['.duckdb', '.duckdb.wal', '.spill'])
-        await rm(`${scratch}${suffix}`, { recursive: true, force: true });
-    },
-  };
-}
-
 /** Writes a file of vectors again without erased items; returns its shape. */
 export async function filterParquetVectors(
   path: string,
@@ -108,7 +82,7 @@ export async function filterParquetVectors(
   memoryBytes: number,
 ): Promise<VectorShape> {
   const made = join(dirname(path), '.forgetting-vectors');
-  const { connection, release } = await scratchDatabase(made, memoryBytes);
+  const { connection, release } = await openScratch(made, memoryBytes);
   try {
     const gone = items.size > 0 ? `id NOT IN (${[...items].map(text).join()})` : 'true';
     const numbers = shape.form === 'sparse' ? 'sum(len("values"))' : `count(*) * ${shape.rank}`;

@@ -1,22 +1,12 @@
 import { rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import {
-  BOOLEAN,
-  type DuckDBAppender,
-  DuckDBDataChunk,
-  DuckDBInstance,
-  FLOAT,
-  INTEGER,
-  VARCHAR,
-} from '@duckdb/node-api';
+import { BOOLEAN, type DuckDBAppender, DuckDBDataChunk, FLOAT, INTEGER, VARCHAR } from '@duckdb/node-api';
 import type { ErasedIds } from '../../src/contracts/erasure.js';
 import type { ListKind, RankedList } from '../../src/contracts/index.js';
 import { Refusal } from '../../src/publish/sink-steps.js';
 import { renameDurably, syncPath } from './durable.js';
+import { openScratch, text } from './scratch-database.js';
 import type { ListWriter } from './writer.js';
-
-/** A limit as DuckDB takes it. */
-const limit = (memoryBytes: number): string => `${Math.floor(memoryBytes / 1024)}KiB`;
 
 /** Rows of one DuckDB data chunk. */
 const chunkRows = 2048;
@@ -28,25 +18,12 @@ const columns = 'id VARCHAR, rank INTEGER, item VARCHAR, score FLOAT, fallback B
  * `memoryBytes` however many there are.
  */
 export async function parquetWriter(directory: string, memoryBytes: number): Promise<ListWriter> {
-  const scratch = join(directory, '.rows');
-  const instance = await DuckDBInstance.create(`${scratch}.duckdb`, {
-    memory_limit: limit(memoryBytes),
-    threads: '1',
-    temp_directory: `${scratch}.spill`,
-  });
-  const connection = await instance.connect();
+  const { connection, release } = await openScratch(join(directory, '.rows'), memoryBytes);
   await connection.run(`CREATE TABLE users (${columns}); CREATE TABLE items (${columns})`);
   const rows = {
     users: rowBuffer(await connection.createAppender('users')),
     items: rowBuffer(await connection.createAppender('items')),
   };
-  async function release(): Promise<void> {
-    connection.closeSync();
-    instance.closeSync();
-    for (const suffix of ['.duckdb', '.duckdb.wal', '.spill'])
-      await rm(`${scratch}${suffix}`, { recursive: true, force: true });
-  }
-
   return {
     async write(kind, lists) {
       for (const list of lists) rows[kind].push(list);
@@ -55,8 +32,7 @@ export async function parquetWriter(directory: string, memoryBytes: number): Pro
       for (const kind of ['users', 'items'] satisfies ListKind[]) {
         rows[kind].close();
         const file = join(directory, `${kind}.parquet`);
-        const target = `'${file.replaceAll("'", "''")}'`;
-        const copied = await connection.runAndReadAll(`COPY ${kind} TO ${target} (FORMAT parquet)`);
+        const copied = await connection.runAndReadAll(`COPY ${kind} TO ${text(file)} (FORMAT parquet)`);
         const count = Number(copied.getRowsJS()[0]?.[0]);
         if (count !== rows[kind].count)
           throw new Refusal(`${file} has ${count} of ${rows[kind].count} rows; publish again`);
@@ -110,16 +86,10 @@ function rowBuffer(appender: DuckDBAppender) {
 
 /** Writes a file of lists again without the lists of erased ids and without erased items in others; counts both. */
 export async function filterParquet(path: string, kind: ListKind, erased: ErasedIds, memoryBytes: number) {
-  const text = (value: string) => `'${value.replaceAll("'", "''")}'`;
   const among = (ids: readonly string[]) => (ids.length > 0 ? `IN (${ids.map(text).join()})` : 'IS NULL');
   const [gone, items] = [`id ${among(erased[kind])}`, `item ${among(erased.items)}`];
   const made = join(dirname(path), '.forgetting.parquet');
-  const instance = await DuckDBInstance.create(':memory:', {
-    memory_limit: limit(memoryBytes),
-    threads: '1',
-    temp_directory: `${made}.spill`,
-  });
-  const connection = await instance.connect();
+  const { connection, release } = await openScratch(made, memoryBytes);
   try {
     const from = `read_parquet(${text(path)}, file_row_number = true)`;
     const counted = await connection.runAndReadAll(
@@ -135,8 +105,7 @@ export async function filterParquet(path: string, kind: ListKind, erased: Erased
     await renameDurably(made, path);
     return { deleted: deleted!, rewritten: rewritten! };
   } finally {
-    connection.closeSync();
-    instance.closeSync();
-    for (const left of [made, `${made}.spill`]) await rm(left, { recursive: true, force: true });
+    await release();
+    await rm(made, { force: true });
   }
 }

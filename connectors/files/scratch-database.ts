@@ -1,0 +1,31 @@
+import { rm } from 'node:fs/promises';
+import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
+
+/** A DuckDB file that lives as long as what is written by it. */
+export interface ScratchDatabase {
+  readonly connection: DuckDBConnection;
+  /** Closes it, and removes it with what it spilled. */
+  release(): Promise<void>;
+}
+
+/** A string of SQL. */
+export const text = (value: string): string => `'${value.replaceAll("'", "''")}'`;
+
+/** Opens `<scratch>.duckdb`, which spills beside it, so that memory stays within `memoryBytes`. */
+export async function openScratch(scratch: string, memoryBytes: number): Promise<ScratchDatabase> {
+  const instance = await DuckDBInstance.create(`${scratch}.duckdb`, {
+    memory_limit: `${Math.floor(memoryBytes / 1024)}KiB`,
+    threads: '1',
+    temp_directory: `${scratch}.spill`,
+  });
+  const connection = await instance.connect();
+  return {
+    connection,
+    async release() {
+      connection.closeSync();
+      instance.closeSync();
+      for (const suffix of ['.duckdb', '.duckdb.wal', '.spill'])
+        await rm(`${scratch}${suffix}`, { recursive: true, force: true });
+    },
+  };
+}
