@@ -4,15 +4,21 @@ import { type GramianState, planGramian, stillHolds } from '../gramian/plan.js';
 import { fromNothing } from '../matrix/rows.js';
 import type { StageOptions } from './options.js';
 import type { PipelineParts } from './parts.js';
-import { makeSegment, replaceSegments } from './segments.js';
+import { makeSegment, replaceSegments, segmentsDirectory } from './segments.js';
 
 /** Makes the stored Gramian from all histories, in place of the present segments. */
 async function rebuildGramian(parts: PipelineParts, signal?: AbortSignal): Promise<void> {
-  const { store, options } = parts;
+  const { directory, store, options } = parts;
   const { userWeighting } = options.fit;
   const { maxHistory } = options.gramian;
   const rows = await store.interactions(maxHistory);
-  const segment = await makeSegment(parts, fromNothing(rows), userWeighting, signal);
+  const segment = await makeSegment(
+    parts,
+    segmentsDirectory(directory),
+    fromNothing(rows),
+    userWeighting,
+    signal,
+  );
   // While the mode is implicit nobody reads segments: a crash may leave any of them.
   await store.setGramian({ mode: 'implicit', userWeighting });
   const old = await store.segments();

@@ -4,7 +4,7 @@ import { lacksMemory, StageError, toStageError } from '../errors.js';
 import type { GramianInput } from '../fit/fit.js';
 import { isSmall } from '../gramian/build.js';
 import { type GramianEntries, openEntries } from '../gramian/export.js';
-import type { GramianMode } from '../gramian/plan.js';
+import type { GramianMode, GramianState } from '../gramian/plan.js';
 import { type Comparison, compareWithHistories } from '../gramian/verify.js';
 import { largestEnergy } from '../gramian/weights.js';
 import { fromNothing } from '../matrix/rows.js';
@@ -17,10 +17,6 @@ import { makeSegment, mergeSegments, segmentRegister, segmentsDirectory } from '
 
 const verifyTask = tasksOf<typeof import('../gramian/verify.js')>(
   new URL('../gramian/verify.js', import.meta.url),
-);
-
-const buildTask = tasksOf<typeof import('../gramian/build.js')>(
-  new URL('../gramian/build.js', import.meta.url),
 );
 
 /** The result of `verify`, and how the state keeps its Gramian. */
@@ -42,15 +38,14 @@ export function createGramianKeeper(parts: PipelineParts) {
 }
 
 /** Builds segments only while the state's Gramian is stored. */
-async function segmentBuilder(parts: PipelineParts, signal?: AbortSignal): Promise<BuildSegment | undefined> {
-  const state = await parts.store.gramian();
+function segmentBuilder(
+  parts: PipelineParts,
+  state: GramianState | undefined,
+  signal?: AbortSignal,
+): BuildSegment | undefined {
   if (state?.mode !== 'stored') return undefined;
-  return changes => makeSegment(parts, changes, state.userWeighting, signal);
-}
-
-/** What squares of an item may add up to, for the weights of users that fits want and that segments have. */
-async function energyOf({ store, options }: PipelineParts): Promise<number> {
-  return largestEnergy(options.fit.userWeighting || ((await store.gramian())?.userWeighting ?? 0));
+  const directory = segmentsDirectory(parts.directory);
+  return changes => makeSegment(parts, directory, changes, state.userWeighting, signal);
 }
 
 /** Events of a batch that is not halved any more. */
@@ -63,9 +58,11 @@ async function foldBatch(
   signal?: AbortSignal,
 ): Promise<FoldSummary | undefined> {
   try {
-    const { store } = parts;
-    const [build, energy] = [await segmentBuilder(parts, signal), await energyOf(parts)];
-    return await store.fold(limit, build, energy, (await store.gramian())?.maxHistory);
+    const { store, options } = parts;
+    const state = await store.gramian();
+    // For the weights of users that fits want, and that segments have.
+    const energy = largestEnergy(options.fit.userWeighting || (state?.userWeighting ?? 0));
+    return await store.fold(limit, segmentBuilder(parts, state, signal), energy, state?.maxHistory);
   } catch (error) {
     if (!lacksMemory(error)) throw error;
     const { message } = toStageError(error);
@@ -176,7 +173,7 @@ function pruningOf(
 
 /** All of G as of the last fold. Where it is not stored it is computed into a file in the directory `scratch`. */
 async function entriesOf(parts: PipelineParts, scratch: string): Promise<GramianEntries> {
-  const { directory, store, scale, options } = parts;
+  const { directory, store, options } = parts;
   const { items } = await store.counts();
   const segments = (await store.gramian())?.mode === 'stored' ? await store.segments() : [];
   if (segments.length > 0) {
@@ -186,13 +183,6 @@ async function entriesOf(parts: PipelineParts, scratch: string): Promise<Gramian
     );
   }
   const changes = fromNothing(await store.interactions(options.gramian.maxHistory));
-  const { userWeighting } = options.fit;
-  const made = await runOnce(buildTask('buildSegment'), [
-    scratch,
-    scale,
-    changes,
-    options.threads,
-    userWeighting,
-  ]);
+  const made = await makeSegment(parts, scratch, changes, options.fit.userWeighting);
   return openEntries(made ? [join(scratch, made.file)] : [], items);
 }

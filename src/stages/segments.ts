@@ -56,14 +56,14 @@ async function unlessStopped<T>(directory: string, body: () => Promise<T>): Prom
   }
 }
 
-/** Writes ΔG of changed histories; the caller registers it. */
+/** Writes ΔG of changed histories to `directory`, which is made where there is none; the caller registers it. */
 export async function makeSegment(
-  { directory: state, scale, fitMemoryBytes, options }: PipelineParts,
+  { scale, fitMemoryBytes, options }: PipelineParts,
+  directory: string,
   changes: RowChanges,
   userWeighting: number,
   signal?: AbortSignal,
 ): Promise<SegmentFile | undefined> {
-  const directory = segmentsDirectory(state);
   mkdirSync(directory, { recursive: true });
   const threads = updateThreads(changes, options.threads, fitMemoryBytes);
   return isSmall(changes)
