@@ -18,6 +18,8 @@ import { rememberSecrets } from './secrets.js';
 export interface Pipeline extends Stage {
   readonly config: PipelineConfig;
   readonly signals: SignalSource | undefined;
+  /** Memory of a database that is opened for a step, beside the state's. */
+  readonly stepBytes: number;
   close(): Promise<void>;
 }
 
@@ -84,6 +86,7 @@ export async function openPipeline(
       ...stage,
       config,
       signals,
+      stepBytes: budget.step,
       async close() {
         await signals?.close();
         await store.close();

@@ -2,8 +2,6 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { writeGramianNpz, writeGramianParquet, writeItems } from '../../connectors/files/gramian.js';
 import { StageError } from '../../src/errors.js';
-import { databaseShare } from '../../src/fit/memory.js';
-import { parseSize } from '../../src/size.js';
 import { type Command, count } from '../command.js';
 
 const formats = ['npz', 'parquet'] as const;
@@ -34,14 +32,13 @@ export const gramian: Command = {
     mkdirSync(directory, { recursive: true });
     const scratch = mkdtempSync(join(directory, '.gramian-'));
     try {
-      const memoryBytes = databaseShare(parseSize(pipeline.config.memory, 'memory'));
       const G = await pipeline.gramianEntries(scratch);
       try {
         const files = [
           ...(format === 'npz'
             ? await writeGramianNpz(directory, G)
-            : await writeGramianParquet(directory, G, memoryBytes)),
-          ...(await writeItems(directory, await pipeline.parts.store.itemKeys(G.n), memoryBytes)),
+            : await writeGramianParquet(directory, G, pipeline.stepBytes)),
+          ...(await writeItems(directory, await pipeline.parts.store.itemKeys(G.n), pipeline.stepBytes)),
         ];
         const json = { directory, files, items: G.n, entries: G.entries };
         return {

@@ -1,10 +1,9 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { bestBytes } from '../matrix/scratch.js';
 import type { Arena } from '../runtime/arena.js';
 import { record } from '../runtime/records.js';
-import type { Report } from './columns.js';
 import { type ColumnSizes, encodedScratch } from './encoded.js';
 import { pass, rangesOf } from './pass.js';
 import { openSegment } from './segment.js';
@@ -52,14 +51,14 @@ export function writePruned(
   positions: Int32Array,
   { keep, alpha }: Pruning,
   path: string,
-  about: { readonly scale: number; readonly userWeighting: number; readonly report?: Report | undefined },
+  about: { readonly scale: number; readonly userWeighting: number },
 ): void {
   const mark = arena.mark();
-  const directory = join(path, '..');
+  const directory = dirname(path);
   const notes = { density: String(G.density()), keep: String(keep), alpha: String(alpha) };
   const writer = openSegmentWriter(arena, directory, G.n, about.scale, about.userWeighting, notes);
   try {
-    writeKept(arena, G, positions, { keep, alpha }, writer, about.report);
+    writeKept(arena, G, positions, { keep, alpha }, writer);
     renameSync(join(directory, writer.finish().file), path);
   } finally {
     writer.close();
@@ -73,7 +72,6 @@ function writeKept(
   positions: Int32Array,
   { keep, alpha }: Pruning,
   writer: SegmentWriter,
-  report: Report | undefined,
 ): void {
   const what = 'pruned columns';
   const stored = G.columns(positions);
@@ -113,7 +111,7 @@ function writeKept(
   };
   const argsOf = (E: number, bounds: number, first: number, last: number) =>
     [E, bounds, reach, keep, startsOf(first, last).byteOffset, out] as const;
-  pass(stored, 'pruneStored', scratch, argsOf, { report, done: pack });
+  pass(stored, 'pruneStored', scratch, argsOf, { done: pack });
 }
 
 /** The most entries that are kept of a range of a pass. */

@@ -90,10 +90,7 @@ export function encodeColumn(j: i32, count: i32, indices: I32s, values: usize, w
   return p;
 }
 
-/** Bytes of the tables that `unpack` needs: for each byte of lengths a shuffle, then their sum. */
-export const TABLE_BYTES: i32 = 256 * 17;
-
-/** Fills the tables of `unpack`. */
+/** Fills the tables of `unpack`, 256 · 17 bytes: for each byte of lengths a shuffle, then their sum. */
 export function lengthTables(to: usize): void {
   for (let code = 0; code < 256; code++) {
     let from = 0;

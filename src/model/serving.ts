@@ -65,22 +65,25 @@ export function servingMatrix(
   const mark = arena.mark();
   const { n } = model;
   const parts = allocate(arena, servingParts(n, width), 'serving matrix');
-  if (isDense(model)) denseRows(arena, threads, model, width, signed, parts);
-  else sparseRows(arena, threads, model, width, signed, parts);
+  const rowsOf = isDense(model) ? denseRows : sparseRows;
+  rowsOf({ arena, threads, model, width, signed, parts });
   return { rows: n, columns: n, ...packed(arena, mark, n, width, parts) };
 }
 
 type Parts = Readonly<Record<keyof ReturnType<typeof servingParts>, Address>>;
 
+/** A serving matrix under way: its rows go to `parts`. */
+interface Making {
+  readonly arena: Arena;
+  readonly threads: Threads;
+  readonly model: Model;
+  readonly width: number;
+  readonly signed: boolean;
+  readonly parts: Parts;
+}
+
 /** Rows of the product of sparse layers, in blocks of about the same work. */
-function sparseRows(
-  arena: Arena,
-  threads: Threads,
-  model: Model,
-  width: number,
-  signed: boolean,
-  parts: Parts,
-): void {
+function sparseRows({ arena, threads, model, width, signed, parts }: Making): void {
   const { n } = model;
   const [encoder, decoder] = [loadLayer(arena, model.encoder), loadLayer(arena, model.decoder)];
   const work = arena.f64(parts.work, n);
@@ -100,14 +103,7 @@ function sparseRows(
  * Rows of the product of dense layers, by ascending item: the lists of users who have one item, and with `signed` of those who have it
  * −1 times, whose best are the others' most negative.
  */
-function denseRows(
-  arena: Arena,
-  threads: Threads,
-  model: Model,
-  width: number,
-  signed: boolean,
-  parts: Parts,
-): void {
+function denseRows({ arena, threads, model, width, signed, parts }: Making): void {
   const { n } = model;
   const ranker = loadRanker({ arena, threads }, model, width, true);
   const [indices, values] = [arena.i32(parts.items, n * width), arena.f32(parts.values, n * width)];
