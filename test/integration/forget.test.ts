@@ -14,13 +14,14 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { createPipeline, type Pipeline, type PipelineOptions } from '#jobs/index.js';
+import type { Pipeline, PipelineOptions } from '#jobs/index.js';
 import { refitStep } from '#jobs/steps.js';
 import { openSegment } from '#src/gramian/segment.js';
 import { readColumns } from '#src/gramian/sum.js';
 import { failpoints } from '#src/runtime/failpoint.js';
 import { runCli } from '../support/cli.js';
 import { columnsOf } from '../support/events.js';
+import { withPipeline } from '../support/with-pipeline.js';
 
 const [user, own] = ['zq-forget-me-7731', 'zq-private-item-99'];
 const root = mkdtempSync(join(tmpdir(), 'forget-'));
@@ -58,19 +59,6 @@ const allSinks: PipelineOptions['sinks'] = [
   { type: 'lmdb', path: 'feed.lmdb' },
   { type: 'duckdb', database: 'feed.duckdb' },
 ];
-
-async function using<T>(
-  directory: string,
-  options: PipelineOptions,
-  body: (p: Pipeline) => Promise<T>,
-): Promise<T> {
-  const p = await createPipeline(options, { baseDirectory: directory });
-  try {
-    return await body(p);
-  } finally {
-    await p.close();
-  }
-}
 
 /** Files below a directory, but the source, whose bytes have a text. */
 function filesWith(directory: string, text: string): string[] {
@@ -110,7 +98,7 @@ describe.each(kinds)('%s', (name, kind) => {
     write(a, true);
     write(b, false);
     const options = optionsOf(kind, allSinks);
-    await using(a, options, async p => {
+    await withPipeline(a, options, async p => {
       await p.ingest();
       await p.fold();
       await refitStep(p, { trigger: 'one' });
@@ -168,7 +156,7 @@ describe.each(kinds)('%s', (name, kind) => {
     });
     appendFileSync(join(b, 'e.csv'), 'u1,i7,1,x1,9000\n');
     const fitted = async (directory: string) =>
-      using(directory, optionsOf(kind), async p => {
+      withPipeline(directory, optionsOf(kind), async p => {
         await p.ingest();
         await p.fold();
         const version = await refitStep(p, { trigger: 'later' });
@@ -193,7 +181,7 @@ describe('a process that dies while it forgets', () => {
     if (!existsSync(from)) {
       write(from, true);
       writeFileSync(join(from, config), JSON.stringify(options));
-      await using(from, options, async p => {
+      await withPipeline(from, options, async p => {
         await p.ingest();
         await p.fold();
         await refitStep(p, { trigger: 'one' });
@@ -212,7 +200,7 @@ describe('a process that dies while it forgets', () => {
         ) as string[],
     );
     expect(histories(directory, keys)).toEqual([]);
-    await using(directory, options, async p => {
+    await withPipeline(directory, options, async p => {
       expect(filesWith(directory, user)).toEqual([]);
       expect(filesWith(directory, own)).toEqual([]);
       expect(await p.receipts(user)).toMatchObject([{ users: 1, interactions: 4, items: 1 }]);

@@ -3,11 +3,12 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writ
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { createPipeline, foldStep, type Pipeline, type PipelineOptions, refitStep } from '#jobs/index.js';
+import { foldStep, type Pipeline, type PipelineOptions, refitStep } from '#jobs/index.js';
 import { failpoints } from '#src/runtime/failpoint.js';
 import { runCli } from '../support/cli.js';
 import { columnsOf, type TestEvent } from '../support/events.js';
 import { matrixOf } from '../support/matrix.js';
+import { withPipeline } from '../support/with-pipeline.js';
 
 const root = mkdtempSync(join(tmpdir(), 'leave-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -36,19 +37,6 @@ const optionsOf = (mode: 'stored' | 'implicit', interactions: 'last' | 'sum'): P
   fit: { solver: 'fsai', userWeighting: 0.5 },
 });
 
-async function using<T>(
-  directory: string,
-  options: PipelineOptions,
-  body: (p: Pipeline) => Promise<T>,
-): Promise<T> {
-  const p = await createPipeline(options, { baseDirectory: directory });
-  try {
-    return await body(p);
-  } finally {
-    await p.close();
-  }
-}
-
 let sequence = 0;
 async function take(p: Pipeline, taken: readonly TestEvent[]): Promise<void> {
   const position = { partition: 'p/0', sequence: sequence + taken.length - 1 };
@@ -71,7 +59,7 @@ const old = (keys: readonly string[]) => keys.filter(key => key.startsWith('old'
 
 /** A state with two models, both published, whose old items were removed after that. */
 async function prepare(directory: string, options: PipelineOptions): Promise<void> {
-  await using(directory, options, async p => {
+  await withPipeline(directory, options, async p => {
     await take(p, events);
     await refitStep(p, { trigger: 'one' });
     await p.publish();
@@ -93,7 +81,7 @@ describe.each([
     const options = optionsOf(mode, interactions);
     mkdirSync(directory);
     await prepare(directory, options);
-    await using(directory, options, async p => {
+    await withPipeline(directory, options, async p => {
       const { store } = p.parts;
       const versions = (await store.models()).map(m => m.version);
       const lists = async () =>
@@ -155,7 +143,7 @@ it('a refit lets them leave when they are more than a hundredth', { timeout: 60_
   const directory = join(root, 'refit');
   const { mkdirSync } = await import('node:fs');
   mkdirSync(directory);
-  await using(directory, { ...options, dedupe: { window: '1d' } }, async p => {
+  await withPipeline(directory, { ...options, dedupe: { window: '1d' } }, async p => {
     const { store } = p.parts;
     const live = Array.from({ length: 300 }, (_, k) => ({ user: `u${k % 7}`, item: `live${k}`, ts: k }));
     const gone = (count: number) =>
@@ -205,7 +193,7 @@ describe('a process that dies while items leave', () => {
       env: { SANSA_STREAM_CRASH_AT: point },
     });
     expect(dead.code, dead.stderr).toBeNull();
-    await using(directory, options, async p => {
+    await withPipeline(directory, options, async p => {
       const { store } = p.parts;
       const left = point === 'leave:committed';
       expect(old(await store.itemKeys()).length > 0).toBe(!left);

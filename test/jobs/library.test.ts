@@ -2,23 +2,10 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { createPipeline, type Pipeline, type PipelineOptions, refitStep, StageError } from '#jobs/index.js';
+import { createPipeline, type PipelineOptions, refitStep, StageError } from '#jobs/index.js';
 import { temporaryDirectory } from '../support/directory.js';
 import { runSql } from '../support/duckdb.js';
-
-/** Opens a pipeline, uses it and closes it, as one process would. */
-async function withPipeline<T>(
-  directory: string,
-  options: PipelineOptions,
-  use: (p: Pipeline) => Promise<T>,
-): Promise<T> {
-  const pipeline = await createPipeline(options, { baseDirectory: directory });
-  try {
-    return await use(pipeline);
-  } finally {
-    await pipeline.close();
-  }
-}
+import { withPipeline } from '../support/with-pipeline.js';
 
 const table = `CREATE TABLE events AS SELECT range AS line, 'u' || range % 31 AS "user",
   'i' || (range * 7 + range // 31) % 23 AS item, 1 + range % 3 AS weight, range AS ts FROM range(400)`;

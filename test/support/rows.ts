@@ -64,3 +64,16 @@ export function gramian({ n, users, indptr, indices, values }: Rows, weights?: I
   }
   return G;
 }
+
+/** The rows lo … hi − 1 of X. */
+export function rowsBetween(rows: Rows, lo: number, hi: number): Rows {
+  const indptr = rows.indptr.subarray(lo, hi + 1);
+  const [a, b] = [indptr[0]!, indptr[hi - lo]!];
+  return {
+    n: rows.n,
+    users: rows.users.subarray(lo, hi),
+    indptr: indptr.map(p => p - a),
+    indices: rows.indices.subarray(a, b),
+    values: rows.values?.subarray(a, b),
+  };
+}

@@ -11,22 +11,9 @@ import { fromNothing, type Rows } from '#src/matrix/rows.js';
 import type { Model } from '#src/model/model.js';
 import { fsaiOptions } from '#src/solvers/fsai/options.js';
 import { temporaryDirectory } from '../../support/directory.js';
-import { gramian, randomRows } from '../../support/rows.js';
+import { gramian, randomRows, rowsBetween } from '../../support/rows.js';
 
 const options = fsaiOptions.parse({ neighbours: 6, userWeighting: 0, serving: 20 });
-
-/** The rows lo … hi − 1 of X. */
-function part(rows: Rows, lo: number, hi: number): Rows {
-  const indptr = rows.indptr.subarray(lo, hi + 1);
-  const [a, b] = [indptr[0]!, indptr[hi - lo]!];
-  return {
-    n: rows.n,
-    users: rows.users.subarray(lo, hi),
-    indptr: indptr.map(p => p - a),
-    indices: rows.indices.subarray(a, b),
-    values: rows.values?.subarray(a, b),
-  };
-}
 
 const bytes = ({ encoder, decoder, serving }: Model) =>
   [encoder, decoder, serving!].flatMap(l => [l.indptr.join(), l.indices.join(), l.data.join()]);
@@ -58,7 +45,11 @@ it('keeps the diagonal and the largest rows of more popular items, of any segmen
     const directory = temporaryDirectory();
     const paths: string[] = [];
     for (let k = 0; k + 1 < cuts.length; k++) {
-      const { file } = (await buildSegment(directory, 1, fromNothing(part(rows, cuts[k]!, cuts[k + 1]!))))!;
+      const { file } = (await buildSegment(
+        directory,
+        1,
+        fromNothing(rowsBetween(rows, cuts[k]!, cuts[k + 1]!)),
+      ))!;
       paths.push(join(directory, file));
     }
     for (const threads of [1, 2]) {
@@ -90,7 +81,7 @@ it('gives the very model where it keeps all, and is used until the segments chan
   const rows = randomRows({ users: 300, items: 200, density: 0.05, seed: 8 });
   const n = rows.n;
   const write = async (lo: number, hi: number) =>
-    join(directory, (await buildSegment(directory, 1, fromNothing(part(rows, lo, hi))))!.file);
+    join(directory, (await buildSegment(directory, 1, fromNothing(rowsBetween(rows, lo, hi))))!.file);
   const first = await write(0, 250);
   const both = [first, await write(250, 300)];
   const exact = await fit({ mode: 'stored', paths: both, n, scale: 1 }, options, { threads: 1 });

@@ -7,7 +7,6 @@ import { buildSegment } from '#src/gramian/build.js';
 import { openSegment } from '#src/gramian/segment.js';
 import { storedGramian } from '#src/gramian/stored.js';
 import { readColumns, sumSegments } from '#src/gramian/sum.js';
-import type { Rows } from '#src/matrix/rows.js';
 import { fromNothing } from '#src/matrix/rows.js';
 import type { Model } from '#src/model/model.js';
 import { Arena } from '#src/runtime/arena.js';
@@ -18,7 +17,7 @@ import { distance, gramOf, weightsOf } from '../../support/dense.js';
 import { temporaryDirectory } from '../../support/directory.js';
 import { fromBlocks, writeCsc, writeDense } from '../../support/gramian.js';
 import { permutation, randomX, rowsOf, seeded } from '../../support/random.js';
-import { randomRows } from '../../support/rows.js';
+import { randomRows, rowsBetween } from '../../support/rows.js';
 
 const oneThread = new Arena();
 const stored = (paths: readonly string[], n: number) =>
@@ -108,20 +107,13 @@ test('stored and implicit columns give the same model', async () => {
 test('long columns, of segments of both formats, give the very model of X', async () => {
   const directory = temporaryDirectory();
   const rows = randomRows({ users: 700, items: 2500, density: 0.08, seed: 5, most: 3 });
-  const half = (lo: number, hi: number): Rows => {
-    const indptr = rows.indptr.subarray(lo, hi + 1);
-    const [a, b] = [indptr[0]!, indptr[hi - lo]!];
-    return {
-      n: rows.n,
-      users: rows.users.subarray(lo, hi),
-      indptr: indptr.map(p => p - a),
-      indices: rows.indices.subarray(a, b),
-      values: rows.values?.subarray(a, b),
-    };
-  };
   const whole = [(await buildSegment(directory, 1, fromNothing(rows)))!.file];
   const parts: string[] = [];
-  for (const [k, cut] of [half(0, 400), half(400, 600), half(600, 700)].entries()) {
+  for (const [k, cut] of [
+    rowsBetween(rows, 0, 400),
+    rowsBetween(rows, 400, 600),
+    rowsBetween(rows, 600, 700),
+  ].entries()) {
     const { file } = (await buildSegment(directory, 1, fromNothing(cut)))!;
     const segment = openSegment(join(directory, file));
     const old = () => writeCsc(directory, [readColumns(segment, 0, rows.n)], rows.n).file;
