@@ -30,20 +30,21 @@ function settledRows({ interactions }: Semantics): string {
 }
 
 /**
- * Folds the inbox up to the event `cut` into a state that has nothing: keys are numbered and rows sorted at once, and
- * `recent` stays empty. The same as folding them otherwise; part of the caller's transaction.
+ * Folds the `waiting` events, a relation, into a state that has nothing, and `take`s them out of the inbox: keys are
+ * numbered and rows sorted at once, and `recent` stays empty. The same as folding them otherwise; part of the caller's
+ * transaction.
  */
 export async function foldFirst(
   connection: DuckDBConnection,
   semantics: Semantics,
-  cut: string,
+  waiting: string,
+  take: () => Promise<void>,
   energy: number,
 ): Promise<FoldSummary> {
   const run = (sql: string) => connection.run(sql);
-  const waiting = `FROM inbox WHERE seq <= ${cut}`;
-  const [sizes] = await all(connection, `SELECT count(*) AS events, count(id) AS identified ${waiting}`);
+  const [sizes] = await all(connection, `SELECT count(*) AS events, count(id) AS identified FROM ${waiting}`);
   const [events, identified] = [Number(sizes!.events), Number(sizes!.identified)];
-  await run(`CREATE OR REPLACE TEMP ${identified > 0 ? 'TABLE' : 'VIEW'} batch AS SELECT * ${waiting}`);
+  await run(`CREATE OR REPLACE TEMP ${identified > 0 ? 'TABLE' : 'VIEW'} batch AS SELECT * FROM ${waiting}`);
   await countFolded(connection, events, identified > 0 ? await dropRepeated(connection) : 0);
   await number(connection, 'users', '"user"');
   await number(connection, 'items', 'item');
@@ -61,7 +62,7 @@ export async function foldFirst(
     `INSERT INTO changes SELECT (SELECT coalesce(max(change) + 1, 1) FROM changes), key FROM users ${touched}`,
   );
   const users = Number(await scalar(connection, `SELECT count(*) FROM users ${touched}`));
-  await run(`DELETE ${waiting}`);
+  await take();
   await run(`DROP ${coded} coded; DROP ${identified > 0 ? 'TABLE' : 'VIEW'} batch`);
   failpoint('fold:registered');
   return { events, users, segment: undefined };

@@ -9,6 +9,7 @@ import { takeBack } from './leave.js';
 import type { Lookups, Registered } from './lookups.js';
 import { mergeRecent } from './merge.js';
 import { setAsideOverflow } from './overflow.js';
+import type { Parts } from './parts.js';
 import { readRows } from './rows.js';
 import { matrixOf, newestRows, type Semantics } from './schema.js';
 import { insertSegment } from './state/segments.js';
@@ -118,24 +119,37 @@ async function touchedUsers(connection: DuckDBConnection): Promise<Int32Array> {
 export async function foldInbox(
   connection: DuckDBConnection,
   semantics: Semantics,
-  lookups: Lookups,
+  [lookups, parts]: readonly [Lookups, Parts],
   limit: number,
   build: BuildSegment | undefined,
   energy: number,
   maxHistory?: number,
 ): Promise<FoldSummary> {
   const started = performance.now();
-  const taken = Number.isFinite(limit) ? `(SELECT seq FROM inbox ORDER BY seq LIMIT ${limit})` : 'inbox';
-  const cut = await scalar(connection, `SELECT max(seq) FROM ${taken}`);
-  if (cut === null || cut === undefined) return { events: 0, users: 0, segment: undefined };
+  const some = Number.isFinite(limit) ? ` ORDER BY seq LIMIT ${limit}` : '';
+  const found = await scalar(
+    connection,
+    `SELECT max(seq) FROM (SELECT seq FROM ${await parts.waiting(connection, limit)}${some})`,
+  );
+  if (found === null || found === undefined) return { events: 0, users: 0, segment: undefined };
+  const cut = String(found);
+  let done: readonly string[] = [];
+  const take = async (): Promise<void> => {
+    done = await parts.take(connection, cut);
+  };
   if (!build && (await isUnfolded(connection))) {
-    const first = await transaction(connection, () => foldFirst(connection, semantics, String(cut), energy));
+    const first = await transaction(connection, async () => {
+      const waiting = `${await parts.waiting(connection)} WHERE seq <= ${cut}`;
+      return foldFirst(connection, semantics, waiting, take, energy);
+    });
     failpoint('fold:committed');
+    parts.remove(done);
     return first;
   }
   const summary = await transaction(connection, async () => {
     const run = (sql: string) => connection.run(sql);
-    await run(`CREATE OR REPLACE TEMP TABLE batch AS SELECT * FROM inbox WHERE seq <= ${cut}`);
+    await run(`CREATE OR REPLACE TEMP TABLE batch AS
+      SELECT * FROM ${await parts.waiting(connection, limit)} WHERE seq <= ${cut}`);
     const [sizes] = await all(connection, 'SELECT count(*) AS events, count(id) AS identified FROM batch');
     const repeated = Number(sizes!.identified) > 0 ? await dropRepeated(connection) : 0;
     await countFolded(connection, Number(sizes!.events), repeated);
@@ -162,12 +176,13 @@ export async function foldInbox(
       for (const sql of statements) await run(sql);
     });
     await noteChange(connection);
-    await run(`DELETE FROM inbox WHERE seq <= ${cut}`);
+    await take();
     await drop(connection, 'batch', 'batch_users', 'batch_items', 'coded', 'touched', 'known');
     failpoint('fold:registered');
     return { events: Number(sizes!.events), users: users.length, segment };
   });
   failpoint('fold:committed');
+  parts.remove(done);
   // While more is waiting, it comes first; then a merge takes no longer than the fold did, or one step.
   if (summary.events < limit) await mergeRecent(connection, lookups, performance.now() - started);
   return summary;

@@ -3,6 +3,7 @@ import { type RowChunk, scalar, streamRows } from './database.js';
 import { type Column, type Described, describe } from './described.js';
 import { judged, type Layout, plainLayout, type Rules } from './judge.js';
 import { type Field, moment, quoted, reader, subquery } from './project.js';
+import { type Batch, Spool } from './spool.js';
 import { TakenRows } from './taken.js';
 import { type Opening, openWarehouse } from './warehouse.js';
 
@@ -50,7 +51,12 @@ export class Query {
   readonly from: string;
   readonly #release: () => Promise<void>;
   readonly #described: Described;
+  readonly #signal: AbortSignal | undefined;
   #layout: Layout | undefined;
+  /** The file in which the rows are, if SQL makes events of them. */
+  #spool: Spool | undefined;
+  /** How many rows were given. */
+  #given = 0;
   #result: AsyncGenerator<RowChunk> | undefined;
   #chunk: RowChunk | undefined;
   #row = 0;
@@ -60,7 +66,9 @@ export class Query {
     release: () => Promise<void>,
     from: string,
     described: Described,
+    signal: AbortSignal | undefined,
   ) {
+    this.#signal = signal;
     this.connection = connection;
     this.#release = release;
     this.from = from;
@@ -83,7 +91,13 @@ export class Query {
     try {
       await connection.run("SET TimeZone = 'UTC'");
       const from = subquery(options.query);
-      return new Query(connection, release, from, await describe(connection, from, options.cursor, where));
+      return new Query(
+        connection,
+        release,
+        from,
+        await describe(connection, from, options.cursor, where),
+        opening.signal,
+      );
     } catch (error) {
       await release();
       throw error;
@@ -135,29 +149,47 @@ export class Query {
 
   /**
    * Begins to give the rows of a range of cursors, without the first `offset`. With `rules`, SQL makes events of those
-   * that it is sure of.
+   * that it is sure of, and writes them into a file.
    */
   async select(range: CursorRange, offset: number, rules?: Rules): Promise<void> {
-    await this.#result?.return(undefined);
-    this.#chunk = undefined;
+    await this.#end();
     const { expressions, names, types } = this.#described;
     const fields = [...expressions].map(([field, sql]) => `${sql} AS ${quoted(field)}`).join(', ');
-    let sql = `SELECT ${fields} FROM ${this.from} OFFSET ${offset}`;
+    // An offset has one thread read all.
+    const behind = offset > 0 ? ` OFFSET ${offset}` : '';
+    let sql = `SELECT ${fields} FROM ${this.from}${behind}`;
     let given: readonly string[] = [];
     if (this.cursor) {
       const { name } = this.cursor;
       const order = [this.#order, ...names.filter(n => n !== name).map(quoted)].join(', ');
       const { where, values } = this.#between(range);
       given = values;
-      sql = `SELECT ${fields}, ${this.#order}::VARCHAR AS ${cursorName} FROM ${this.from} WHERE ${where} ORDER BY ${order} OFFSET ${offset}`;
+      sql = `SELECT ${fields}, ${this.#order}::VARCHAR AS ${cursorName} FROM ${this.from} WHERE ${where} ORDER BY ${order}${behind}`;
     }
-    this.#layout = plainLayout(this.columns, this.cursor !== undefined);
-    if (rules) {
-      const judgement = judged(sql, this.columns, types, this.cursor && cursorName, rules);
-      sql = judgement.sql;
-      this.#layout = judgement.layout;
+    const judgement = rules && judged(sql, this.columns, types, this.cursor && cursorName, rules);
+    this.#layout = judgement?.layout ?? plainLayout(this.columns, this.cursor !== undefined);
+    if (judgement) this.#spool = await Spool.write(this.connection, judgement, given, rules, this.#signal);
+    this.#result = this.#spool?.stream() ?? streamRows(this.connection, sql, this.#layout.width, given);
+  }
+
+  /** How many rows are known to come. */
+  get ahead(): number {
+    return this.#spool ? this.#spool.rows - this.#given : 0;
+  }
+
+  /** The next rows: some `limit`, or all where few of them have to be looked at. */
+  async next(limit: number, passesOver?: PassesOver): Promise<Batch> {
+    const [spool, at] = [this.#spool, this.#given];
+    if (spool?.isLarge(at, limit)) {
+      await this.#result?.return(undefined);
+      this.#chunk = undefined;
+      this.#given = spool.rows;
+      return spool.rest(at);
     }
-    this.#result = streamRows(this.connection, sql, this.#layout.width, given);
+    const rows = await this.take(limit, passesOver);
+    if (spool) return spool.slice(at, rows);
+    const some = rows.unsure();
+    return { count: rows.count, tail: rows, unsure: { rows, some, places: some } };
   }
 
   /** Takes up to `limit` rows; fewer only at the end. */
@@ -169,6 +201,7 @@ export class Query {
       const to = this.#row + Math.min(current.rows - this.#row, limit - taken.count);
       if (passesOver) takeOthers(taken, current, this.#row, to, passesOver);
       else taken.add(current.chunk, this.#row, to);
+      this.#given += to - this.#row;
       this.#row = to;
     }
   }
@@ -184,10 +217,18 @@ export class Query {
     return this.#chunk;
   }
 
-  async close(): Promise<void> {
-    await this.#result?.return(undefined).catch(() => undefined);
+  /** Ends the rows that were selected. */
+  async #end(): Promise<void> {
+    await this.#result?.return(undefined);
     this.#result = undefined;
     this.#chunk = undefined;
+    this.#given = 0;
+    this.#spool?.file.release();
+    this.#spool = undefined;
+  }
+
+  async close(): Promise<void> {
+    await this.#end().catch(() => undefined);
     await this.#release();
   }
 }
