@@ -8,8 +8,10 @@ import type { Semantics } from './schema.js';
 
 /** Whether nothing has been folded into a state. */
 export async function isUnfolded(connection: DuckDBConnection): Promise<boolean> {
-  const tables = ['users', 'items', 'interactions', 'recent', 'departed'].map(t => `EXISTS (FROM ${t})`);
-  return (await scalar(connection, `SELECT ${tables.join(' OR ')}`)) === false;
+  // EXISTS reads all of a table.
+  for (const table of ['items', 'users', 'interactions', 'recent', 'departed'])
+    if ((await scalar(connection, `SELECT true FROM ${table} LIMIT 1`)) !== undefined) return false;
+  return true;
 }
 
 /** Numbers the keys of the batch in the order of their first event. */
@@ -17,16 +19,19 @@ const number = (connection: DuckDBConnection, dictionary: 'users' | 'items', fie
   connection.run(`INSERT INTO ${dictionary} SELECT row_number() OVER (ORDER BY first) - 1, key
     FROM (SELECT ${field} AS key, min(seq) AS first FROM batch GROUP BY ${field})`);
 
-/** The rows of all pairs of `coded`, as folds that go step by step leave them. */
+/** The rows of all pairs of `coded`, as folds that go step by step leave them, by user and item. */
 function settledRows({ interactions }: Semantics): string {
   if (interactions === 'sum')
     return `SELECT "user", item, op = 2, (CASE op WHEN 1 THEN -weight ELSE weight END)::BIGINT, ts, channel, sequence
       FROM coded LEFT JOIN (SELECT "user", item, max((ts, channel, sequence)) AS newest FROM coded WHERE op = 2 GROUP BY ALL)
         USING ("user", item)
-      WHERE newest IS NULL OR (ts, channel, sequence) >= newest`;
+      WHERE newest IS NULL OR (ts, channel, sequence) >= newest ORDER BY "user", item`;
   const value = interactions === 'binary' ? 'least(weight, 1)' : 'weight';
-  return `SELECT "user", item, false, (CASE op WHEN 1 THEN 0 ELSE ${value} END)::BIGINT, ts, channel, sequence FROM coded
-    QUALIFY row_number() OVER (PARTITION BY "user", item ORDER BY ts DESC, channel DESC, sequence DESC) = 1`;
+  // Pairs are compared and sorted as one number.
+  return `SELECT pair >> 32, pair & 4294967295, false, value, ts, channel, sequence FROM (
+      SELECT ("user"::BIGINT << 32) | item AS pair, (CASE op WHEN 1 THEN 0 ELSE ${value} END)::INTEGER AS value, ts, channel, sequence
+      FROM coded)
+    QUALIFY row_number() OVER (PARTITION BY pair ORDER BY ts DESC, channel DESC, sequence DESC) = 1 ORDER BY pair`;
 }
 
 /**
@@ -55,7 +60,7 @@ export async function foldFirst(
     FROM batch JOIN users u ON u.key = batch."user" JOIN items i ON i.key = batch.item`);
   const refused = await setAsideOverflow(connection, semantics, energy);
   failpoint('fold:encoded');
-  await run(`INSERT INTO interactions ${settledRows(semantics)} ORDER BY "user", item`);
+  await run(`INSERT INTO interactions ${settledRows(semantics)}`);
   failpoint('fold:applied');
   const touched = refused > 0 ? 'SEMI JOIN (SELECT "user" AS id FROM coded) USING (id)' : '';
   await run(

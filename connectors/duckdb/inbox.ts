@@ -5,6 +5,7 @@ import { appendDeadLetters, appendEvents, appendMarks, type Placed } from './app
 import type { DuckDBConnection } from './client.js';
 import { all, scalar, transaction } from './database.js';
 import { appendFile, FileEvents } from './file-events.js';
+import { newestSeq } from './parts.js';
 
 interface Channel {
   readonly id: number;
@@ -76,12 +77,7 @@ export class Inbox {
       channelName(String(r.source), String(r.part)),
       { id: Number(r.channel), sequence: Number(r.sequence), marked: r.marked === true },
     ]);
-    const seq = Number(
-      await scalar(
-        connection,
-        'SELECT coalesce(greatest((SELECT max(seq) FROM inbox), (SELECT max(seq + below - 1) FROM parts)), 0)',
-      ),
-    );
+    const seq = Number(await scalar(connection, `SELECT coalesce(${newestSeq}, 0)`));
     return new Inbox(connection, new Map(channels), seq);
   }
 

@@ -161,14 +161,13 @@ export class Lookups {
       rows.map(r => r.block),
     );
     if (!blocks) return void (await make(scan));
-    await make(`${scan} WHERE id >= ${file.below}`);
     const ids = rows.flatMap(({ key }, k) => {
       const id = findKey(blocks[k]!, Buffer.from(key));
       return id === undefined ? [] : [{ key, id }];
     });
-    if (ids.length === 0) return;
     await connection.run(
-      `INSERT INTO found SELECT r ->> 'key', (r ->> 'id')::INTEGER FROM (SELECT unnest(from_json(?, '["JSON"]')) AS r)`,
+      `CREATE OR REPLACE TEMP TABLE found AS ${scan} WHERE id >= ${file.below}
+       UNION ALL SELECT unnest(from_json(?, '[{"key": "VARCHAR", "id": "INTEGER"}]'), recursive := true)`,
       [JSON.stringify(ids)],
     );
   }

@@ -33,6 +33,9 @@ export const eventsIn = (path: string, { channel, seq, sequence, first, below }:
      ${eventColumns.map((name, c) => `${columnName(c)} AS "${name}"`).join()}
    FROM ${fileRows(path)} WHERE ${sureColumn} AND file_row_number >= ${first} AND file_row_number < ${below}`;
 
+/** The number of the newest event that waits; NULL where none does. */
+export const newestSeq = 'greatest((SELECT max(seq) FROM inbox), (SELECT max(seq + below - 1) FROM parts))';
+
 /**
  * Files of events that belong to the inbox, beside its table: history lies there as its source wrote it, until a fold has
  * read it. Those that wait are registered in the table `parts`; rows of it are added by ingest, and changed by folds alone.
