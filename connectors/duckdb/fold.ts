@@ -102,14 +102,16 @@ const touch = (connection: DuckDBConnection) =>
   connection.run(`CREATE OR REPLACE TEMP TABLE touched AS
     SELECT id AS "user", key FROM batch_users WHERE id IN (SELECT "user" FROM coded)`);
 
-async function touchedUsers(connection: DuckDBConnection): Promise<Int32Array> {
-  const { users } = await readRows(
-    connection,
-    'SELECT "user", 0::INTEGER, 1::INTEGER FROM touched ORDER BY 1',
-    1,
-  );
+/** A column of ids in the order of `sql`, one for each row. */
+async function idsOf(connection: DuckDBConnection, sql: string): Promise<Int32Array> {
+  const { users } = await readRows(connection, `SELECT *, 0::INTEGER, 1::INTEGER FROM (${sql})`, 1, {
+    few: true,
+  });
   return users;
 }
+
+const touchedUsers = (connection: DuckDBConnection): Promise<Int32Array> =>
+  idsOf(connection, 'SELECT "user" FROM touched ORDER BY 1');
 
 /** The first `limit` events that wait: the number of the last, and all up to it as a relation. */
 async function nextEvents(connection: DuckDBConnection, parts: Parts, limit: number) {
@@ -144,7 +146,9 @@ async function foldMore(
     FROM batch JOIN batch_users u ON u.key = batch."user" JOIN batch_items i ON i.key = batch.item`);
   await touch(connection);
   let users = await touchedUsers(connection);
-  await lookups.findRows(connection, files, users);
+  // Segments need whole histories.
+  const items = build[0] ? undefined : new Set(await idsOf(connection, 'SELECT id FROM batch_items'));
+  await lookups.findRows(connection, files, users, items);
   // From here on, `recent` has all rows of the pairs in `coded`.
   await run(
     `INSERT INTO recent SELECT * FROM known SEMI JOIN coded USING ("user", item) ANTI JOIN recent USING ("user", item)`,
