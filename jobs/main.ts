@@ -98,7 +98,7 @@ function openSession(values: Values, wrong: (what: string) => StageError, signal
     config,
     signal,
     async pipeline(settings) {
-      const open = () => openPipeline(config(), log, { together: settings?.standBy ?? false });
+      const open = () => openPipeline(config(), log, { reading: settings?.standBy ? 'service' : 'alone' });
       return (opened ??= await (settings?.standBy ? whenFree(log, signal, open) : open()));
     },
     reader: async () => (opened ??= await openPipeline(config(), log, { mode: 'read' })),

@@ -3,7 +3,8 @@ import { z } from 'zod';
 import type { Signal, SignalResult, SignalSource } from '../../src/contracts/index.js';
 import { StageError } from '../../src/errors.js';
 import type { DuckDBConnection } from './client.js';
-import { all, ampleRoom, literal, type Room, type Row, reason } from './database.js';
+import { all, literal, type Row, reason } from './database.js';
+import { ampleRoom, type Room } from './room.js';
 import { openWarehouse } from './warehouse.js';
 
 const identifier = z.string().regex(/^[A-Za-z_][A-Za-z0-9_.]*$/, 'expected a table name');
