@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { limitsOf } from '../connectors/duckdb/database.js';
-import { weightRules } from '../connectors/duckdb/schema.js';
+import { weightRules } from '../connectors/duckdb/options.js';
 import { openState } from '../connectors/duckdb/state.js';
 import { createAttributes, createSignals, createSink, createSource } from '../connectors/registry.js';
 import { type Logger, type SignalSource, silent } from '../src/contracts/index.js';

@@ -4,15 +4,8 @@ import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StageError } from '../../src/errors.js';
 import type { DuckDBConnection, DuckDBInstance } from './client.js';
-import {
-  createInstance,
-  type DatabaseOptions,
-  isLocked,
-  limitsOf,
-  type Room,
-  reason,
-  releaseResults,
-} from './database.js';
+import { createInstance, isLocked, limitsOf, type Room, reason, releaseResults } from './database.js';
+import type { DatabaseOptions } from './options.js';
 import { searchFrom } from './search-path.js';
 
 /** A warehouse that is open. The file stays locked against writers of other processes until `release`. */

@@ -1,7 +1,7 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { sample } from '../../connectors/doctor.js';
-import { weightRules } from '../../connectors/duckdb/schema.js';
+import { weightRules } from '../../connectors/duckdb/options.js';
 import { createSource } from '../../connectors/registry.js';
 import { StageError } from '../../src/errors.js';
 import type { Command } from '../command.js';
