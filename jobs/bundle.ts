@@ -6,6 +6,7 @@
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { build, type Plugin } from 'esbuild';
+import { configSchema, configSchemaFile } from './schema.js';
 
 const dist = resolve(import.meta.dirname, '..');
 const root = resolve(dist, '..');
@@ -60,3 +61,4 @@ const licences = [...packages].sort().map(name => {
   return `${name}\n\n${readFileSync(join(folder, file), 'utf8').trim()}\n`;
 });
 writeFileSync(join(outdir, 'LICENCES'), licences.join(`\n${'-'.repeat(80)}\n\n`));
+writeFileSync(configSchemaFile, `${JSON.stringify(configSchema(), undefined, 1)}\n`);

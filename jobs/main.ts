@@ -31,7 +31,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   status: async () => (await import('./commands/reads.js')).status,
   validate: async () => (await import('./commands/setup.js')).validate,
   doctor: async () => (await import('./commands/doctor.js')).doctor,
-  init: async () => (await import('./commands/setup.js')).init,
+  init: async () => (await import('./commands/init.js')).init,
   compact: async () => (await import('./commands/steps.js')).compact,
   gramian: async () => (await import('./commands/gramian.js')).gramian,
 };
