@@ -1,8 +1,9 @@
+import type { RecordBatch, TimeRules } from '../../src/contracts/index.js';
 import type { DuckDBConnection } from './client.js';
 import { type RowChunk, scalar, streamRows } from './database.js';
 import { type Column, type Described, describe } from './described.js';
 import { judged, type Layout, plainLayout, type Rules } from './judge.js';
-import { type Field, moment, quoted, reader, subquery } from './project.js';
+import { type Field, moment, original, quoted, reader, subquery } from './project.js';
 import { type Batch, Spool } from './spool.js';
 import { TakenRows } from './taken.js';
 import { type Opening, openWarehouse } from './warehouse.js';
@@ -51,7 +52,6 @@ export class Query {
   readonly from: string;
   readonly #release: () => Promise<void>;
   readonly #described: Described;
-  readonly #signal: AbortSignal | undefined;
   #layout: Layout | undefined;
   /** The file in which the rows are, if SQL makes events of them. */
   #spool: Spool | undefined;
@@ -66,9 +66,7 @@ export class Query {
     release: () => Promise<void>,
     from: string,
     described: Described,
-    signal: AbortSignal | undefined,
   ) {
-    this.#signal = signal;
     this.connection = connection;
     this.#release = release;
     this.from = from;
@@ -91,13 +89,7 @@ export class Query {
     try {
       await connection.run("SET TimeZone = 'UTC'");
       const from = subquery(options.query);
-      return new Query(
-        connection,
-        release,
-        from,
-        await describe(connection, from, options.cursor, where),
-        opening.signal,
-      );
+      return new Query(connection, release, from, await describe(connection, from, options.cursor, where));
     } catch (error) {
       await release();
       throw error;
@@ -109,11 +101,27 @@ export class Query {
     return moment.test(this.#described.types.get('ts') ?? '');
   }
 
-  /** A field of some rows, as the stage reads it; `undefined` if the query has no such column. */
-  converted(field: Field, taken: TakenRows, rows: readonly number[]): readonly unknown[] | undefined {
-    const read = reader(field, this.#described.types.get(field) ?? '');
-    const given = taken.values(field, rows);
-    return read ? given?.map(read) : given;
+  /** The rows of a batch that are not events yet as records; `first` is the sequence number of its first row. */
+  records({ unsure: { rows, some, places } }: Batch, first: number, times: TimeRules): RecordBatch {
+    const cursor = this.cursor?.name;
+    const field = (name: Field) => {
+      const read = reader(name, this.#described.types.get(name) ?? '');
+      const given = rows.values(name, some);
+      return read ? given?.map(read) : given;
+    };
+    return {
+      length: some.length,
+      partition: 'rows',
+      sequence: Float64Array.from(places, k => first + k),
+      user: field('user')!,
+      item: field('item')!,
+      weight: field('weight'),
+      op: field('op'),
+      ts: field('ts'),
+      id: field('id'),
+      times,
+      raw: k => original(this.columns, rows.row(some[k]!), cursor, cursor && rows.cursor(some[k]!)),
+    };
   }
 
   /** How many rows a range has. */
@@ -168,7 +176,7 @@ export class Query {
     }
     const judgement = rules && judged(sql, this.columns, types, this.cursor && cursorName, rules);
     this.#layout = judgement?.layout ?? plainLayout(this.columns, this.cursor !== undefined);
-    if (judgement) this.#spool = await Spool.write(this.connection, judgement, given, rules, this.#signal);
+    if (judgement) this.#spool = await Spool.write(this.connection, judgement, given, rules);
     this.#result = this.#spool?.stream() ?? streamRows(this.connection, sql, this.#layout.width, given);
   }
 

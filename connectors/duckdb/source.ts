@@ -1,15 +1,14 @@
-import type { Position, Read, RecordBatch, Source, Taker, TimeRules } from '../../src/contracts/index.js';
+import type { Position, Read, Source, Taker, TimeRules } from '../../src/contracts/index.js';
 import { lacksMemory, StageError } from '../../src/errors.js';
-import { mebibytes } from '../../src/size.js';
 import { CursorBorder, mostRows, PlaceBorder } from './border.js';
-import { ampleRoom, type Room, reason } from './database.js';
+import { reason } from './database.js';
 import type { FileEvents } from './file-events.js';
 import type { Rules } from './judge.js';
 import { fingerprint, markOf, type TakenBefore } from './marks.js';
 import { Overlooked } from './overlooked.js';
 import { Portions } from './portions.js';
-import { type Field, original } from './project.js';
 import { type PassesOver, Query } from './query.js';
+import { ampleRoom, doesNotFit, type Room } from './room.js';
 import type { DuckdbSourceOptions } from './source-options.js';
 import type { Batch } from './spool.js';
 
@@ -58,7 +57,7 @@ class DuckdbSource implements Source {
     this.#where = `source ${options.name}`;
     this.#overlooked = new Overlooked(options.checkMs);
     this.#batchSize = Math.max(1, Math.min(options.batchSize, Math.floor(room.memoryBytes / bytesOfRow)));
-    this.#portions = new Portions(this.#where, room.memoryBytes);
+    this.#portions = new Portions(this.#where, room);
     this.#border = options.cursor === undefined ? new PlaceBorder(0) : new CursorBorder();
   }
 
@@ -88,7 +87,7 @@ class DuckdbSource implements Source {
     const first = this.#sequence + 1;
     this.#sequence += batch.count;
     this.#border.advance(batch.tail, batch.count);
-    const records = this.#records(this.#query!, batch, first);
+    const records = this.#query!.records(batch, first, this.#times(this.#query!));
     const position = { partition: 'rows', sequence: this.#sequence, ...this.#border.resume() };
     const decoded = batch.events?.(first);
     if (decoded) this.#lend(decoded);
@@ -106,25 +105,6 @@ class DuckdbSource implements Source {
 
   #takeBack(events: FileEvents): void {
     if (this.#lent.delete(events)) events.file.release();
-  }
-
-  /** The rows that SQL was not sure of as records. */
-  #records(query: Query, { unsure: { rows, some, places } }: Batch, first: number): RecordBatch {
-    const cursor = query.cursor?.name;
-    const field = (name: Field) => query.converted(name, rows, some);
-    return {
-      length: some.length,
-      partition: 'rows',
-      sequence: Float64Array.from(places, k => first + k),
-      user: field('user')!,
-      item: field('item')!,
-      weight: field('weight'),
-      op: field('op'),
-      ts: field('ts'),
-      id: field('id'),
-      times: this.#times(query),
-      raw: k => original(query.columns, rows.row(some[k]!), cursor, cursor && rows.cursor(some[k]!)),
-    };
   }
 
   #times(query: Query): TimeRules {
@@ -146,10 +126,10 @@ class DuckdbSource implements Source {
         return await this.#takeNext(signal);
       } catch (error) {
         await this.#end();
+        if (signal?.aborted) throw new StageError('INTERRUPTED', `${this.#where}: no longer read`);
         if (error instanceof StageError) throw error;
-        if (signal?.aborted) return undefined;
         if (!lacksMemory(error)) throw this.#unreadable(error);
-        if (this.#border instanceof CursorBorder) this.#portions.shrink();
+        if (this.#border instanceof CursorBorder) this.#portions.shrink(error);
         else if (!this.#taker || this.#tooLarge) throw this.#unreadable(error);
         else this.#tooLarge = true;
       }
@@ -164,7 +144,7 @@ class DuckdbSource implements Source {
     } while (await this.#goOn(query));
     if (this.#overlooked.due) await this.#countOverlooked(query);
     await this.#end();
-    this.#portions = new Portions(this.#where, this.#room.memoryBytes);
+    this.#portions = new Portions(this.#where, this.#room);
     return undefined;
   }
 
@@ -179,10 +159,11 @@ class DuckdbSource implements Source {
 
   #unreadable(error: unknown): StageError {
     if (lacksMemory(error))
-      return new StageError(
-        'MEMORY_BUDGET',
-        `${this.#where}: the query does not fit into the ${mebibytes(this.#room.memoryBytes)} that a source has for DuckDB (${reason(error)}); raise \`memory\`, or give the source a cursor, by which rows are read in portions`,
-        { cause: error },
+      return doesNotFit(
+        this.#where,
+        this.#room,
+        error,
+        'give the source a cursor, by which rows are read in portions',
       );
     return new StageError('SOURCE_UNREADABLE', `${this.#where}: ${reason(error)}`, { cause: error });
   }

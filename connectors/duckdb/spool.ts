@@ -48,18 +48,15 @@ export class Spool {
     this.#looked = looked;
   }
 
-  /** Writes the file, on all threads of DuckDB. `signal` interrupts it. */
+  /** Writes the file, on all threads of DuckDB. */
   static async write(
     connection: DuckDBConnection,
     { sql, layout }: Judgement,
     values: readonly string[],
     { directory, many }: Rules,
-    signal: AbortSignal | undefined,
   ): Promise<Spool> {
     mkdirSync(directory, { recursive: true });
     const file = new EventsFile(join(directory, `${randomUUID()}.parquet`));
-    const interrupt = () => connection.interrupt();
-    signal?.addEventListener('abort', interrupt);
     try {
       const copy = `COPY (${sql}) TO ${literal(file.path)} (FORMAT parquet, COMPRESSION uncompressed)`;
       const rows = Number(await scalar(connection, copy, values));
@@ -68,8 +65,6 @@ export class Spool {
     } catch (error) {
       file.release();
       throw error;
-    } finally {
-      signal?.removeEventListener('abort', interrupt);
     }
   }
 
