@@ -1,4 +1,6 @@
-import { join } from 'node:path';
+import { createHash } from 'node:crypto';
+import { mkdirSync, rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import type { StateStore } from '../../src/contracts/index.js';
 import { failpoint } from '../../src/runtime/failpoint.js';
 import { StateConnections } from './connections.js';
@@ -18,6 +20,14 @@ import { openSegments } from './state/segments.js';
 import { openSettings } from './state/settings.js';
 import { openForReading, openForWriting, stateFile } from './state-file.js';
 
+/** Where the DuckDB of this state spills, and no other one: in a directory that is given there may be more. */
+function spillsOf(directory: string, given: string | undefined): string {
+  if (given === undefined) return join(directory, 'tmp');
+  mkdirSync(given, { recursive: true });
+  const state = createHash('sha256').update(resolve(directory)).digest('hex').slice(0, 16);
+  return join(given, `sansa-stream-${state}`);
+}
+
 /**
  * Opens, or makes, the state in `directory/state.duckdb`. One process at a time. For reading, nothing is made or
  * changed: what is not there is empty, and an older format is brought up to date in memory.
@@ -32,12 +42,14 @@ export async function openState(
   access: 'read' | 'write' = 'write',
 ): Promise<StateStore> {
   const writes = access === 'write';
-  const within = { ...limits, tempDirectory: limits.tempDirectory ?? join(directory, 'tmp') };
+  const spills = spillsOf(directory, limits.tempDirectory);
+  const within = { ...limits, tempDirectory: spills };
   const database = writes
     ? await openForWriting(directory, semantics, within)
     : await openForReading(directory, within);
   const path = stateFile(directory);
-  const spills = limits.tempDirectory === undefined ? within.tempDirectory : undefined;
+  // What a process that died has left; nobody else has the file open.
+  if (writes) rmSync(spills, { recursive: true, force: true });
   const connections = await StateConnections.open(
     database,
     writes ? { path, spills, open: () => openDatabase(path, within) } : undefined,
