@@ -11,6 +11,7 @@ import { dropUnused } from './leave.js';
 import { markInterrupted, openLedger } from './ledger.js';
 import { Lookups } from './lookups.js';
 import type { DatabaseOptions } from './options.js';
+import { Parts } from './parts.js';
 import { ensureSchema, type Semantics } from './schema.js';
 import { openCounts } from './state/counts.js';
 import { openErasures } from './state/erasures.js';
@@ -18,7 +19,7 @@ import { openChanges, openInteractions } from './state/interactions.js';
 import { openRetention } from './state/retention.js';
 import { openSegments } from './state/segments.js';
 import { openSettings } from './state/settings.js';
-import { openForReading, openForWriting, stateFile } from './state-file.js';
+import { openForReading, openForWriting, partsDirectory, stateFile } from './state-file.js';
 
 /** Where the DuckDB of this state spills, and no other one: in a directory that is given there may be more. */
 function spillsOf(directory: string, given: string | undefined): string {
@@ -58,8 +59,10 @@ export async function openState(
   try {
     const id = await ensureSchema(queries.connection, writes ? path : undefined, semantics);
     const lookups = new Lookups(join(directory, 'lookups'));
+    const parts = new Parts(partsDirectory(directory));
     if (writes) {
       await markInterrupted(queries.connection);
+      await parts.tidy(queries.connection);
       await lookups.tidy(queries.connection);
     }
     let inbox = await Inbox.open(ingest.connection);
@@ -69,19 +72,19 @@ export async function openState(
     });
     return {
       id,
-      system: 'duckdb',
+      takes: { system: 'duckdb', directory: parts.directory },
       ...openLedger(queries),
       ...openInteractions(connections, folds, queries),
       ...openChanges(connections, queries),
       ...openSegments(folds),
       ...openSettings(queries),
-      ...openCounts(queries),
-      ...openErasures(connections),
+      ...openCounts(queries, parts),
+      ...openErasures(connections, parts),
       ...openRetention(connections),
       positions: source => ingest.use(() => inbox.positions(source)),
       append: (source, batches) => ingest.use(() => inbox.append(source, batches)),
       fold: (limit, build, energy, maxHistory) =>
-        folds.use(c => foldInbox(c, semantics, lookups, limit, build, energy, maxHistory)),
+        folds.use(c => foldInbox(c, semantics, [lookups, parts], limit, build, energy, maxHistory)),
       dropUnused: async (enough, build) => {
         const keys = await folds.use(c => dropUnused(c, enough, build));
         if (keys.length > 0) failpoint('leave:committed');
