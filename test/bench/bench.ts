@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { sayingLacks } from '../support/lacks.js';
 import { benchDefaults } from './defaults.js';
+import { benchDense } from './dense.js';
 import { type BenchOptions, environment, root, writeResult } from './environment.js';
 import { benchExact } from './exact.js';
 import { benchFit } from './fit.js';
@@ -23,6 +24,7 @@ const benches: Readonly<Record<string, (options: BenchOptions) => Promise<object
   kernels: benchKernels,
   fit: benchFit,
   fsai: benchFsai,
+  dense: benchDense,
   exact: benchExact,
   defaults: benchDefaults,
   solvers: benchSolvers,
