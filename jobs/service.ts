@@ -1,4 +1,5 @@
 import type { Logger } from '../src/contracts/index.js';
+import { listenForCommands } from './control/server.js';
 import { clocksOf, type Job, runChain } from './job.js';
 import { fold } from './kinds/fold.js';
 import { jobs } from './kinds/index.js';
@@ -11,7 +12,7 @@ import type { Trigger } from './trigger.js';
 
 /**
  * Keeps the whole stage going until `signal` aborts: ingests continuously; folds, refits and publishes by
- * the clock, by the number of events and on signals. Throws only what no retry can mend.
+ * the clock, by the number of events and on signals; answers commands meanwhile. Throws only what no retry can mend.
  */
 export async function serve(pipeline: Pipeline, log: Logger, signal: AbortSignal): Promise<void> {
   const service = openService(pipeline, log, signal);
@@ -22,6 +23,8 @@ export async function serve(pipeline: Pipeline, log: Logger, signal: AbortSignal
   const start = <O extends object>(job: Job<O>, trigger: Trigger, options: O): Promise<boolean> =>
     service.queue.add(job.name, () => runChain(service.context, job, trigger, options));
 
+  const host = { pipeline, jobs: service.context, inTurn: service.queue.turn };
+  const control = await listenForCommands(parts.directory, host, log);
   const clocks = clocksOf(pipeline, Object.values(jobs));
   const stopClocks = await startSchedules(
     parts.store,
@@ -39,6 +42,7 @@ export async function serve(pipeline: Pipeline, log: Logger, signal: AbortSignal
     ),
     ...(signals && config.signals ? [pollSignals(service, signals, config.signals.pollMs)] : []),
   ]);
+  await control.close();
   await stopClocks();
   await service.queue.drained();
   service.rethrow();

@@ -10,8 +10,10 @@ import { markInterrupted, openLedger } from './ledger.js';
 import { Lookups } from './lookups.js';
 import { ensureSchema, type Semantics } from './schema.js';
 import { openCounts } from './state/counts.js';
+import { openDeadLetters } from './state/dead-letters.js';
 import { openErasures } from './state/erasures.js';
 import { openChanges, openInteractions } from './state/interactions.js';
+import { openQueries } from './state/query.js';
 import { openRetention } from './state/retention.js';
 import { openSegments } from './state/segments.js';
 import { openSettings } from './state/settings.js';
@@ -62,7 +64,9 @@ export async function openState(
       ...openChanges(connections, queries),
       ...openSegments(folds),
       ...openSettings(queries),
-      ...openCounts(queries),
+      ...openCounts(connections, queries),
+      ...openDeadLetters(queries),
+      ...openQueries(connections, semantics, join(within.tempDirectory, 'queries')),
       ...openErasures(connections),
       ...openRetention(connections),
       positions: source => ingest.use(() => inbox.positions(source)),

@@ -7,7 +7,8 @@ export const run: Command = {
   usage: '-c pipeline.yaml [--memory SIZE] [--threads N]',
   options: { memory: { type: 'string' }, threads: { type: 'string' } },
   help: { memory: 'in place of the configured memory', threads: 'in place of the configured threads' },
-  async run({ pipeline, log, signal }) {
+  async run({ pipeline, log: openLog, signal }) {
+    const log = await openLog();
     const stopped = { json: { stopped: true }, text: '' };
     const p = await pipeline({ standBy: true }).catch(error => {
       if (!signal.aborted) throw error;

@@ -52,6 +52,7 @@ export function joinPipeline(parts: PipelineParts) {
     weightsPath: models.weightsPath,
     recommend: models.recommend,
     similar: models.similar,
+    explain: models.explain,
     segments: models.segments,
     compare: models.compare,
     evaluate: models.evaluate,

@@ -156,7 +156,7 @@ it('outlives a warehouse, tables and a sink that are not there yet, and refuses 
   const service = s.run();
   await service.logged('started');
 
-  const second = startCli(['status', '-c', s.config]);
+  const second = startCli(['ingest', '-c', s.config]);
   expect(await second.ended).toEqual({ code: 1, signal: null });
   expect(second.errors()).toMatch(/^STATE_LOCKED: .*another process has this file open.*\n {2}→ .*\n$/);
 
