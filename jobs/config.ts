@@ -2,6 +2,7 @@ import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
 import { checked } from './checked.js';
 import { interpolate, readYaml } from './config-file.js';
+import { httpOptions } from './http/options.js';
 import { jobs } from './kinds/index.js';
 import { rememberSecrets } from './secrets.js';
 import { settings } from './settings.js';
@@ -39,6 +40,7 @@ export const scheduleOptions = z.strictObject({
 /** The configuration of a pipeline: one YAML file, or an object in the library. */
 export const pipelineOptions = settings.extend({
   schedule: scheduleOptions.prefault({}),
+  http: httpOptions.optional(),
   log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }).prefault({}),
 });
 export type PipelineOptions = z.input<typeof pipelineOptions>;

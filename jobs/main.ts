@@ -105,18 +105,32 @@ export async function main(argv: readonly string[]): Promise<number> {
     return outcome.exitCode ?? 0;
   } catch (error) {
     progress.clear();
-    return report(stop.signal.aborted ? new StageError('INTERRUPTED', `${name} was stopped`) : error, asJson);
+    return report(stop.signal.aborted ? new StageError('INTERRUPTED', `${name} was stopped`) : error, {
+      asJson,
+      asLine: name === 'run' && !process.stderr.isTTY,
+    });
   } finally {
     await close().catch(() => undefined);
   }
 }
 
-/** Prints a failure, also as JSON if asked for; returns the exit code. */
-function report(error: unknown, asJson: boolean): number {
+/** How a failure is printed: also as JSON on standard output, and on standard error as a line of the log instead of as text. */
+interface Form {
+  readonly asJson: boolean;
+  readonly asLine: boolean;
+}
+
+/** Prints a failure; returns the exit code. */
+function report(error: unknown, { asJson, asLine }: Form): number {
   const failure = toStageError(error);
   const { code, remedy, exitCode } = failure;
   const message = redacted(failure.message);
   if (asJson) process.stdout.write(`${JSON.stringify({ error: { code, message, remedy } })}\n`);
+  if (asLine) {
+    const line = { level: 'fatal', time: new Date().toISOString(), code, remedy, msg: message };
+    process.stderr.write(`${JSON.stringify(line)}\n`);
+    return exitCode;
+  }
   for (const line of message.split('\n')) process.stderr.write(`${code}: ${line}\n`);
   process.stderr.write(`  → ${remedy}\n`);
   if (code === 'INTERNAL' && process.env.SANSA_STREAM_DEBUG)

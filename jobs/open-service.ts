@@ -1,6 +1,8 @@
 import type { Logger, Source } from '../src/contracts/index.js';
+import { Health } from './health.js';
+import { reportIngest } from './ingest-report.js';
 import { contextOf, type JobContext } from './job.js';
-import { logging, observers } from './observe.js';
+import { logging, type Observer, observers } from './observe.js';
 import type { Pipeline } from './open.js';
 import { createJobQueue, type JobQueue } from './queue.js';
 import { keepGoing, retried } from './retry.js';
@@ -13,6 +15,7 @@ export interface Service {
   readonly pipeline: Pipeline;
   readonly context: JobContext;
   readonly queue: JobQueue;
+  readonly health: Health;
   readonly log: Logger;
   /** Aborts on a stop, and on a failure that no retry can mend. */
   readonly stop: AbortSignal;
@@ -28,11 +31,26 @@ export interface Service {
 }
 
 /** Sets up what the loops share, for a run that ends when `signal` aborts. */
-export function openService(pipeline: Pipeline, log: Logger, signal: AbortSignal): Service {
+export function openService(
+  pipeline: Pipeline,
+  log: Logger,
+  signal: AbortSignal,
+  others: readonly Observer[] = [],
+): Service {
   const { pollMs } = pipeline.config.schedule;
   const failed = new AbortController();
   const stop = AbortSignal.any([signal, failed.signal]);
   const trying = (what: string, firstPauseMs: number) => ({ what, firstPauseMs, signal: stop, log });
+  const observer = observers([
+    logging(log),
+    reportIngest(
+      pipeline.parts.sources.map(s => s.name),
+      log,
+      stop,
+    ),
+    ...others,
+  ]);
+  const health = new Health(pipeline, observer.health);
   const fail = (error: unknown): void => failed.abort(error);
   return {
     pipeline,
@@ -40,11 +58,12 @@ export function openService(pipeline: Pipeline, log: Logger, signal: AbortSignal
       pipeline,
       { signal: stop },
       {
-        observer: observers([logging(log)]),
+        observer,
         attempt: (what, body) => retried(publishTries, trying(what, pollMs), body),
       },
     ),
     queue: createJobQueue(stop, log),
+    health,
     log,
     stop,
     looked: new Set(),

@@ -7,6 +7,7 @@ import type { LoadedConfig } from './config.js';
 import { stateDirectoryOf } from './config-file.js';
 import { connectRunning } from './control/client.js';
 import { socketOf } from './control/socket-path.js';
+import { logContext } from './log-context.js';
 import type { Pipeline } from './open.js';
 import type { OperationName, ParametersOf, ResultOf } from './operations/index.js';
 import { redacted } from './secrets.js';
@@ -35,6 +36,8 @@ function openLog(level: string): Logger {
     {
       level,
       base: null,
+      formatters: { level: label => ({ level: label }) },
+      mixin: logContext,
       timestamp: pino.stdTimeFunctions.isoTime,
     },
     { write: line => destination.write(redacted(line)) },

@@ -164,7 +164,7 @@ async function optionsOf(connection: DuckDBConnection, { type, options }: Signal
 /** Signals and their results. */
 const openSignals = (
   serial: SerialConnection,
-): Pick<Ledger, 'claimSignal' | 'finishSignal' | 'unreported' | 'markReported'> => ({
+): Pick<Ledger, 'claimSignal' | 'finishSignal' | 'unreported' | 'markReported' | 'signals'> => ({
   claimSignal: (source, signal) =>
     serial.transaction(async c => {
       const sql = `SELECT ${signalColumns} FROM signals WHERE source = ? AND id = ?`;
@@ -195,6 +195,21 @@ const openSignals = (
 
   markReported: (source, id) =>
     serial.run('UPDATE signals SET reported = true WHERE source = ? AND id = ?', [source, id]),
+
+  async signals(limit) {
+    const sql = `SELECT source, type, epoch_ms(requested_at) AS requested, ${signalColumns} FROM signals
+      ORDER BY requested_at DESC LIMIT ${limit}`;
+    return (await serial.all(sql)).map(r => ({
+      source: String(r.source),
+      id: String(r.id),
+      type: String(r.type),
+      status: r.status as SignalResult['status'],
+      version: text(r.version),
+      message: text(r.message) ?? '',
+      requestedAt: Number(r.requested),
+      finishedAt: r.finished === null ? undefined : Number(r.finished),
+    }));
+  },
 });
 
 /** Runs, models, schedules and signals of an open state. */

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { Kafka } from 'kafkajs';
-import type { DeadLetter, Position, Read, Source } from '../../src/contracts/index.js';
+import type { DeadLetter, PartitionEnd, Position, Read, Source } from '../../src/contracts/index.js';
 import { StageError } from '../../src/errors.js';
+import type { Probe } from '../../src/runtime/probe.js';
 import { kafkaError, openKafka, patiently } from './client.js';
 import { boundBatches } from './codecs.js';
 import { type DeadLetterTopic, openDeadLetterTopic } from './dead-letters.js';
@@ -11,6 +12,7 @@ import { Intake, type Slot } from './intake.js';
 import { KeyCheck } from './key-check.js';
 import type { KafkaSourceOptions } from './options.js';
 import { findPartitions, type Owned } from './partitions.js';
+import { probeSource } from './probe.js';
 import { parseShard } from './shards.js';
 
 /** A broker that has been silent for so many session timeouts is gone. */
@@ -139,6 +141,10 @@ class KafkaSource implements Source {
       await this.#intake.change(dueMs ?? batch.waitMs, signal);
     }
     return false;
+  }
+
+  openProbe(): Probe<readonly PartitionEnd[]> {
+    return probeSource(this.#kafka, this.#configured);
   }
 
   warnings(): readonly string[] {

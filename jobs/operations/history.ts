@@ -13,6 +13,12 @@ export const runs = operation({
   }),
 });
 
+/** Signals with their results. */
+export const signals = operation({
+  parameters: z.strictObject({ limit }),
+  run: async ({ pipeline }, { limit }) => ({ signals: await pipeline.parts.store.signals(limit) }),
+});
+
 const filter = { source: z.string().min(1).optional(), code: z.string().min(1).optional(), since };
 
 /** How many there are of each source and code, and the newest ones. */

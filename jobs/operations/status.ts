@@ -1,4 +1,8 @@
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
 import { z } from 'zod';
+import type { ModelRecord } from '../../src/contracts/index.js';
+import { measures } from '../../src/evaluate/metrics.js';
 import { optionOf, searched } from '../../src/tune/space.js';
 import { verdictOf } from '../gate.js';
 import { clocksOf } from '../job.js';
@@ -38,6 +42,23 @@ export async function jobTimes({ parts, config }: Pipeline) {
     });
 }
 
+/** Bytes of the state's database on disk. */
+function databaseBytes({ parts: { directory } }: Pipeline): number {
+  const sizes = ['state.duckdb', 'state.duckdb.wal'].map(name =>
+    statSync(join(directory, name), { throwIfNoEntry: false }),
+  );
+  return sizes.reduce((sum, found) => sum + (found?.size ?? 0), 0);
+}
+
+/** What is told of the newest and of the published model: its age, and what the gate measured. */
+function modelStatus(model: ModelRecord | undefined) {
+  if (!model) return undefined;
+  const { version, createdAt, manifest } = model;
+  const { quality, measured } = manifest.metrics ?? {};
+  const figures = quality ? Object.fromEntries(measures.map(name => [name, quality[name]])) : {};
+  return { version, createdAt, quality: figures, k: measured?.k };
+}
+
 async function gramianStatus({ parts: { store } }: Pipeline) {
   const segments = await store.segments();
   return {
@@ -63,7 +84,10 @@ export const status = operation({
       ...(await store.counts()),
       folded: await store.folded(),
       gramian: await gramianStatus(pipeline),
+      databaseBytes: databaseBytes(pipeline),
       models: models.map(m => m.version),
+      newest: modelStatus(models.at(-1)),
+      publishedModel: modelStatus(models.find(m => m.published)),
       published: models.find(m => m.published)?.version,
       gate: await verdictOf(pipeline),
       tuned: await tunedStatus(pipeline),

@@ -1,4 +1,5 @@
 /** The contract of the streams that events come from. */
+import type { Probe } from '../runtime/probe.js';
 
 /** Where to resume reading one partition of a source. */
 export interface Position {
@@ -107,6 +108,12 @@ export interface Read {
   ack(): Promise<void>;
 }
 
+/** Sequence number of the last record that a partition has now. */
+export interface PartitionEnd {
+  readonly partition: string;
+  readonly end: number;
+}
+
 /** A stream of interaction events. `connect`, then `read` until it returns nothing, then `close`. */
 export interface Source {
   readonly name: string;
@@ -134,6 +141,8 @@ export interface Source {
    * them again.
    */
   reject?(dead: readonly DeadLetter[]): Promise<void>;
+  /** A probe of the system behind it, which tells where the partitions end now. */
+  openProbe?(): Probe<readonly PartitionEnd[]>;
   /** What came up since this was last called that a person should know: records that will never be read, say. */
   warnings?(): readonly string[];
   close(): Promise<void>;

@@ -8,7 +8,7 @@ import type { TunedOptions } from '../tune/tune.js';
 import type { LeavingUser, PendingErasure, Receipt, Remainder } from './erasure.js';
 import type { Manifest } from './manifest.js';
 import type { Outdated, Retention } from './retention.js';
-import type { Signal, SignalResult } from './signal.js';
+import type { Signal, SignalRecord, SignalResult } from './signal.js';
 import type { DeadLetter, DecodedEvents, Position } from './source.js';
 
 export type { Histories };
@@ -40,6 +40,8 @@ export interface StateCounts {
   readonly valued: boolean;
   /** Σ d_u² over users, the pairs that one pass over XᵀX visits. */
   readonly pairs: number;
+  /** The latest time of an event, folded or not (epoch ms). */
+  readonly newestEvent: number | undefined;
 }
 
 /** A finished model as the state knows it. */
@@ -161,6 +163,8 @@ export interface Ledger {
   /** Results that the signal's source has not confirmed. */
   unreported(source: string): Promise<readonly SignalResult[]>;
   markReported(source: string, id: string): Promise<void>;
+  /** The newest signals, newest first, with their results. */
+  signals(limit: number): Promise<readonly SignalRecord[]>;
 }
 
 /** One validated event, fixed-point weight, as columns `length` long. */

@@ -16,6 +16,12 @@ export interface IngestSummary {
 export interface BatchSummary extends IngestSummary {
   /** Records read. */
   readonly read: number;
+  /** Dead letters by their code. */
+  readonly codes: Readonly<Record<string, number>>;
+  /** Where each partition has been read to. */
+  readonly positions: readonly { readonly partition: string; readonly sequence: number }[];
+  /** Time that the state took to store it. */
+  readonly commitSeconds: number;
 }
 
 /** Moves records from the sources into the inbox. */
@@ -90,7 +96,9 @@ async function takeIn(
   }));
   const dead = batches.flatMap(d => d.dead);
   if (dead.length > 0) await source.reject?.(dead);
+  const started = performance.now();
   const fresh = await store.append(source.name, batches);
+  const commitSeconds = (performance.now() - started) / 1000;
   await read.ack();
   failpoint('ingest:acknowledged');
   if (dead.length > 0) {
@@ -98,7 +106,10 @@ async function takeIn(
     log.warn({ source: source.name, count: dead.length, code, reason }, 'records became dead letters');
   }
   const records = read.batches.reduce((sum, b) => sum + b.records.length + (b.decoded?.length ?? 0), 0);
-  return { events: fresh, deadLetters: dead.length, read: records };
+  const codes: Record<string, number> = {};
+  for (const { code } of dead) codes[code] = (codes[code] ?? 0) + 1;
+  const positions = batches.map(({ position: { partition, sequence } }) => ({ partition, sequence }));
+  return { events: fresh, deadLetters: dead.length, read: records, codes, positions, commitSeconds };
 }
 
 /** Records between two collections: those that grew old while they were stored would stay for long. */

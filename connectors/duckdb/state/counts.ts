@@ -3,7 +3,7 @@ import { all, type Row, type SerialConnection } from '../database.js';
 import type { Connecting } from '../histories.js';
 
 /** The figures of a state that take a pass over X. */
-type MatrixCounts = Pick<StateCounts, 'interactions' | 'valued' | 'pairs'>;
+type MatrixCounts = Pick<StateCounts, 'interactions' | 'valued' | 'pairs' | 'newestEvent'>;
 
 /** Sizes of a state. */
 export function openCounts(
@@ -25,17 +25,18 @@ export function openCounts(
       rows = await all(
         connection,
         `SELECT coalesce(sum(d), 0)::DOUBLE AS interactions, coalesce(sum(${kept} * ${kept}), 0)::DOUBLE AS pairs,
-           coalesce(max(most), 1) AS most
-         FROM (SELECT count(*) AS d, max(value) AS most FROM matrix GROUP BY "user")`,
+           coalesce(max(most), 1) AS most, max(newest)::DOUBLE AS newest
+         FROM (SELECT count(*) AS d, max(value) AS most, max(ts) AS newest FROM matrix GROUP BY "user")`,
       );
     } finally {
       connection.closeSync();
     }
-    const { interactions, pairs, most } = rows[0]!;
+    const { interactions, pairs, most, newest } = rows[0]!;
     const counts = {
       interactions: Number(interactions),
       valued: Number(most) !== 1,
       pairs: Number(pairs),
+      newestEvent: newest === null ? undefined : Number(newest),
     };
     known.set(maxHistory, { of, counts });
     return counts;
@@ -49,18 +50,23 @@ export function openCounts(
            (SELECT coalesce(max(repeated), 0) FROM folded) AS repeated,
            (SELECT coalesce(max(events), 0) FROM folded) AS folded,
            (SELECT coalesce(max(change), 0) FROM changes) AS change,
+           (SELECT max(ts)::DOUBLE FROM inbox) AS newest,
            (SELECT count(*) FROM interactions) AS settled, (SELECT count(*) FROM recent) AS recent`,
       );
       const r = row!;
       // Each fold and each erasure changes one of these.
       const of = [r.folded, r.change, r.settled, r.recent, r.users, r.items].join();
+      const matrix = await matrixCounts(of, maxHistory);
+      const times = [r.newest === null ? undefined : Number(r.newest), matrix.newestEvent];
+      const known = times.filter(time => time !== undefined);
       return {
         inbox: Number(r.inbox),
         deadLetters: Number(r.dead),
         repeated: Number(r.repeated),
         users: Number(r.users),
         items: Number(r.items),
-        ...(await matrixCounts(of, maxHistory)),
+        ...matrix,
+        newestEvent: known.length > 0 ? Math.max(...known) : undefined,
       };
     },
 
