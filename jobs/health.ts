@@ -5,7 +5,6 @@ import type { Probe } from '../src/runtime/probe.js';
 import type { BatchSummary } from '../src/stages/ingest.js';
 import type { Part } from './observe.js';
 import type { Pipeline } from './open.js';
-import type { Service } from './open-service.js';
 import { redacted } from './secrets.js';
 
 /** A dead system is known after one pause and one timeout. */
@@ -106,8 +105,12 @@ export class Health {
 const keyOf = ({ kind, name }: Part): string => `${kind} ${name}`;
 
 /** Looks at every system again and again until the stop. */
-export async function watchHealth({ pipeline, health, stop }: Service): Promise<void> {
-  const { sources, sinks, store } = pipeline.parts;
+export async function watchHealth(
+  { parts }: Pick<Pipeline, 'parts'>,
+  health: Health,
+  stop: AbortSignal,
+): Promise<void> {
+  const { sources, sinks, store } = parts;
   const watch = async <T>(
     part: Part,
     probe: Probe<T> | undefined,

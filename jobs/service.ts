@@ -51,7 +51,7 @@ export async function serve(
         followSource(service, source, () => start(fold, { kind: 'events', at: Date.now() }, {})),
       ),
     ),
-    onBehalfOf({ component: 'health' }, () => watchHealth(service)),
+    onBehalfOf({ component: 'health' }, () => watchHealth(pipeline, service.health, service.stop)),
     ...(signals && config.signals
       ? [onBehalfOf({ component: 'signals' }, () => pollSignals(service, signals, config.signals!.pollMs))]
       : []),
