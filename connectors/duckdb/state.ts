@@ -71,6 +71,7 @@ export async function openState(
       ...openRetention(connections),
       positions: source => ingest.use(() => inbox.positions(source)),
       append: (source, batches) => ingest.use(() => inbox.append(source, batches)),
+      revive: (source, partition, events) => ingest.use(() => inbox.revive(source, partition, events)),
       fold: (limit, build, energy, maxHistory) =>
         folds.use(c => foldInbox(c, semantics, lookups, limit, build, energy, maxHistory)),
       dropUnused: async (enough, build) => {

@@ -61,9 +61,9 @@ async function list({ ask, values }: CommandContext, filter: object): Promise<Co
 }
 
 export const deadLetters: Command = {
-  summary: 'list the records that could not become events by code and time, or drop them',
+  summary: 'list the records that could not become events by code and time, decode them again, or drop them',
   arguments: ['ACTION'],
-  usage: 'list | drop -c pipeline.yaml [--code C] [--source S] [--since T] [--limit 100]',
+  usage: 'list | retry | drop -c pipeline.yaml [--code C] [--source S] [--since T] [--limit 100]',
   options: {
     code: { type: 'string' },
     source: { type: 'string' },
@@ -81,8 +81,16 @@ export const deadLetters: Command = {
     const filter = { code: text(values.code), source: text(values.source), since: timeOf(values.since) };
     const [action] = positionals;
     if (action === 'list') return list(context, filter);
+    if (action === 'retry') {
+      const found = await ask('retryDeadLetters', filter);
+      const text = `${count(found.retried)} decoded again, ${count(found.revived)} of them are events now`;
+      return { json: found, text };
+    }
     if (action !== 'drop')
-      throw new StageError('USAGE', `dead-letters: expected list or drop, found ${JSON.stringify(action)}`);
+      throw new StageError(
+        'USAGE',
+        `dead-letters: expected list, retry or drop, found ${JSON.stringify(action)}`,
+      );
     const found = await ask('dropDeadLetters', filter);
     return { json: found, text: `${count(found.dropped)} dead letters dropped` };
   },

@@ -33,6 +33,7 @@ export const routes: readonly Route[] = [
   post('/verify', 'verify'),
   post('/compact', 'compact'),
   post('/dead-letters/drop', 'dropDeadLetters'),
+  post('/dead-letters/retry', 'retryDeadLetters'),
 ];
 
 /** Parameters that are numbers: a path and a query have only text. */

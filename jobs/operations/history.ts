@@ -36,3 +36,10 @@ export const dropDeadLetters = operation({
   changes: true,
   run: async ({ pipeline }, filter) => ({ dropped: await pipeline.parts.store.dropDeadLetters(filter) }),
 });
+
+/** Decodes dead letters again: what was wrong may have been put right since. */
+export const retryDeadLetters = operation({
+  parameters: z.strictObject(filter),
+  changes: true,
+  run: ({ pipeline }, filter) => pipeline.retryDeadLetters(filter),
+});

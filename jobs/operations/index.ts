@@ -1,6 +1,6 @@
 /** The operations table: everything that can be asked of an open pipeline, by its name. */
 import type { z } from 'zod';
-import { deadLetters, dropDeadLetters, runs, signals } from './history.js';
+import { deadLetters, dropDeadLetters, retryDeadLetters, runs, signals } from './history.js';
 import { compact, fit, fold, forget, fresh, publish, receipts, refit, rollback, verify } from './jobs.js';
 import { explain, recommend, segments, similar } from './lists.js';
 import { compareModels, model, models, prune, published } from './models.js';
@@ -24,6 +24,7 @@ export const operations = {
   signals,
   deadLetters,
   dropDeadLetters,
+  retryDeadLetters,
   sql,
   verify,
   fold,

@@ -39,6 +39,12 @@ export interface DeadLetter extends Rejection {
   readonly raw: string;
 }
 
+/** What is kept of a record that became a dead letter. */
+export interface KeptRecord extends DeadLetter {
+  /** Epoch ms. */
+  readonly rejectedAt: number;
+}
+
 /** What weights mean; the part of a state's semantics that concerns one event. */
 export interface WeightRules {
   readonly interactions: 'binary' | 'last' | 'sum';
@@ -141,6 +147,11 @@ export interface Source {
    * them again.
    */
   reject?(dead: readonly DeadLetter[]): Promise<void>;
+  /**
+   * Makes records of dead letters of one partition again, from what was kept of them, by ascending sequence. Keys and headers
+   * are not kept, and long records not whole: such records have no fields again.
+   */
+  decodeAgain?(letters: readonly KeptRecord[]): Promise<RecordBatch>;
   /** A probe of the system behind it, which tells where the partitions end now. */
   openProbe?(): Probe<readonly PartitionEnd[]>;
   /** What came up since this was last called that a person should know: records that will never be read, say. */

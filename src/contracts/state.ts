@@ -9,7 +9,7 @@ import type { LeavingUser, PendingErasure, Receipt, Remainder } from './erasure.
 import type { Manifest } from './manifest.js';
 import type { Outdated, Retention } from './retention.js';
 import type { Signal, SignalRecord, SignalResult } from './signal.js';
-import type { DeadLetter, DecodedEvents, Position } from './source.js';
+import type { DeadLetter, DecodedEvents, KeptRecord, Position } from './source.js';
 
 export type { Histories };
 
@@ -97,10 +97,8 @@ export interface DeadLetterFilter {
 }
 
 /** A dead letter as the state keeps it. */
-export interface KeptDeadLetter extends DeadLetter {
+export interface KeptDeadLetter extends KeptRecord {
   readonly source: string;
-  /** Epoch ms. */
-  readonly rejectedAt: number;
 }
 
 /** The dead letters of one source and code: how many, and the times of the first and the last (epoch ms). */
@@ -290,6 +288,8 @@ export interface StateStore extends Ledger {
   /** The newest dead letters, newest first. */
   deadLetters(limit: number, filter?: DeadLetterFilter): Promise<readonly KeptDeadLetter[]>;
   deadLetterCounts(filter?: DeadLetterFilter): Promise<readonly DeadLetterCount[]>;
+  /** Puts events into the inbox in the place of the dead letters with their sequence numbers, which are deleted. */
+  revive(source: string, partition: string, events: EventColumns): Promise<void>;
   /** Deletes dead letters; returns how many. */
   dropDeadLetters(filter: DeadLetterFilter): Promise<number>;
   /**

@@ -6,6 +6,7 @@ import { expect, it } from 'vitest';
 import { removeSocket, socketOf } from '#jobs/control/socket-path.js';
 import { runCli } from '../support/cli.js';
 import { temporaryDirectory } from '../support/directory.js';
+import { runSql } from '../support/duckdb.js';
 import { purchasesPipeline } from '../support/purchases.js';
 import { startCli, stopCli, until } from '../support/service.js';
 
@@ -170,4 +171,50 @@ it('is not fooled by a file or a foreign socket in its place', async () => {
     1,
     expect.stringMatching(/^INTERRUPTED: status: the running stage has closed/),
   ]);
+});
+
+it('lists dead letters by code and time, decodes them again and drops them', async () => {
+  const directory = temporaryDirectory();
+  const rows = ['(1, NULL, 1)', "(2, 'a', 1)", '(3, NULL, 1)', "(4, 'b', -1)"];
+  await runSql(
+    join(directory, 'w.duckdb'),
+    'CREATE TABLE events (line INTEGER, item VARCHAR, weight INTEGER)',
+    `INSERT INTO events VALUES ${rows.join()}`,
+  );
+  const config = join(directory, 'pipeline.yaml');
+  const query = 'SELECT line, 7 AS "user", item, weight FROM events';
+  const configure = (state: string, interactions: string) =>
+    writeFileSync(
+      config,
+      JSON.stringify({
+        state,
+        sources: [{ type: 'duckdb', name: 'shop', database: 'w.duckdb', query, cursor: 'line' }],
+        semantics: { interactions },
+      }),
+    );
+  const json = async (...args: string[]) => {
+    const { stdout } = await runCli([...args, '-c', config, '--json']);
+    return JSON.parse(stdout);
+  };
+  configure('state', 'sum');
+  expect(await json('ingest')).toMatchObject({ deadLetters: 3, events: 1 });
+  const { counts, letters } = await json('dead-letters', 'list', '--since', '1h');
+  expect(counts.map((c: { count: number }) => c.count).sort()).toEqual([1, 2]);
+  expect(letters).toHaveLength(3);
+  expect((await json('dead-letters', 'list', '--since', '2099-01-01')).letters).toEqual([]);
+  const missing = counts.find((c: { count: number }) => c.count === 2).code;
+  expect(await json('dead-letters', 'retry')).toEqual({ retried: 3, revived: 0 });
+
+  // An operator puts right what was kept of one: it becomes the event that it was meant to be.
+  await runSql(
+    join(directory, 'state', 'state.duckdb'),
+    `UPDATE dead_letters SET raw = replace(raw, 'null', '"c"') WHERE sequence = 2`,
+  );
+  expect(await json('dead-letters', 'retry', '--code', missing)).toEqual({ retried: 2, revived: 1 });
+  expect(await json('dead-letters', 'drop', '--code', missing)).toEqual({ dropped: 1 });
+  expect(await json('dead-letters', 'drop')).toEqual({ dropped: 1 });
+  expect(await json('fold')).toMatchObject({ events: 2, items: 2, deadLetters: 0 });
+  const found = await json('sql', 'SELECT item FROM interactions ORDER BY item');
+  expect(found.rows).toEqual([['a'], ['c']]);
+  expect(await json('ingest')).toMatchObject({ events: 0, deadLetters: 0 });
 });
