@@ -32,6 +32,11 @@ interface Tracked {
   caughtUpAt: number;
 }
 
+/** What has parts to watch: a pipeline. */
+interface Watched {
+  readonly parts: Readonly<Record<'sources' | 'sinks', readonly { readonly name: string }[]>>;
+}
+
 /**
  * Looks whether the systems of sources and sinks answer, and how far the state is behind them. `#problems` has every part, by
  * kind and name; a source that cannot be read has a problem too.
@@ -41,10 +46,7 @@ export class Health {
   readonly #lag = new Map<string, Map<string, Tracked>>();
   readonly #changed: (part: Part, problem: string | undefined) => void;
 
-  constructor(
-    { parts }: Pick<Pipeline, 'parts'>,
-    changed: (part: Part, problem: string | undefined) => void,
-  ) {
+  constructor({ parts }: Watched, changed: (part: Part, problem: string | undefined) => void) {
     this.#changed = changed;
     const all: Part[] = [
       ...parts.sources.map(({ name }) => ({ kind: 'source', name }) as const),

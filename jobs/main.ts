@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { StageError, toStageError } from '../src/errors.js';
 import type { Command } from './command.js';
+import { nearest } from './nearest.js';
 import { createProgress } from './progress.js';
 import { redacted } from './secrets.js';
 import { openSession } from './session.js';
@@ -29,7 +30,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   sql: async () => (await import('./commands/sql.js')).sql,
   validate: async () => (await import('./commands/setup.js')).validate,
   doctor: async () => (await import('./commands/doctor.js')).doctor,
-  init: async () => (await import('./commands/setup.js')).init,
+  init: async () => (await import('./commands/init.js')).init,
   compact: async () => (await import('./commands/jobs.js')).compact,
   gramian: async () => (await import('./commands/gramian.js')).gramian,
 };
@@ -51,6 +52,7 @@ async function help(name?: string): Promise<string> {
     );
     return [
       'usage: sansa-stream COMMAND [-c pipeline.yaml] [--json]',
+      '       sansa-stream --version',
       '',
       ...list,
       '',
@@ -89,6 +91,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       throw new StageError(
         'USAGE',
         `expected a command (${Object.keys(commands).join(', ')}), found ${JSON.stringify(name)}`,
+        meant(name, Object.keys(commands)),
       );
     const wrong = misused(command, name);
     const { values, positionals } = parse(command, wrong, rest);
@@ -141,10 +144,16 @@ function report(error: unknown, { asJson, asLine }: Form): number {
 /** Makes the error of a command line that is not as the command's usage says. */
 const misused =
   ({ usage }: Command, name: string) =>
-  (what: string): StageError =>
-    new StageError('USAGE', `${name}: ${what}; usage: sansa-stream ${name} ${usage}`);
+  (what: string, options?: { remedy: string }): StageError =>
+    new StageError('USAGE', `${name}: ${what}; usage: sansa-stream ${name} ${usage}`, options);
 
-function parse(command: Command, wrong: (what: string) => StageError, args: readonly string[]) {
+/** Remedy of a word at the command line that is one typing mistake from a known one. */
+function meant(word: string, known: readonly string[]): { remedy: string } | undefined {
+  const near = nearest(word, known);
+  return near === undefined ? undefined : { remedy: `did you mean ${near}? see \`sansa-stream --help\`` };
+}
+
+function parse(command: Command, wrong: ReturnType<typeof misused>, args: readonly string[]) {
   const options = { ...command.options, ...common };
   let parsed: ReturnType<typeof parseArgs<{ options: typeof options; allowPositionals: true; strict: true }>>;
   try {
@@ -152,10 +161,11 @@ function parse(command: Command, wrong: (what: string) => StageError, args: read
   } catch (error) {
     const [line = ''] = (error as Error).message.split(/\.\s/);
     const accepted = Object.keys(options).map(flag => `--${flag}`);
+    const [, unknown] = /^Unknown option '([^']*)'/.exec(line) ?? [];
+    if (unknown === undefined) throw wrong(line.replace(/^Option/, 'option'));
     throw wrong(
-      /^Unknown option/.test(line)
-        ? `${line.toLowerCase()}, expected one of ${accepted.join(', ')}`
-        : line.replace(/^Option/, 'option'),
+      `unknown option '${unknown}', expected one of ${accepted.join(', ')}`,
+      meant(unknown, accepted),
     );
   }
   if (parsed.values.help) return parsed;

@@ -1,4 +1,5 @@
 import type { Logger, Source } from '../src/contracts/index.js';
+import { SerialQueue } from '../src/runtime/serial.js';
 import { Health } from './health.js';
 import { reportIngest } from './ingest-report.js';
 import { contextOf, type JobContext } from './job.js';
@@ -10,6 +11,9 @@ import { keepGoing, retried } from './retry.js';
 /** Tries of one publication (about 45 s with the pauses); while it lasts, the other jobs wait. */
 const publishTries = 8;
 
+/** How long jobs wait for sources that have much to give. */
+const longestLookMs = 60_000;
+
 /** Shared by the loops of `run`. */
 export interface Service {
   readonly pipeline: Pipeline;
@@ -19,8 +23,13 @@ export interface Service {
   readonly log: Logger;
   /** Aborts on a stop, and on a failure that no retry can mend. */
   readonly stop: AbortSignal;
+  /** Reads from a source; if there is no room for that beside a job, while none runs. */
+  read(source: Source, body: () => Promise<void>): Promise<void>;
   /** Sources that have been read to their present end, or could not be read, since the start. */
-  readonly looked: Set<Source>;
+  readonly looked: ReadonlySet<Source>;
+  look(source: Source): void;
+  /** Resolves when all sources have been looked at, at the latest a minute after the start, or on a stop. */
+  readonly lookedAtAll: Promise<void>;
   /** Stops the service because of an error, which `rethrow` throws at the end. */
   fail(error: unknown): void;
   rethrow(): void;
@@ -51,6 +60,15 @@ export function openService(
     ...others,
   ]);
   const health = new Health(pipeline, observer.health);
+  const turns = new SerialQueue();
+  const looked = new Set<Source>();
+  let allLooked = () => {};
+  const lookedAtAll = new Promise<void>(done => {
+    allLooked = done;
+    if (pipeline.parts.sources.length === 0) done();
+    setTimeout(done, longestLookMs).unref();
+    stop.addEventListener('abort', () => done(), { once: true });
+  });
   const fail = (error: unknown): void => failed.abort(error);
   return {
     pipeline,
@@ -62,11 +80,17 @@ export function openService(
         attempt: (what, body) => retried(publishTries, trying(what, pollMs), body),
       },
     ),
-    queue: createJobQueue(stop, log),
+    queue: createJobQueue(stop, log, turns),
     health,
     log,
     stop,
-    looked: new Set(),
+    read: (source, body) => (pipeline.inTurns && !source.waits ? turns.add(body) : body()),
+    looked,
+    look(source) {
+      looked.add(source);
+      if (looked.size === pipeline.parts.sources.length) allLooked();
+    },
+    lookedAtAll,
     fail,
     rethrow() {
       if (failed.signal.aborted) throw failed.signal.reason;

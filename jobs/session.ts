@@ -8,7 +8,7 @@ import { stateDirectoryOf } from './config-file.js';
 import { connectRunning } from './control/client.js';
 import { socketOf } from './control/socket-path.js';
 import { logContext } from './log-context.js';
-import type { Pipeline } from './open.js';
+import type { Access, Pipeline } from './open.js';
 import type { OperationName, ParametersOf, ResultOf } from './operations/index.js';
 import { redacted } from './secrets.js';
 import { whenFree } from './standby.js';
@@ -63,9 +63,9 @@ export function openSession(values: Values, { wrong, signal, progress }: Terms) 
   };
   const log = async (): Promise<Logger> =>
     (logger ??= openLog(typeof values.config === 'string' ? (await config()).config.log.level : 'info'));
-  const open = async (settings: { readonly mode?: 'read'; readonly together?: boolean }) => {
+  const open = async (access: Access) => {
     const { openPipeline } = await import('./open.js');
-    return openPipeline(await config(), await log(), settings);
+    return openPipeline(await config(), await log(), access);
   };
   const context: Omit<CommandContext, 'positionals'> = {
     values,
@@ -93,7 +93,7 @@ export function openSession(values: Values, { wrong, signal, progress }: Terms) 
       return (await perform(host, name, parameters, { progress })) as ResultOf<N>;
     },
     async pipeline({ standBy = false } = {}) {
-      const attempt = () => open({ together: standBy });
+      const attempt = () => open({ reading: standBy ? 'service' : 'alone' });
       return (opened ??= await (standBy ? whenFree(await log(), signal, attempt) : attempt()));
     },
     reader: async () => (opened ??= await open({ mode: 'read' })),

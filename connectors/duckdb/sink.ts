@@ -21,21 +21,11 @@ import {
 } from '../../src/publish/sink-steps.js';
 import { createVersionedSink, rankedForm } from '../../src/publish/versioned-sink.js';
 import type { DuckDBConnection } from './client.js';
-import {
-  all,
-  ampleRoom,
-  limitsOf,
-  literal,
-  openDatabase,
-  placeFile,
-  type Room,
-  type Row,
-  scalar,
-  transaction,
-} from './database.js';
+import { all, literal, openDatabase, placeFile, type Row, scalar, transaction } from './database.js';
 import { beginDraft, clearScratch } from './draft.js';
 import { leaveFreePages } from './free-pages.js';
 import { appendLists, listColumns } from './list-rows.js';
+import { ampleRoom, limitsOf, type Room } from './room.js';
 import { type DuckdbSinkOptions, duckdbSinkOptions } from './sink-options.js';
 import { openWarehouse } from './warehouse.js';
 
@@ -59,6 +49,9 @@ export function createDuckdbSink(options: DuckdbSinkOptions, room = ampleRoom): 
     new TableLists(options, room),
   );
 }
+
+/** What the table of versions tells of one; earlier programs did not store the number of its rows. */
+type StoredRows = StoredPublication & { readonly rows?: number };
 
 /** The versions in one table. */
 class TableLists implements ListStore<readonly RankedList[]> {
@@ -169,7 +162,8 @@ class TableLists implements ListStore<readonly RankedList[]> {
       throw new Refusal(
         `${count} of ${rows} rows of version ${version} came back from the disk; publish again`,
       );
-    await c.run(`INSERT INTO ${this.#versions} VALUES (?, ?)`, [version, JSON.stringify(manifest)]);
+    const stored: StoredRows = { ...manifest, rows };
+    await c.run(`INSERT INTO ${this.#versions} VALUES (?, ?)`, [version, JSON.stringify(stored)]);
   }
 
   versions = () => this.#on(c => this.#held(c));
@@ -187,24 +181,33 @@ class TableLists implements ListStore<readonly RankedList[]> {
   }
 
   /** The manifest of a complete version. */
-  async #manifest(c: DuckDBConnection, version: string): Promise<StoredPublication> {
+  async #manifest(c: DuckDBConnection, version: string): Promise<StoredRows> {
     const text = await scalar(c, `SELECT manifest FROM ${this.#versions} WHERE version = ?`, [version]);
     if (text === undefined) throw notComplete(version);
-    return JSON.parse(String(text)) as StoredPublication;
+    return JSON.parse(String(text)) as StoredRows;
   }
 
-  /** Replaces the manifest of a complete version. */
+  /** Replaces the manifest of a complete version whose rows have changed. */
   async #note(c: DuckDBConnection, manifest: StoredPublication): Promise<void> {
+    const { version } = manifest;
+    const stored: StoredRows = { ...manifest, rows: await this.#rows(c, version) };
     await c.run(`UPDATE ${this.#versions} SET manifest = ? WHERE version = ?`, [
-      JSON.stringify(manifest),
-      manifest.version,
+      JSON.stringify(stored),
+      version,
     ]);
+  }
+
+  async #rows(c: DuckDBConnection, version: string): Promise<number> {
+    return Number(await scalar(c, `SELECT count(*) FROM ${this.#lists} WHERE version = ?`, [version]));
   }
 
   async point({ alias, version, expected, holder }: Move): Promise<void> {
     await this.#on(async c => {
       if (holder !== undefined && !(await this.#renew(c, holder))) throw leaseLost();
-      await this.#manifest(c, version);
+      const { rows = 0 } = await this.#manifest(c, version);
+      const found = await this.#rows(c, version);
+      if (found < rows)
+        throw new Refusal(`version ${version} has ${found} of its ${rows} rows; publish it again`);
       assertExpected(alias, (await this.#named(c)).get(alias), version, expected);
       await c.run(`DELETE FROM ${this.#pointers} WHERE alias = ?`, [alias]);
       await c.run(`INSERT INTO ${this.#pointers} VALUES (?, ?)`, [alias, version]);

@@ -61,14 +61,27 @@ async function soon<T>(body: (signal: AbortSignal) => Promise<T>): Promise<T> {
   }
 }
 
+/** Who may ask. */
+export interface Access {
+  /** The token of requests that change something. */
+  readonly token: string | undefined;
+  /** It listens on a loopback address: then a page of a browser that found another name for it is refused. */
+  readonly local: boolean;
+}
+
+/** Loopback addresses as a `Host` header has them. */
+export const loopback = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/i;
+
 /** The HTTP application over a stage; `stage` gives nothing while this process stands by. */
 export function createApp(
   stage: () => OpenStage | undefined,
   metrics: StageMetrics,
-  token: string | undefined,
+  { token, local }: Access,
 ): Hono {
   const app = new Hono();
   app.use(async (c, next) => {
+    if (local && !loopback.test(c.req.header('host') ?? ''))
+      return refusal(421, 'USAGE', 'expected a loopback address as the host', 'ask for localhost');
     if (c.req.url.length > longestUrl)
       return refusal(
         414,

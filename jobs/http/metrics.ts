@@ -115,8 +115,12 @@ function stateMetrics(
   registry: Registers,
 ): (stage: OpenStage | undefined, status: Status | undefined) => void {
   const of = named(registry);
-  const gauge = <L extends string>(name: string, help: string, labels: readonly L[] = []) =>
-    new Gauge(of(name, help, labels));
+  const gauge = <L extends string>(name: string, help: string, labels: readonly L[] = []) => {
+    const made = new Gauge(of(name, help, labels));
+    // Without labels it begins as 0, which would be a value that nobody has found.
+    if (labels.length === 0) made.remove();
+    return made;
+  };
   const active = gauge('active', '1 while this process has the state, 0 while it stands by.');
   const folded = gauge('folded_events', 'Events folded since the state was made.');
   const repeated = gauge('repeated_events', 'Folded events that had come before.');
@@ -139,7 +143,7 @@ function stateMetrics(
   const passed = gauge('gate_passed', '1 if the gate lets the newest model pass, 0 if it holds it back.');
   const lastRun = gauge('job_last_success_timestamp_seconds', 'When a run last ended well.', ['job']);
   const next = gauge('job_next_timestamp_seconds', 'When a job is due next.', ['job']);
-  for (const g of [newest, passed]) g.remove();
+  active.set(0);
 
   return (stage, status) => {
     active.set(stage ? 1 : 0);

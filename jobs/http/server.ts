@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import { getRequestListener } from '@hono/node-server';
 import type { Logger } from '../../src/contracts/index.js';
-import { createApp } from './app.js';
+import { createApp, loopback } from './app.js';
 import { createMetrics, type OpenStage, type StageMetrics } from './metrics.js';
 import type { HttpOptions } from './options.js';
 
@@ -26,7 +26,7 @@ export interface Http {
 export function openHttp({ listen, token }: HttpOptions, log: Logger): Http {
   const metrics = createMetrics();
   let stage: OpenStage | undefined;
-  const app = createApp(() => stage, metrics, token);
+  const app = createApp(() => stage, metrics, { token, local: loopback.test(listen) });
   const server = createServer(limits, getRequestListener(app.fetch));
   server.maxConnections = mostConnections;
   const stop = keepListening(server, listen, log);

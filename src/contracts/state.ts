@@ -9,7 +9,7 @@ import type { LeavingUser, PendingErasure, Receipt, Remainder } from './erasure.
 import type { Manifest } from './manifest.js';
 import type { Outdated, Retention } from './retention.js';
 import type { Signal, SignalRecord, SignalResult } from './signal.js';
-import type { DeadLetter, DecodedEvents, KeptRecord, Position } from './source.js';
+import type { DeadLetter, DecodedEvents, KeptRecord, Position, Taker } from './source.js';
 
 export type { Histories };
 
@@ -40,7 +40,7 @@ export interface StateCounts {
   readonly valued: boolean;
   /** Σ d_u² over users, the pairs that one pass over XᵀX visits. */
   readonly pairs: number;
-  /** The latest time of an event, folded or not (epoch ms). */
+  /** The latest time of an event that is folded, or waits in the table of the inbox (epoch ms). */
   readonly newestEvent: number | undefined;
 }
 
@@ -196,8 +196,8 @@ export interface DecodedBatch {
 export interface StateStore extends Ledger {
   /** Tells this state from every other one; the same for as long as it lives. */
   readonly id: string;
-  /** The system whose decoded events it understands, if there is one. */
-  readonly system?: string | undefined;
+  /** Which decoded events it understands, if any, and where files of them may be made. */
+  readonly takes?: Pick<Taker, 'system' | 'directory'> | undefined;
   positions(source: string): Promise<readonly Position[]>;
   /**
    * Appends events and dead letters and moves the positions, all in one transaction. Records at or behind the

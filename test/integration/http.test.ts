@@ -1,5 +1,6 @@
 /** HTTP of a running stage: health, metrics, the JSON API and its bounds, with a Redis that dies and comes back. */
 import { readFileSync } from 'node:fs';
+import { request } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -27,6 +28,16 @@ async function listening(options: Parameters<typeof purchasesPipeline>[1] = {}, 
   await run.logged('started');
   const url = `http://127.0.0.1:${port}`;
   return { directory, config, run, port, url, ...client(url) };
+}
+
+/** The status of a request whose `Host` says this. */
+function statusFor(port: number, host: string): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    const options = { port, path: '/api/v1/status', headers: { host } };
+    request(options, response => resolve(response.resume().statusCode))
+      .on('error', reject)
+      .end();
+  });
 }
 
 async function portOf(run: CliProcess): Promise<number> {
@@ -124,6 +135,8 @@ describe('bounds', () => {
     const { headers } = await s.get('/api/v1/status', { headers: { origin: 'http://evil.example' } });
     expect([...headers.keys()].filter(name => name.startsWith('access-control'))).toEqual([]);
     expect(headers.get('cache-control')).toBe('no-store');
+    expect(await statusFor(s.port, 'rebound.example')).toBe(421);
+    expect(await statusFor(s.port, `localhost:${s.port}`)).toBe(200);
     // A client that sends nothing is let go of.
     const silent = connect(s.port, '127.0.0.1');
     silent.write('GET /livez HTTP/1.1\r\n');
@@ -146,6 +159,7 @@ it('says that it stands by until the other process has gone', async () => {
   const other = client(`http://127.0.0.1:${await portOf(second)}`);
   await second.logged('standing by: another process has the state');
   expect(await other.metric('active')).toBe(0);
+  expect(await other.metric('memory_budget_bytes')).toBeUndefined();
   const { status, json } = await other.get('/readyz');
   expect([status, json()]).toEqual([503, { ready: false, standby: true }]);
   expect((await other.get('/api/v1/status')).status).toBe(503);

@@ -1,6 +1,7 @@
 import type { StateCounts, StateStore } from '../../../src/contracts/index.js';
-import { all, type Row, type SerialConnection } from '../database.js';
+import { all, type Row, type SerialConnection, scalar } from '../database.js';
 import type { Connecting } from '../histories.js';
+import type { Parts } from '../parts.js';
 
 /** The figures of a state that take a pass over X. */
 type MatrixCounts = Pick<StateCounts, 'interactions' | 'valued' | 'pairs' | 'newestEvent'>;
@@ -9,8 +10,11 @@ type MatrixCounts = Pick<StateCounts, 'interactions' | 'valued' | 'pairs' | 'new
 export function openCounts(
   database: Connecting,
   queries: SerialConnection,
+  parts: Parts,
 ): Pick<StateStore, 'counts' | 'userCount' | 'pending' | 'folded'> {
   const number = (sql: string): Promise<number> => queries.scalar(sql).then(Number);
+  const pending = (): Promise<number> =>
+    queries.use(async c => Number(await scalar(c, `SELECT count(*) FROM ${await parts.waiting(c)}`)));
   /** The figures of X by `maxHistory`, and the state of X that they are of. */
   const known = new Map<number | undefined, { readonly of: string; readonly counts: MatrixCounts }>();
 
@@ -45,7 +49,7 @@ export function openCounts(
   return {
     async counts(maxHistory) {
       const [row] = await queries.all(
-        `SELECT (SELECT count(*) FROM inbox) AS inbox, (SELECT count(*) FROM dead_letters) AS dead,
+        `SELECT (SELECT count(*) FROM dead_letters) AS dead,
            (SELECT count(*) FROM users) AS users, (SELECT count(*) FROM items) AS items,
            (SELECT coalesce(max(repeated), 0) FROM folded) AS repeated,
            (SELECT coalesce(max(events), 0) FROM folded) AS folded,
@@ -60,7 +64,7 @@ export function openCounts(
       const times = [r.newest === null ? undefined : Number(r.newest), matrix.newestEvent];
       const known = times.filter(time => time !== undefined);
       return {
-        inbox: Number(r.inbox),
+        inbox: await pending(),
         deadLetters: Number(r.dead),
         repeated: Number(r.repeated),
         users: Number(r.users),
@@ -71,7 +75,7 @@ export function openCounts(
     },
 
     userCount: () => number('SELECT count(*) FROM users'),
-    pending: () => number('SELECT count(*) FROM inbox'),
+    pending,
     folded: () => number('SELECT coalesce(max(events), 0) FROM folded'),
   };
 }

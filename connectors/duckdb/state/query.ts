@@ -7,6 +7,7 @@ import { SerialQueue } from '../../../src/runtime/serial.js';
 import { type DuckDBConnection, DuckDBInstance } from '../client.js';
 import { reason, releaseResults, scalar } from '../database.js';
 import type { Connecting } from '../histories.js';
+import type { Parts } from '../parts.js';
 import type { Semantics } from '../schema.js';
 import { viewsOf } from './views.js';
 
@@ -26,10 +27,10 @@ const selectStatement = 1;
 export function openQueries(
   database: Connecting,
   semantics: Semantics,
+  parts: Parts,
   spills: string,
 ): Pick<StateStore, 'query'> {
   const queue = new SerialQueue();
-  const views = viewsOf(semantics);
   return {
     query: (sql, bounds, signal) =>
       queue.add(async () => {
@@ -44,7 +45,10 @@ export function openQueries(
         });
         const [from, to] = [await database.connect(), await scratch.connect()];
         try {
-          return await within([from, to], bounds, signal, () => answered(from, to, views, sql, bounds));
+          return await within([from, to], bounds, signal, async () => {
+            const views = viewsOf(semantics, await parts.waiting(from));
+            return answered(from, to, views, sql, bounds);
+          });
         } finally {
           from.closeSync();
           to.closeSync();

@@ -7,7 +7,7 @@ const root = resolve(import.meta.dirname, '../../..');
 
 /** Modules that a file of dist imports when it is loaded; not those that it imports later. */
 const importsOf = (file: string): string[] =>
-  [...readFileSync(file, 'utf8').matchAll(/^(?:import|export)\b[^;'"()]*?['"]([^'"]+)['"]/gms)].map(
+  [...readFileSync(file, 'utf8').matchAll(/^(?:(?:import|export)\b[^;'"]*?\bfrom|import) '([^']+)'/gms)].map(
     m => m[1]!,
   );
 
