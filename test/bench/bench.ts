@@ -14,6 +14,7 @@ import { benchIngest } from './ingest.js';
 import { benchKafka } from './kafka.js';
 import { benchKernels } from './kernels.js';
 import { benchMemory } from './memory.js';
+import { benchOperate } from './operate.js';
 import { benchPublish } from './publish.js';
 import { benchScale } from './scale.js';
 import { benchSolvers } from './solvers.js';
@@ -34,6 +35,7 @@ const benches: Readonly<Record<string, (options: BenchOptions) => Promise<object
   fold: benchFold,
   kafka: benchKafka,
   memory: benchMemory,
+  operate: benchOperate,
   publish: benchPublish,
   warehouse: benchWarehouse,
 };
