@@ -1,5 +1,5 @@
 import type { StateCounts, StateStore } from '../../../src/contracts/index.js';
-import { all, type Row, type SerialConnection, scalar } from '../database.js';
+import { all, type Row, type SerialConnection } from '../database.js';
 import type { Connecting } from '../histories.js';
 import type { Parts } from '../parts.js';
 
@@ -13,8 +13,13 @@ export function openCounts(
   parts: Parts,
 ): Pick<StateStore, 'counts' | 'userCount' | 'pending' | 'folded'> {
   const number = (sql: string): Promise<number> => queries.scalar(sql).then(Number);
-  const pending = (): Promise<number> =>
-    queries.use(async c => Number(await scalar(c, `SELECT count(*) FROM ${await parts.waiting(c)}`)));
+  /** How many events wait, and the time of the newest. */
+  const waiting = () =>
+    queries.use(async c => {
+      const sql = `SELECT count(*) AS events, max(ts)::DOUBLE AS newest FROM ${await parts.waiting(c)}`;
+      const [row] = await all(c, sql);
+      return { events: Number(row!.events), newest: row!.newest === null ? undefined : Number(row!.newest) };
+    });
   /** The figures of X by `maxHistory`, and the state of X that they are of. */
   const known = new Map<number | undefined, { readonly of: string; readonly counts: MatrixCounts }>();
 
@@ -54,17 +59,17 @@ export function openCounts(
            (SELECT coalesce(max(repeated), 0) FROM folded) AS repeated,
            (SELECT coalesce(max(events), 0) FROM folded) AS folded,
            (SELECT coalesce(max(change), 0) FROM changes) AS change,
-           (SELECT max(ts)::DOUBLE FROM inbox) AS newest,
            (SELECT count(*) FROM interactions) AS settled, (SELECT count(*) FROM recent) AS recent`,
       );
       const r = row!;
       // Each fold and each erasure changes one of these.
       const of = [r.folded, r.change, r.settled, r.recent, r.users, r.items].join();
       const matrix = await matrixCounts(of, maxHistory);
-      const times = [r.newest === null ? undefined : Number(r.newest), matrix.newestEvent];
+      const { events, newest } = await waiting();
+      const times = [newest, matrix.newestEvent];
       const known = times.filter(time => time !== undefined);
       return {
-        inbox: await pending(),
+        inbox: events,
         deadLetters: Number(r.dead),
         repeated: Number(r.repeated),
         users: Number(r.users),
@@ -75,7 +80,7 @@ export function openCounts(
     },
 
     userCount: () => number('SELECT count(*) FROM users'),
-    pending,
+    pending: async () => (await waiting()).events,
     folded: () => number('SELECT coalesce(max(events), 0) FROM folded'),
   };
 }
