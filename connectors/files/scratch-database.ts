@@ -1,5 +1,7 @@
 import { rm } from 'node:fs/promises';
-import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
+import type { DuckDBConnection } from '../duckdb/client.js';
+import { createInstance } from '../duckdb/database.js';
+import { limitsOf } from '../duckdb/room.js';
 
 /** A DuckDB file that lives as long as what is written by it. */
 export interface ScratchDatabase {
@@ -13,11 +15,8 @@ export const text = (value: string): string => `'${value.replaceAll("'", "''")}'
 
 /** Opens `<scratch>.duckdb`, which spills beside it, so that memory stays within `memoryBytes`. */
 export async function openScratch(scratch: string, memoryBytes: number): Promise<ScratchDatabase> {
-  const instance = await DuckDBInstance.create(`${scratch}.duckdb`, {
-    memory_limit: `${Math.floor(memoryBytes / 1024)}KiB`,
-    threads: '1',
-    temp_directory: `${scratch}.spill`,
-  });
+  const limits = { ...limitsOf({ memoryBytes, spills: `${scratch}.spill` }), threads: 1 };
+  const instance = await createInstance(`${scratch}.duckdb`, limits);
   const connection = await instance.connect();
   return {
     connection,
