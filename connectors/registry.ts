@@ -5,7 +5,7 @@ import type { SignalSource, Sink, Source } from '../src/contracts/index.js';
 import type { RuleOptions } from '../src/publish/rule-options.js';
 import type { ItemAttributes } from '../src/publish/rules.js';
 import type { Room } from './duckdb/room.js';
-import { duckdbSignalOptions } from './duckdb/signals.js';
+import { duckdbSignalOptions } from './duckdb/signal-options.js';
 import { duckdbSinkOptions } from './duckdb/sink-options.js';
 import { duckdbSourceOptions } from './duckdb/source-options.js';
 import { filesOptions } from './files/options.js';

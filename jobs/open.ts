@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { weightRules } from '../connectors/duckdb/options.js';
 import { limitsOf, type Room } from '../connectors/duckdb/room.js';
-import { weightRules } from '../connectors/duckdb/schema.js';
 import { openState } from '../connectors/duckdb/state.js';
 import {
   createAttributes,

@@ -1,13 +1,13 @@
 import { z } from 'zod';
-import { databaseOptions } from '../connectors/duckdb/database.js';
-import { semanticsOptions } from '../connectors/duckdb/schema.js';
+import { databaseOptions, semanticsOptions } from '../connectors/duckdb/options.js';
 import { signalOptions, sinkOptions, sourceOptions } from '../connectors/registry.js';
 import { gateOptions } from '../src/evaluate/gate.js';
 import { stageOptions } from '../src/stages/options.js';
+import { defaultState } from './config-file.js';
 
 /** Settings of a pipeline that its jobs know. */
 export const settings = stageOptions.extend({
-  state: z.string().min(1).default('./state').describe('state directory'),
+  state: z.string().min(1).default(defaultState).describe('state directory'),
   semantics: semanticsOptions.prefault({}),
   database: databaseOptions.prefault({}),
   sources: z

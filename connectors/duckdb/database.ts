@@ -1,22 +1,10 @@
 import { existsSync, linkSync, renameSync, rmSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
-import { z } from 'zod';
 import { StageError } from '../../src/errors.js';
 import { collectGarbage, collectYoung } from '../../src/runtime/collector.js';
 import { SerialQueue } from '../../src/runtime/serial.js';
 import { type DuckDBConnection, type DuckDBDataChunk, DuckDBInstance, type DuckDBValue } from './client.js';
-
-/** Limits of one DuckDB instance. */
-export const databaseOptions = z.strictObject({
-  memoryLimit: z
-    .string()
-    .regex(/^\d+(\.\d+)?\s*([KMGT]i?)?B$/i, 'expected a size such as 512MB or 2GiB')
-    .optional()
-    .describe('memory DuckDB may use before it spills to `tempDirectory`; default: a quarter of `memory`'),
-  tempDirectory: z.string().min(1).optional().describe('where DuckDB spills; default: `tmp` beside the file'),
-  threads: z.int().min(1).default(2).describe('threads DuckDB may use'),
-});
-export type DatabaseOptions = z.output<typeof databaseOptions>;
+import { type DatabaseOptions, databaseOptions } from './options.js';
 
 /** A row as plain JavaScript values, by column name. */
 export type Row = Record<string, unknown>;

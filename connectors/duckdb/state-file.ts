@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { StageError } from '../../src/errors.js';
 import { syncDirectory } from '../../src/matrix/safetensors-header.js';
 import type { DuckDBInstance } from './client.js';
-import { type DatabaseOptions, literal, openDatabase, placeFile, releaseResults } from './database.js';
+import { literal, openDatabase, placeFile, releaseResults } from './database.js';
 import { format } from './migrations.js';
+import type { DatabaseOptions } from './options.js';
 import { createSchema, type Semantics, storedSettings } from './schema.js';
 
 /** A new state under the name it is made under; what a process that died has left of one. */
@@ -21,6 +22,9 @@ const namesIn = (directory: string): string[] =>
 
 /** The file of the state in a directory. */
 export const stateFile = (directory: string): string => join(directory, 'state.duckdb');
+
+/** Where files of events wait. */
+export const partsDirectory = (directory: string): string => join(directory, 'inbox');
 
 /** Refuses to begin a state among the files of somebody else: a state has a directory of its own. */
 function assertRoom(directory: string): void {

@@ -4,7 +4,8 @@ import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StageError } from '../../src/errors.js';
 import type { DuckDBConnection, DuckDBInstance } from './client.js';
-import { createInstance, type DatabaseOptions, isLocked, reason, releaseResults } from './database.js';
+import { createInstance, isLocked, reason, releaseResults } from './database.js';
+import type { DatabaseOptions } from './options.js';
 import { limitsOf, type Room } from './room.js';
 import { searchFrom } from './search-path.js';
 

@@ -13,6 +13,7 @@ const commands = [
   'ingest',
   'fold',
   'fit',
+  'refit',
   'evaluate',
   'tune',
   'publish',
@@ -20,10 +21,14 @@ const commands = [
   'models',
   'recommend',
   'similar',
+  'explain',
   'segments',
   'forget',
   'verify',
   'status',
+  'runs',
+  'dead-letters',
+  'sql',
   'validate',
   'doctor',
   'init',
@@ -36,8 +41,13 @@ describe('help', () => {
     const [help, dashed, none] = await Promise.all([runCli(['help']), runCli(['--help']), runCli([])]);
     expect([help.code, dashed.code, none.code]).toEqual([0, 0, 2]);
     expect(dashed.stdout).toBe(help.stdout);
-    const listed = [...help.stdout.matchAll(/^ {2}(\w+) +\S/gm)].map(m => m[1]);
+    const listed = [...help.stdout.matchAll(/^ {2}([\w-]+) +\S/gm)].map(m => m[1]);
     expect(listed.sort()).toEqual([...commands].sort());
+  });
+
+  it('prints the version of the package', async () => {
+    const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8'));
+    expect(await runCli(['--version'])).toMatchObject({ code: 0, stdout: `${version}\n`, stderr: '' });
   });
 
   it.each(commands)('%s --help says what it does and takes', async command => {
@@ -91,7 +101,7 @@ describe('wrong usage', () => {
     [
       'no configuration',
       ['status'],
-      /^USAGE: status: expected -c FILE, found nothing; usage: sansa-stream status -c pipeline.yaml$/m,
+      /^USAGE: status: expected -c FILE, found nothing; usage: sansa-stream status -c pipeline.yaml \[--watch\] \[--every 2\]$/m,
     ],
     [
       'no user',
@@ -105,7 +115,7 @@ describe('wrong usage', () => {
     [
       'k',
       ['recommend', 'u', '--k', 'ten', '-c', 'x.yaml'],
-      /(--k: expected a whole number ≥ 1, found ten|x\.yaml)/,
+      /(--k: expected a whole number ≥ 1, found "ten"|x\.yaml)/,
     ],
     [
       'missing file',
@@ -137,6 +147,17 @@ describe('wrong usage', () => {
     expect(json()).toEqual({
       error: { code: expect.any(String), message: expect.any(String), remedy: expect.any(String) },
     });
+  });
+
+  it.each<[readonly string[], RegExp]>([
+    [['fodl'], /^ {2}→ did you mean fold\? see/m],
+    [['fit', '--sovler', 'icf'], /^ {2}→ did you mean --solver\? see/m],
+    [['validate', '-c', 'p.yaml'], /^ {2}→ did you mean sinks\?$/m],
+    [['zebra'], /^ {2}→ see `sansa-stream --help`$/m],
+  ])('says what %j may have meant', async (args, said) => {
+    const cwd = temporaryDirectory();
+    writeFileSync(join(cwd, 'p.yaml'), 'sink: []\nzebra: 1');
+    expect((await runCli(args, { cwd })).stderr).toMatch(said);
   });
 
   it('prints nothing on standard output without --json', async () => {
