@@ -1,7 +1,5 @@
 import { rm } from 'node:fs/promises';
-import type { DuckDBConnection } from '../duckdb/client.js';
-import { createInstance } from '../duckdb/database.js';
-import { limitsOf } from '../duckdb/room.js';
+import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 
 /** A DuckDB file that lives as long as what is written by it. */
 export interface ScratchDatabase {
@@ -15,8 +13,14 @@ export const text = (value: string): string => `'${value.replaceAll("'", "''")}'
 
 /** Opens `<scratch>.duckdb`, which spills beside it, so that memory stays within `memoryBytes`. */
 export async function openScratch(scratch: string, memoryBytes: number): Promise<ScratchDatabase> {
-  const limits = { ...limitsOf({ memoryBytes, spills: `${scratch}.spill` }), threads: 1 };
-  const instance = await createInstance(`${scratch}.duckdb`, limits);
+  const instance = await DuckDBInstance.create(`${scratch}.duckdb`, {
+    memory_limit: `${Math.floor(memoryBytes / 1024)}KiB`,
+    threads: '1',
+    temp_directory: `${scratch}.spill`,
+    // Freed memory goes back to the system soon.
+    allocator_flush_threshold: '1MB',
+    allocator_bulk_deallocation_flush_threshold: '1MB',
+  });
   const connection = await instance.connect();
   return {
     connection,
