@@ -108,11 +108,12 @@ async function fold(parts: PipelineParts, signal?: AbortSignal): Promise<FoldSum
       limit = await smallerBatch(parts, limit);
       continue;
     }
-    if (step.events === 0) break;
     events += step.events;
     users += step.users;
     segment = step.segment ?? segment;
     if (step.segment) await mergeSegments(parts, false, signal);
+    // What came meanwhile is for the next fold.
+    if (step.events < limit) break;
   }
   if (events > 0 || options.gramian.mode !== 'auto') await settleQuietly(parts, signal);
   return { events, users, segment };
