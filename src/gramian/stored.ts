@@ -100,7 +100,7 @@ export function storedGramian(
   n: number,
   userWeighting = 0,
 ): StoredGramian {
-  const segments = openIntactSegments(arena, paths);
+  const segments = openIntactSegments(arena, paths, threads);
   const other = segments.find(s => s.userWeighting !== userWeighting);
   if (other) {
     for (const s of segments) s.close();
