@@ -113,6 +113,9 @@ const table = {
 /** A key of the error table. */
 export type ErrorCode = keyof typeof table;
 
+/** Every key of the error table. */
+export const errorCodes = Object.keys(table) as readonly ErrorCode[];
+
 /** Whether a text is a key of the error table. */
 export const isErrorCode = (text: string): text is ErrorCode => Object.hasOwn(table, text);
 
