@@ -105,7 +105,7 @@ function openSession(values: Values, wrong: (what: string) => StageError, signal
     config,
     signal,
     async pipeline(settings) {
-      const open = () => openWith({ together: settings?.standBy ?? false });
+      const open = () => openWith({ reading: settings?.standBy ? 'service' : 'alone' });
       return (opened ??= await (settings?.standBy ? whenFree(log, signal, open) : open()));
     },
     reader: async () => (opened ??= await openWith({ mode: 'read' })),

@@ -25,26 +25,6 @@ export function reason(error: unknown): string {
 export const isLocked = (error: unknown): boolean =>
   /could not set lock|conflicting lock|being used by another process/i.test(reason(error));
 
-/** The memory that a connector may use, and where DuckDB writes what does not fit into it. */
-export interface Room {
-  readonly memoryBytes: number;
-  /** By default beside the database file. */
-  readonly spills?: string | undefined;
-}
-
-/** The room of connectors that are made outside of a pipeline. */
-export const ampleRoom: Room = { memoryBytes: 2 ** 28 };
-
-/** Every thread of DuckDB has buffers of its own: in less room than this, there is one. */
-const roomOfTwo = 2 ** 27;
-
-/** A room as limits of DuckDB. */
-export const limitsOf = ({ memoryBytes, spills }: Room) => ({
-  memoryLimit: `${Math.floor(memoryBytes / 1024)}KiB`,
-  threads: memoryBytes < roomOfTwo ? 1 : 2,
-  ...(spills === undefined ? {} : { tempDirectory: spills }),
-});
-
 /** Has DuckDB give freed memory back to the system soon: in a small room what it keeps counts. */
 const givesBack = {
   allocator_flush_threshold: '1MB',

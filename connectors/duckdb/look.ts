@@ -1,8 +1,9 @@
 import type { Sample, SampledColumn } from '../../src/contracts/index.js';
 import { StageError } from '../../src/errors.js';
 import type { DuckDBConnection } from './client.js';
-import { all, ampleRoom, literal, reason, scalar } from './database.js';
+import { all, literal, reason, scalar } from './database.js';
 import { nested, quoted } from './project.js';
+import { ampleRoom } from './room.js';
 import { openWarehouse } from './warehouse.js';
 
 /** Rows that are looked at. */

@@ -2,7 +2,8 @@ import { resolve } from 'node:path';
 import type { Signal, SignalResult, SignalSource } from '../../src/contracts/index.js';
 import { StageError } from '../../src/errors.js';
 import type { DuckDBConnection } from './client.js';
-import { all, ampleRoom, literal, type Room, type Row, reason } from './database.js';
+import { all, literal, type Row, reason } from './database.js';
+import { ampleRoom, type Room } from './room.js';
 import type { DuckdbSignalOptions } from './signal-options.js';
 import { openWarehouse } from './warehouse.js';
 
