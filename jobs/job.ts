@@ -60,6 +60,8 @@ export interface Job<O extends object = object, R = unknown, S extends z.ZodType
   readonly schedule?: S;
   /** The ledger gets no run of it, so it is done each time. */
   readonly unrecorded?: true;
+  /** It does what the sources bring: one that is due by the clock waits until they were looked at since the start. */
+  readonly readsSources?: true;
   clock?(settings: z.output<S>, pipeline: JobPipeline): Clock<O> | undefined;
   /** Called before the run is recorded: throws for wrong options, and returns `idle` if there is nothing to do. */
   prepare?(context: JobContext, options: O): Promise<Outcome<R> | undefined>;

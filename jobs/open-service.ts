@@ -9,6 +9,9 @@ import { keepGoing, retried } from './retry.js';
 /** Tries of one publication (about 45 s with the pauses); while it lasts, the other jobs wait. */
 const publishTries = 8;
 
+/** How long jobs wait for sources that have much to give. */
+const longestLookMs = 60_000;
+
 /** Shared by the loops of `run`. */
 export interface Service {
   readonly pipeline: Pipeline;
@@ -20,7 +23,10 @@ export interface Service {
   /** Reads from a source; if there is no room for that beside a job, while none runs. */
   read(source: Source, body: () => Promise<void>): Promise<void>;
   /** Sources that have been read to their present end, or could not be read, since the start. */
-  readonly looked: Set<Source>;
+  readonly looked: ReadonlySet<Source>;
+  look(source: Source): void;
+  /** Resolves when all sources have been looked at, at the latest a minute after the start, or on a stop. */
+  readonly lookedAtAll: Promise<void>;
   /** Stops the service because of an error, which `rethrow` throws at the end. */
   fail(error: unknown): void;
   rethrow(): void;
@@ -37,6 +43,14 @@ export function openService(pipeline: Pipeline, log: Logger, signal: AbortSignal
   const stop = AbortSignal.any([signal, failed.signal]);
   const trying = (what: string, firstPauseMs: number) => ({ what, firstPauseMs, signal: stop, log });
   const turns = new SerialQueue();
+  const looked = new Set<Source>();
+  let allLooked = () => {};
+  const lookedAtAll = new Promise<void>(done => {
+    allLooked = done;
+    if (pipeline.parts.sources.length === 0) done();
+    setTimeout(done, longestLookMs).unref();
+    stop.addEventListener('abort', () => done(), { once: true });
+  });
   const fail = (error: unknown): void => failed.abort(error);
   return {
     pipeline,
@@ -52,7 +66,12 @@ export function openService(pipeline: Pipeline, log: Logger, signal: AbortSignal
     log,
     stop,
     read: (source, body) => (pipeline.inTurns && !source.waits ? turns.add(body) : body()),
-    looked: new Set(),
+    looked,
+    look(source) {
+      looked.add(source);
+      if (looked.size === pipeline.parts.sources.length) allLooked();
+    },
+    lookedAtAll,
     fail,
     rethrow() {
       if (failed.signal.aborted) throw failed.signal.reason;

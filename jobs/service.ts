@@ -27,8 +27,9 @@ export async function serve(pipeline: Pipeline, log: Logger, signal: AbortSignal
     parts.store,
     clocks.map(({ job, expression }) => ({ job: job.name, expression })),
     config.schedule.timezone,
-    (name, time) => {
+    async (name, time) => {
       const { job, options } = clocks.find(clock => clock.job.name === name)!;
+      if (job.readsSources) await service.lookedAtAll;
       return start(job, { kind: 'cron', time }, options);
     },
     service.fail,

@@ -9,13 +9,13 @@ import type { Service } from './open-service.js';
  * that no retry can mend, such as too many dead letters since the start.
  */
 export async function followSource(
-  { pipeline, context, looked, stop, read: readAt, repeat }: Service,
+  { pipeline, context, look: lookAt, stop, read: readAt, repeat }: Service,
   source: Source,
   enough: () => unknown,
 ): Promise<void> {
   const { pollMs } = pipeline.config.schedule;
   const most = scheduleOf(pipeline, fresh).follow ? 1 : scheduleOf(pipeline, fold).events;
-  const look = () => looked.add(source);
+  const look = () => lookAt(source);
   let [deadLetters, read] = [0, 0];
   const takeIn = (well: () => void): Promise<void> =>
     pipeline.drain(

@@ -36,13 +36,15 @@ class KafkaSource implements Source {
   readonly #keys = new KeyCheck();
   readonly #deadLetters: DeadLetterTopic | undefined;
   readonly #since = Date.now();
+  /** Bytes that one batch may become. */
+  readonly #batchBytes: number;
   #options: KafkaSourceOptions;
   #membership: Membership | undefined;
   #failure: StageError | undefined;
   #warnings: string[] = [];
 
   constructor(given: KafkaSourceOptions, baseDirectory: string, memoryBytes: number) {
-    boundBatches(memoryBytes / 3);
+    this.#batchBytes = memoryBytes / 3;
     // Two batches of records are held, and one that is fetched.
     const bytes = Math.min(given.batch.bytes, Math.floor(memoryBytes / 6));
     const options = { ...given, batch: { ...given.batch, bytes } };
@@ -73,7 +75,7 @@ class KafkaSource implements Source {
       if (known && next < low) this.#lost(slot, low);
     }
     const me = { state, ...parseShard(this.#options.shard), since: this.#since, joined: Date.now() };
-    this.#membership = new Membership(this.#kafka, this.#options, me, this.#intake, this.#decoder, {
+    const membership = new Membership(this.#kafka, this.#options, me, this.#intake, this.#decoder, {
       failed: error => {
         this.#failure ??= error;
         this.#intake.changed();
@@ -81,7 +83,8 @@ class KafkaSource implements Source {
       lost: (slot, low) => this.#lost(slot, low),
       came: (slot, from) => this.#keys.add(slot.owned.name, slot.records.user, from),
     });
-    await this.#membership.join().catch(error => {
+    this.#membership = membership;
+    await boundBatches(this.#batchBytes, () => membership.join()).catch(error => {
       throw kafkaError(error, this.#where);
     });
   }

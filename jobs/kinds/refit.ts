@@ -67,6 +67,7 @@ export const refit: Job<RefitOptions, Manifest, typeof schedule> = {
   said: { begun: 'refit begins', done: 'model fitted' },
   options: z.looseObject({ publish: z.boolean().optional() }),
   schedule,
+  readsSources: true,
   clock: ({ cron }) => (cron ? { cron, options: {} } : undefined),
   async prepare({ pipeline }, options) {
     const model = await upToDate(pipeline, await fitOf(pipeline, options));

@@ -89,6 +89,8 @@ export interface DecodedEvents {
 export interface Taker {
   readonly system: string;
   readonly weights: WeightRules;
+  /** Where a source may make files of events, which the state takes over. */
+  readonly directory: string;
 }
 
 /** Records of one partition and where they end. */

@@ -9,7 +9,7 @@ import type { LeavingUser, PendingErasure, Receipt, Remainder } from './erasure.
 import type { Manifest } from './manifest.js';
 import type { Outdated, Retention } from './retention.js';
 import type { Signal, SignalResult } from './signal.js';
-import type { DeadLetter, DecodedEvents, Position } from './source.js';
+import type { DeadLetter, DecodedEvents, Position, Taker } from './source.js';
 
 export type { Histories };
 
@@ -146,8 +146,8 @@ export interface DecodedBatch {
 export interface StateStore extends Ledger {
   /** Tells this state from every other one; the same for as long as it lives. */
   readonly id: string;
-  /** The system whose decoded events it understands, if there is one. */
-  readonly system?: string | undefined;
+  /** Which decoded events it understands, if any, and where files of them may be made. */
+  readonly takes?: Pick<Taker, 'system' | 'directory'> | undefined;
   positions(source: string): Promise<readonly Position[]>;
   /**
    * Appends events and dead letters and moves the positions, all in one transaction. Records at or behind the

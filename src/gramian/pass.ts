@@ -4,6 +4,7 @@ import {
   type ColumnSizes,
   type encodedScratch,
   LOAD_BYTES,
+  loadedBytes,
   loadRange,
   openColumns,
   type StoredColumns,
@@ -11,6 +12,9 @@ import {
 
 /** Parts of the loaded columns per thread. */
 const PARTS_A_THREAD = 8;
+
+/** Bytes of the columns of a pass over n of them: two loads that take turns, and what is encoded on the way. */
+export const passBytes = (n: number, files: readonly number[]): number => 3 * loadedBytes(n, files);
 
 /** Where a pass over all columns stops to load more: `ends` of ranges of items. */
 export function rangesOf({ entries, bytes }: ColumnSizes): {

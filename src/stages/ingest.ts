@@ -117,7 +117,7 @@ async function drainSource(
   let ahead: Promise<Read | undefined> | undefined;
   let records = 0;
   try {
-    if (store.system !== undefined) source.decodeFor?.({ system: store.system, weights });
+    if (store.takes) source.decodeFor?.({ ...store.takes, weights });
     await source.connect(await store.positions(source.name), store.id);
     while (!signal?.aborted) {
       const read = await (ahead ?? source.read(signal));

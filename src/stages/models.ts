@@ -7,6 +7,7 @@ import { planFit } from '../fit/memory.js';
 import type { GramianMode } from '../gramian/plan.js';
 import { failpoint } from '../runtime/failpoint.js';
 import type { FitOptions } from '../solvers/index.js';
+import { pruningOf } from './gramian.js';
 import { makeModel } from './make-model.js';
 import {
   intactManifestOf,
@@ -58,11 +59,12 @@ export function createModelLibrary(parts: PipelineParts, gramian: FitInputs) {
 
 /** Fits a model on the folded state and registers it; `run` is the ledger's run that it ends. */
 async function fitModel(
-  { directory, store, options, fitMemoryBytes: memoryBytes }: PipelineParts,
+  parts: PipelineParts,
   gramian: FitInputs,
   run: number,
   settings: FitSettings,
 ): Promise<Manifest> {
+  const { directory, store, options, fitMemoryBytes: memoryBytes } = parts;
   const fitOptions = settings.fit ?? options.fit;
   const { maxHistory, keep } = options.gramian;
   const counts = await store.counts(maxHistory);
@@ -73,8 +75,9 @@ async function fitModel(
     );
   }
   const mode = await gramian.modeFor(fitOptions);
-  const segments = (await store.segments()).length;
-  const size = { ...counts, mode, segments, options: fitOptions } as const;
+  const files = (await store.segments()).map(s => s.bytes);
+  const pruned = pruningOf(parts, counts.items, fitOptions);
+  const size = { ...counts, mode, files, keep: pruned?.keep, options: fitOptions } as const;
   const { threads } = planFit(size, memoryBytes, options.threads);
   const keys = await store.itemKeys();
   const input = await gramian.input(keys.length, fitOptions);

@@ -15,6 +15,7 @@ import {
   onDatabase,
   type Sale,
   type Shop,
+  salesSource,
   shop,
   startCli,
   stopCli,
@@ -315,6 +316,31 @@ it('refits once for a count of events and publishes a model that a crash left un
     ['refit', 'done'],
     ['publish', 'done'],
   ]);
+});
+
+it('a refit that came due while nothing ran waits until the sources were looked at', async () => {
+  const s = shop(temporaryDirectory());
+  const slow = '(SELECT count(*) FROM range(60000000) t(n) WHERE n % 7 = 3) > 0';
+  const schedule = { pollMs: 50, fold: { cron: never }, refit: { cron: never } };
+  s.configure({
+    sources: [{ ...salesSource, query: `SELECT * FROM (${salesSource.query}) WHERE ${slow}` }],
+    schedule,
+  });
+  await s.create();
+  await s.sell(someSales(seeded(12), 100));
+  for (const command of ['ingest', 'fold', 'fit'])
+    expect(await s.command(command)).toMatchObject({ code: 0 });
+  await s.open(({ parts }) => parts.store.setDue('refit', never, Date.now() - 60_000));
+  await s.sell(someSales(seeded(13), 100));
+  const service = s.run();
+  const decided = await until(
+    'the refit was made, or there was nothing to refit for',
+    () => service.log().find(line => /^model fitted$|^no new model/.test(line.msg)),
+    { seconds: 120 },
+  );
+  expect(decided).toMatchObject({ msg: 'model fitted', trigger: expect.stringMatching(/^cron:/) });
+  expect(await stopCli(service)).toMatchObject({ code: 0 });
+  await s.open(async ({ parts }) => expect((await parts.store.models()).at(-1)!.manifest.events).toBe(200));
 });
 
 it('lets go of the state when a pipeline cannot be opened', async () => {

@@ -1,16 +1,20 @@
 import type { StateStore } from '../../../src/contracts/index.js';
-import type { SerialConnection } from '../database.js';
+import { type SerialConnection, scalar } from '../database.js';
+import type { Parts } from '../parts.js';
 
 /** Sizes of a state. */
 export function openCounts(
   queries: SerialConnection,
+  parts: Parts,
 ): Pick<StateStore, 'counts' | 'userCount' | 'pending' | 'folded' | 'deadLetters'> {
   const number = (sql: string): Promise<number> => queries.scalar(sql).then(Number);
+  const pending = (): Promise<number> =>
+    queries.use(async c => Number(await scalar(c, `SELECT count(*) FROM ${await parts.waiting(c)}`)));
   return {
     async counts(maxHistory) {
       const kept = maxHistory === undefined ? 'd' : `least(d, ${maxHistory})`;
       const [row] = await queries.all(
-        `SELECT (SELECT count(*) FROM inbox) AS inbox, (SELECT count(*) FROM dead_letters) AS dead,
+        `SELECT (SELECT count(*) FROM dead_letters) AS dead,
              (SELECT count(*) FROM users) AS users, (SELECT count(*) FROM items) AS items,
              (SELECT coalesce(max(repeated), 0) FROM folded) AS repeated,
              coalesce(sum(d), 0)::DOUBLE AS interactions, coalesce(sum(${kept} * ${kept}), 0)::DOUBLE AS pairs,
@@ -19,7 +23,7 @@ export function openCounts(
       );
       const r = row!;
       return {
-        inbox: Number(r.inbox),
+        inbox: await pending(),
         deadLetters: Number(r.dead),
         repeated: Number(r.repeated),
         users: Number(r.users),
@@ -31,7 +35,7 @@ export function openCounts(
     },
 
     userCount: () => number('SELECT count(*) FROM users'),
-    pending: () => number('SELECT count(*) FROM inbox'),
+    pending,
     folded: () => number('SELECT coalesce(max(events), 0) FROM folded'),
 
     async deadLetters(limit) {
