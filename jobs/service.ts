@@ -25,7 +25,7 @@ export async function serve(pipeline: Pipeline, log: Logger, signal: AbortSignal
   const clocks = clocksOf(pipeline, Object.values(jobs));
   const stopClocks = await startSchedules(
     parts.store,
-    clocks.map(({ job, expression }) => ({ job: job.name, expression })),
+    clocks.map(({ job, options: _, ...clock }) => ({ job: job.name, ...clock })),
     config.schedule.timezone,
     async (name, time) => {
       const { job, options } = clocks.find(clock => clock.job.name === name)!;

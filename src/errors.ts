@@ -85,6 +85,11 @@ const table = {
     retryable: false,
     remedy: 'fit on one state instead of several, or choose another `solver`',
   },
+  JOB_TIMEOUT: {
+    exit: 1,
+    retryable: false,
+    remedy: 'raise `timeoutMs` of the job under `schedule`, or find out what it waits for',
+  },
   NOT_POSITIVE_DEFINITE: {
     exit: 1,
     retryable: false,
