@@ -3,6 +3,7 @@ import { StageError, toStageError } from '../src/errors.js';
 import type { Progress } from '../src/stages/parts.js';
 import type { Stage } from '../src/stages/pipeline.js';
 import { clockSettings } from './cron.js';
+import { onBehalfOf } from './log-context.js';
 import { logging, type ObservedJob, type Observer, observers } from './observe.js';
 import { fromLedger, type Outcome, type RunEnd, toLedger } from './outcome.js';
 import type { Settings } from './settings.js';
@@ -134,11 +135,24 @@ export async function runJob<O extends object, R>(
   const idle = await job.prepare?.(context, options);
   if (idle) return idle;
   const run = job.unrecorded ? 0 : (await store.startRun(job.name, text)).id;
+  return onBehalfOf({ component: job.name, ...(run > 0 && { run }) }, () =>
+    carriedOut({ ...context, run }, job, trigger, options),
+  );
+}
+
+/** Runs a job whose run has begun. */
+async function carriedOut<O extends object, R>(
+  context: RunContext,
+  job: Job<O, R>,
+  trigger: Trigger,
+  options: O,
+): Promise<Outcome<R>> {
+  const { store } = context.pipeline.parts;
   context.observer.begin(job, trigger);
   const started = performance.now();
-  const end = await ended(job, { ...context, run }, trigger, options);
+  const end = await ended(job, context, trigger, options);
   const recorded = job.unrecorded || (end.kind === 'done' && end.recorded);
-  if (!recorded) await store.endRun(run, toLedger(end));
+  if (!recorded) await store.endRun(context.run, toLedger(end));
   context.observer.run(job, trigger, end, (performance.now() - started) / 1000);
   await retainQuietly(context.pipeline);
   return thrown(end);

@@ -1,7 +1,9 @@
 import type { Logger, Source } from '../src/contracts/index.js';
 import { SerialQueue } from '../src/runtime/serial.js';
+import { Health } from './health.js';
+import { reportIngest } from './ingest-report.js';
 import { contextOf, type JobContext } from './job.js';
-import { logging, observers } from './observe.js';
+import { logging, type Observer, observers } from './observe.js';
 import type { Pipeline } from './open.js';
 import { createJobQueue, type JobQueue } from './queue.js';
 import { keepGoing, retried } from './retry.js';
@@ -17,6 +19,7 @@ export interface Service {
   readonly pipeline: Pipeline;
   readonly context: JobContext;
   readonly queue: JobQueue;
+  readonly health: Health;
   readonly log: Logger;
   /** Aborts on a stop, and on a failure that no retry can mend. */
   readonly stop: AbortSignal;
@@ -37,11 +40,26 @@ export interface Service {
 }
 
 /** Sets up what the loops share, for a run that ends when `signal` aborts. */
-export function openService(pipeline: Pipeline, log: Logger, signal: AbortSignal): Service {
+export function openService(
+  pipeline: Pipeline,
+  log: Logger,
+  signal: AbortSignal,
+  others: readonly Observer[] = [],
+): Service {
   const { pollMs } = pipeline.config.schedule;
   const failed = new AbortController();
   const stop = AbortSignal.any([signal, failed.signal]);
   const trying = (what: string, firstPauseMs: number) => ({ what, firstPauseMs, signal: stop, log });
+  const observer = observers([
+    logging(log),
+    reportIngest(
+      pipeline.parts.sources.map(s => s.name),
+      log,
+      stop,
+    ),
+    ...others,
+  ]);
+  const health = new Health(pipeline, observer.health);
   const turns = new SerialQueue();
   const looked = new Set<Source>();
   let allLooked = () => {};
@@ -58,11 +76,12 @@ export function openService(pipeline: Pipeline, log: Logger, signal: AbortSignal
       pipeline,
       { signal: stop },
       {
-        observer: observers([logging(log)]),
+        observer,
         attempt: (what, body) => retried(publishTries, trying(what, pollMs), body),
       },
     ),
     queue: createJobQueue(stop, log, turns),
+    health,
     log,
     stop,
     read: (source, body) => (pipeline.inTurns && !source.waits ? turns.add(body) : body()),

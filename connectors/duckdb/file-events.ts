@@ -1,4 +1,5 @@
-import { closeSync, fsyncSync, openSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import type { DecodedEvents } from '../../src/contracts/index.js';
 import { syncDirectory } from '../../src/matrix/safetensors-header.js';
@@ -56,13 +57,13 @@ export interface Place {
   readonly stored: number;
 }
 
-/** Makes the file durable under its name. */
-function syncFile(path: string): void {
-  const file = openSync(path, 'r');
+/** Makes the file durable under its name: gigabytes, for which nothing else should wait. */
+async function syncFile(path: string): Promise<void> {
+  const file = await open(path, 'r');
   try {
-    fsyncSync(file);
+    await file.sync();
   } finally {
-    closeSync(file);
+    await file.close();
   }
   syncDirectory(dirname(path));
 }
@@ -87,7 +88,7 @@ export async function appendFile(
   };
   const events = eventsIn(file.path, part);
   if (!last) return Number(await scalar(connection, `INSERT INTO inbox ${events}`));
-  syncFile(file.path);
+  await syncFile(file.path);
   const numbers = [part.channel, part.seq, part.sequence, part.first, part.below].map(BigInt);
   await connection.run('INSERT INTO parts VALUES (?, ?, ?, ?, ?, ?)', [basename(file.path), ...numbers]);
   return Number(await scalar(connection, `SELECT count(*) FROM (${events})`));

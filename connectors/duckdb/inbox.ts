@@ -1,4 +1,10 @@
-import type { DeadLetter, DecodedBatch, DecodedEvents, Position } from '../../src/contracts/index.js';
+import type {
+  DeadLetter,
+  DecodedBatch,
+  DecodedEvents,
+  EventColumns,
+  Position,
+} from '../../src/contracts/index.js';
 import { StageError } from '../../src/errors.js';
 import { failpoint } from '../../src/runtime/failpoint.js';
 import { appendDeadLetters, appendEvents, appendMarks, type Placed } from './append.js';
@@ -125,6 +131,22 @@ export class Inbox {
     for (const { position, name, id } of moved)
       this.#channels.set(name, { id, sequence: position.sequence, marked: position.taken !== undefined });
     return fresh;
+  }
+
+  /** Appends events in the place of their dead letters, behind all others; positions stay. */
+  async revive(source: string, partition: string, events: EventColumns): Promise<void> {
+    const channel = this.#channels.get(channelName(source, partition));
+    if (!channel)
+      throw new StageError('INTERNAL', `source ${source}: expected a position of ${partition}, found none`);
+    const place = { channel: channel.id, seq: this.#seq, stored: Number.NEGATIVE_INFINITY };
+    await transaction(this.#connection, async () => {
+      await appendEvents(this.#connection, [{ events, from: 0, ...place }]);
+      await this.#connection.run(
+        `DELETE FROM dead_letters WHERE source = ? AND part = ? AND sequence IN (${events.sequence.subarray(0, events.length).join()})`,
+        [source, partition],
+      );
+    });
+    this.#seq += events.length;
   }
 
   /** The part of `batches` that was not taken before: events, dead letters and moved positions. */

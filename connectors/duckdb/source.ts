@@ -1,5 +1,14 @@
-import type { Position, Read, Source, Taker, TimeRules } from '../../src/contracts/index.js';
+import type {
+  KeptRecord,
+  Position,
+  Read,
+  RecordBatch,
+  Source,
+  Taker,
+  TimeRules,
+} from '../../src/contracts/index.js';
 import { lacksMemory, StageError } from '../../src/errors.js';
+import { parseExactJson } from '../../src/stages/number.js';
 import { CursorBorder, mostRows, PlaceBorder } from './border.js';
 import { reason } from './database.js';
 import type { FileEvents } from './file-events.js';
@@ -7,6 +16,7 @@ import type { Rules } from './judge.js';
 import { fingerprint, markOf, type TakenBefore } from './marks.js';
 import { Overlooked } from './overlooked.js';
 import { Portions } from './portions.js';
+import { type Field, fields } from './project.js';
 import { type PassesOver, Query } from './query.js';
 import { ampleRoom, doesNotFit, type Room } from './room.js';
 import type { DuckdbSourceOptions } from './source-options.js';
@@ -46,6 +56,8 @@ class DuckdbSource implements Source {
   /** Events that were read and not acknowledged. */
   readonly #lent = new Set<FileEvents>();
   #sequence = -1;
+  /** How the last query's times were read. */
+  #lastTimes: TimeRules | undefined;
   #border: CursorBorder | PlaceBorder;
 
   constructor(options: DuckdbSourceOptions, baseDirectory: string, room: Room, many: number) {
@@ -107,9 +119,26 @@ class DuckdbSource implements Source {
     if (this.#lent.delete(events)) events.file.release();
   }
 
+  async decodeAgain(letters: readonly KeptRecord[]): Promise<RecordBatch> {
+    const rows = letters.map(({ raw }) => {
+      const value = exactJson(raw);
+      return typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
+    });
+    const field = (name: Field) => rows.map(row => row[name] ?? undefined);
+    const { maxAheadMs } = this.#options;
+    return {
+      length: rows.length,
+      partition: 'rows',
+      sequence: letters.map(l => l.sequence),
+      ...(Object.fromEntries(fields.map(name => [name, field(name)])) as Record<Field, unknown[]>),
+      times: this.#lastTimes ?? { unit: 'auto', maxAheadMs },
+      raw: k => letters[k]!.raw,
+    };
+  }
+
   #times(query: Query): TimeRules {
     const { timeUnit, maxAheadMs } = this.#options;
-    return { unit: query.hasMoments ? 'ms' : timeUnit, maxAheadMs };
+    return (this.#lastTimes = { unit: query.hasMoments ? 'ms' : timeUnit, maxAheadMs });
   }
 
   /** By what SQL makes events, if it does. */
@@ -233,6 +262,15 @@ const passing =
   (before: TakenBefore): PassesOver =>
   row =>
     before.passes(markOf(fingerprint(row)));
+
+/** The value of a text; `undefined` where it is no JSON, as a row that was not kept whole. */
+function exactJson(text: string): unknown {
+  try {
+    return parseExactJson(text);
+  } catch {
+    return undefined;
+  }
+}
 
 /**
  * A source over a query. `SOURCE_UNREADABLE` when the query fails or its rows are not where they were. More than `many`

@@ -14,8 +14,10 @@ import type { DatabaseOptions } from './options.js';
 import { Parts } from './parts.js';
 import { ensureSchema, type Semantics } from './schema.js';
 import { openCounts } from './state/counts.js';
+import { openDeadLetters } from './state/dead-letters.js';
 import { openErasures } from './state/erasures.js';
 import { openChanges, openInteractions } from './state/interactions.js';
+import { openQueries } from './state/query.js';
 import { openRetention } from './state/retention.js';
 import { openSegments } from './state/segments.js';
 import { openSettings } from './state/settings.js';
@@ -78,11 +80,14 @@ export async function openState(
       ...openChanges(connections, queries),
       ...openSegments(folds),
       ...openSettings(queries),
-      ...openCounts(queries, parts),
+      ...openCounts(connections, queries, parts),
+      ...openDeadLetters(queries),
+      ...openQueries(connections, semantics, parts, join(spills, 'queries')),
       ...openErasures(connections, parts),
       ...openRetention(connections),
       positions: source => ingest.use(() => inbox.positions(source)),
       append: (source, batches) => ingest.use(() => inbox.append(source, batches)),
+      revive: (source, partition, events) => ingest.use(() => inbox.revive(source, partition, events)),
       fold: (limit, build, energy, maxHistory) =>
         folds.use(c => foldInbox(c, semantics, [lookups, parts], limit, build, energy, maxHistory)),
       dropUnused: async (enough, build) => {

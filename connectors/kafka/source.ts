@@ -1,16 +1,27 @@
 import { randomUUID } from 'node:crypto';
 import type { Kafka } from 'kafkajs';
-import type { DeadLetter, Position, Read, Source } from '../../src/contracts/index.js';
+import type {
+  DeadLetter,
+  KeptRecord,
+  PartitionEnd,
+  Position,
+  Read,
+  RecordBatch,
+  Source,
+} from '../../src/contracts/index.js';
 import { StageError } from '../../src/errors.js';
+import type { Probe } from '../../src/runtime/probe.js';
 import { kafkaError, openKafka, patiently } from './client.js';
 import { boundBatches } from './codecs.js';
-import { type DeadLetterTopic, openDeadLetterTopic } from './dead-letters.js';
+import { type DeadLetterTopic, openDeadLetterTopic, originalBytes } from './dead-letters.js';
 import { createDecoder, type Decoder } from './decoder.js';
 import { Membership } from './group.js';
 import { Intake, type Slot } from './intake.js';
 import { KeyCheck } from './key-check.js';
 import type { KafkaSourceOptions } from './options.js';
 import { findPartitions, type Owned } from './partitions.js';
+import { probeSource } from './probe.js';
+import { Records } from './records.js';
 import { parseShard } from './shards.js';
 
 /** A broker that has been silent for so many session timeouts is gone. */
@@ -142,6 +153,26 @@ class KafkaSource implements Source {
       await this.#intake.change(dueMs ?? batch.waitMs, signal);
     }
     return false;
+  }
+
+  async decodeAgain(letters: readonly KeptRecord[]): Promise<RecordBatch> {
+    const records = new Records();
+    const messages = letters.map(({ sequence, raw, rejectedAt }) => ({
+      offset: String(sequence),
+      key: null,
+      value: originalBytes(raw),
+      timestamp: String(rejectedAt),
+      headers: {},
+      attributes: 0,
+    }));
+    await this.#decoder.prepare(messages);
+    for (const message of messages) this.#decoder.decode(message, records);
+    const { timeUnit: unit, maxAheadMs } = this.#options;
+    return records.batch(letters[0]!.partition, { unit, maxAheadMs });
+  }
+
+  openProbe(): Probe<readonly PartitionEnd[]> {
+    return probeSource(this.#kafka, this.#configured);
   }
 
   warnings(): readonly string[] {

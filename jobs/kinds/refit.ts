@@ -65,7 +65,7 @@ async function upToDate(pipeline: JobPipeline, fit: FitOptions): Promise<Manifes
 /** Folds and fits; the publication of the new model follows. */
 export const refit: Job<RefitOptions, Manifest, typeof schedule> = {
   name: 'refit',
-  said: { begun: 'refit begins', done: 'model fitted' },
+  said: { begun: 'refit began', done: 'model fitted' },
   options: z.looseObject({ publish: z.boolean().optional() }),
   schedule,
   readsSources: true,

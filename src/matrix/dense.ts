@@ -52,7 +52,7 @@ export function rowsOf(A: Dense, lo: number, hi: number): Dense {
 
 /** A := 0 */
 export function clear(arena: Arena, A: Dense): void {
-  arena.u8(A.address, 4 * A.rows * A.width).fill(0);
+  arena.f32(A.address, A.rows * A.width).fill(0);
 }
 
 /** Where entry (i, j) of a `Square` lies. */

@@ -49,6 +49,7 @@ export function createModelLibrary(parts: PipelineParts, gramian: FitInputs) {
 
     recommend: (user: string, k: number, version?: string) => reader.recommend(user, k, version),
     similar: (item: string, k: number, version?: string) => reader.similar(item, k, version),
+    explain: (user: string, item: string, version?: string) => reader.explain(user, item, version),
     segments: (k: number, version?: string) => reader.segments(k, version),
     evaluate: (heldOut: Iterable<HeldOut>, k: number, version?: string) =>
       reader.evaluate(heldOut, k, version),

@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { sayingLacks } from '../support/lacks.js';
 import { benchDefaults } from './defaults.js';
+import { benchDense } from './dense.js';
 import { type BenchOptions, environment, root, writeResult } from './environment.js';
 import { benchExact } from './exact.js';
 import { benchFit } from './fit.js';
@@ -13,6 +14,7 @@ import { benchIngest } from './ingest.js';
 import { benchKafka } from './kafka.js';
 import { benchKernels } from './kernels.js';
 import { benchMemory } from './memory.js';
+import { benchOperate } from './operate.js';
 import { benchPublish } from './publish.js';
 import { benchScale } from './scale.js';
 import { benchSolvers } from './solvers.js';
@@ -23,6 +25,7 @@ const benches: Readonly<Record<string, (options: BenchOptions) => Promise<object
   kernels: benchKernels,
   fit: benchFit,
   fsai: benchFsai,
+  dense: benchDense,
   exact: benchExact,
   defaults: benchDefaults,
   solvers: benchSolvers,
@@ -32,6 +35,7 @@ const benches: Readonly<Record<string, (options: BenchOptions) => Promise<object
   fold: benchFold,
   kafka: benchKafka,
   memory: benchMemory,
+  operate: benchOperate,
   publish: benchPublish,
   warehouse: benchWarehouse,
 };
