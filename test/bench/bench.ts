@@ -40,14 +40,14 @@ const benches: Readonly<Record<string, (options: BenchOptions) => Promise<object
   warehouse: benchWarehouse,
 };
 
-/** Puts the written results into the README, once there is one of each. */
+/** Puts the written results into the manual, once there is one of each. */
 function refreshReadme(): void {
   const paths = quoted.map(name => join(root, `test/bench/results/${name}.json`));
   if (!paths.every(existsSync)) return;
   const results = Object.fromEntries(
     quoted.map((name, k) => [name, JSON.parse(readFileSync(paths[k]!, 'utf8'))]),
   );
-  const readme = join(root, 'README.md');
+  const readme = join(root, 'test/bench/README.md');
   writeFileSync(readme, withFigures(readFileSync(readme, 'utf8'), results as unknown as Results));
 }
 
