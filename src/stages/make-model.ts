@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileChecksum, type Manifest, newVersion } from '../contracts/manifest.js';
 import type { ModelMetrics } from '../evaluate/gate.js';
 import type { GramianInput } from '../fit/fit.js';
+import type { FitRanges } from '../fit/ranges.js';
 import { syncDirectory } from '../matrix/safetensors-header.js';
 import { runOnce } from '../runtime/compute.js';
 import { type Progress, tasksOf } from '../runtime/task.js';
@@ -20,12 +21,14 @@ export interface ModelInput
   readonly options: FitOptions;
   readonly threads: number;
   readonly memoryBytes: number;
+  /** Of a fit that does not fit the memory as a whole. */
+  readonly ranges?: FitRanges | undefined;
 }
 
 /** Fits a model in a thread of its own and writes `directory/<version>/`, which appears when it is whole. */
 export async function makeModel(
   directory: string,
-  { gramian, keys, options, threads, memoryBytes, ...about }: ModelInput,
+  { gramian, keys, options, threads, memoryBytes, ranges, ...about }: ModelInput,
   settings: {
     readonly progress?: Progress;
     readonly signal?: AbortSignal;
@@ -37,7 +40,7 @@ export async function makeModel(
   mkdirSync(temporary, { recursive: true });
   try {
     const path = join(temporary, 'weights.safetensors');
-    const resources = { threads, memoryBytes };
+    const resources = { threads, memoryBytes, ranges };
     const { report, parameters } = await runOnce(
       fitTask('fitToFile'),
       [path, gramian, options, resources],

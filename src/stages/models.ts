@@ -3,7 +3,7 @@ import { StageError } from '../errors.js';
 import type { ModelMetrics } from '../evaluate/gate.js';
 import type { HeldOut } from '../evaluate/held-out.js';
 import type { GramianInput } from '../fit/fit.js';
-import { planFit } from '../fit/memory.js';
+import { planWrittenFit } from '../fit/ranges.js';
 import type { GramianMode } from '../gramian/plan.js';
 import { failpoint } from '../runtime/failpoint.js';
 import type { FitOptions } from '../solvers/index.js';
@@ -75,7 +75,7 @@ async function fitModel(
   const mode = await gramian.modeFor(fitOptions);
   const segments = (await store.segments()).length;
   const size = { ...counts, mode, segments, options: fitOptions } as const;
-  const { threads } = planFit(size, memoryBytes, options.threads);
+  const { threads, ranges } = planWrittenFit(size, memoryBytes, options.threads);
   const keys = await store.itemKeys();
   const input = await gramian.input(keys.length, fitOptions);
   const parent = (await store.models()).at(-1)?.version;
@@ -87,7 +87,7 @@ async function fitModel(
     maxHistory,
     keep,
   };
-  const made = { gramian: input, keys, options: fitOptions, threads, memoryBytes, ...about };
+  const made = { gramian: input, keys, options: fitOptions, threads, memoryBytes, ranges, ...about };
   const manifest = await makeModel(modelsDirectory(directory), made, settings);
   failpoint('refit:model-written');
   const detail = `${manifest.parameters} parameters from ${counts.interactions} interactions`;

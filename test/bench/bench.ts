@@ -2,6 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { sayingLacks } from '../support/lacks.js';
+import { benchCatalogue } from './catalogue.js';
 import { benchDefaults } from './defaults.js';
 import { type BenchOptions, environment, root, writeResult } from './environment.js';
 import { benchExact } from './exact.js';
@@ -34,6 +35,7 @@ const benches: Readonly<Record<string, (options: BenchOptions) => Promise<object
   memory: benchMemory,
   publish: benchPublish,
   warehouse: benchWarehouse,
+  catalogue: benchCatalogue,
 };
 
 /** Puts the written results into the README, once there is one of each. */
@@ -57,6 +59,7 @@ const { values, positionals } = parseArgs({
     users: { type: 'string' },
     rows: { type: 'string' },
     k: { type: 'string' },
+    items: { type: 'string' },
   },
 });
 const bench = benches[positionals[0] ?? ''];
@@ -74,6 +77,7 @@ await sayingLacks(async () => {
     sink: values.sink,
     users: values.users === undefined ? undefined : Number(values.users),
     rows: values.rows?.split(',').map(Number),
+    items: values.items?.split(',').map(Number),
     k: values.k === undefined ? undefined : Number(values.k),
   });
   const result = { bench: positionals[0], environment: environment(), ...measured };
