@@ -42,12 +42,12 @@ function fitOn(
   ranged: RangedSolver<FitOptions>,
   input: GramianInput,
   options: FitOptions,
-  { rowBytes, itemBytes, serving: width }: FitRanges,
+  { factorBytes, itemBytes, serving: width }: FitRanges,
   { report = () => {} }: FitResources,
 ): FitReport {
   const { stage, seconds } = stageClock(report);
   const { arena, threads } = engine;
-  const { rows, diagonal, ...solved } = solveRows(engine, spool, ranged, input, options, rowBytes, stage);
+  const { rows, diagonal, ...solved } = solveRows(engine, spool, ranged, input, options, factorBytes, stage);
   collectGarbage(); // the Gramian's tables
   const { signed, inputPower, about } = solved;
   const { outputPower } = options;
@@ -85,7 +85,7 @@ function solveRows(
   ranged: RangedSolver<FitOptions>,
   input: GramianInput,
   options: FitOptions,
-  rowBytes: number,
+  factorBytes: number,
   stage: ReturnType<typeof stageClock>['stage'],
 ) {
   const begun = begin(arena, threads, solverOf(options), input, options, stage);
@@ -93,7 +93,7 @@ function solveRows(
   try {
     const most = ranged.rowEntries(gramian.n, options, arena.limit);
     const rows = new RowsFile(arena, spool, gramian.n, most);
-    const { l2, details } = ranged.solve({ ...begun.context, passes: undefined }, options, rows, rowBytes);
+    const { l2, details } = ranged.solve({ ...begun.context, passes: undefined }, options, rows, factorBytes);
     const about = { ...begun.about, l2, ...details };
     return { rows, diagonal, signed: begun.signed, inputPower: begun.inputPower, about };
   } finally {

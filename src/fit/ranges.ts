@@ -1,17 +1,18 @@
+import { StageError } from '../errors.js';
 import { implicitRoom } from '../gramian/implicit.js';
 import { storedRoom } from '../gramian/stored.js';
 import { layersFileRoom } from '../model/layers-file.js';
 import { rowsFileRoom } from '../model/rows-file.js';
 import { solverOf } from '../solvers/index.js';
 import { assertReadable } from '../solvers/solver.js';
-import { type FitPlan, type FitSize, memoryOfFit, planFit, reach } from './memory.js';
+import { type FitPlan, type FitSize, mebibytes, memoryOfFit, planFit, reach } from './memory.js';
 
 /** A fit that holds ranges of rows and of items at a time, and what these may take. */
 export interface FitRanges {
   /** Bytes of the kernels' memory. */
   readonly kernelBytes: number;
-  /** Of these, of a range of rows of the factor, and of a range of items of the layers. */
-  readonly rowBytes: number;
+  /** Of these, while rows of the factor are solved, and of a range of items of the layers. */
+  readonly factorBytes: number;
   readonly itemBytes: number;
   /** Entries of a row of the serving matrix. */
   readonly serving: number;
@@ -21,6 +22,8 @@ export interface FitRanges {
 const SERVING_ENTRY = 8;
 /** The narrowest serving matrix that is made unasked: narrower ones rank worse than both layers. */
 const LEAST_SERVING = 20;
+/** Bytes outside the kernels' memory whatever the size: code, threads, buffers of files. */
+const OUTSIDE = 2 ** 25;
 /** Most ranges of rows: G is read twice for each. */
 const MOST_RANGES = 64;
 
@@ -52,8 +55,18 @@ export function planWrittenFit(
         if (plan) return plan;
       }
     }
+    assertServed(size, memoryBytes);
   }
   return planFit(size, memoryBytes, threads);
+}
+
+/** Refuses a serving matrix that was asked for where the layers alone would fit. */
+function assertServed(size: FitSize, memoryBytes: number): void {
+  if (!size.options.serving || !rangesOf(size, 1, memoryBytes, 0)) return;
+  throw new StageError(
+    'MEMORY_BUDGET',
+    `a serving matrix of ${size.items} items is made of a decoder that is in memory, and ${mebibytes(memoryBytes)} do not hold that; set serving: 0 or leave it out, or more memory`,
+  );
 }
 
 /** The ranges of a fit on so many threads, if they are not too small. */
@@ -75,13 +88,16 @@ function rangesOf(
   const factor = ranged!.room({ ...shape, entries, memoryBytes, rowsBytes: rows, gramian }, options);
   const most = ranged!.rowEntries(n, options, memoryBytes);
   const layers = layersFileRoom(n, most, serving, threads);
-  const file = rowsFileRoom(n, most);
   // the diagonal, the order, and lists of n that come and go; then the diagonal, the items' weights and pointers
-  const [before, after] = [rows + gramian.outside + 24 * n, rows + 48 * n];
+  const [before, after] = [gramian.outside + 24 * n, 48 * n].map(bytes => OUTSIDE + rows + bytes) as [
+    number,
+    number,
+  ];
   const kernelBytes = Math.min(reach, memoryBytes - after);
-  const rowBytes = Math.min(kernelBytes, memoryBytes - before) - file.facts - file.chunk - factor.fixed;
+  const factorBytes = Math.min(kernelBytes, memoryBytes - before);
+  const rowBytes = factorBytes - rowsFileRoom(n, most).facts - factor.fixed;
   const itemBytes = kernelBytes - layers.fixed;
   if (rowBytes * MOST_RANGES < factor.row * n || itemBytes < layers.least) return undefined;
   const memory = { rows, kernels: kernelBytes, model: after - rows, total: kernelBytes + after };
-  return { threads, memory, ranges: { kernelBytes, rowBytes, itemBytes, serving } };
+  return { threads, memory, ranges: { kernelBytes, factorBytes, itemBytes, serving } };
 }

@@ -7,10 +7,13 @@ import {
   loadRange,
   openColumns,
   type StoredColumns,
+  tableBytes,
 } from './encoded.js';
 
 /** Parts of the loaded columns per thread. */
 const PARTS_A_THREAD = 8;
+/** Records, and whatever a part is rounded up to. */
+const SLACK = 1024;
 
 /** Where a pass over all columns stops to load more: `ends` of ranges of items. */
 export function rangesOf({ entries, bytes }: ColumnSizes): {
@@ -31,6 +34,13 @@ export function rangesOf({ entries, bytes }: ColumnSizes): {
   }
   if (entries.length > 0) ends.push(entries.length);
   return { ends, most, width };
+}
+
+/** Bytes of the arena that a pass takes: columns that take turns with their bounds, and what the threads have. */
+export function passBytes({ sizes, segments, threads }: StoredColumns, scratchBytes: number): number {
+  const { most, width } = rangesOf(sizes);
+  const bounds = 4 * (PARTS_A_THREAD * threads.size + 1);
+  return 2 * (tableBytes(width, segments.length) + most + bounds + SLACK) + threads.size * scratchBytes;
 }
 
 /** Hears of a pass. */

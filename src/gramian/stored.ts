@@ -13,7 +13,7 @@ import {
   type StoredColumns,
   tableBytes,
 } from './encoded.js';
-import { pass } from './pass.js';
+import { pass, passBytes } from './pass.js';
 import { openIntactSegments, type Segment } from './segment.js';
 import { streamRoom, streamStored, strideOf } from './stored-stream.js';
 import { addDiagonals, assertExact, sumReader } from './sum.js';
@@ -30,18 +30,23 @@ export function storedRoom(size: GramianSize, segments: number): GramianRoom {
     squaredNorms: pass + 8 * n + threads * scratch(false, 0),
     stream: streamRoom(n, threads, loaded, scratch(false, 0)),
     sweep: tailBytes => pass + threads * scratch(true, tailBytes),
-    outside: 40 * n * (segments + 2),
+    outside: 40 * n * (segments + 1),
   };
 }
 
+const sweepScratch = (
+  { items, sizes, segments }: StoredColumns,
+  { listed, tailBytes }: Pick<SweepVisitor, 'listed' | 'tailBytes'>,
+) => encodedScratch(items.n, sizes.longest, segments.length, !listed, tailBytes);
+
 /** See `ArrangedGramian.sweep`. */
 function sweep(stored: StoredColumns, diagonal: Float64Array, to: SweepVisitor, report?: Report): void {
-  const { arena, items, segments, sizes } = stored;
+  const { arena, items } = stored;
   const { n, place, order } = items;
-  const { take, wants = 0, state, listed, tailBytes } = to;
+  const { take, wants = 0, state, listed } = to;
   const mark = arena.mark();
   const visitor = record(arena, 'Visitor', { wants, take: take.f64, state, place, order }, 'visitor');
-  const scratch = encodedScratch(n, sizes.longest, segments.length, !listed, tailBytes);
+  const scratch = sweepScratch(stored, to);
   if (listed) pass(stored, 'sweepStored', scratch, (E, bounds) => [visitor, E, bounds], { report });
   else {
     const stride = strideOf(diagonal);
@@ -141,6 +146,7 @@ export function storedGramian(
         squaredNorms: () => byPosition(squaredNorms(stored)),
         stream: (to, report) => streamStored(stored, ordered, to, report),
         sweep: (to, report) => sweep(stored, ordered, to, report),
+        sweepBytes: to => passBytes(stored, sweepScratch(stored, to).bytes),
       };
     },
     columns: storedBy,

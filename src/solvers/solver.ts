@@ -101,9 +101,9 @@ export interface Solver<O extends CommonOptions = CommonOptions> {
 export interface RangedSolver<O> {
   /** Most entries of a row of n items. */
   rowEntries(n: number, options: O, memoryBytes: number): number;
-  /** Bytes in the arena: beside a range of rows, and of each of its rows. */
+  /** Bytes in the arena: beside a range of rows at most, and of each of its rows. */
   room(size: SolverSize, options: O): { readonly fixed: number; readonly row: number };
-  /** Appends all rows to `rows`, as many at a time as `bytes` hold. */
+  /** Appends all rows to `rows`, as many at a time as the first `bytes` of the arena hold, and one at least. */
   solve(
     context: SolverContext,
     options: O,

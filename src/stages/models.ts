@@ -58,7 +58,7 @@ export function createModelLibrary(parts: PipelineParts, gramian: FitInputs) {
 
 /** Fits a model on the folded state and registers it; `run` is the ledger's run that it ends. */
 async function fitModel(
-  { directory, store, options, fitMemoryBytes: memoryBytes }: PipelineParts,
+  { directory, store, options, fitMemoryBytes: memoryBytes, log }: PipelineParts,
   gramian: FitInputs,
   run: number,
   settings: FitSettings,
@@ -76,6 +76,7 @@ async function fitModel(
   const segments = (await store.segments()).length;
   const size = { ...counts, mode, segments, options: fitOptions } as const;
   const { threads, ranges } = planWrittenFit(size, memoryBytes, options.threads);
+  if (ranges) log.info({ items: counts.items, serving: ranges.serving }, 'fit in ranges of rows');
   const keys = await store.itemKeys();
   const input = await gramian.input(keys.length, fitOptions);
   const parent = (await store.models()).at(-1)?.version;

@@ -1,5 +1,6 @@
+import type { ArrangedGramian } from '../../gramian/columns.js';
 import { bestBytes } from '../../matrix/scratch.js';
-import type { RowsFile } from '../../model/rows-file.js';
+import { type RowsFile, rowsFileRoom } from '../../model/rows-file.js';
 import type { RangedSolver, SolverContext, SolverSize } from '../solver.js';
 import { type FsaiOptions, neighboursOf } from './options.js';
 import {
@@ -28,12 +29,14 @@ function solve(context: SolverContext, options: FsaiOptions, to: RowsFile, bytes
   const { arena, threads, gramian, diagonal, positions, stage } = context;
   const { neighbours: m, l2, lambda } = settingsOf(context, options);
   const { n } = gramian;
-  const most = Math.max(1, Math.min(n, Math.floor(bytes / rangeRowBytes(m, isWide(diagonal)))));
   const mark = arena.mark();
   const order = arena.i32(arena.bytes(4 * n, 'the order of the items'), n);
   for (let i = 0; i < n; i++) order[positions[i]!] = i;
-  const f = fsaiWorkspace(arena, diagonal, positions, { neighbours: m, alpha: options.alpha }, most);
   const arranged = stage('scale', () => gramian.arrange(positions));
+  const beside = arena.used + besideRange(n, m, threads.size, sweepBytes(m, arranged));
+  const row = rangeRowBytes(m, isWide(diagonal));
+  const most = Math.max(1, Math.min(n, Math.floor((bytes - beside) / row)));
+  const f = fsaiWorkspace(arena, diagonal, positions, { neighbours: m, alpha: options.alpha }, most);
   const blocks = openBlocks(arena, f, diagonal, most);
   stage('factor', report => {
     for (let lo = 0; lo < n; lo += most) {
@@ -53,12 +56,26 @@ function solve(context: SolverContext, options: FsaiOptions, to: RowsFile, bytes
   return { l2, details: { neighbours: m, readings: 2 * ranges, ranges } };
 }
 
+/** Bytes of the readings of a range, of which there is one at a time. */
+const sweepBytes = (m: number, arranged: ArrangedGramian): number =>
+  Math.max(
+    arranged.sweepBytes({ listed: true, tailBytes: bestBytes(m) }),
+    arranged.sweepBytes({ listed: false, tailBytes: 0 }),
+  );
+
+/** Bytes beside a range: of the rows and the blocks what does not grow with it, and what reads, solves or writes it. */
+const besideRange = (n: number, m: number, threads: number, sweep: number): number =>
+  rowBytes(n, m, 0) +
+  4 * (n + 2) +
+  Math.max(sweep, threads * solveBytes(m), rowsFileRoom(n, m + 1).chunk + threads * 16 * (m + 1)) +
+  SLACK * (1 + threads);
+
 /** Bytes of `solve` beside a range, and of each of its rows, whichever width their entries have. */
 function room(size: SolverSize, options: FsaiOptions) {
   const { items: n, valued, weighted, threads, memoryBytes, gramian } = size;
   const m = neighboursOf(n, options, memoryBytes);
-  const reading = Math.max(gramian.arranging, gramian.sweep(bestBytes(m)) + threads * solveBytes(m));
-  const fixed = rowBytes(n, m, 0) + 8 * n + gramian.arranged + reading + SLACK * (1 + threads);
+  const sweep = Math.max(gramian.arranging, gramian.sweep(bestBytes(m)));
+  const fixed = 4 * n + gramian.arranged + besideRange(n, m, threads, sweep);
   return { fixed, row: rangeRowBytes(m, valued || weighted) };
 }
 

@@ -28,14 +28,15 @@ const cases = fc.record({
   serving: fc.constantFrom(0, 3, 30),
   signedServing: fc.boolean(),
   power: fc.constantFrom(0, 0.2),
-  rowBytes: fc.constantFrom(1, 2_000, 20_000, 2 ** 30),
+  factorBytes: fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 2 ** 18 })),
   itemBytes: fc.constantFrom(1, 500, 5_000, 2 ** 30),
 });
 
-it('writes what a fit in memory is, for any ranges', () =>
-  fc.assert(
+it('writes what a fit in memory is, for any ranges', async () => {
+  const seen = new Set<number>();
+  await fc.assert(
     fc.asyncProperty(cases, async given => {
-      const { seed, items, most, mode, threads, neighbours, eta, serving, rowBytes, itemBytes } = given;
+      const { seed, items, most, mode, threads, neighbours, eta, serving, factorBytes, itemBytes } = given;
       const rows = randomRows({ users: 3 * items, items, density: 0.2, seed, most });
       const directory = temporaryDirectory();
       const segment = await buildSegment(directory, 1, fromNothing(rows), 1, eta);
@@ -50,22 +51,43 @@ it('writes what a fit in memory is, for any ranges', () =>
       const whole = await fit(input, options, { threads: 1 });
       saveModel(join(directory, 'whole'), whole.model, { solver: 'fsai' });
       const before = readdirSync(directory).length;
-      const ranges = { kernelBytes: 2 ** 30, rowBytes, itemBytes, serving };
+      const ranges = { kernelBytes: 2 ** 30, factorBytes, itemBytes, serving };
       const report = await fitInRanges(join(directory, 'ranged'), input, options, ranges, { threads });
-      expect(readFileSync(join(directory, 'ranged'))).toEqual(readFileSync(join(directory, 'whole')));
+      const [ranged, saved] = ['ranged', 'whole'].map(name => readFileSync(join(directory, name)));
+      expect(ranged!.equals(saved!)).toBe(true);
       expect(readdirSync(directory).length).toBe(before + 1);
-      if (rowBytes === 1) expect(report.readings).toBe(2 * items);
+      expect(report.readings).toBe(2 * report.ranges!);
+      seen.add(report.ranges!);
       const { parameters, factorEntries, l2, serving: width } = whole.report;
       expect(report).toMatchObject({ parameters, factorEntries, l2, serving: width });
     }),
     { numRuns: 60 },
-  ));
+  );
+  expect(seen.size).toBeGreaterThan(5);
+});
+
+it('stays within its share while rows are solved, and reads them back in pieces', async () => {
+  const directory = temporaryDirectory();
+  const items = 70_000;
+  const rows = randomRows({ users: 3_000, items, density: 20 / items, seed: 2 });
+  const segment = await buildSegment(directory, 1, fromNothing(rows), 1);
+  const options = fsaiOptions.parse({ neighbours: 20, serving: 0, userWeighting: 0 });
+  const input = { mode: 'stored', paths: [join(directory, segment!.file)], n: items, scale: 1 } as const;
+  const whole = await fit(input, options, { threads: 2 });
+  saveModel(join(directory, 'whole'), whole.model, { solver: 'fsai' });
+  const factorBytes = 40 * 2 ** 20;
+  const ranges = { kernelBytes: 2 ** 30, factorBytes, itemBytes: 2 ** 20, serving: 0 };
+  const report = await fitInRanges(join(directory, 'ranged'), input, options, ranges, { threads: 2 });
+  expect(report.ranges).toBeGreaterThan(2);
+  expect(report.workingBytes).toBeLessThan(factorBytes);
+  expect(readFileSync(join(directory, 'ranged')).equals(readFileSync(join(directory, 'whole')))).toBe(true);
+});
 
 it('removes what it has written when it fails', async () => {
   const directory = temporaryDirectory();
   const rows = randomRows({ users: 300, items: 200, density: 0.1, seed: 1 });
   const options = fsaiOptions.parse({ neighbours: 5 });
-  const ranges = { kernelBytes: 2 ** 20, rowBytes: 5_000, itemBytes: 2 ** 30, serving: 1_000 };
+  const ranges = { kernelBytes: 2 ** 20, factorBytes: 5_000, itemBytes: 2 ** 30, serving: 1_000 };
   const failed = fitInRanges(
     join(directory, 'ranged'),
     { mode: 'implicit', rows, scale: 1 },
@@ -95,6 +117,12 @@ it('is planned where the whole does not fit, within the budget', () => {
   // half of the budget holds that many entries when the model is read back
   expect(ranges!.serving).toBe(Math.floor(2 ** 31 / 8 / 1e7));
   expect(planWrittenFit(catalogue(1e7, { serving: 100 }), memory, 2).ranges!.serving).toBe(100);
-  expect(planWrittenFit(catalogue(1.6e7), memory, 2).ranges!.serving).toBe(0);
+  expect(planWrittenFit(catalogue(1.4e7), memory, 2).ranges!.serving).toBe(0);
+  // rows fit, and a decoder in memory does not
+  const wide = { neighbours: 64 };
+  expect(planWrittenFit(catalogue(1e6, wide), 600 * 2 ** 20, 2).ranges!.serving).toBe(0);
+  expect(() => planWrittenFit(catalogue(1e6, { ...wide, serving: 100 }), 600 * 2 ** 20, 2)).toThrow(
+    'serving: 0',
+  );
   expect(() => planWrittenFit(catalogue(1e7), 2 ** 30, 2)).toThrow('neighbours');
 });
