@@ -4,8 +4,8 @@ import type { Finding } from '../src/contracts/finding.js';
 import type { SignalSource, Sink, Source } from '../src/contracts/index.js';
 import type { RuleOptions } from '../src/publish/rule-options.js';
 import type { ItemAttributes } from '../src/publish/rules.js';
-import type { Room } from './duckdb/database.js';
-import { duckdbSignalOptions } from './duckdb/signals.js';
+import type { Room } from './duckdb/room.js';
+import { duckdbSignalOptions } from './duckdb/signal-options.js';
 import { duckdbSinkOptions } from './duckdb/sink-options.js';
 import { duckdbSourceOptions } from './duckdb/source-options.js';
 import { filesOptions } from './files/options.js';
@@ -22,6 +22,8 @@ export interface Kind<T, O extends z.ZodObject = z.ZodObject> {
   create(options: z.output<O>, baseDirectory: string, room?: Room): Promise<T>;
   /** Looks at what one needs, where making and reading one does not tell enough. */
   examine?(options: z.output<O>, baseDirectory: string): Promise<readonly Finding[]>;
+  /** Of sources: whether they stay open when there is no more, and wait. */
+  readonly waits?: boolean;
 }
 
 const kindFor =
@@ -29,8 +31,8 @@ const kindFor =
   <O extends z.ZodObject>(
     options: O,
     create: Kind<T, O>['create'],
-    examine?: Kind<T, O>['examine'],
-  ): Kind<T, O> => ({ options, create, ...(examine && { examine }) });
+    more: Pick<Kind<T, O>, 'examine' | 'waits'> = {},
+  ): Kind<T, O> => ({ options, create, ...more });
 
 const source = kindFor<Source>();
 const sink = kindFor<Sink>();
@@ -46,17 +48,15 @@ export const sources = [
     kafkaSourceOptions,
     async (o, base, room) =>
       (await import('./kafka/source.js')).createKafkaSource(o, base, room?.memoryBytes),
-    async (o, base) => (await kafkaDoctor()).examineSource(o, base),
+    { examine: async (o, base) => (await kafkaDoctor()).examineSource(o, base), waits: true },
   ),
 ] as const;
 
 /** Every kind of sink. */
 export const sinks = [
-  sink(
-    kafkaSinkOptions,
-    async (o, base) => (await import('./kafka/sink.js')).createKafkaSink(o, base),
-    async (o, base) => (await kafkaDoctor()).examineSink(o, base),
-  ),
+  sink(kafkaSinkOptions, async (o, base) => (await import('./kafka/sink.js')).createKafkaSink(o, base), {
+    examine: async (o, base) => (await kafkaDoctor()).examineSink(o, base),
+  }),
   sink(redisOptions, async (o, base) =>
     (await import('./redis/sink.js')).createRedisSink(redisPaths(o, base)),
   ),
@@ -82,7 +82,7 @@ export const signalSources = [
   signals(
     kafkaSignalOptions,
     async (o, base) => (await import('./kafka/signals.js')).createKafkaSignals(o, base),
-    async (o, base) => (await kafkaDoctor()).examineSignals(o, base),
+    { examine: async (o, base) => (await kafkaDoctor()).examineSignals(o, base) },
   ),
 ] as const;
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { StageError } from '../src/errors.js';
+import { nearest } from './nearest.js';
 import { withoutSecrets } from './secrets.js';
 
 /** A path as `a.b.0`. */
@@ -95,6 +96,13 @@ function describeIssue(issue: z.core.$ZodIssue, schema: z.ZodType, input: unknow
   }
 }
 
+/** The settings that were probably meant by unknown ones. */
+function meantBy(issue: z.core.$ZodIssue, schema: z.ZodType, input: unknown): string[] {
+  if (issue.code !== 'unrecognized_keys') return [];
+  const accepted = Object.keys(objectAt(schema, issue.path, input)?.shape ?? {});
+  return issue.keys.flatMap(key => nearest(key, accepted) ?? []);
+}
+
 /** Plain names of the types of a schema. */
 const kinds: Readonly<Record<string, string>> = {
   object: 'settings (key: value)',
@@ -119,6 +127,9 @@ export function checked<S extends z.ZodType>(
   if (!result.success && rereadVariables(input, result.error.issues, replaced))
     result = schema.safeParse(input, { reportInput: true });
   if (result.success) return result.data;
-  const lines = result.error.issues.map(issue => `${where}: ${describeIssue(issue, schema, input)}`);
-  throw new StageError('CONFIG_INVALID', lines.join('\n'));
+  const { issues } = result.error;
+  const lines = issues.map(issue => `${where}: ${describeIssue(issue, schema, input)}`);
+  const meant = issues.flatMap(issue => meantBy(issue, schema, input));
+  const remedy = meant.length > 0 && { remedy: `did you mean ${[...new Set(meant)].join(', ')}?` };
+  throw new StageError('CONFIG_INVALID', lines.join('\n'), remedy || {});
 }

@@ -1,10 +1,15 @@
 #!/usr/bin/env node
-import { readyListThread } from '../src/publish/lists.js';
-import { holdYoungGeneration } from '../src/runtime/collector.js';
+import { readFileSync } from 'node:fs';
 
-// Records and lists are short-lived garbage, for which a small young generation is enough. Set it before other imports
-// make it grow.
-holdYoungGeneration();
-if (process.argv[2] === 'publish') readyListThread();
-const { main } = await import('./main.js');
-process.exitCode = await main(process.argv.slice(2));
+if (process.argv[2] === '--version') {
+  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
+  process.stdout.write(`${version}\n`);
+} else {
+  // Records and lists are short-lived garbage, for which a small young generation is enough. Set it before other imports
+  // make it grow.
+  const { holdYoungGeneration } = await import('../src/runtime/collector.js');
+  holdYoungGeneration();
+  if (process.argv[2] === 'publish') (await import('../src/publish/lists.js')).readyListThread();
+  const { main } = await import('./main.js');
+  process.exitCode = await main(process.argv.slice(2));
+}

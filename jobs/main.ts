@@ -4,7 +4,8 @@ import { StageError, toStageError } from '../src/errors.js';
 import { required } from '../src/runtime/require.js';
 import { type Command, type CommandContext, type Values, wholeNumber } from './command.js';
 import { type LoadedConfig, loadConfig } from './config.js';
-import { openPipeline, type Pipeline } from './open.js';
+import { nearest } from './nearest.js';
+import type { Access, Pipeline } from './open.js';
 import { createProgress } from './progress.js';
 import { redacted } from './secrets.js';
 import { whenFree } from './standby.js';
@@ -30,7 +31,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   status: async () => (await import('./commands/reads.js')).status,
   validate: async () => (await import('./commands/setup.js')).validate,
   doctor: async () => (await import('./commands/doctor.js')).doctor,
-  init: async () => (await import('./commands/setup.js')).init,
+  init: async () => (await import('./commands/init.js')).init,
   compact: async () => (await import('./commands/steps.js')).compact,
   gramian: async () => (await import('./commands/gramian.js')).gramian,
 };
@@ -52,6 +53,7 @@ async function help(name?: string): Promise<string> {
     );
     return [
       'usage: sansa-stream COMMAND [-c pipeline.yaml] [--json]',
+      '       sansa-stream --version',
       '',
       ...list,
       '',
@@ -92,16 +94,21 @@ function openSession(values: Values, wrong: (what: string) => StageError, signal
     { level, base: null, timestamp: pino.stdTimeFunctions.isoTime },
     { write: line => destination.write(redacted(line)) },
   );
+  // Loading DuckDB takes as long as all the rest of a command's start: those that open no state do without.
+  const openWith = async (access: Access) => {
+    const checked = config();
+    return (await import('./open.js')).openPipeline(checked, log, access);
+  };
   const session: Pick<CommandContext, 'values' | 'log' | 'config' | 'pipeline' | 'reader' | 'signal'> = {
     values,
     log,
     config,
     signal,
     async pipeline(settings) {
-      const open = () => openPipeline(config(), log, { together: settings?.standBy ?? false });
+      const open = () => openWith({ reading: settings?.standBy ? 'service' : 'alone' });
       return (opened ??= await (settings?.standBy ? whenFree(log, signal, open) : open()));
     },
-    reader: async () => (opened ??= await openPipeline(config(), log, { mode: 'read' })),
+    reader: async () => (opened ??= await openWith({ mode: 'read' })),
   };
   return { session, close: async () => opened?.close() };
 }
@@ -127,6 +134,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       throw new StageError(
         'USAGE',
         `expected a command (${Object.keys(commands).join(', ')}), found ${JSON.stringify(name)}`,
+        meant(name, Object.keys(commands)),
       );
     const wrong = misused(command, name);
     const { values, positionals } = parse(command, wrong, rest);
@@ -165,10 +173,16 @@ function report(error: unknown, asJson: boolean): number {
 /** Makes the error of a command line that is not as the command's usage says. */
 const misused =
   ({ usage }: Command, name: string) =>
-  (what: string): StageError =>
-    new StageError('USAGE', `${name}: ${what}; usage: sansa-stream ${name} ${usage}`);
+  (what: string, options?: { remedy: string }): StageError =>
+    new StageError('USAGE', `${name}: ${what}; usage: sansa-stream ${name} ${usage}`, options);
 
-function parse(command: Command, wrong: (what: string) => StageError, args: readonly string[]) {
+/** Remedy of a word at the command line that is one typing mistake from a known one. */
+function meant(word: string, known: readonly string[]): { remedy: string } | undefined {
+  const near = nearest(word, known);
+  return near === undefined ? undefined : { remedy: `did you mean ${near}? see \`sansa-stream --help\`` };
+}
+
+function parse(command: Command, wrong: ReturnType<typeof misused>, args: readonly string[]) {
   const options = { ...command.options, ...common };
   let parsed: ReturnType<typeof parseArgs<{ options: typeof options; allowPositionals: true; strict: true }>>;
   try {
@@ -176,10 +190,11 @@ function parse(command: Command, wrong: (what: string) => StageError, args: read
   } catch (error) {
     const [line = ''] = (error as Error).message.split(/\.\s/);
     const accepted = Object.keys(options).map(flag => `--${flag}`);
+    const [, unknown] = /^Unknown option '([^']*)'/.exec(line) ?? [];
+    if (unknown === undefined) throw wrong(line.replace(/^Option/, 'option'));
     throw wrong(
-      /^Unknown option/.test(line)
-        ? `${line.toLowerCase()}, expected one of ${accepted.join(', ')}`
-        : line.replace(/^Option/, 'option'),
+      `unknown option '${unknown}', expected one of ${accepted.join(', ')}`,
+      meant(unknown, accepted),
     );
   }
   if (parsed.values.help) return parsed;

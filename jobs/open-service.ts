@@ -1,4 +1,5 @@
 import type { Logger, Source } from '../src/contracts/index.js';
+import { SerialQueue } from '../src/runtime/serial.js';
 import { contextOf, type JobContext } from './job.js';
 import { logging, observers } from './observe.js';
 import type { Pipeline } from './open.js';
@@ -16,6 +17,8 @@ export interface Service {
   readonly log: Logger;
   /** Aborts on a stop, and on a failure that no retry can mend. */
   readonly stop: AbortSignal;
+  /** Reads from a source; if there is no room for that beside a job, while none runs. */
+  read(source: Source, body: () => Promise<void>): Promise<void>;
   /** Sources that have been read to their present end, or could not be read, since the start. */
   readonly looked: Set<Source>;
   /** Stops the service because of an error, which `rethrow` throws at the end. */
@@ -33,6 +36,7 @@ export function openService(pipeline: Pipeline, log: Logger, signal: AbortSignal
   const failed = new AbortController();
   const stop = AbortSignal.any([signal, failed.signal]);
   const trying = (what: string, firstPauseMs: number) => ({ what, firstPauseMs, signal: stop, log });
+  const turns = new SerialQueue();
   const fail = (error: unknown): void => failed.abort(error);
   return {
     pipeline,
@@ -44,9 +48,10 @@ export function openService(pipeline: Pipeline, log: Logger, signal: AbortSignal
         attempt: (what, body) => retried(publishTries, trying(what, pollMs), body),
       },
     ),
-    queue: createJobQueue(stop, log),
+    queue: createJobQueue(stop, log, turns),
     log,
     stop,
+    read: (source, body) => (pipeline.inTurns && !source.waits ? turns.add(body) : body()),
     looked: new Set(),
     fail,
     rethrow() {

@@ -1,15 +1,22 @@
 import { rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { limitsOf } from '../connectors/duckdb/database.js';
-import { weightRules } from '../connectors/duckdb/schema.js';
+import { weightRules } from '../connectors/duckdb/options.js';
+import { limitsOf, type Room } from '../connectors/duckdb/room.js';
 import { openState } from '../connectors/duckdb/state.js';
-import { createAttributes, createSignals, createSink, createSource } from '../connectors/registry.js';
-import { type Logger, type SignalSource, silent } from '../src/contracts/index.js';
+import {
+  createAttributes,
+  createSignals,
+  createSink,
+  createSource,
+  kindOf,
+  sources as sourceKinds,
+} from '../connectors/registry.js';
+import { type Logger, type SignalSource, type Source, silent } from '../src/contracts/index.js';
 import { assertWorkable } from '../src/fit/memory.js';
 import { observed } from '../src/runtime/serial.js';
 import { parseSize } from '../src/size.js';
 import { joinPipeline, type Stage } from '../src/stages/pipeline.js';
-import { divideBudget } from './budget.js';
+import { divideBudget, leastBudget, type Occupants } from './budget.js';
 import { checked } from './checked.js';
 import { type LoadedConfig, type PipelineConfig, type PipelineOptions, pipelineOptions } from './config.js';
 import { rememberSecrets } from './secrets.js';
@@ -20,6 +27,8 @@ export interface Pipeline extends Stage {
   readonly signals: SignalSource | undefined;
   /** Memory of a database that is opened for a step, beside the state's. */
   readonly stepBytes: number;
+  /** Whether sources that do not wait are read in turns with jobs, for want of memory. */
+  readonly inTurns: boolean;
   close(): Promise<void>;
 }
 
@@ -27,34 +36,43 @@ export interface Pipeline extends Stage {
 export interface Access {
   /** For reading, no state is made or changed. */
   readonly mode?: 'read' | 'write';
-  /** Whether the sources are read beside other work, as a service does and callers of the library may. */
-  readonly together?: boolean;
+  /** When the sources are read; see `Occupants`. */
+  readonly reading?: Occupants['reading'];
 }
 
 /** Opens the state and the connectors of a loaded configuration. */
 export async function openPipeline(
   { config, baseDirectory }: LoadedConfig,
   log: Logger = silent,
-  { mode = 'write', together = false }: Access = {},
+  { mode = 'write', reading = 'alone' }: Access = {},
 ): Promise<Pipeline> {
   const directory = resolve(baseDirectory, config.state);
   const memoryBytes = parseSize(config.memory, 'memory');
   assertWorkable(memoryBytes);
   const { memoryLimit } = config.database;
-  const budget = divideBudget(memoryBytes, {
+  const streams = config.sources.filter(o => kindOf<Source>(sourceKinds, o).waits).length;
+  const occupants: Occupants = {
     stateBytes: memoryLimit ? parseSize(memoryLimit, 'database.memoryLimit') : undefined,
-    sources: config.sources.length,
-    together,
-  });
+    streams,
+    tables: config.sources.length - streams,
+    reading,
+  };
+  const budget = divideBudget(memoryBytes, occupants);
   const { threads, ...limit } = limitsOf({ memoryBytes: budget.state });
   const limits = { ...config.database, ...limit, threads: Math.min(threads, config.database.threads) };
   const spills = join(directory, 'spilled');
-  const sourceRoom = { memoryBytes: budget.source, spills };
-  const stepRoom = { memoryBytes: budget.step, spills };
+  const room = (part: 'stream' | 'table' | 'step'): Room => ({
+    memoryBytes: budget[part],
+    spills,
+    budgetFor: bytes => leastBudget(bytes, part, occupants),
+  });
+  const stepRoom = room('step');
+  const roomOf = (o: (typeof config.sources)[number]) =>
+    room(kindOf<Source>(sourceKinds, o).waits ? 'stream' : 'table');
   // The packages of the connectors load while the state is opened.
   const connectors = observed(
     Promise.all([
-      Promise.all(config.sources.map(o => createSource(o, baseDirectory, sourceRoom))),
+      Promise.all(config.sources.map(o => createSource(o, baseDirectory, roomOf(o)))),
       Promise.all(config.sinks.map(o => createSink(o, baseDirectory, stepRoom))),
       config.signals && createSignals(config.signals, baseDirectory, stepRoom),
     ]),
@@ -87,6 +105,7 @@ export async function openPipeline(
       config,
       signals,
       stepBytes: budget.step,
+      inTurns: budget.inTurns,
       async close() {
         await signals?.close();
         await store.close();
@@ -111,5 +130,5 @@ export async function createPipeline(
   rememberSecrets(options);
   const config = checked(pipelineOptions, options, 'options');
   const loaded = { config, baseDirectory: settings.baseDirectory ?? process.cwd() };
-  return openPipeline(loaded, settings.log, { together: true });
+  return openPipeline(loaded, settings.log, { reading: 'beside' });
 }

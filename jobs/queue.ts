@@ -13,10 +13,12 @@ export interface JobQueue {
   drained(): Promise<void>;
 }
 
-/** Makes a queue that begins no job after `signal` aborts. A failure is logged and ends only its own job. */
-export function createJobQueue(signal: AbortSignal, log: Logger): JobQueue {
+/**
+ * Makes a queue that begins no job after `signal` aborts. A failure is logged and ends only its own job. Jobs take turns
+ * with what else is added to `queue`.
+ */
+export function createJobQueue(signal: AbortSignal, log: Logger, queue = new SerialQueue()): JobQueue {
   const waiting = new Map<string, Promise<boolean>>();
-  const queue = new SerialQueue();
 
   async function run(key: string, body: () => Promise<unknown>): Promise<boolean> {
     waiting.delete(key);

@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import { databaseOptions } from '../connectors/duckdb/database.js';
-import { semanticsOptions } from '../connectors/duckdb/schema.js';
+import { databaseOptions, semanticsOptions } from '../connectors/duckdb/options.js';
 import { signalOptions, sinkOptions, sourceOptions } from '../connectors/registry.js';
 import { gateOptions } from '../src/evaluate/gate.js';
 import { stageOptions } from '../src/stages/options.js';

@@ -9,7 +9,7 @@ import type { Service } from './open-service.js';
  * that no retry can mend, such as too many dead letters since the start.
  */
 export async function followSource(
-  { pipeline, context, looked, stop, repeat }: Service,
+  { pipeline, context, looked, stop, read: readAt, repeat }: Service,
   source: Source,
   enough: () => unknown,
 ): Promise<void> {
@@ -35,5 +35,5 @@ export async function followSource(
         look();
       },
     );
-  await repeat(`source ${source.name}`, pollMs, well => takeIn(well).finally(look));
+  await repeat(`source ${source.name}`, pollMs, well => readAt(source, () => takeIn(well).finally(look)));
 }

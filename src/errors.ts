@@ -119,18 +119,17 @@ export const isErrorCode = (text: string): text is ErrorCode => Object.hasOwn(ta
 /** An error whose message says what was expected, what was found and where; `remedy` says what to do. */
 export class StageError extends Error {
   readonly code: ErrorCode;
-  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+  /** What the operator should do: the code's remedy, unless this error has a better one. */
+  readonly remedy: string;
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown; remedy?: string }) {
     super(message, options);
     this.name = 'StageError';
     this.code = code;
+    this.remedy = options?.remedy ?? table[code].remedy;
   }
   /** Whether the same call may succeed later without anybody changing anything. */
   get retryable(): boolean {
     return table[this.code].retryable;
-  }
-  /** What the operator should do. */
-  get remedy(): string {
-    return table[this.code].remedy;
   }
   /** Exit code of a process that ends with this error: 1 failed, 2 bad usage or configuration. */
   get exitCode(): number {

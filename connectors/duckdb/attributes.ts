@@ -1,9 +1,10 @@
-import { StageError } from '../../src/errors.js';
+import { lacksMemory, StageError } from '../../src/errors.js';
 import type { RuleOptions } from '../../src/publish/rule-options.js';
 import type { ItemAttributes } from '../../src/publish/rules.js';
 import { identifier } from '../../src/stages/identifier.js';
-import { all, ampleRoom, reason } from './database.js';
+import { all, reason } from './database.js';
 import { project, reader, subquery } from './project.js';
+import { ampleRoom, doesNotFit } from './room.js';
 import { openWarehouse } from './warehouse.js';
 
 /** Runs the query for attributes of items: a column `item`, read as ids of events are, and others. `SOURCE_UNREADABLE` if it fails. */
@@ -33,6 +34,7 @@ export async function readAttributes(
       columns: Object.fromEntries(names.map((name, c) => [name, values[c]!])),
     };
   } catch (error) {
+    if (lacksMemory(error)) throw doesNotFit('publish.rules.attributes', room, error, 'select fewer columns');
     throw failed(reason(error), error);
   } finally {
     await release();

@@ -1,22 +1,10 @@
 import { existsSync, linkSync, renameSync, rmSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
-import { z } from 'zod';
 import { StageError } from '../../src/errors.js';
 import { collectGarbage, collectYoung } from '../../src/runtime/collector.js';
 import { SerialQueue } from '../../src/runtime/serial.js';
 import { type DuckDBConnection, type DuckDBDataChunk, DuckDBInstance, type DuckDBValue } from './client.js';
-
-/** Limits of one DuckDB instance. */
-export const databaseOptions = z.strictObject({
-  memoryLimit: z
-    .string()
-    .regex(/^\d+(\.\d+)?\s*([KMGT]i?)?B$/i, 'expected a size such as 512MB or 2GiB')
-    .optional()
-    .describe('memory DuckDB may use before it spills to `tempDirectory`; default: a quarter of `memory`'),
-  tempDirectory: z.string().min(1).optional().describe('where DuckDB spills; default: `tmp` beside the file'),
-  threads: z.int().min(1).default(2).describe('threads DuckDB may use'),
-});
-export type DatabaseOptions = z.output<typeof databaseOptions>;
+import { type DatabaseOptions, databaseOptions } from './options.js';
 
 /** A row as plain JavaScript values, by column name. */
 export type Row = Record<string, unknown>;
@@ -36,26 +24,6 @@ export function reason(error: unknown): string {
 /** Whether DuckDB could not open a file because another process has it; a damaged "block" is another matter. */
 export const isLocked = (error: unknown): boolean =>
   /could not set lock|conflicting lock|being used by another process/i.test(reason(error));
-
-/** The memory that a connector may use, and where DuckDB writes what does not fit into it. */
-export interface Room {
-  readonly memoryBytes: number;
-  /** By default beside the database file. */
-  readonly spills?: string | undefined;
-}
-
-/** The room of connectors that are made outside of a pipeline. */
-export const ampleRoom: Room = { memoryBytes: 2 ** 28 };
-
-/** Every thread of DuckDB has buffers of its own: in less room than this, there is one. */
-const roomOfTwo = 2 ** 27;
-
-/** A room as limits of DuckDB. */
-export const limitsOf = ({ memoryBytes, spills }: Room) => ({
-  memoryLimit: `${Math.floor(memoryBytes / 1024)}KiB`,
-  threads: memoryBytes < roomOfTwo ? 1 : 2,
-  ...(spills === undefined ? {} : { tempDirectory: spills }),
-});
 
 /** Has DuckDB give freed memory back to the system soon: in a small room what it keeps counts. */
 const givesBack = {

@@ -4,8 +4,9 @@ import type { ListKind, RankedList } from '../../src/contracts/sink.js';
 import type { Draft } from '../../src/publish/list-store.js';
 import { leaseLost, type StoredPublication } from '../../src/publish/sink-steps.js';
 import type { DuckDBConnection, DuckDBInstance } from './client.js';
-import { limitsOf, openDatabase, type Room } from './database.js';
+import { openDatabase } from './database.js';
 import { appendLists, listColumns } from './list-rows.js';
+import { limitsOf, type Room } from './room.js';
 
 /** Puts all `rows` rows of a closed scratch file into the database, with their manifest. */
 type TakeOver = (scratch: string, manifest: StoredPublication, rows: number) => Promise<void>;

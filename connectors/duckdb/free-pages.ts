@@ -1,6 +1,7 @@
 import { existsSync, renameSync, rmSync } from 'node:fs';
-import { type Room, reason } from './database.js';
+import { reason } from './database.js';
 import { copyInto } from './migrations.js';
+import type { Room } from './room.js';
 import { openWarehouse } from './warehouse.js';
 
 /**

@@ -1,7 +1,7 @@
-import { StageError } from '../../src/errors.js';
-import { mebibytes } from '../../src/size.js';
+import type { StageError } from '../../src/errors.js';
 import type { Rules } from './judge.js';
 import type { CursorRange, Query } from './query.js';
+import { doesNotFit, type Room } from './room.js';
 
 /** Rows of the smallest portion. */
 const leastRows = 10_000;
@@ -12,9 +12,11 @@ const leastRows = 10_000;
  */
 export class Portions {
   readonly #where: string;
-  readonly #memoryBytes: number;
+  readonly #room: Room;
   #rows = Number.POSITIVE_INFINITY;
   #tooLarge = false;
+  /** Why the last portion did not fit. */
+  #error: unknown;
   /** About how many rows lie behind the portion being read, with those in it. */
   #left = 0;
   #rules: Rules | undefined;
@@ -23,14 +25,15 @@ export class Portions {
   /** Its last cursor; without it, it is the last one. */
   #to: string | undefined;
 
-  constructor(where: string, memoryBytes: number) {
+  constructor(where: string, room: Room) {
     this.#where = where;
-    this.#memoryBytes = memoryBytes;
+    this.#room = room;
   }
 
-  /** Makes portions smaller after one did not fit. */
-  shrink(): void {
-    if (this.#whole) throw this.#least();
+  /** Makes portions smaller after `error`: one did not fit. Throws if the rows could not even be counted since the last time. */
+  shrink(error: unknown): void {
+    this.#error = error;
+    if (this.#whole || this.#tooLarge) throw this.#least();
     this.#tooLarge = true;
   }
 
@@ -53,10 +56,8 @@ export class Portions {
   }
 
   #least(): StageError {
-    return new StageError(
-      'MEMORY_BUDGET',
-      `${this.#where}: the query does not fit into the ${mebibytes(this.#memoryBytes)} that a source has for DuckDB; raise \`memory\`, select fewer columns, or write the files with smaller row groups`,
-    );
+    const ways = 'select fewer columns, or write the files with smaller row groups';
+    return doesNotFit(this.#where, this.#room, this.#error, ways);
   }
 
   /** Goes on with the next portion; false when there is none. */

@@ -1,39 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { z } from 'zod';
-import type { WeightRules } from '../../src/contracts/index.js';
 import { StageError } from '../../src/errors.js';
 import type { DuckDBConnection } from './client.js';
 import { all, transaction } from './database.js';
 import { format, type Migration, migrate, migrations, stepsFrom } from './migrations.js';
+import type { Semantics } from './options.js';
 
-/** What an event means for the interaction of its user and item; fixed when a state is made. */
-export const semanticsOptions = z
-  .strictObject({
-    interactions: z
-      .enum(['binary', 'last', 'sum'])
-      .default('binary')
-      .describe('binary: present or not; last: the newest weight; sum: weights add up, `remove` subtracts'),
-    weightScale: z
-      .int()
-      .min(1)
-      .max(65536)
-      .optional()
-      .describe('fixed-point units in a weight of 1; default 1 for binary, 100 otherwise'),
-    maxWeight: z
-      .number()
-      .positive()
-      .optional()
-      .describe('interactions are clamped to this weight (last and sum)'),
-  })
-  .transform(o => ({ ...o, weightScale: o.weightScale ?? (o.interactions === 'binary' ? 1 : 100) }));
-export type Semantics = z.output<typeof semanticsOptions>;
-
-/** What the semantics say of the weight of one event. */
-export const weightRules = ({ interactions, weightScale: scale, maxWeight }: Semantics): WeightRules => ({
-  interactions,
-  scale,
-  maxWeight,
-});
+export { type Semantics, semanticsOptions, weightRules } from './options.js';
 
 const tables = `
 CREATE TABLE settings (key VARCHAR, value VARCHAR);

@@ -1,22 +1,11 @@
 import { resolve } from 'node:path';
-import { z } from 'zod';
 import type { Signal, SignalResult, SignalSource } from '../../src/contracts/index.js';
 import { StageError } from '../../src/errors.js';
 import type { DuckDBConnection } from './client.js';
-import { all, ampleRoom, literal, type Room, type Row, reason } from './database.js';
+import { all, literal, type Row, reason } from './database.js';
+import { ampleRoom, type Room } from './room.js';
+import type { DuckdbSignalOptions } from './signal-options.js';
 import { openWarehouse } from './warehouse.js';
-
-const identifier = z.string().regex(/^[A-Za-z_][A-Za-z0-9_.]*$/, 'expected a table name');
-
-/** A table `(id, type, options, requested_at)` in a DuckDB file whose rows are commands. */
-export const duckdbSignalOptions = z.strictObject({
-  type: z.literal('duckdb'),
-  database: z.string().min(1).describe('DuckDB file with the signals table'),
-  table: identifier.default('signals').describe('commands are inserted here'),
-  results: identifier.default('signal_results').describe('outcomes are written here'),
-  pollMs: z.int().min(50).default(1000).describe('how often the table is looked at, in milliseconds'),
-});
-export type DuckdbSignalOptions = z.output<typeof duckdbSignalOptions>;
 
 /** Makes the two tables in `database`, if they are not there. */
 export const signalTables = (table: string, results: string): string => `

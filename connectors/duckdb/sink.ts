@@ -21,21 +21,11 @@ import {
 } from '../../src/publish/sink-steps.js';
 import { createVersionedSink, rankedForm } from '../../src/publish/versioned-sink.js';
 import type { DuckDBConnection } from './client.js';
-import {
-  all,
-  ampleRoom,
-  limitsOf,
-  literal,
-  openDatabase,
-  placeFile,
-  type Room,
-  type Row,
-  scalar,
-  transaction,
-} from './database.js';
+import { all, literal, openDatabase, placeFile, type Row, scalar, transaction } from './database.js';
 import { beginDraft, clearScratch } from './draft.js';
 import { leaveFreePages } from './free-pages.js';
 import { appendLists, listColumns } from './list-rows.js';
+import { ampleRoom, limitsOf, type Room } from './room.js';
 import { type DuckdbSinkOptions, duckdbSinkOptions } from './sink-options.js';
 import { openWarehouse } from './warehouse.js';
 

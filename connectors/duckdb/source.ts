@@ -1,8 +1,7 @@
 import type { Position, Read, RecordBatch, Source, Taker, TimeRules } from '../../src/contracts/index.js';
 import { lacksMemory, StageError } from '../../src/errors.js';
-import { mebibytes } from '../../src/size.js';
 import { CursorBorder, mostRows, PlaceBorder } from './border.js';
-import { ampleRoom, type Room, reason } from './database.js';
+import { reason } from './database.js';
 import { EventChunks } from './event-chunks.js';
 import type { Rules } from './judge.js';
 import { fingerprint, markOf, type TakenBefore } from './marks.js';
@@ -10,6 +9,7 @@ import { Overlooked } from './overlooked.js';
 import { Portions } from './portions.js';
 import { type Field, original } from './project.js';
 import { type PassesOver, Query } from './query.js';
+import { ampleRoom, doesNotFit, type Room } from './room.js';
 import type { DuckdbSourceOptions } from './source-options.js';
 import type { TakenRows } from './taken.js';
 
@@ -56,7 +56,7 @@ class DuckdbSource implements Source {
     this.#where = `source ${options.name}`;
     this.#overlooked = new Overlooked(options.checkMs);
     this.#batchSize = Math.max(1, Math.min(options.batchSize, Math.floor(room.memoryBytes / bytesOfRow)));
-    this.#portions = new Portions(this.#where, room.memoryBytes);
+    this.#portions = new Portions(this.#where, room);
     this.#border = options.cursor === undefined ? new PlaceBorder(0) : new CursorBorder();
   }
 
@@ -129,10 +129,11 @@ class DuckdbSource implements Source {
         return await this.#takeNext(signal);
       } catch (error) {
         await this.close();
+        if (signal?.aborted) throw new StageError('INTERRUPTED', `${this.#where}: no longer read`);
         if (error instanceof StageError) throw error;
         const smaller = lacksMemory(error) && this.#border instanceof CursorBorder;
         if (!smaller) throw this.#unreadable(error);
-        this.#portions.shrink();
+        this.#portions.shrink(error);
       }
     }
   }
@@ -146,7 +147,7 @@ class DuckdbSource implements Source {
     } while (await this.#goOn(query));
     if (this.#overlooked.due) await this.#countOverlooked(query);
     await this.close();
-    this.#portions = new Portions(this.#where, this.#room.memoryBytes);
+    this.#portions = new Portions(this.#where, this.#room);
     return undefined;
   }
 
@@ -176,10 +177,11 @@ class DuckdbSource implements Source {
 
   #unreadable(error: unknown): StageError {
     if (lacksMemory(error))
-      return new StageError(
-        'MEMORY_BUDGET',
-        `${this.#where}: the query does not fit into the ${mebibytes(this.#room.memoryBytes)} that a source has for DuckDB (${reason(error)}); raise \`memory\`, or give the source a cursor, by which rows are read in portions`,
-        { cause: error },
+      return doesNotFit(
+        this.#where,
+        this.#room,
+        error,
+        'give the source a cursor, by which rows are read in portions',
       );
     return new StageError('SOURCE_UNREADABLE', `${this.#where}: ${reason(error)}`, { cause: error });
   }

@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { StageError } from '../../src/errors.js';
 import { syncDirectory } from '../../src/matrix/safetensors-header.js';
 import type { DuckDBInstance } from './client.js';
-import { type DatabaseOptions, literal, openDatabase, placeFile, releaseResults } from './database.js';
+import { literal, openDatabase, placeFile, releaseResults } from './database.js';
 import { format } from './migrations.js';
+import type { DatabaseOptions } from './options.js';
 import { createSchema, type Semantics, storedSettings } from './schema.js';
 
 /** A new state under the name it is made under; what a process that died has left of one. */

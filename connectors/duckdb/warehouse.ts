@@ -4,15 +4,9 @@ import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StageError } from '../../src/errors.js';
 import type { DuckDBConnection, DuckDBInstance } from './client.js';
-import {
-  createInstance,
-  type DatabaseOptions,
-  isLocked,
-  limitsOf,
-  type Room,
-  reason,
-  releaseResults,
-} from './database.js';
+import { createInstance, isLocked, reason, releaseResults } from './database.js';
+import type { DatabaseOptions } from './options.js';
+import { limitsOf, type Room } from './room.js';
 import { searchFrom } from './search-path.js';
 
 /** A warehouse that is open. The file stays locked against writers of other processes until `release`. */
@@ -80,6 +74,24 @@ async function openFile(path: string, { mode, room, signal }: Opening): Promise<
   }
 }
 
+/** DuckDB forgets an interrupt when the next statement begins. */
+const interruptMs = 20;
+
+/** Interrupts each statement of a connection after `signal` aborts; returns how to end that. */
+function interrupted(connection: DuckDBConnection, signal: AbortSignal | undefined): () => void {
+  let timer: NodeJS.Timeout | undefined;
+  const interrupt = () => {
+    connection.interrupt();
+    timer = setInterval(() => connection.interrupt(), interruptMs);
+  };
+  if (signal?.aborted) interrupt();
+  else signal?.addEventListener('abort', interrupt, { once: true });
+  return () => {
+    signal?.removeEventListener('abort', interrupt);
+    clearInterval(timer);
+  };
+}
+
 /** Waits for the turn of a file that exists; returns how to end it. */
 async function enter(path: string): Promise<() => void> {
   if (!existsSync(path))
@@ -90,14 +102,16 @@ async function enter(path: string): Promise<() => void> {
 /**
  * Opens the DuckDB file `path` of somebody else's, or without one a database in memory for queries over other files, and
  * returns a connection; release it soon. While another process has the file open for writing, this waits for up to ten
- * seconds, or until the signal aborts.
+ * seconds, or until the signal aborts. From then on whatever the connection runs is interrupted.
  */
 export async function openWarehouse(path: string | undefined, opening: Opening): Promise<Warehouse> {
   const file = path === undefined ? undefined : resolve(opening.baseDirectory ?? '.', path);
   const leave = file === undefined ? () => undefined : await enter(file);
   let instance: DuckDBInstance | undefined;
   let unlink = () => {};
+  let unbind = () => {};
   const release = async () => {
+    unbind();
     instance?.closeSync();
     await releaseResults();
     unlink();
@@ -109,6 +123,7 @@ export async function openWarehouse(path: string | undefined, opening: Opening):
         ? await createInstance(':memory:', limitsIn(opening.room))
         : await openFile(file, opening);
     const connection = await instance.connect();
+    unbind = interrupted(connection, opening.signal);
     if (opening.baseDirectory !== undefined) unlink = await searchFrom(connection, opening.baseDirectory);
     return {
       connection,

@@ -2,7 +2,7 @@ import { accessSync, constants, existsSync, statfsSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { examineSignals, examineSink, examineSource } from '../../connectors/doctor.js';
-import { weightRules } from '../../connectors/duckdb/schema.js';
+import { weightRules } from '../../connectors/duckdb/options.js';
 import { examine, type Finding } from '../../src/contracts/finding.js';
 import { StageError } from '../../src/errors.js';
 import { assertWorkable, mebibytes } from '../../src/fit/memory.js';

@@ -1,4 +1,4 @@
-import { loadSplit, type SplitSize } from '../../connectors/duckdb/split.js';
+import type { SplitSize } from '../../connectors/duckdb/split.js';
 import { databaseShare } from '../../src/fit/memory.js';
 import type { FitOptions } from '../../src/solvers/index.js';
 import { threadsOnSplit } from '../../src/stages/holdouts.js';
@@ -28,6 +28,7 @@ export async function readFiles(
     threadsOf = fit => threadsOnSplit(size, fit, allowance, tunes);
     if (present) threadsOf(present);
   };
+  const { loadSplit } = await import('../../connectors/duckdb/split.js');
   const files = await loadSplit(trainPath, testPath, databaseShare(memoryBytes), plan, signal);
   return { files, memoryBytes, threadsOf };
 }

@@ -1,5 +1,5 @@
 import { join, resolve } from 'node:path';
-import { openShard, type Shard } from '../../connectors/duckdb/shard.js';
+import type { Shard } from '../../connectors/duckdb/shard.js';
 import { databaseShare } from '../../src/fit/memory.js';
 import { fitOptions } from '../../src/solvers/index.js';
 import { assertAlike, fitShards } from '../../src/stages/shards.js';
@@ -25,6 +25,7 @@ const outcome = (
 async function fitStates({ values }: CommandContext, settings: Settings): Promise<CommandResult> {
   const directories = [...new Set((values.state as string[]).map(s => resolve(s)))];
   const allowance = allowanceOf(values);
+  const { openShard } = await import('../../connectors/duckdb/shard.js');
   const shards: Shard[] = [];
   try {
     for (const directory of directories)

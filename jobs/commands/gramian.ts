@@ -1,6 +1,5 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { writeGramianNpz, writeGramianParquet, writeItems } from '../../connectors/files/gramian.js';
 import { StageError } from '../../src/errors.js';
 import { type Command, count } from '../command.js';
 
@@ -29,6 +28,9 @@ export const gramian: Command = {
       throw new StageError('USAGE', 'gramian export: expected --out DIR, found none');
     const directory = resolve(values.out);
     const pipeline = await reader();
+    const { writeGramianNpz, writeGramianParquet, writeItems } = await import(
+      '../../connectors/files/gramian.js'
+    );
     mkdirSync(directory, { recursive: true });
     const scratch = mkdtempSync(join(directory, '.gramian-'));
     try {

@@ -5,6 +5,7 @@
 export type * from './erasure.js';
 export { type Logger, silent } from './logger.js';
 export type * from './retention.js';
+export type * from './sample.js';
 export type * from './signal.js';
 export * from './sink.js';
 export type * from './source.js';

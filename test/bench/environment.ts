@@ -8,7 +8,7 @@ import { StageError } from '../../src/errors.js';
 /** Root of the repository, from the built benchmark. */
 export const root = resolve(dirname(fileURLToPath(import.meta.url)), '../../..');
 /** The built CLI. */
-export const cli = join(root, 'dist/jobs/cli.js');
+export const cli = join(root, 'dist/cli/cli.js');
 const results = join(root, 'test/bench/results');
 
 /** What a benchmark is told on its command line. */

@@ -1,5 +1,5 @@
 /**
- * `memory-step.js open|ingest|fold|fit|publish CONFIG`: opens the pipeline and does nothing, or is the command of that
+ * `memory-step.js open|ingest|fold|fit|publish|run CONFIG`: opens the pipeline and does nothing, or is the command of that
  * name; prints the most memory that the process had, in bytes. What a process once took is counted until its end, so
  * each figure has a process of its own.
  */

@@ -1,25 +1,33 @@
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { DuckDBInstance } from '@duckdb/node-api';
 import type { BenchOptions } from './environment.js';
 
 const mebibyte = 2 ** 20;
 const budgets = [128, 512, 2048];
-const steps = ['ingest', 'fold', 'fit', 'publish'] as const;
+const steps = ['ingest', 'fold', 'fit', 'publish', 'run'] as const;
+
+/** The line of a log that says that a service is done: everything was taken in, folded, fitted and published. */
+const published = '"msg":"model published"';
 
 /** Most memory of a process that opens the pipeline and then does a step, or nothing; and why the step failed, if it did. */
-function measure(step: (typeof steps)[number] | 'open', config: string) {
+async function measure(step: (typeof steps)[number] | 'open', config: string) {
   const script = fileURLToPath(new URL('memory-step.js', import.meta.url));
-  const { stdout, stderr, status } = spawnSync(process.execPath, [script, step, config], {
-    encoding: 'utf8',
-    maxBuffer: 1 << 26,
+  const child = spawn(process.execPath, [script, step, config], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let errors = '';
+  child.stderr.setEncoding('utf8').on('data', (part: string) => {
+    errors += part;
+    if (step === 'run' && errors.includes(published)) child.kill('SIGTERM');
   });
-  const lines = stdout.trimEnd();
+  const ended = new Promise<number | null>(done => child.once('close', code => done(code)));
+  const lines = (await text(child.stdout)).trimEnd();
   const peakRssBytes = Number(lines.slice(lines.lastIndexOf('\n') + 1));
-  return { peakRssBytes, failure: status === 0 ? undefined : stderr.trimEnd() };
+  const well = (await ended) === 0 && (step !== 'run' || errors.includes(published));
+  return { peakRssBytes, failure: well ? undefined : errors.trimEnd() };
 }
 
 /** Events in an order of their own, so that a source with a cursor must sort them. */
@@ -36,7 +44,8 @@ async function generateEvents(file: string, rows: number): Promise<void> {
 
 /**
  * What each step takes above a process that only opened the same state, under several budgets: ingest of a Parquet file
- * in the order of a cursor, fold, fit and publication, one after the other. `ok` says that it was done within the budget.
+ * in the order of a cursor, fold, fit and publication, one after the other, and a service that does them all on a state
+ * of its own. `ok` says that it was done within the budget.
  */
 export async function benchMemory({ rows: given, log, sink = 'lmdb' }: BenchOptions): Promise<object> {
   const rows = given?.[0] ?? 2_500_000;
@@ -45,17 +54,19 @@ export async function benchMemory({ rows: given, log, sink = 'lmdb' }: BenchOpti
   try {
     await generateEvents(join(directory, 'events.parquet'), rows);
     for (const mib of budgets) {
-      const config = join(directory, `${mib}.json`);
-      const settings = {
-        memory: `${mib}MiB`,
-        state: `./${mib}`,
-        sources: [{ type: 'duckdb', query: "SELECT * FROM 'events.parquet'", cursor: 'n' }],
-        sinks: [sinkOptions(sink, `${directory}/${mib}-lists`)],
-      };
-      writeFileSync(config, JSON.stringify(settings));
       for (const step of steps) {
-        const { peakRssBytes: baseRssBytes } = measure('open', config);
-        const { peakRssBytes, failure } = measure(step, config);
+        const name = step === 'run' ? `${mib}-run` : String(mib);
+        const config = join(directory, `${name}.json`);
+        const settings = {
+          memory: `${mib}MiB`,
+          state: `./${name}`,
+          sources: [{ type: 'duckdb', query: "SELECT * FROM 'events.parquet'", cursor: 'n' }],
+          sinks: [sinkOptions(sink, `${directory}/${name}-lists`)],
+          schedule: { fold: { cron: '* * * * * *' }, refit: { events: rows } },
+        };
+        writeFileSync(config, JSON.stringify(settings));
+        const { peakRssBytes: baseRssBytes } = await measure('open', config);
+        const { peakRssBytes, failure } = await measure(step, config);
         const aboveBaseBytes = peakRssBytes - baseRssBytes;
         const budgetBytes = mib * mebibyte;
         const ok = failure === undefined && aboveBaseBytes <= budgetBytes;

@@ -40,6 +40,11 @@ describe('help', () => {
     expect(listed.sort()).toEqual([...commands].sort());
   });
 
+  it('prints the version of the package', async () => {
+    const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8'));
+    expect(await runCli(['--version'])).toMatchObject({ code: 0, stdout: `${version}\n`, stderr: '' });
+  });
+
   it.each(commands)('%s --help says what it does and takes', async command => {
     const { code, stdout, stderr } = await runCli([command, '--help']);
     expect([code, stderr]).toEqual([0, '']);
@@ -137,6 +142,17 @@ describe('wrong usage', () => {
     expect(json()).toEqual({
       error: { code: expect.any(String), message: expect.any(String), remedy: expect.any(String) },
     });
+  });
+
+  it.each<[readonly string[], RegExp]>([
+    [['fodl'], /^ {2}→ did you mean fold\? see/m],
+    [['fit', '--sovler', 'icf'], /^ {2}→ did you mean --solver\? see/m],
+    [['validate', '-c', 'p.yaml'], /^ {2}→ did you mean sinks\?$/m],
+    [['zebra'], /^ {2}→ see `sansa-stream --help`$/m],
+  ])('says what %j may have meant', async (args, said) => {
+    const cwd = temporaryDirectory();
+    writeFileSync(join(cwd, 'p.yaml'), 'sink: []\nzebra: 1');
+    expect((await runCli(args, { cwd })).stderr).toMatch(said);
   });
 
   it('prints nothing on standard output without --json', async () => {

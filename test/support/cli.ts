@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-const cli = fileURLToPath(new URL('../../dist/jobs/cli.js', import.meta.url));
+const cli = fileURLToPath(new URL('../../dist/cli/cli.js', import.meta.url));
 
 /** What a command line left behind. */
 export interface CliResult {

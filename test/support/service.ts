@@ -13,7 +13,7 @@ import { loadConfig, openPipeline, type Pipeline, type PipelineOptions } from '#
 
 export { matrixOf } from './matrix.js';
 
-const cli = fileURLToPath(new URL('../../dist/jobs/cli.js', import.meta.url));
+const cli = fileURLToPath(new URL('../../dist/cli/cli.js', import.meta.url));
 
 /** Processes that have not ended: a test that fails leaves some behind. */
 const alive = new Set<ChildProcess>();
