@@ -77,8 +77,7 @@ async function fitModel(
   const size = { ...counts, mode, segments, options: fitOptions } as const;
   const { threads, ranges } = planWrittenFit(size, memoryBytes, options.threads);
   if (ranges) log.info({ items: counts.items, serving: ranges.serving }, 'fit in ranges of rows');
-  const keys = await store.itemKeys();
-  const input = await gramian.input(keys.length, fitOptions);
+  const input = await gramian.input(counts.items, fitOptions);
   const parent = (await store.models()).at(-1)?.version;
   const about = {
     parent,
@@ -88,6 +87,7 @@ async function fitModel(
     maxHistory,
     keep,
   };
+  const keys = () => store.itemKeys(counts.items);
   const made = { gramian: input, keys, options: fitOptions, threads, memoryBytes, ranges, ...about };
   const manifest = await makeModel(modelsDirectory(directory), made, settings);
   failpoint('refit:model-written');

@@ -90,7 +90,7 @@ export async function fitShards(
     const most = Number(shards[0]!.maxHistory);
     const maxHistory = Number.isNaN(most) ? undefined : most;
     const about = { parent: undefined, events, users, interactions, maxHistory };
-    const input = { gramian, keys, options, threads, memoryBytes, ranges, ...about };
+    const input = { gramian, keys: async () => keys, options, threads, memoryBytes, ranges, ...about };
     return { manifest: await makeModel(out, input, settings), waiting: total('waiting') };
   } finally {
     rmSync(renamed, { recursive: true });
