@@ -76,6 +76,8 @@ function generate(directory: string, n: number) {
   return { path: join(directory, file), entries: nnz, bytes };
 }
 
+type Fitted = ReturnType<typeof measure>;
+
 /** Generates a catalogue and fits it within the budget, in a process of its own. */
 function measure(directory: string, items: number) {
   const begin = performance.now();
@@ -86,6 +88,7 @@ function measure(directory: string, items: number) {
   const args = [script, path, String(items), String(scale), memory, out];
   const fitted = JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8' })) as {
     readonly seconds: number;
+    readonly processorSeconds: number;
   };
   const weightsBytes = statSync(out).size;
   return { items, entries, segmentBytes: bytes, generateSeconds, weightsBytes, ...fitted };
@@ -96,7 +99,7 @@ function measure(directory: string, items: number) {
  * and most memory of each, and the exponent with which seconds grow from each size to the next one, and from the first to the last.
  */
 export async function benchCatalogue({ items = [1e6, 3e6, 1e7], log }: BenchOptions): Promise<object> {
-  const fits: ReturnType<typeof measure>[] = [];
+  const fits: Fitted[] = [];
   for (const n of items) {
     const directory = mkdtempSync(join(tmpdir(), 'sansa-stream-catalogue-'));
     try {
@@ -106,9 +109,10 @@ export async function benchCatalogue({ items = [1e6, 3e6, 1e7], log }: BenchOpti
       rmSync(directory, { recursive: true });
     }
   }
-  const exponent = (a: (typeof fits)[number], b: (typeof fits)[number]) =>
-    Math.log(b.seconds / a.seconds) / Math.log(b.items / a.items);
-  const exponents = fits.slice(1).map((fit, k) => exponent(fits[k]!, fit));
-  const overall = fits.length > 1 ? exponent(fits[0]!, fits.at(-1)!) : undefined;
-  return { memory, fits, exponents, overall };
+  const growth = (of: 'seconds' | 'processorSeconds') => {
+    const exponent = (a: Fitted, b: Fitted) => Math.log(b[of] / a[of]) / Math.log(b.items / a.items);
+    const steps = fits.slice(1).map((fit, k) => exponent(fits[k]!, fit));
+    return { steps, overall: fits.length > 1 ? exponent(fits[0]!, fits.at(-1)!) : undefined };
+  };
+  return { memory, fits, exponents: growth('seconds'), processorExponents: growth('processorSeconds') };
 }
