@@ -172,6 +172,7 @@ class ColumnWriter implements SegmentWriter {
       if (count === 0) continue;
       const at = data + values.BYTES_PER_ELEMENT * e;
       const last = arena.kernels.encodeColumn(first + c, count, rows + 4 * e, at, wide, to, facts);
+      // kernels return addresses as int32
       this.#append(first + c, count, arena.u8(to, (last - to) >>> 0));
     }
     arena.release(mark);
