@@ -1,11 +1,8 @@
 import { z } from 'zod';
 import { StageError } from '../src/errors.js';
+import { shownPath } from './config-file.js';
 import { nearest } from './nearest.js';
 import { withoutSecrets } from './secrets.js';
-
-/** A path as `a.b.0`. */
-export const shownPath = (path: readonly PropertyKey[]): string =>
-  path.map(String).join('.') || '(top level)';
 
 /** `text` as the number or the boolean that a schema expects, if it reads as one. */
 function reread(text: string, expected: string): number | boolean | undefined {

@@ -9,7 +9,8 @@ if (process.argv[2] === '--version') {
   // make it grow.
   const { holdYoungGeneration } = await import('../src/runtime/collector.js');
   holdYoungGeneration();
-  if (process.argv[2] === 'publish') (await import('../src/publish/lists.js')).readyListThread();
+  if (process.argv[2] === 'publish')
+    void import('../src/publish/lists.js').then(lists => lists.readyListThread());
   const { main } = await import('./main.js');
   process.exitCode = await main(process.argv.slice(2));
 }

@@ -1,12 +1,9 @@
-import { availableParallelism } from 'node:os';
 import type { ParseArgsConfig } from 'node:util';
 import type { Logger } from '../src/contracts/index.js';
 import { StageError } from '../src/errors.js';
-import { assertWorkable } from '../src/fit/memory.js';
-import { parseSize } from '../src/size.js';
-import { stageOptions } from '../src/stages/options.js';
 import type { LoadedConfig } from './config.js';
 import type { Pipeline } from './open.js';
+import type { OperationName, ParametersOf, ResultOf } from './operations/index.js';
 
 /** Values of the options of a command line. */
 export type Values = Readonly<Record<string, string | boolean | (string | boolean)[] | undefined>>;
@@ -15,13 +12,18 @@ export type Values = Readonly<Record<string, string | boolean | (string | boolea
 export interface CommandContext {
   readonly values: Values;
   readonly positionals: readonly string[];
-  readonly log: Logger;
+  log(): Promise<Logger>;
   /** Shows the progress of a long step; see `createProgress`. */
   readonly progress: (text: string) => void;
   /** Reads the file named by `-c`. */
-  config(): LoadedConfig;
+  config(): Promise<LoadedConfig>;
+  /**
+   * Carries out an operation: by the stage that runs on the state of `-c`, if there is one, else in this process. The text
+   * of its progress is shown.
+   */
+  ask<N extends OperationName>(name: N, parameters: ParametersOf<N>): Promise<ResultOf<N>>;
   /** Opens the pipeline of `-c`, which is closed when the command ends. With `standBy`, waits while another process has it. */
-  pipeline(settings?: { readonly standBy: boolean }): Promise<Pipeline>;
+  pipeline(settings?: { readonly standBy?: boolean }): Promise<Pipeline>;
   /** As `pipeline`, for reading only: the state is neither made nor changed. */
   reader(): Promise<Pipeline>;
   /** Aborts on SIGINT and SIGTERM. */
@@ -57,26 +59,4 @@ export function wholeNumber(flag: string, value: NonNullable<Values[string]>): n
   const n = Number(value);
   if (Number.isInteger(n) && n >= 1) return n;
   throw new StageError('USAGE', `--${flag}: expected a whole number ≥ 1, found ${JSON.stringify(value)}`);
-}
-
-const { memory: defaultMemory } = stageOptions.parse({});
-
-/** The flags of `allowanceOf`, and their help. */
-export const allowanceFlags = { threads: { type: 'string' }, memory: { type: 'string' } } as const;
-export const allowanceHelp = {
-  threads: 'threads to use; default one a core',
-  memory: `what it may use beside the fixed base of the runtime; default ${defaultMemory}`,
-} as const;
-
-/** Memory and threads of a command that works without a configuration: those of the flags, else the defaults of one. */
-export function allowanceOf({ memory, threads }: Values): {
-  readonly memoryBytes: number;
-  readonly threads: number;
-} {
-  const memoryBytes = parseSize(typeof memory === 'string' ? memory : defaultMemory, '--memory');
-  assertWorkable(memoryBytes);
-  return {
-    memoryBytes,
-    threads: threads === undefined ? availableParallelism() : wholeNumber('threads', threads),
-  };
 }

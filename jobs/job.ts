@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import { StageError, toStageError } from '../src/errors.js';
 import type { Progress } from '../src/stages/parts.js';
 import type { Stage } from '../src/stages/pipeline.js';
+import { onBehalfOf } from './log-context.js';
 import { logging, type ObservedJob, type Observer, observers } from './observe.js';
 import { fromLedger, type Outcome, type RunEnd, toLedger } from './outcome.js';
 import type { Settings } from './settings.js';
@@ -60,6 +61,8 @@ export interface Job<O extends object = object, R = unknown, S extends z.ZodType
   readonly schedule?: S;
   /** The ledger gets no run of it, so it is done each time. */
   readonly unrecorded?: true;
+  /** It does what the sources bring: one that is due by the clock waits until they were looked at since the start. */
+  readonly readsSources?: true;
   clock?(settings: z.output<S>, pipeline: JobPipeline): Clock<O> | undefined;
   /** Called before the run is recorded: throws for wrong options, and returns `idle` if there is nothing to do. */
   prepare?(context: JobContext, options: O): Promise<Outcome<R> | undefined>;
@@ -126,11 +129,24 @@ export async function runJob<O extends object, R>(
   const idle = await job.prepare?.(context, options);
   if (idle) return idle;
   const run = job.unrecorded ? 0 : (await store.startRun(job.name, text)).id;
+  return onBehalfOf({ component: job.name, ...(run > 0 && { run }) }, () =>
+    carriedOut({ ...context, run }, job, trigger, options),
+  );
+}
+
+/** Runs a job whose run has begun. */
+async function carriedOut<O extends object, R>(
+  context: RunContext,
+  job: Job<O, R>,
+  trigger: Trigger,
+  options: O,
+): Promise<Outcome<R>> {
+  const { store } = context.pipeline.parts;
   context.observer.begin(job, trigger);
   const started = performance.now();
-  const end = await ended(job, { ...context, run }, trigger, options);
+  const end = await ended(job, context, trigger, options);
   const recorded = job.unrecorded || (end.kind === 'done' && end.recorded);
-  if (!recorded) await store.endRun(run, toLedger(end));
+  if (!recorded) await store.endRun(context.run, toLedger(end));
   context.observer.run(job, trigger, end, (performance.now() - started) / 1000);
   await retainQuietly(context.pipeline);
   return thrown(end);

@@ -1,38 +1,37 @@
 import { parseArgs } from 'node:util';
-import type * as Pino from 'pino';
 import { StageError, toStageError } from '../src/errors.js';
-import { required } from '../src/runtime/require.js';
-import { type Command, type CommandContext, type Values, wholeNumber } from './command.js';
-import { type LoadedConfig, loadConfig } from './config.js';
+import type { Command } from './command.js';
 import { nearest } from './nearest.js';
-import type { Access, Pipeline } from './open.js';
 import { createProgress } from './progress.js';
 import { redacted } from './secrets.js';
-import { whenFree } from './standby.js';
-
-const { pino } = required('pino') as typeof Pino;
+import { openSession } from './session.js';
 
 /** Each command, imported when it is called: the imports of all would take most of the start. */
 const commands: Readonly<Record<string, () => Promise<Command>>> = {
   run: async () => (await import('./commands/run.js')).run,
-  ingest: async () => (await import('./commands/steps.js')).ingest,
-  fold: async () => (await import('./commands/steps.js')).fold,
+  ingest: async () => (await import('./commands/ingest.js')).ingest,
+  fold: async () => (await import('./commands/jobs.js')).fold,
   fit: async () => (await import('./commands/fit.js')).fit,
+  refit: async () => (await import('./commands/jobs.js')).refit,
   evaluate: async () => (await import('./commands/evaluate.js')).evaluate,
   tune: async () => (await import('./commands/tune.js')).tune,
-  publish: async () => (await import('./commands/publish.js')).publish,
-  rollback: async () => (await import('./commands/publish.js')).rollback,
+  publish: async () => (await import('./commands/jobs.js')).publish,
+  rollback: async () => (await import('./commands/jobs.js')).rollback,
   models: async () => (await import('./commands/models.js')).models,
   recommend: async () => (await import('./commands/reads.js')).recommend,
   similar: async () => (await import('./commands/reads.js')).similar,
-  segments: async () => (await import('./commands/segments.js')).segments,
-  forget: async () => (await import('./commands/steps.js')).forget,
-  verify: async () => (await import('./commands/steps.js')).verify,
-  status: async () => (await import('./commands/reads.js')).status,
+  explain: async () => (await import('./commands/reads.js')).explain,
+  segments: async () => (await import('./commands/reads.js')).segments,
+  forget: async () => (await import('./commands/forget.js')).forget,
+  verify: async () => (await import('./commands/jobs.js')).verify,
+  status: async () => (await import('./commands/status.js')).status,
+  runs: async () => (await import('./commands/history.js')).runs,
+  'dead-letters': async () => (await import('./commands/history.js')).deadLetters,
+  sql: async () => (await import('./commands/sql.js')).sql,
   validate: async () => (await import('./commands/setup.js')).validate,
   doctor: async () => (await import('./commands/doctor.js')).doctor,
   init: async () => (await import('./commands/init.js')).init,
-  compact: async () => (await import('./commands/steps.js')).compact,
+  compact: async () => (await import('./commands/jobs.js')).compact,
   gramian: async () => (await import('./commands/gramian.js')).gramian,
 };
 
@@ -49,7 +48,7 @@ async function help(name?: string): Promise<string> {
   const command = name === undefined ? undefined : await commandOf(name);
   if (!command) {
     const list = await Promise.all(
-      Object.entries(commands).map(async ([n, load]) => `  ${n.padEnd(10)} ${(await load()).summary}`),
+      Object.entries(commands).map(async ([n, load]) => `  ${n.padEnd(12)} ${(await load()).summary}`),
     );
     return [
       'usage: sansa-stream COMMAND [-c pipeline.yaml] [--json]',
@@ -69,48 +68,6 @@ async function help(name?: string): Promise<string> {
     command.summary,
     ...(flags.length > 0 ? ['', ...flags] : []),
   ].join('\n');
-}
-
-/** The configuration, with `memory` and `threads` replaced by the flags of these names. */
-function overridden({ config, baseDirectory }: LoadedConfig, { memory, threads }: Values): LoadedConfig {
-  const given = {
-    ...(typeof memory === 'string' ? { memory } : {}),
-    ...(typeof threads === 'string' ? { threads: wholeNumber('threads', threads) } : {}),
-  };
-  return { config: { ...config, ...given }, baseDirectory };
-}
-
-/** The configuration, log and pipeline of a command line, each made when it is first used; `close` closes the pipeline. */
-function openSession(values: Values, wrong: (what: string) => StageError, signal: AbortSignal) {
-  let loaded: LoadedConfig | undefined;
-  let opened: Pipeline | undefined;
-  const config = (): LoadedConfig => {
-    if (typeof values.config !== 'string') throw wrong('expected -c FILE, found nothing');
-    return (loaded ??= overridden(loadConfig(values.config), values));
-  };
-  const level = typeof values.config === 'string' ? config().config.log.level : 'info';
-  const destination = pino.destination({ dest: 2, sync: true });
-  const log = pino(
-    { level, base: null, timestamp: pino.stdTimeFunctions.isoTime },
-    { write: line => destination.write(redacted(line)) },
-  );
-  // Loading DuckDB takes as long as all the rest of a command's start: those that open no state do without.
-  const openWith = async (access: Access) => {
-    const checked = config();
-    return (await import('./open.js')).openPipeline(checked, log, access);
-  };
-  const session: Pick<CommandContext, 'values' | 'log' | 'config' | 'pipeline' | 'reader' | 'signal'> = {
-    values,
-    log,
-    config,
-    signal,
-    async pipeline(settings) {
-      const open = () => openWith({ reading: settings?.standBy ? 'service' : 'alone' });
-      return (opened ??= await (settings?.standBy ? whenFree(log, signal, open) : open()));
-    },
-    reader: async () => (opened ??= await openWith({ mode: 'read' })),
-  };
-  return { session, close: async () => opened?.close() };
 }
 
 /** Runs one command line; returns the exit code: 0 done, 1 failed, 2 bad usage or configuration. */
@@ -142,27 +99,41 @@ export async function main(argv: readonly string[]): Promise<number> {
       process.stdout.write(`${await help(name)}\n`);
       return 0;
     }
-    const opened = openSession(values, wrong, stop.signal);
-    close = opened.close;
-    const outcome = await command.run({ ...opened.session, positionals, progress: progress.show });
+    const session = openSession(values, { wrong, signal: stop.signal, progress: progress.show });
+    close = session.close;
+    const outcome = await command.run({ ...session.context, positionals });
     progress.clear();
     if (asJson) process.stdout.write(`${JSON.stringify(outcome.json)}\n`);
     else if (outcome.text) process.stdout.write(`${outcome.text}\n`);
     return outcome.exitCode ?? 0;
   } catch (error) {
     progress.clear();
-    return report(stop.signal.aborted ? new StageError('INTERRUPTED', `${name} was stopped`) : error, asJson);
+    return report(stop.signal.aborted ? new StageError('INTERRUPTED', `${name} was stopped`) : error, {
+      asJson,
+      asLine: name === 'run' && !process.stderr.isTTY,
+    });
   } finally {
     await close().catch(() => undefined);
   }
 }
 
-/** Prints a failure, also as JSON if asked for; returns the exit code. */
-function report(error: unknown, asJson: boolean): number {
+/** How a failure is printed: also as JSON on standard output, and on standard error as a line of the log instead of as text. */
+interface Form {
+  readonly asJson: boolean;
+  readonly asLine: boolean;
+}
+
+/** Prints a failure; returns the exit code. */
+function report(error: unknown, { asJson, asLine }: Form): number {
   const failure = toStageError(error);
   const { code, remedy, exitCode } = failure;
   const message = redacted(failure.message);
   if (asJson) process.stdout.write(`${JSON.stringify({ error: { code, message, remedy } })}\n`);
+  if (asLine) {
+    const line = { level: 'fatal', time: new Date().toISOString(), code, remedy, msg: message };
+    process.stderr.write(`${JSON.stringify(line)}\n`);
+    return exitCode;
+  }
   for (const line of message.split('\n')) process.stderr.write(`${code}: ${line}\n`);
   process.stderr.write(`  → ${remedy}\n`);
   if (code === 'INTERNAL' && process.env.SANSA_STREAM_DEBUG)

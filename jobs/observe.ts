@@ -11,10 +11,20 @@ export interface ObservedJob {
   readonly said: { readonly begun?: string; readonly done: string };
 }
 
+/** A source or a sink. */
+export interface Part {
+  readonly kind: 'source' | 'sink';
+  readonly name: string;
+}
+
 /** Hears of what the stage does: the log is one observer. Its methods are called in passing and must not throw. */
 export interface Observer {
   /** A batch of a source is in the inbox. */
   batch?(source: string, summary: BatchSummary): void;
+  /** A source has been read to its present end. */
+  caughtUp?(source: string): void;
+  /** A part of the pipeline does not answer, with what it says, or answers again. */
+  health?(part: Part, problem: string | undefined): void;
   /** A run of a job begins. */
   begin?(job: ObservedJob, trigger: Trigger): void;
   /** A run has ended, `seconds` after it began. */
@@ -26,6 +36,8 @@ export interface Observer {
 /** One observer in place of several; each hears of everything, in their order. */
 export const observers = (all: readonly Observer[]): Required<Observer> => ({
   batch: (...heard) => all.forEach(o => void o.batch?.(...heard)),
+  caughtUp: (...heard) => all.forEach(o => void o.caughtUp?.(...heard)),
+  health: (...heard) => all.forEach(o => void o.health?.(...heard)),
   begin: (...heard) => all.forEach(o => void o.begin?.(...heard)),
   run: (...heard) => all.forEach(o => void o.run?.(...heard)),
   sink: (...heard) => all.forEach(o => void o.sink?.(...heard)),
@@ -33,7 +45,11 @@ export const observers = (all: readonly Observer[]): Required<Observer> => ({
 
 /** The observer that writes the log. Failures are logged by who decides what becomes of them: the queue, the command line. */
 export const logging = (log: Logger): Observer => ({
-  batch: (source, summary) => log.debug({ source, ...summary }, 'batch ingested'),
+  batch: (source, { positions: _, ...summary }) => log.debug({ source, ...summary }, 'batch ingested'),
+  health: ({ kind, name }, problem) =>
+    problem === undefined
+      ? log.info({ [kind]: name }, `${kind} answered again`)
+      : log.warn({ [kind]: name, problem }, `${kind} did not answer`),
   begin({ said }, trigger) {
     if (said.begun) log.info({ trigger: formatTrigger(trigger) }, said.begun);
   },

@@ -1,7 +1,9 @@
 import type { Logger, Source } from '../src/contracts/index.js';
 import { SerialQueue } from '../src/runtime/serial.js';
+import { Health } from './health.js';
+import { reportIngest } from './ingest-report.js';
 import { contextOf, type JobContext } from './job.js';
-import { logging, observers } from './observe.js';
+import { logging, type Observer, observers } from './observe.js';
 import type { Pipeline } from './open.js';
 import { createJobQueue, type JobQueue } from './queue.js';
 import { keepGoing, retried } from './retry.js';
@@ -9,18 +11,25 @@ import { keepGoing, retried } from './retry.js';
 /** Tries of one publication (about 45 s with the pauses); while it lasts, the other jobs wait. */
 const publishTries = 8;
 
+/** How long jobs wait for sources that have much to give. */
+const longestLookMs = 60_000;
+
 /** Shared by the loops of `run`. */
 export interface Service {
   readonly pipeline: Pipeline;
   readonly context: JobContext;
   readonly queue: JobQueue;
+  readonly health: Health;
   readonly log: Logger;
   /** Aborts on a stop, and on a failure that no retry can mend. */
   readonly stop: AbortSignal;
   /** Reads from a source; if there is no room for that beside a job, while none runs. */
   read(source: Source, body: () => Promise<void>): Promise<void>;
   /** Sources that have been read to their present end, or could not be read, since the start. */
-  readonly looked: Set<Source>;
+  readonly looked: ReadonlySet<Source>;
+  look(source: Source): void;
+  /** Resolves when all sources have been looked at, at the latest a minute after the start, or on a stop. */
+  readonly lookedAtAll: Promise<void>;
   /** Stops the service because of an error, which `rethrow` throws at the end. */
   fail(error: unknown): void;
   rethrow(): void;
@@ -31,12 +40,35 @@ export interface Service {
 }
 
 /** Sets up what the loops share, for a run that ends when `signal` aborts. */
-export function openService(pipeline: Pipeline, log: Logger, signal: AbortSignal): Service {
+export function openService(
+  pipeline: Pipeline,
+  log: Logger,
+  signal: AbortSignal,
+  others: readonly Observer[] = [],
+): Service {
   const { pollMs } = pipeline.config.schedule;
   const failed = new AbortController();
   const stop = AbortSignal.any([signal, failed.signal]);
   const trying = (what: string, firstPauseMs: number) => ({ what, firstPauseMs, signal: stop, log });
+  const observer = observers([
+    logging(log),
+    reportIngest(
+      pipeline.parts.sources.map(s => s.name),
+      log,
+      stop,
+    ),
+    ...others,
+  ]);
+  const health = new Health(pipeline, observer.health);
   const turns = new SerialQueue();
+  const looked = new Set<Source>();
+  let allLooked = () => {};
+  const lookedAtAll = new Promise<void>(done => {
+    allLooked = done;
+    if (pipeline.parts.sources.length === 0) done();
+    setTimeout(done, longestLookMs).unref();
+    stop.addEventListener('abort', () => done(), { once: true });
+  });
   const fail = (error: unknown): void => failed.abort(error);
   return {
     pipeline,
@@ -44,15 +76,21 @@ export function openService(pipeline: Pipeline, log: Logger, signal: AbortSignal
       pipeline,
       { signal: stop },
       {
-        observer: observers([logging(log)]),
+        observer,
         attempt: (what, body) => retried(publishTries, trying(what, pollMs), body),
       },
     ),
     queue: createJobQueue(stop, log, turns),
+    health,
     log,
     stop,
     read: (source, body) => (pipeline.inTurns && !source.waits ? turns.add(body) : body()),
-    looked: new Set(),
+    looked,
+    look(source) {
+      looked.add(source);
+      if (looked.size === pipeline.parts.sources.length) allLooked();
+    },
+    lookedAtAll,
     fail,
     rethrow() {
       if (failed.signal.aborted) throw failed.signal.reason;

@@ -1,5 +1,5 @@
 import type { Logger } from '../src/contracts/index.js';
-import { toStageError } from '../src/errors.js';
+import { StageError, toStageError } from '../src/errors.js';
 import { SerialQueue } from '../src/runtime/serial.js';
 
 /** Jobs that run one at a time, in the order asked for. */
@@ -9,6 +9,11 @@ export interface JobQueue {
    * the job has ended, well or badly, and false when a stop came first.
    */
   add(key: string, body: () => Promise<unknown>): Promise<boolean>;
+  /**
+   * Runs `body` when everything queued before has ended, for somebody who waits for its result or its failure. Throws
+   * `INTERRUPTED` when a stop came first.
+   */
+  turn<T>(name: string, body: () => Promise<T>): Promise<T>;
   /** Waits until every job has ended. */
   drained(): Promise<void>;
 }
@@ -42,6 +47,11 @@ export function createJobQueue(signal: AbortSignal, log: Logger, queue = new Ser
       waiting.set(key, queued);
       return queued;
     },
+    turn: (name, body) =>
+      queue.add(async () => {
+        if (signal.aborted) throw new StageError('INTERRUPTED', `${name} was stopped`);
+        return body();
+      }),
     drained: () => queue.drained(),
   };
 }

@@ -56,7 +56,7 @@ export async function keepGoing(
   let failures = 0;
   let said = '';
   const well = (): void => {
-    if (failures > 0) log.info({ what, failures }, 'works again');
+    if (failures > 0) log.info({ what, failures }, 'worked again');
     failures = 0;
     said = '';
   };

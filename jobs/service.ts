@@ -1,7 +1,11 @@
 import type { Logger } from '../src/contracts/index.js';
+import { listenForCommands } from './control/server.js';
+import { watchHealth } from './health.js';
+import type { Http } from './http/server.js';
 import { clocksOf, type Job, runChain } from './job.js';
 import { fold } from './kinds/fold.js';
 import { jobs } from './kinds/index.js';
+import { onBehalfOf } from './log-context.js';
 import type { Pipeline } from './open.js';
 import { openService } from './open-service.js';
 import { startSchedules } from './schedule.js';
@@ -11,10 +15,15 @@ import type { Trigger } from './trigger.js';
 
 /**
  * Keeps the whole stage going until `signal` aborts: ingests continuously; folds, refits and publishes by
- * the clock, by the number of events and on signals. Throws only what no retry can mend.
+ * the clock, by the number of events and on signals; answers commands meanwhile, and HTTP if there is one. Throws only what no retry can mend.
  */
-export async function serve(pipeline: Pipeline, log: Logger, signal: AbortSignal): Promise<void> {
-  const service = openService(pipeline, log, signal);
+export async function serve(
+  pipeline: Pipeline,
+  log: Logger,
+  signal: AbortSignal,
+  http?: Http,
+): Promise<void> {
+  const service = openService(pipeline, log, signal, http ? [http.metrics.observer] : []);
   if (service.stop.aborted) return;
   const { config, parts, signals } = pipeline;
 
@@ -22,23 +31,34 @@ export async function serve(pipeline: Pipeline, log: Logger, signal: AbortSignal
   const start = <O extends object>(job: Job<O>, trigger: Trigger, options: O): Promise<boolean> =>
     service.queue.add(job.name, () => runChain(service.context, job, trigger, options));
 
+  const host = { pipeline, jobs: service.context, inTurn: service.queue.turn };
+  const control = await listenForCommands(parts.directory, host, log);
+  http?.attach({ host, health: service.health });
   const clocks = clocksOf(pipeline, Object.values(jobs));
   const stopClocks = await startSchedules(
     parts.store,
     clocks.map(({ job, expression }) => ({ job: job.name, expression })),
     config.schedule.timezone,
-    (name, time) => {
+    async (name, time) => {
       const { job, options } = clocks.find(clock => clock.job.name === name)!;
+      if (job.readsSources) await service.lookedAtAll;
       return start(job, { kind: 'cron', time }, options);
     },
     service.fail,
   );
   await service.untilStopped([
     ...parts.sources.map(source =>
-      followSource(service, source, () => start(fold, { kind: 'events', at: Date.now() }, {})),
+      onBehalfOf({ component: 'ingest' }, () =>
+        followSource(service, source, () => start(fold, { kind: 'events', at: Date.now() }, {})),
+      ),
     ),
-    ...(signals && config.signals ? [pollSignals(service, signals, config.signals.pollMs)] : []),
+    onBehalfOf({ component: 'health' }, () => watchHealth(pipeline, service.health, service.stop)),
+    ...(signals && config.signals
+      ? [onBehalfOf({ component: 'signals' }, () => pollSignals(service, signals, config.signals!.pollMs))]
+      : []),
   ]);
+  http?.attach(undefined);
+  await control.close();
   await stopClocks();
   await service.queue.drained();
   service.rethrow();

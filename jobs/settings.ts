@@ -3,10 +3,11 @@ import { databaseOptions, semanticsOptions } from '../connectors/duckdb/options.
 import { signalOptions, sinkOptions, sourceOptions } from '../connectors/registry.js';
 import { gateOptions } from '../src/evaluate/gate.js';
 import { stageOptions } from '../src/stages/options.js';
+import { defaultState } from './config-file.js';
 
 /** Settings of a pipeline that its jobs know. */
 export const settings = stageOptions.extend({
-  state: z.string().min(1).default('./state').describe('state directory'),
+  state: z.string().min(1).default(defaultState).describe('state directory'),
   semantics: semanticsOptions.prefault({}),
   database: databaseOptions.prefault({}),
   sources: z

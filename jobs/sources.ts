@@ -9,13 +9,20 @@ import type { Service } from './open-service.js';
  * that no retry can mend, such as too many dead letters since the start.
  */
 export async function followSource(
-  { pipeline, context, looked, stop, read: readAt, repeat }: Service,
+  { pipeline, context, health, look: lookAt, stop, read: readAt, repeat }: Service,
   source: Source,
   enough: () => unknown,
 ): Promise<void> {
   const { pollMs } = pipeline.config.schedule;
   const most = scheduleOf(pipeline, fresh).follow ? 1 : scheduleOf(pipeline, fold).events;
-  const look = () => looked.add(source);
+  const { observer } = context;
+  const look = () => lookAt(source);
+  const part = { kind: 'source', name: source.name } as const;
+  /** The log has failures of reading already. A source with a probe is judged by that alone. */
+  const found = (error?: unknown): void => {
+    if (!source.openProbe) health.found(part, error, true);
+  };
+  const caughtUp = () => observer.caughtUp(source.name);
   let [deadLetters, read] = [0, 0];
   const takeIn = (well: () => void): Promise<void> =>
     pipeline.drain(
@@ -27,13 +34,31 @@ export async function followSource(
         deadLetters += batch.deadLetters;
         read += batch.read;
         pipeline.assertTolerance(deadLetters, read);
-        context.observer.batch(source.name, batch);
+        health.taken(source.name, batch.positions);
+        observer.batch(source.name, batch);
         if ((await pipeline.parts.store.pending()) >= most) enough();
       },
       () => {
         well();
         look();
+        caughtUp();
       },
     );
-  await repeat(`source ${source.name}`, pollMs, well => readAt(source, () => takeIn(well).finally(look)));
+  await repeat(`source ${source.name}`, pollMs, well =>
+    readAt(source, () =>
+      takeIn(() => {
+        well();
+        found();
+      })
+        .then(() => {
+          found();
+          caughtUp();
+        })
+        .catch(error => {
+          found(error);
+          throw error;
+        })
+        .finally(look),
+    ),
+  );
 }

@@ -9,7 +9,7 @@ import {
   UBIGINT,
   VARCHAR,
 } from './client.js';
-import type { EventChunks, Place } from './event-chunks.js';
+import type { FileEvents, Place } from './file-events.js';
 
 /** Rows of a DuckDB data chunk. */
 const chunkRows = 2048;
@@ -20,7 +20,7 @@ export interface Placed extends Place {
   readonly events: EventColumns;
   readonly from: number;
   /** Other events of the batch, between them: then all are numbered by their place among the rows. */
-  readonly chunks?: EventChunks | undefined;
+  readonly decoded?: FileEvents | undefined;
 }
 
 /** Between the values of a column: no identifier that was validated contains it. */
@@ -65,16 +65,16 @@ interface Row {
   readonly texts: readonly (string | null)[];
 }
 
-function rowOf({ events, from, chunks, channel, seq }: Placed): Row {
+function rowOf({ events, from, decoded, channel, seq }: Placed): Row {
   const to = events.length;
   const sequence = numbers(events.sequence.subarray(from, to), true);
   const weight = numbers(events.weight.subarray(from, to));
   const op = numbers(events.op.subarray(from, to));
   const ts = numbers(events.ts.subarray(from, to));
   const id = events.id.some(x => x !== null) ? texts(events.id, from) : null;
-  const first = seq + 1 + (chunks ? sequence.least - chunks.first : 0);
+  const first = seq + 1 + (decoded ? sequence.least - decoded.first : 0);
   return {
-    numbers: [first, chunks ? 1 : 0, channel, to - from, sequence.least, weight.least, op.least, ts.least],
+    numbers: [first, decoded ? 1 : 0, channel, to - from, sequence.least, weight.least, op.least, ts.least],
     texts: [
       sequence.text,
       texts(events.user, from),

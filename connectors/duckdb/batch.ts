@@ -1,5 +1,5 @@
 import type { DuckDBConnection } from './client.js';
-import { all } from './database.js';
+import { all, scalar } from './database.js';
 import { useErasedIds } from './erased-ids.js';
 import { hourOf, streamOf } from './migrations.js';
 
@@ -39,11 +39,7 @@ export async function countFolded(
   events: number,
   repeated: number,
 ): Promise<void> {
-  const [before] = await all(
-    connection,
-    'SELECT max(events) AS events, max(repeated) AS repeated FROM folded',
-  );
-  await connection.run('DELETE FROM folded');
-  const counts = [Number(before?.events ?? 0) + events, Number(before?.repeated ?? 0) + repeated];
-  await connection.run(`INSERT INTO folded VALUES (${counts.join()})`);
+  const counted = `UPDATE folded SET events = events + ${events}, repeated = repeated + ${repeated}`;
+  if (Number(await scalar(connection, counted)) === 0)
+    await connection.run(`INSERT INTO folded VALUES (${events}, ${repeated})`);
 }

@@ -6,7 +6,7 @@ import type { TakenRows } from './taken.js';
 const mostTies = 10_000;
 /** Rows without a cursor that are remembered one by one, and how many of the last show that their places are right. */
 export const mostRows = 200_000;
-const tailRows = 16;
+export const tailRows = 16;
 
 /** Where a read with a cursor ended. */
 export interface Token {
@@ -60,15 +60,15 @@ export class CursorBorder {
     return this.#token && !this.#token.ties && !this.#marks ? this.#token.taken : 0;
   }
 
-  /** Moves behind rows, which come by ascending cursor. */
-  advance(rows: TakenRows): void {
+  /** Moves behind rows, which come by ascending cursor; others, with smaller cursors, lie in front of them: `all` in all. */
+  advance(rows: TakenRows, all = rows.count): void {
     const { count } = rows;
     const cursor = rows.cursor(count - 1);
     let first = count;
     while (first > 0 && rows.cursor(first - 1) === cursor) first--;
     const earlier = this.#token?.cursor === cursor ? this.#token : undefined;
     const taken = (earlier?.taken ?? 0) + count - first;
-    const known = (this.#token?.known ?? 0) + count;
+    const known = (this.#token?.known ?? 0) + all;
     if (this.offset > 0 && earlier) {
       this.#token = { cursor, taken, known };
       return;
@@ -130,19 +130,15 @@ export class PlaceBorder {
     return this.#marks && new TakenBefore(this.#marks.view());
   }
 
-  /** Whether rows are still remembered one by one. */
-  get remembers(): boolean {
-    return this.#marks !== undefined;
-  }
-
   /** Remembers rows by their place alone: more are being read than it could remember one by one. */
   forget(): void {
     this.#marks = undefined;
   }
 
-  advance(rows: TakenRows): void {
+  /** Moves behind `all` rows, of which `rows` are the last. */
+  advance(rows: TakenRows, all = rows.count): void {
     const { count } = rows;
-    if (this.#marks && this.#marks.length + count > mostRows) this.#marks = undefined;
+    if (this.#marks && this.#marks.length + all > mostRows) this.#marks = undefined;
     const from = this.#marks ? 0 : Math.max(0, count - tailRows);
     const prints = Array.from({ length: count - from }, (_, k) => fingerprint(rows.row(from + k)));
     this.#tail = [...this.#tail, ...prints.slice(-tailRows)].slice(-tailRows);

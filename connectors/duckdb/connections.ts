@@ -11,8 +11,8 @@ import { copyInto } from './migrations.js';
 /** How the file of a state is opened again. */
 export interface Reopening {
   readonly path: string;
-  /** Where DuckDB spills, if nobody else does. */
-  readonly spills: string | undefined;
+  /** Where DuckDB spills, and nobody else. */
+  readonly spills: string;
   open(): Promise<DuckDBInstance>;
 }
 
@@ -80,7 +80,7 @@ export class StateConnections {
       serial.switchTo(connections[k]!);
     before.closeSync();
     await releaseResults();
-    if (spills) rmSync(spills, { recursive: true, force: true });
+    rmSync(spills, { recursive: true, force: true });
     for (const body of this.#reopened) await body();
   }
 

@@ -5,6 +5,7 @@ import { scalar, transaction } from './database.js';
 import { hashIds } from './erased-ids.js';
 import { closeGaps, findLeaving, takeRemainder } from './leave.js';
 import { type Mentions, mentionsOf } from './mentions.js';
+import type { Parts } from './parts.js';
 import { readRows } from './rows.js';
 import { newestRows } from './schema.js';
 import { readSegments } from './state/segments.js';
@@ -26,11 +27,14 @@ export async function eraseUser(
   connection: DuckDBConnection,
   hash: string,
   user: string,
+  parts: Parts,
   build: (leaving: LeavingUser) => Promise<Remainder>,
   maxHistory?: number,
 ): Promise<Erased> {
-  return transaction(connection, async () => {
+  let files: readonly string[] = [];
+  const erased = await transaction(connection, async () => {
     const remove = (sql: string) => removed(connection, sql, [user]);
+    files = await parts.settle(connection);
     // Files of rows and keys, which have her, are made anew.
     await connection.run('DELETE FROM lookups');
     const before = await leavingRow(connection, user, maxHistory);
@@ -68,6 +72,8 @@ export async function eraseUser(
     );
     return erased;
   });
+  parts.remove(files);
+  return erased;
 }
 
 /** The row of X of a user, as the Gramian has it. */

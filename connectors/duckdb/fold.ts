@@ -9,6 +9,7 @@ import { takeBack } from './leave.js';
 import type { Lookups, Registered } from './lookups.js';
 import { mergeRecent } from './merge.js';
 import { setAsideOverflow } from './overflow.js';
+import { newestSeq, type Parts } from './parts.js';
 import { readRows } from './rows.js';
 import { matrixOf, newestRows, type Semantics } from './schema.js';
 import { insertSegment } from './state/segments.js';
@@ -101,13 +102,71 @@ const touch = (connection: DuckDBConnection) =>
   connection.run(`CREATE OR REPLACE TEMP TABLE touched AS
     SELECT id AS "user", key FROM batch_users WHERE id IN (SELECT "user" FROM coded)`);
 
-async function touchedUsers(connection: DuckDBConnection): Promise<Int32Array> {
-  const { users } = await readRows(
-    connection,
-    'SELECT "user", 0::INTEGER, 1::INTEGER FROM touched ORDER BY 1',
-    1,
-  );
+/** A column of ids in the order of `sql`, one for each row. */
+async function idsOf(connection: DuckDBConnection, sql: string): Promise<Int32Array> {
+  const { users } = await readRows(connection, `SELECT *, 0::INTEGER, 1::INTEGER FROM (${sql})`, 1, {
+    few: true,
+  });
   return users;
+}
+
+const touchedUsers = (connection: DuckDBConnection): Promise<Int32Array> =>
+  idsOf(connection, 'SELECT "user" FROM touched ORDER BY 1');
+
+/** The first `limit` events that wait: the number of the last, and all up to it as a relation. */
+async function nextEvents(connection: DuckDBConnection, parts: Parts, limit: number) {
+  const waiting = await parts.waiting(connection, limit);
+  const last = Number.isFinite(limit)
+    ? `max(seq) FROM (SELECT seq FROM ${waiting} ORDER BY seq LIMIT ${limit})`
+    : newestSeq;
+  const cut = await scalar(connection, `SELECT ${last}`);
+  if (cut === null || cut === undefined) return undefined;
+  return { cut: String(cut), events: `${waiting} WHERE seq <= ${cut}` };
+}
+
+/** Folds `events`, a relation, into a state that has others, and `take`s them; part of the caller's transaction. */
+async function foldMore(
+  connection: DuckDBConnection,
+  semantics: Semantics,
+  lookups: Lookups,
+  [waiting, take]: readonly [string, () => Promise<void>],
+  build: readonly [BuildSegment | undefined, number | undefined],
+  energy: number,
+): Promise<FoldSummary> {
+  const run = (sql: string) => connection.run(sql);
+  await run(`CREATE OR REPLACE TEMP TABLE batch AS SELECT * FROM ${waiting}`);
+  const [sizes] = await all(connection, 'SELECT count(*) AS events, count(id) AS identified FROM batch');
+  const events = Number(sizes!.events);
+  await countFolded(connection, events, Number(sizes!.identified) > 0 ? await dropRepeated(connection) : 0);
+  const files = await lookups.registered(connection);
+  await extend(connection, [lookups, files], 'users', '"user"', events);
+  await extend(connection, [lookups, files], 'items', 'item', events);
+  await run(`CREATE OR REPLACE TEMP TABLE coded AS
+    SELECT u.id AS "user", i.id AS item, weight, op, ts, channel, sequence
+    FROM batch JOIN batch_users u ON u.key = batch."user" JOIN batch_items i ON i.key = batch.item`);
+  await touch(connection);
+  let users = await touchedUsers(connection);
+  // Segments need whole histories.
+  const items = build[0] ? undefined : new Set(await idsOf(connection, 'SELECT id FROM batch_items'));
+  await lookups.findRows(connection, files, users, items);
+  // From here on, `recent` has all rows of the pairs in `coded`.
+  await run(
+    `INSERT INTO recent SELECT * FROM known SEMI JOIN coded USING ("user", item) ANTI JOIN recent USING ("user", item)`,
+  );
+  if ((await setAsideOverflow(connection, semantics, energy)) > 0) {
+    await touch(connection);
+    users = await touchedUsers(connection);
+  }
+  failpoint('fold:encoded');
+  const statements = semantics.interactions === 'sum' ? addUp : replaceByNewest(semantics);
+  const segment = await changeRows(connection, semantics, users, build, async () => {
+    for (const sql of statements) await run(sql);
+  });
+  await noteChange(connection);
+  await take();
+  await drop(connection, 'batch', 'batch_users', 'batch_items', 'coded', 'touched', 'known');
+  failpoint('fold:registered');
+  return { events, users: users.length, segment };
 }
 
 /**
@@ -118,57 +177,30 @@ async function touchedUsers(connection: DuckDBConnection): Promise<Int32Array> {
 export async function foldInbox(
   connection: DuckDBConnection,
   semantics: Semantics,
-  lookups: Lookups,
+  [lookups, parts]: readonly [Lookups, Parts],
   limit: number,
   build: BuildSegment | undefined,
   energy: number,
   maxHistory?: number,
 ): Promise<FoldSummary> {
   const started = performance.now();
-  const taken = Number.isFinite(limit) ? `(SELECT seq FROM inbox ORDER BY seq LIMIT ${limit})` : 'inbox';
-  const cut = await scalar(connection, `SELECT max(seq) FROM ${taken}`);
-  if (cut === null || cut === undefined) return { events: 0, users: 0, segment: undefined };
-  if (!build && (await isUnfolded(connection))) {
-    const first = await transaction(connection, () => foldFirst(connection, semantics, String(cut), energy));
-    failpoint('fold:committed');
-    return first;
-  }
+  let [files, isFirst]: [readonly string[], boolean] = [[], false];
   const summary = await transaction(connection, async () => {
-    const run = (sql: string) => connection.run(sql);
-    await run(`CREATE OR REPLACE TEMP TABLE batch AS SELECT * FROM inbox WHERE seq <= ${cut}`);
-    const [sizes] = await all(connection, 'SELECT count(*) AS events, count(id) AS identified FROM batch');
-    const repeated = Number(sizes!.identified) > 0 ? await dropRepeated(connection) : 0;
-    await countFolded(connection, Number(sizes!.events), repeated);
-    const files = await lookups.registered(connection);
-    await extend(connection, [lookups, files], 'users', '"user"', Number(sizes!.events));
-    await extend(connection, [lookups, files], 'items', 'item', Number(sizes!.events));
-    await run(`CREATE OR REPLACE TEMP TABLE coded AS
-      SELECT u.id AS "user", i.id AS item, weight, op, ts, channel, sequence
-      FROM batch JOIN batch_users u ON u.key = batch."user" JOIN batch_items i ON i.key = batch.item`);
-    await touch(connection);
-    let users = await touchedUsers(connection);
-    await lookups.findRows(connection, files, users);
-    // From here on, `recent` has all rows of the pairs in `coded`.
-    await run(
-      `INSERT INTO recent SELECT * FROM known SEMI JOIN coded USING ("user", item) ANTI JOIN recent USING ("user", item)`,
-    );
-    if ((await setAsideOverflow(connection, semantics, energy)) > 0) {
-      await touch(connection);
-      users = await touchedUsers(connection);
-    }
-    failpoint('fold:encoded');
-    const statements = semantics.interactions === 'sum' ? addUp : replaceByNewest(semantics);
-    const segment = await changeRows(connection, semantics, users, [build, maxHistory], async () => {
-      for (const sql of statements) await run(sql);
-    });
-    await noteChange(connection);
-    await run(`DELETE FROM inbox WHERE seq <= ${cut}`);
-    await drop(connection, 'batch', 'batch_users', 'batch_items', 'coded', 'touched', 'known');
-    failpoint('fold:registered');
-    return { events: Number(sizes!.events), users: users.length, segment };
+    const next = await nextEvents(connection, parts, limit);
+    if (!next) return undefined;
+    const { cut, events } = next;
+    const take = async (): Promise<void> => {
+      files = await parts.take(connection, cut);
+    };
+    isFirst = !build && (await isUnfolded(connection));
+    return isFirst
+      ? foldFirst(connection, semantics, events, take, energy)
+      : foldMore(connection, semantics, lookups, [events, take], [build, maxHistory], energy);
   });
+  if (!summary) return { events: 0, users: 0, segment: undefined };
   failpoint('fold:committed');
+  parts.remove(files);
   // While more is waiting, it comes first; then a merge takes no longer than the fold did, or one step.
-  if (summary.events < limit) await mergeRecent(connection, lookups, performance.now() - started);
+  if (!isFirst && summary.events < limit) await mergeRecent(connection, lookups, performance.now() - started);
   return summary;
 }

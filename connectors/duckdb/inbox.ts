@@ -1,10 +1,17 @@
-import type { DeadLetter, DecodedBatch, DecodedEvents, Position } from '../../src/contracts/index.js';
+import type {
+  DeadLetter,
+  DecodedBatch,
+  DecodedEvents,
+  EventColumns,
+  Position,
+} from '../../src/contracts/index.js';
 import { StageError } from '../../src/errors.js';
 import { failpoint } from '../../src/runtime/failpoint.js';
 import { appendDeadLetters, appendEvents, appendMarks, type Placed } from './append.js';
 import type { DuckDBConnection } from './client.js';
 import { all, scalar, transaction } from './database.js';
-import { appendChunks, EventChunks } from './event-chunks.js';
+import { appendFile, FileEvents } from './file-events.js';
+import { newestSeq } from './parts.js';
 
 interface Channel {
   readonly id: number;
@@ -47,8 +54,8 @@ async function readMarks(connection: DuckDBConnection, channel: number): Promise
   return BigUint64Array.from((reader.getColumnsJS()[0] ?? []) as bigint[]);
 }
 
-function chunksOf(decoded: DecodedEvents | undefined): EventChunks | undefined {
-  if (decoded === undefined || decoded instanceof EventChunks) return decoded;
+function fromFile(decoded: DecodedEvents | undefined): FileEvents | undefined {
+  if (decoded === undefined || decoded instanceof FileEvents) return decoded;
   throw new StageError('INTERNAL', `inbox: expected events of duckdb, found events of ${decoded.system}`);
 }
 
@@ -76,7 +83,7 @@ export class Inbox {
       channelName(String(r.source), String(r.part)),
       { id: Number(r.channel), sequence: Number(r.sequence), marked: r.marked === true },
     ]);
-    const seq = Number(await scalar(connection, 'SELECT coalesce(max(seq), 0) FROM inbox'));
+    const seq = Number(await scalar(connection, `SELECT coalesce(${newestSeq}, 0)`));
     return new Inbox(connection, new Map(channels), seq);
   }
 
@@ -102,8 +109,8 @@ export class Inbox {
     let fresh = placed.reduce((sum, { events, from }) => sum + events.length - from, 0);
     await transaction(this.#connection, async () => {
       await appendEvents(this.#connection, placed);
-      for (const { chunks, ...place } of placed)
-        if (chunks) fresh += await appendChunks(this.#connection, chunks, place);
+      for (const { decoded, ...place } of placed)
+        if (decoded) fresh += await appendFile(this.#connection, decoded, place);
       await appendDeadLetters(this.#connection, source, dead);
       failpoint('ingest:appended');
       await movePositions(
@@ -118,11 +125,28 @@ export class Inbox {
       for (const { position, name, id } of moved)
         await keepMarks(this.#connection, id, position.taken, this.#channels.get(name)?.marked ?? false);
     });
+    for (const { decoded } of placed) if (decoded?.last) decoded.file.keep();
     failpoint('ingest:committed');
     this.#seq = seq;
     for (const { position, name, id } of moved)
       this.#channels.set(name, { id, sequence: position.sequence, marked: position.taken !== undefined });
     return fresh;
+  }
+
+  /** Appends events in the place of their dead letters, behind all others; positions stay. */
+  async revive(source: string, partition: string, events: EventColumns): Promise<void> {
+    const channel = this.#channels.get(channelName(source, partition));
+    if (!channel)
+      throw new StageError('INTERNAL', `source ${source}: expected a position of ${partition}, found none`);
+    const place = { channel: channel.id, seq: this.#seq, stored: Number.NEGATIVE_INFINITY };
+    await transaction(this.#connection, async () => {
+      await appendEvents(this.#connection, [{ events, from: 0, ...place }]);
+      await this.#connection.run(
+        `DELETE FROM dead_letters WHERE source = ? AND part = ? AND sequence IN (${events.sequence.subarray(0, events.length).join()})`,
+        [source, partition],
+      );
+    });
+    this.#seq += events.length;
   }
 
   /** The part of `batches` that was not taken before: events, dead letters and moved positions. */
@@ -140,9 +164,9 @@ export class Inbox {
       let from = 0;
       while (from < events.length && events.sequence[from]! <= stored) from++;
       const id = channel?.id ?? this.#channels.size + made++;
-      const chunks = chunksOf(decoded);
-      placed.push({ events, from, chunks, channel: id, seq, stored });
-      seq += chunks ? chunks.rows.count : events.length - from;
+      const file = fromFile(decoded);
+      placed.push({ events, from, decoded: file, channel: id, seq, stored });
+      seq += file ? file.rows : events.length - from;
       for (const letter of letters) if (letter.sequence > stored) dead.push(letter);
       moved.push({ position, name, id });
     }

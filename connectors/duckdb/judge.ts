@@ -11,6 +11,10 @@ export interface Rules {
   readonly times: TimeRules;
   /** Epoch ms. */
   readonly now: number;
+  /** Where files of events are made. */
+  readonly directory: string;
+  /** More rows than these are taken at once. */
+  readonly many: number;
 }
 
 /** A field of an event in SQL, and where it is the one that `decodeEvents` makes; elsewhere it has any value. */
@@ -21,6 +25,10 @@ interface Judged {
 
 /** The columns of an event, in the order of the inbox. */
 export const eventColumns = ['user', 'item', 'weight', 'op', 'ts', 'id'] as const;
+/** The columns of a judged query by number. */
+export const columnName = (c: number): string => `c${c}`;
+/** That which says whether the row is surely an event. */
+export const sureColumn = columnName(eventColumns.length);
 
 const whole = (x: string): string => `TRY_CAST(${x} AS BIGINT)`;
 
@@ -123,6 +131,12 @@ export interface Layout {
   readonly width: number;
 }
 
+/** A judged query. */
+export interface Judgement {
+  readonly sql: string;
+  readonly layout: Layout;
+}
+
 /** The layout of a query that is not judged: its fields, and its cursor behind them. */
 export function plainLayout(fields: readonly Field[], hasCursor: boolean): Layout {
   return {
@@ -136,6 +150,7 @@ export function plainLayout(fields: readonly Field[], hasCursor: boolean): Layou
 /**
  * Makes events of the rows of `inner`, a query of fields named as such, as `decodeEvents` would: columns 0 … 5 are those
  * of `eventColumns`, then comes `sure`. Rows that are not surely that event, good or bad, are for `decodeEvents`.
+ * `undefined` where all of them are.
  */
 export function judged(
   inner: string,
@@ -143,7 +158,7 @@ export function judged(
   types: ReadonlyMap<Field, string>,
   cursor: string | undefined,
   rules: Rules,
-): { readonly sql: string; readonly layout: Layout } {
+): Judgement | undefined {
   const of = (field: Field) => (fields.includes(field) ? quoted(field) : undefined);
   const type = (field: Field) => types.get(field) ?? '';
   const id = of('id') && identifier(of('id')!, type('id'));
@@ -159,6 +174,7 @@ export function judged(
       : { value: 'NULL::VARCHAR', sure: 'true' },
   };
   const sure = eventColumns.map(f => events[f].sure).filter(s => s !== 'true');
+  if (sure.includes('false')) return undefined;
   const cast: Partial<Record<Field, string>> = { weight: '::INTEGER', ts: '::BIGINT' };
   const columns = [
     ...eventColumns.map(f => `(${events[f].value})${cast[f] ?? ''}`),
@@ -170,6 +186,6 @@ export function judged(
     positions.set(field, same >= 0 ? same : columns.push(of(field)!) - 1);
   }
   const at = cursor === undefined ? undefined : columns.push(cursor) - 1;
-  const sql = `SELECT ${columns.map((c, k) => `${c} AS c${k}`).join(', ')} FROM (${inner})`;
+  const sql = `SELECT ${columns.map((c, k) => `${c} AS ${columnName(k)}`).join(', ')} FROM (${inner})`;
   return { sql, layout: { fields: positions, cursor: at, sure: eventColumns.length, width: columns.length } };
 }

@@ -10,7 +10,7 @@ const time = 'make_timestamp(?::BIGINT * 1000)';
 const now = (): bigint => BigInt(Date.now());
 
 const runColumns = `id, job, trigger, status, epoch_ms(started_at) AS started, epoch_ms(finished_at) AS finished,
-  detail, version`;
+  detail, version, code`;
 const asRun = (r: Row): RunRecord => ({
   id: Number(r.id),
   job: String(r.job),
@@ -44,7 +44,7 @@ export async function markInterrupted(connection: DuckDBConnection): Promise<voi
 /** Runs of jobs. */
 const openRuns = (
   serial: SerialConnection,
-): Pick<Ledger, 'startRun' | 'endedRun' | 'madeBy' | 'endRun' | 'runs'> => ({
+): Pick<Ledger, 'startRun' | 'endedRun' | 'madeBy' | 'endRun' | 'runs' | 'lastRuns'> => ({
   startRun: (job, trigger) =>
     serial.use(async c => {
       const id = Number(await scalar(c, 'SELECT coalesce(max(id) + 1, 1) FROM runs'));
@@ -54,7 +54,7 @@ const openRuns = (
     }),
 
   async endedRun(job, trigger) {
-    const sql = `SELECT ${runColumns}, code FROM runs
+    const sql = `SELECT ${runColumns} FROM runs
       WHERE job = ? AND trigger = ? AND status IN ('done', 'failed') ORDER BY runs.id`;
     return (await serial.all(sql, [job, trigger])).map(asRun)[0];
   },
@@ -82,8 +82,19 @@ const openRuns = (
     if (model) failpoint('refit:committed');
   },
 
-  runs: async limit =>
-    (await serial.all(`SELECT ${runColumns} FROM runs ORDER BY runs.id DESC LIMIT ${limit}`)).map(asRun),
+  async runs(limit, { job, since } = {}) {
+    const sql = `SELECT ${runColumns} FROM runs
+      WHERE ($1 IS NULL OR job = $1) AND ($2 IS NULL OR started_at >= make_timestamp($2::BIGINT * 1000))
+      ORDER BY runs.id DESC LIMIT ${limit}`;
+    return (await serial.all(sql, [job ?? null, since === undefined ? null : BigInt(Math.ceil(since))])).map(
+      asRun,
+    );
+  },
+
+  async lastRuns() {
+    const sql = `SELECT ${runColumns} FROM runs QUALIFY runs.id = max(runs.id) OVER (PARTITION BY job)`;
+    return (await serial.all(sql)).map(asRun);
+  },
 });
 
 /** Models, and what was published of them. */
@@ -123,7 +134,7 @@ const openModels = (
 });
 
 /** Times at which jobs are due. */
-const openSchedules = (serial: SerialConnection): Pick<Ledger, 'due' | 'setDue'> => ({
+const openSchedules = (serial: SerialConnection): Pick<Ledger, 'due' | 'setDue' | 'dueTimes'> => ({
   async due(job, expression) {
     const sql = 'SELECT epoch_ms(due) FROM schedules WHERE job = ? AND expression = ?';
     const due = await serial.scalar(sql, [job, expression]);
@@ -135,6 +146,11 @@ const openSchedules = (serial: SerialConnection): Pick<Ledger, 'due' | 'setDue'>
       await c.run('DELETE FROM schedules WHERE job = ?', [job]);
       await c.run(`INSERT INTO schedules VALUES (?, ?, ${time})`, [job, expression, BigInt(due)]);
     }),
+
+  async dueTimes() {
+    const rows = await serial.all('SELECT job, expression, epoch_ms(due) AS due FROM schedules');
+    return rows.map(r => ({ job: String(r.job), expression: String(r.expression), due: Number(r.due) }));
+  },
 });
 
 /** The options of a signal as text; a keyed hash stands for a user who is to be erased. */
@@ -148,7 +164,7 @@ async function optionsOf(connection: DuckDBConnection, { type, options }: Signal
 /** Signals and their results. */
 const openSignals = (
   serial: SerialConnection,
-): Pick<Ledger, 'claimSignal' | 'finishSignal' | 'unreported' | 'markReported'> => ({
+): Pick<Ledger, 'claimSignal' | 'finishSignal' | 'unreported' | 'markReported' | 'signals'> => ({
   claimSignal: (source, signal) =>
     serial.transaction(async c => {
       const sql = `SELECT ${signalColumns} FROM signals WHERE source = ? AND id = ?`;
@@ -179,6 +195,21 @@ const openSignals = (
 
   markReported: (source, id) =>
     serial.run('UPDATE signals SET reported = true WHERE source = ? AND id = ?', [source, id]),
+
+  async signals(limit) {
+    const sql = `SELECT source, type, epoch_ms(requested_at) AS requested, ${signalColumns} FROM signals
+      ORDER BY requested_at DESC LIMIT ${limit}`;
+    return (await serial.all(sql)).map(r => ({
+      source: String(r.source),
+      id: String(r.id),
+      type: String(r.type),
+      status: r.status as SignalResult['status'],
+      version: text(r.version),
+      message: text(r.message) ?? '',
+      requestedAt: Number(r.requested),
+      finishedAt: r.finished === null ? undefined : Number(r.finished),
+    }));
+  },
 });
 
 /** Runs, models, schedules and signals of an open state. */

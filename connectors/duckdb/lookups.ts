@@ -101,12 +101,13 @@ export class Lookups {
 
   /**
    * Makes the temporary table `known` of the rows that `interactions` has of the users in `touched`, which ascend: from
-   * the files of their ranges, and from the table where there is none.
+   * the files of their ranges, and from the table where there is none. With `items`, those of other items may be missing.
    */
   async findRows(
     connection: DuckDBConnection,
     { interactions: files }: Registered,
     touched: Int32Array,
+    items?: ReadonlySet<number>,
   ): Promise<void> {
     const [users, blocks]: [number[], Uint8Array[]] = [[], []];
     const unfound: string[] = [];
@@ -131,7 +132,7 @@ export class Lookups {
         blocks.push(...found);
       } else unfound.push(`"user" BETWEEN ${own[0]} AND ${own.at(-1)}`);
     }
-    await unpackHistories(connection, users, blocks);
+    await unpackHistories(connection, users, blocks, items);
     for (const where of unfound)
       await connection.run(
         `INSERT INTO known SELECT * FROM interactions SEMI JOIN touched USING ("user") WHERE ${where}`,
@@ -161,14 +162,13 @@ export class Lookups {
       rows.map(r => r.block),
     );
     if (!blocks) return void (await make(scan));
-    await make(`${scan} WHERE id >= ${file.below}`);
     const ids = rows.flatMap(({ key }, k) => {
       const id = findKey(blocks[k]!, Buffer.from(key));
       return id === undefined ? [] : [{ key, id }];
     });
-    if (ids.length === 0) return;
     await connection.run(
-      `INSERT INTO found SELECT r ->> 'key', (r ->> 'id')::INTEGER FROM (SELECT unnest(from_json(?, '["JSON"]')) AS r)`,
+      `CREATE OR REPLACE TEMP TABLE found AS ${scan} WHERE id >= ${file.below}
+       UNION ALL SELECT unnest(from_json(?, '[{"key": "VARCHAR", "id": "INTEGER"}]'), recursive := true)`,
       [JSON.stringify(ids)],
     );
   }

@@ -74,6 +74,18 @@ async function leadingPart(
   return Math.min(below, end);
 }
 
+/** Makes the lookup file of the leading users of [first, below): of the rows of `interactions` as they are. */
+async function coverRange(
+  connection: DuckDBConnection,
+  lookups: Lookups,
+  first: number,
+  below: number,
+): Promise<void> {
+  const end = await leadingPart(connection, lookups.rangeRows, first, below);
+  const rows = `(SELECT * FROM interactions WHERE "user" >= ${first} AND "user" < ${end} ORDER BY "user", item)`;
+  await transaction(connection, () => lookups.buildRows(connection, rows, first, end));
+}
+
 /** Merges `recent` into `interactions` for the leading users of [first, below), and makes their lookup file. */
 async function mergeRange(
   connection: DuckDBConnection,
@@ -97,21 +109,29 @@ async function mergeRange(
   });
 }
 
-/** The range to merge next: the first one that has settled rows and no file, else the one with most recent rows. */
-async function nextRange(
+/** The first range that has settled rows and no file. */
+async function nextUncovered(
   connection: DuckDBConnection,
   files: readonly LookupRange[],
-  recent: number,
-  rangeRows: number,
 ): Promise<readonly [first: number, below: number] | undefined> {
-  const ranges = allRanges(files);
-  for (const [first, below, covered] of ranges) {
+  for (const [first, below, covered] of allRanges(files)) {
     if (covered) continue;
     const own = `"user" >= ${first} AND "user" < ${below}`;
     const user = await scalar(connection, `SELECT min("user") FROM interactions WHERE ${own}`);
     if (user !== null && user !== undefined)
       return [Math.max(first, Math.floor(Number(user) / blockUsers) * blockUsers), below];
   }
+  return undefined;
+}
+
+/** The range to merge next, if there are enough recent rows: the one that has most of them. */
+async function nextToMerge(
+  connection: DuckDBConnection,
+  files: readonly LookupRange[],
+  recent: number,
+  rangeRows: number,
+): Promise<readonly [first: number, below: number] | undefined> {
+  const ranges = allRanges(files);
   const settled = files.reduce((sum, f) => sum + f.entries, 0);
   if (recent * share <= settled) return undefined;
   const rows = ranges.map(() => 0);
@@ -143,7 +163,9 @@ async function nextStep(connection: DuckDBConnection, lookups: Lookups): Promise
     if (!file || (keys - file.below) * keyShare > file.below)
       return () => transaction(connection, () => lookups.buildKeys(connection, name));
   }
-  const range = await nextRange(connection, files.interactions, recent, lookups.rangeRows);
+  const uncovered = await nextUncovered(connection, files.interactions);
+  if (uncovered) return () => coverRange(connection, lookups, ...uncovered);
+  const range = await nextToMerge(connection, files.interactions, recent, lookups.rangeRows);
   return range && (() => mergeRange(connection, lookups, ...range));
 }
 

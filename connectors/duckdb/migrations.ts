@@ -69,12 +69,20 @@ async function toFormat5(connection: DuckDBConnection): Promise<void> {
     await connection.run(sql);
 }
 
+/** To 6: files of events that belong to the inbox are registered. */
+async function toFormat6(connection: DuckDBConnection): Promise<void> {
+  await connection.run(
+    'CREATE TABLE parts (file VARCHAR, channel INTEGER, seq BIGINT, sequence BIGINT, first BIGINT, below BIGINT)',
+  );
+}
+
 /** Steps by ascending format. A format is never changed once it was released: a change is a new step. */
 export const migrations: readonly Migration[] = [
   [1, 2, toFormat2],
   [2, 3, toFormat3],
   [3, 4, toFormat4],
   [4, 5, toFormat5],
+  [5, 6, toFormat6],
 ];
 
 /** The format of the schema that this program writes. */

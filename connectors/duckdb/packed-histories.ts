@@ -54,11 +54,12 @@ export async function* packHistories(
   if (parts.length > 0) yield [user - first, packed(parts)];
 }
 
-/** Makes the temporary table `known`, like `interactions`, of the blocks of users. */
+/** Makes the temporary table `known`, like `interactions`, of the blocks of users; with `items`, of their rows alone. */
 export async function unpackHistories(
   connection: DuckDBConnection,
   users: readonly number[],
   blocks: readonly Uint8Array[],
+  items?: ReadonlySet<number>,
 ): Promise<void> {
   const columns: number[][] = [[], [], [], [], [], []];
   blocks.forEach((block, k) => {
@@ -67,6 +68,7 @@ export async function unpackHistories(
     const doubles = new Float64Array(own.buffer, 0, 3 * d);
     const ints = new Int32Array(own.buffer, 24 * d, 2 * d);
     for (let r = 0; r < d; r++) {
+      if (items && !items.has(ints[r]!)) continue;
       columns[0]!.push(users[k]!);
       for (let c = 0; c < 2; c++) columns[c + 1]!.push(ints[c * d + r]!);
       for (let c = 0; c < 3; c++) columns[c + 3]!.push(doubles[c * d + r]!);

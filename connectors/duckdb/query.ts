@@ -1,8 +1,10 @@
+import type { RecordBatch, TimeRules } from '../../src/contracts/index.js';
 import type { DuckDBConnection } from './client.js';
 import { type RowChunk, scalar, streamRows } from './database.js';
 import { type Column, type Described, describe } from './described.js';
 import { judged, type Layout, plainLayout, type Rules } from './judge.js';
-import { type Field, moment, quoted, reader, subquery } from './project.js';
+import { type Field, moment, original, quoted, reader, subquery } from './project.js';
+import { type Batch, Spool } from './spool.js';
 import { TakenRows } from './taken.js';
 import { type Opening, openWarehouse } from './warehouse.js';
 
@@ -51,6 +53,10 @@ export class Query {
   readonly #release: () => Promise<void>;
   readonly #described: Described;
   #layout: Layout | undefined;
+  /** The file in which the rows are, if SQL makes events of them. */
+  #spool: Spool | undefined;
+  /** How many rows were given. */
+  #given = 0;
   #result: AsyncGenerator<RowChunk> | undefined;
   #chunk: RowChunk | undefined;
   #row = 0;
@@ -95,11 +101,27 @@ export class Query {
     return moment.test(this.#described.types.get('ts') ?? '');
   }
 
-  /** A field of some rows, as the stage reads it; `undefined` if the query has no such column. */
-  converted(field: Field, taken: TakenRows, rows: readonly number[]): readonly unknown[] | undefined {
-    const read = reader(field, this.#described.types.get(field) ?? '');
-    const given = taken.values(field, rows);
-    return read ? given?.map(read) : given;
+  /** The rows of a batch that are not events yet as records; `first` is the sequence number of its first row. */
+  records({ unsure: { rows, some, places } }: Batch, first: number, times: TimeRules): RecordBatch {
+    const cursor = this.cursor?.name;
+    const field = (name: Field) => {
+      const read = reader(name, this.#described.types.get(name) ?? '');
+      const given = rows.values(name, some);
+      return read ? given?.map(read) : given;
+    };
+    return {
+      length: some.length,
+      partition: 'rows',
+      sequence: Float64Array.from(places, k => first + k),
+      user: field('user')!,
+      item: field('item')!,
+      weight: field('weight'),
+      op: field('op'),
+      ts: field('ts'),
+      id: field('id'),
+      times,
+      raw: k => original(this.columns, rows.row(some[k]!), cursor, cursor && rows.cursor(some[k]!)),
+    };
   }
 
   /** How many rows a range has. */
@@ -135,29 +157,47 @@ export class Query {
 
   /**
    * Begins to give the rows of a range of cursors, without the first `offset`. With `rules`, SQL makes events of those
-   * that it is sure of.
+   * that it is sure of, and writes them into a file.
    */
   async select(range: CursorRange, offset: number, rules?: Rules): Promise<void> {
-    await this.#result?.return(undefined);
-    this.#chunk = undefined;
+    await this.#end();
     const { expressions, names, types } = this.#described;
     const fields = [...expressions].map(([field, sql]) => `${sql} AS ${quoted(field)}`).join(', ');
-    let sql = `SELECT ${fields} FROM ${this.from} OFFSET ${offset}`;
+    // An offset has one thread read all.
+    const behind = offset > 0 ? ` OFFSET ${offset}` : '';
+    let sql = `SELECT ${fields} FROM ${this.from}${behind}`;
     let given: readonly string[] = [];
     if (this.cursor) {
       const { name } = this.cursor;
       const order = [this.#order, ...names.filter(n => n !== name).map(quoted)].join(', ');
       const { where, values } = this.#between(range);
       given = values;
-      sql = `SELECT ${fields}, ${this.#order}::VARCHAR AS ${cursorName} FROM ${this.from} WHERE ${where} ORDER BY ${order} OFFSET ${offset}`;
+      sql = `SELECT ${fields}, ${this.#order}::VARCHAR AS ${cursorName} FROM ${this.from} WHERE ${where} ORDER BY ${order}${behind}`;
     }
-    this.#layout = plainLayout(this.columns, this.cursor !== undefined);
-    if (rules) {
-      const judgement = judged(sql, this.columns, types, this.cursor && cursorName, rules);
-      sql = judgement.sql;
-      this.#layout = judgement.layout;
+    const judgement = rules && judged(sql, this.columns, types, this.cursor && cursorName, rules);
+    this.#layout = judgement?.layout ?? plainLayout(this.columns, this.cursor !== undefined);
+    if (judgement) this.#spool = await Spool.write(this.connection, judgement, given, rules);
+    this.#result = this.#spool?.stream() ?? streamRows(this.connection, sql, this.#layout.width, given);
+  }
+
+  /** How many rows are known to come. */
+  get ahead(): number {
+    return this.#spool ? this.#spool.rows - this.#given : 0;
+  }
+
+  /** The next rows: some `limit`, or all where few of them have to be looked at. */
+  async next(limit: number, passesOver?: PassesOver): Promise<Batch> {
+    const [spool, at] = [this.#spool, this.#given];
+    if (spool?.isLarge(at, limit)) {
+      await this.#result?.return(undefined);
+      this.#chunk = undefined;
+      this.#given = spool.rows;
+      return spool.rest(at);
     }
-    this.#result = streamRows(this.connection, sql, this.#layout.width, given);
+    const rows = await this.take(limit, passesOver);
+    if (spool) return spool.slice(at, rows);
+    const some = rows.unsure();
+    return { count: rows.count, tail: rows, unsure: { rows, some, places: some } };
   }
 
   /** Takes up to `limit` rows; fewer only at the end. */
@@ -169,6 +209,7 @@ export class Query {
       const to = this.#row + Math.min(current.rows - this.#row, limit - taken.count);
       if (passesOver) takeOthers(taken, current, this.#row, to, passesOver);
       else taken.add(current.chunk, this.#row, to);
+      this.#given += to - this.#row;
       this.#row = to;
     }
   }
@@ -184,10 +225,18 @@ export class Query {
     return this.#chunk;
   }
 
-  async close(): Promise<void> {
-    await this.#result?.return(undefined).catch(() => undefined);
+  /** Ends the rows that were selected. */
+  async #end(): Promise<void> {
+    await this.#result?.return(undefined);
     this.#result = undefined;
     this.#chunk = undefined;
+    this.#given = 0;
+    this.#spool?.file.release();
+    this.#spool = undefined;
+  }
+
+  async close(): Promise<void> {
+    await this.#end().catch(() => undefined);
     await this.#release();
   }
 }

@@ -12,6 +12,7 @@ CREATE TABLE settings (key VARCHAR, value VARCHAR);
 CREATE TABLE positions (channel INTEGER, source VARCHAR, part VARCHAR, sequence BIGINT, token VARCHAR);
 CREATE TABLE inbox (seq BIGINT, channel INTEGER, sequence BIGINT, "user" VARCHAR, item VARCHAR,
   weight INTEGER, op UTINYINT, ts BIGINT, id VARCHAR);
+CREATE TABLE parts (file VARCHAR, channel INTEGER, seq BIGINT, sequence BIGINT, first BIGINT, below BIGINT);
 CREATE TABLE dead_letters (source VARCHAR, part VARCHAR, sequence BIGINT, code VARCHAR, reason VARCHAR,
   "user" VARCHAR, raw VARCHAR, rejected_at TIMESTAMP);
 CREATE TABLE users (id INTEGER, key VARCHAR);

@@ -4,10 +4,11 @@ import { StageError } from '../../src/errors.js';
 import type { ShardState } from '../../src/stages/shards.js';
 import { all, releaseResults, scalar } from './database.js';
 import { stepsFrom } from './migrations.js';
+import { Parts } from './parts.js';
 import { limitsOf } from './room.js';
 import { storedSettings } from './schema.js';
 import { readSegments } from './state/segments.js';
-import { openForReading, stateFile } from './state-file.js';
+import { openForReading, partsDirectory, stateFile } from './state-file.js';
 
 /** A state that is open for a fit over several. It is not changed, and stays locked until `close`. */
 export interface Shard extends ShardState {
@@ -42,6 +43,7 @@ export async function openShard(directory: string, memoryBytes: number): Promise
       );
     }
     const keys = await all(connection, 'SELECT key FROM items ORDER BY id');
+    const parts = new Parts(partsDirectory(directory));
     const number = async (sql: string) => Number(await scalar(connection, sql));
     return {
       directory,
@@ -55,7 +57,7 @@ export async function openShard(directory: string, memoryBytes: number): Promise
         users: await number('SELECT count(DISTINCT "user") FROM matrix'),
         interactions: await number('SELECT count(*) FROM matrix'),
         events: await number('SELECT coalesce(max(events), 0) FROM folded'),
-        waiting: await number('SELECT count(*) FROM inbox'),
+        waiting: await number(`SELECT count(*) FROM ${await parts.waiting(connection)}`),
       },
       close,
     };

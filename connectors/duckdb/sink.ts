@@ -50,6 +50,9 @@ export function createDuckdbSink(options: DuckdbSinkOptions, room = ampleRoom): 
   );
 }
 
+/** What the table of versions tells of one; earlier programs did not store the number of its rows. */
+type StoredRows = StoredPublication & { readonly rows?: number };
+
 /** The versions in one table. */
 class TableLists implements ListStore<readonly RankedList[]> {
   readonly #database: string;
@@ -159,7 +162,8 @@ class TableLists implements ListStore<readonly RankedList[]> {
       throw new Refusal(
         `${count} of ${rows} rows of version ${version} came back from the disk; publish again`,
       );
-    await c.run(`INSERT INTO ${this.#versions} VALUES (?, ?)`, [version, JSON.stringify(manifest)]);
+    const stored: StoredRows = { ...manifest, rows };
+    await c.run(`INSERT INTO ${this.#versions} VALUES (?, ?)`, [version, JSON.stringify(stored)]);
   }
 
   versions = () => this.#on(c => this.#held(c));
@@ -177,24 +181,33 @@ class TableLists implements ListStore<readonly RankedList[]> {
   }
 
   /** The manifest of a complete version. */
-  async #manifest(c: DuckDBConnection, version: string): Promise<StoredPublication> {
+  async #manifest(c: DuckDBConnection, version: string): Promise<StoredRows> {
     const text = await scalar(c, `SELECT manifest FROM ${this.#versions} WHERE version = ?`, [version]);
     if (text === undefined) throw notComplete(version);
-    return JSON.parse(String(text)) as StoredPublication;
+    return JSON.parse(String(text)) as StoredRows;
   }
 
-  /** Replaces the manifest of a complete version. */
+  /** Replaces the manifest of a complete version whose rows have changed. */
   async #note(c: DuckDBConnection, manifest: StoredPublication): Promise<void> {
+    const { version } = manifest;
+    const stored: StoredRows = { ...manifest, rows: await this.#rows(c, version) };
     await c.run(`UPDATE ${this.#versions} SET manifest = ? WHERE version = ?`, [
-      JSON.stringify(manifest),
-      manifest.version,
+      JSON.stringify(stored),
+      version,
     ]);
+  }
+
+  async #rows(c: DuckDBConnection, version: string): Promise<number> {
+    return Number(await scalar(c, `SELECT count(*) FROM ${this.#lists} WHERE version = ?`, [version]));
   }
 
   async point({ alias, version, expected, holder }: Move): Promise<void> {
     await this.#on(async c => {
       if (holder !== undefined && !(await this.#renew(c, holder))) throw leaseLost();
-      await this.#manifest(c, version);
+      const { rows = 0 } = await this.#manifest(c, version);
+      const found = await this.#rows(c, version);
+      if (found < rows)
+        throw new Refusal(`version ${version} has ${found} of its ${rows} rows; publish it again`);
       assertExpected(alias, (await this.#named(c)).get(alias), version, expected);
       await c.run(`DELETE FROM ${this.#pointers} WHERE alias = ?`, [alias]);
       await c.run(`INSERT INTO ${this.#pointers} VALUES (?, ?)`, [alias, version]);

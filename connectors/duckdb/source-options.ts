@@ -22,7 +22,12 @@ export const duckdbSourceOptions = z.strictObject({
       'column that grows from row to row; without it, the query must give its rows in a stable order',
     ),
   ...timeOptions,
-  batchSize: z.int().min(1).max(1_000_000).default(50_000).describe('rows of one transaction'),
+  batchSize: z
+    .int()
+    .min(1)
+    .max(1_000_000)
+    .default(50_000)
+    .describe('rows of one transaction; more than 200,000 that SQL decodes come in one'),
   checkMs: z
     .int()
     .min(0)

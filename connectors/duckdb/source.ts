@@ -1,22 +1,29 @@
-import type { Position, Read, RecordBatch, Source, Taker, TimeRules } from '../../src/contracts/index.js';
+import type {
+  KeptRecord,
+  Position,
+  Read,
+  RecordBatch,
+  Source,
+  Taker,
+  TimeRules,
+} from '../../src/contracts/index.js';
 import { lacksMemory, StageError } from '../../src/errors.js';
+import { parseExactJson } from '../../src/stages/number.js';
 import { CursorBorder, mostRows, PlaceBorder } from './border.js';
 import { reason } from './database.js';
-import { EventChunks } from './event-chunks.js';
+import type { FileEvents } from './file-events.js';
 import type { Rules } from './judge.js';
 import { fingerprint, markOf, type TakenBefore } from './marks.js';
 import { Overlooked } from './overlooked.js';
 import { Portions } from './portions.js';
-import { type Field, original } from './project.js';
+import { type Field, fields } from './project.js';
 import { type PassesOver, Query } from './query.js';
 import { ampleRoom, doesNotFit, type Room } from './room.js';
 import type { DuckdbSourceOptions } from './source-options.js';
-import type { TakenRows } from './taken.js';
+import type { Batch } from './spool.js';
 
 /** What a row takes of the memory, as a rule, while batches of them are read, decoded and stored (measured). */
 const bytesOfRow = 4096;
-/** What a row takes at most, as a rule, before it is decoded. */
-const bytesAhead = 1024;
 
 /**
  * A source over a query. Its one partition is `rows`; a record's sequence is its ordinal among all rows read so far.
@@ -39,16 +46,22 @@ class DuckdbSource implements Source {
   readonly #where: string;
   readonly #overlooked: Overlooked;
   readonly #batchSize: number;
+  readonly #many: number;
   #portions: Portions;
   #query: Query | undefined;
   #passesOver: PassesOver | undefined;
-  /** Rows that were read before they are given. */
-  #ahead: TakenRows[] = [];
+  /** Whether SQL could not write its events in the memory there is. */
+  #tooLarge = false;
   #taker: Taker | undefined;
+  /** Events that were read and not acknowledged. */
+  readonly #lent = new Set<FileEvents>();
   #sequence = -1;
+  /** How the last query's times were read. */
+  #lastTimes: TimeRules | undefined;
   #border: CursorBorder | PlaceBorder;
 
-  constructor(options: DuckdbSourceOptions, baseDirectory: string, room: Room) {
+  constructor(options: DuckdbSourceOptions, baseDirectory: string, room: Room, many: number) {
+    this.#many = many;
     this.name = options.name;
     this.#options = options;
     this.#baseDirectory = baseDirectory;
@@ -81,89 +94,87 @@ class DuckdbSource implements Source {
   }
 
   async read(signal?: AbortSignal): Promise<Read | undefined> {
-    const rows = await this.#take(signal);
-    if (!rows) return undefined;
+    const batch = await this.#take(signal);
+    if (!batch) return undefined;
     const first = this.#sequence + 1;
-    this.#sequence += rows.count;
-    this.#border.advance(rows);
-    const unsure = rows.unsure();
-    const decoded = rows.layout.sure === undefined ? undefined : new EventChunks(rows, first, unsure.length);
-    const records = this.#records(this.#query!, rows, first, unsure);
+    this.#sequence += batch.count;
+    this.#border.advance(batch.tail, batch.count);
+    const records = this.#query!.records(batch, first, this.#times(this.#query!));
     const position = { partition: 'rows', sequence: this.#sequence, ...this.#border.resume() };
-    return { batches: [{ records, decoded, position }], ack: async () => undefined };
+    const decoded = batch.events?.(first);
+    if (decoded) this.#lend(decoded);
+    const ack = async () => {
+      if (decoded) this.#takeBack(decoded);
+    };
+    return { batches: [{ records, decoded, position }], ack };
   }
 
-  /** Some of the rows as records. */
-  #records(query: Query, rows: TakenRows, first: number, some: readonly number[]): RecordBatch {
-    const cursor = query.cursor?.name;
-    const field = (name: Field) => query.converted(name, rows, some);
+  /** Keeps the file of events until they are in the state: the next rows may be read before. */
+  #lend(events: FileEvents): void {
+    events.file.hold();
+    this.#lent.add(events);
+  }
+
+  #takeBack(events: FileEvents): void {
+    if (this.#lent.delete(events)) events.file.release();
+  }
+
+  async decodeAgain(letters: readonly KeptRecord[]): Promise<RecordBatch> {
+    const rows = letters.map(({ raw }) => {
+      const value = exactJson(raw);
+      return typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
+    });
+    const field = (name: Field) => rows.map(row => row[name] ?? undefined);
+    const { maxAheadMs } = this.#options;
     return {
-      length: some.length,
+      length: rows.length,
       partition: 'rows',
-      sequence: Float64Array.from(some, k => first + k),
-      user: field('user')!,
-      item: field('item')!,
-      weight: field('weight'),
-      op: field('op'),
-      ts: field('ts'),
-      id: field('id'),
-      times: this.#times(query),
-      raw: k => original(query.columns, rows.row(some[k]!), cursor, cursor && rows.cursor(some[k]!)),
+      sequence: letters.map(l => l.sequence),
+      ...(Object.fromEntries(fields.map(name => [name, field(name)])) as Record<Field, unknown[]>),
+      times: this.#lastTimes ?? { unit: 'auto', maxAheadMs },
+      raw: k => letters[k]!.raw,
     };
   }
 
   #times(query: Query): TimeRules {
     const { timeUnit, maxAheadMs } = this.#options;
-    return { unit: query.hasMoments ? 'ms' : timeUnit, maxAheadMs };
+    return (this.#lastTimes = { unit: query.hasMoments ? 'ms' : timeUnit, maxAheadMs });
   }
 
   /** By what SQL makes events, if it does. */
   #rules(query: Query): Rules | undefined {
-    return this.#taker && { weights: this.#taker.weights, times: this.#times(query), now: Date.now() };
+    if (!this.#taker || this.#tooLarge) return undefined;
+    const { weights, directory } = this.#taker;
+    return { weights, directory, many: this.#many, times: this.#times(query), now: Date.now() };
   }
 
   /** The next rows; at the end the query is closed and there are none. What does not fit is read in portions. */
-  async #take(signal?: AbortSignal): Promise<TakenRows | undefined> {
+  async #take(signal?: AbortSignal): Promise<Batch | undefined> {
     for (;;) {
       try {
         return await this.#takeNext(signal);
       } catch (error) {
-        await this.close();
+        await this.#end();
         if (signal?.aborted) throw new StageError('INTERRUPTED', `${this.#where}: no longer read`);
         if (error instanceof StageError) throw error;
-        const smaller = lacksMemory(error) && this.#border instanceof CursorBorder;
-        if (!smaller) throw this.#unreadable(error);
-        this.#portions.shrink(error);
+        if (!lacksMemory(error)) throw this.#unreadable(error);
+        if (this.#border instanceof CursorBorder) this.#portions.shrink(error);
+        else if (!this.#taker || this.#tooLarge) throw this.#unreadable(error);
+        else this.#tooLarge = true;
       }
     }
   }
 
-  async #takeNext(signal?: AbortSignal): Promise<TakenRows | undefined> {
+  async #takeNext(signal?: AbortSignal): Promise<Batch | undefined> {
     const query = this.#query ?? (await this.#open(signal));
-    if (!this.#passesOver) await this.#lookAhead(query);
     do {
-      const rows = this.#ahead.shift() ?? (await query.take(this.#batchSize, this.#passesOver));
-      if (rows.count > 0) return rows;
+      const batch = await query.next(this.#batchSize, this.#passesOver);
+      if (batch.count > 0) return batch;
     } while (await this.#goOn(query));
     if (this.#overlooked.due) await this.#countOverlooked(query);
-    await this.close();
+    await this.#end();
     this.#portions = new Portions(this.#where, this.#room);
     return undefined;
-  }
-
-  /** To mark rows takes longer than to read them: where many more lie ahead than can be marked, none are. */
-  async #lookAhead(query: Query): Promise<void> {
-    const border = this.#border;
-    if (!this.#taker || !(border instanceof PlaceBorder) || !border.remembers) return;
-    if (this.#room.memoryBytes < mostRows * bytesAhead) return;
-    let count = this.#ahead.reduce((sum, rows) => sum + rows.count, 0);
-    for (let more = true; more && count <= mostRows; ) {
-      const rows = await query.take(this.#batchSize);
-      more = rows.count > 0;
-      if (more) this.#ahead.push(rows);
-      count += rows.count;
-    }
-    if (count > mostRows) border.forget();
   }
 
   /** Begins the rows behind those that are read; false when there are none. */
@@ -191,7 +202,6 @@ class DuckdbSource implements Source {
     const query = await Query.open(this.#options, this.#where, opening);
     this.#query = query;
     this.#passesOver = undefined;
-    this.#ahead = [];
     if (this.#border instanceof CursorBorder) await this.#openAtCursor(query, this.#border);
     else await this.#openAtPlace(query, this.#border);
     return query;
@@ -208,6 +218,8 @@ class DuckdbSource implements Source {
   async #openAtPlace(query: Query, border: PlaceBorder): Promise<void> {
     const taken = this.#sequence + 1;
     await query.select({}, taken - border.checks, this.#rules(query));
+    // To mark rows takes longer than to read them: where many more lie ahead than can be marked, none are.
+    if (query.ahead - border.checks > this.#many) border.forget();
     if (border.checks === 0) return;
     const again = await query.take(border.checks);
     // Fewer rows than were taken: they are warned of, there is nothing to read.
@@ -234,6 +246,11 @@ class DuckdbSource implements Source {
   }
 
   async close(): Promise<void> {
+    await this.#end();
+    for (const events of this.#lent) this.#takeBack(events);
+  }
+
+  async #end(): Promise<void> {
     const open = this.#query;
     this.#query = undefined;
     await open?.close();
@@ -246,9 +263,22 @@ const passing =
   row =>
     before.passes(markOf(fingerprint(row)));
 
-/** A source over a query. `SOURCE_UNREADABLE` when the query fails or its rows are not where they were. */
+/** The value of a text; `undefined` where it is no JSON, as a row that was not kept whole. */
+function exactJson(text: string): unknown {
+  try {
+    return parseExactJson(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * A source over a query. `SOURCE_UNREADABLE` when the query fails or its rows are not where they were. More than `many`
+ * rows are taken at once.
+ */
 export const createDuckdbSource = (
   options: DuckdbSourceOptions,
   baseDirectory = '.',
   room = ampleRoom,
-): Source => new DuckdbSource(options, baseDirectory, room);
+  many = mostRows,
+): Source => new DuckdbSource(options, baseDirectory, room, many);

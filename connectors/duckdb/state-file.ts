@@ -23,6 +23,9 @@ const namesIn = (directory: string): string[] =>
 /** The file of the state in a directory. */
 export const stateFile = (directory: string): string => join(directory, 'state.duckdb');
 
+/** Where files of events wait. */
+export const partsDirectory = (directory: string): string => join(directory, 'inbox');
+
 /** Refuses to begin a state among the files of somebody else: a state has a directory of its own. */
 function assertRoom(directory: string): void {
   const empty = (name: string) =>

@@ -1,4 +1,6 @@
-import { join } from 'node:path';
+import { createHash } from 'node:crypto';
+import { mkdirSync, rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import type { StateStore } from '../../src/contracts/index.js';
 import { failpoint } from '../../src/runtime/failpoint.js';
 import { StateConnections } from './connections.js';
@@ -9,14 +11,25 @@ import { dropUnused } from './leave.js';
 import { markInterrupted, openLedger } from './ledger.js';
 import { Lookups } from './lookups.js';
 import type { DatabaseOptions } from './options.js';
+import { Parts } from './parts.js';
 import { ensureSchema, type Semantics } from './schema.js';
 import { openCounts } from './state/counts.js';
+import { openDeadLetters } from './state/dead-letters.js';
 import { openErasures } from './state/erasures.js';
 import { openChanges, openInteractions } from './state/interactions.js';
+import { openQueries } from './state/query.js';
 import { openRetention } from './state/retention.js';
 import { openSegments } from './state/segments.js';
 import { openSettings } from './state/settings.js';
-import { openForReading, openForWriting, stateFile } from './state-file.js';
+import { openForReading, openForWriting, partsDirectory, stateFile } from './state-file.js';
+
+/** Where the DuckDB of this state spills, and no other one: in a directory that is given there may be more. */
+function spillsOf(directory: string, given: string | undefined): string {
+  if (given === undefined) return join(directory, 'tmp');
+  mkdirSync(given, { recursive: true });
+  const state = createHash('sha256').update(resolve(directory)).digest('hex').slice(0, 16);
+  return join(given, `sansa-stream-${state}`);
+}
 
 /**
  * Opens, or makes, the state in `directory/state.duckdb`. One process at a time. For reading, nothing is made or
@@ -32,12 +45,14 @@ export async function openState(
   access: 'read' | 'write' = 'write',
 ): Promise<StateStore> {
   const writes = access === 'write';
-  const within = { ...limits, tempDirectory: limits.tempDirectory ?? join(directory, 'tmp') };
+  const spills = spillsOf(directory, limits.tempDirectory);
+  const within = { ...limits, tempDirectory: spills };
   const database = writes
     ? await openForWriting(directory, semantics, within)
     : await openForReading(directory, within);
   const path = stateFile(directory);
-  const spills = limits.tempDirectory === undefined ? within.tempDirectory : undefined;
+  // What a process that died has left; nobody else has the file open.
+  if (writes) rmSync(spills, { recursive: true, force: true });
   const connections = await StateConnections.open(
     database,
     writes ? { path, spills, open: () => openDatabase(path, within) } : undefined,
@@ -46,8 +61,10 @@ export async function openState(
   try {
     const id = await ensureSchema(queries.connection, writes ? path : undefined, semantics);
     const lookups = new Lookups(join(directory, 'lookups'));
+    const parts = new Parts(partsDirectory(directory));
     if (writes) {
       await markInterrupted(queries.connection);
+      await parts.tidy(queries.connection);
       await lookups.tidy(queries.connection);
     }
     let inbox = await Inbox.open(ingest.connection);
@@ -57,19 +74,22 @@ export async function openState(
     });
     return {
       id,
-      system: 'duckdb',
+      takes: { system: 'duckdb', directory: parts.directory },
       ...openLedger(queries),
       ...openInteractions(connections, folds, queries),
       ...openChanges(connections, queries),
       ...openSegments(folds),
       ...openSettings(queries),
-      ...openCounts(queries),
-      ...openErasures(connections),
+      ...openCounts(connections, queries, parts),
+      ...openDeadLetters(queries),
+      ...openQueries(connections, semantics, parts, join(spills, 'queries')),
+      ...openErasures(connections, parts),
       ...openRetention(connections),
       positions: source => ingest.use(() => inbox.positions(source)),
       append: (source, batches) => ingest.use(() => inbox.append(source, batches)),
+      revive: (source, partition, events) => ingest.use(() => inbox.revive(source, partition, events)),
       fold: (limit, build, energy, maxHistory) =>
-        folds.use(c => foldInbox(c, semantics, lookups, limit, build, energy, maxHistory)),
+        folds.use(c => foldInbox(c, semantics, [lookups, parts], limit, build, energy, maxHistory)),
       dropUnused: async (enough, build) => {
         const keys = await folds.use(c => dropUnused(c, enough, build));
         if (keys.length > 0) failpoint('leave:committed');

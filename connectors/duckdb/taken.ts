@@ -1,5 +1,4 @@
 import type { DuckDBDataChunk } from './client.js';
-import type { RowChunk } from './database.js';
 import type { Layout } from './judge.js';
 import type { Field } from './project.js';
 import { bytesIn } from './rows.js';
@@ -58,19 +57,20 @@ export class TakenRows {
     return column === undefined ? undefined : rows.map(k => this.#value(k, column));
   }
 
+  /** The values of a column. */
+  column(c: number): unknown[] {
+    return Array.from({ length: this.count }, (_, k) => this.#value(k, c));
+  }
+
   /** Rows of which SQL was not sure: all, if it was not asked. */
   unsure(): number[] {
     const { sure } = this.layout;
     if (sure === undefined) return Array.from({ length: this.count }, (_, k) => k);
     const rows: number[] = [];
     for (const { chunk, from, to, first } of this.runs) {
-      const flags = surelyEvents({ chunk, rows: to }, sure);
+      const flags = bytesIn({ chunk, rows: to }, sure, 'BOOLEAN', 1);
       for (let r = from; r < to; r++) if (flags[r] === 0) rows.push(first + r - from);
     }
     return rows;
   }
 }
-
-/** A byte for each row: 1 where SQL was sure of the event. */
-export const surelyEvents = (part: RowChunk, column: number): Uint8Array =>
-  bytesIn(part, column, 'BOOLEAN', 1);

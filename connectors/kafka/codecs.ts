@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { promisify } from 'node:util';
 import zlib from 'node:zlib';
 import kafkajs from 'kafkajs';
@@ -10,24 +11,23 @@ interface Encoder {
   readonly buffer: Buffer;
 }
 
-/** Bytes that the records of one batch may become. Codecs belong to the process, and so does this. */
-let mostBytes = 2 ** 26;
+/** Bytes that the records of one batch may become. Codecs belong to the process; this to who calls them. */
+const bound = new AsyncLocalStorage<number>();
+const mostBytes = (): number => bound.getStore() ?? 2 ** 26;
 
-/** Refuses, from now on, batches whose records become larger than `bytes`, before they are opened. */
-export function boundBatches(bytes: number): void {
-  mostBytes = Math.floor(bytes);
-}
+/** Refuses batches whose records become larger than `bytes`, before they are opened, for all that `body` begins. */
+export const boundBatches = <T>(bytes: number, body: () => T): T => bound.run(Math.floor(bytes), body);
 
 /** Throws for a batch that becomes `bytes` large, if that is too much; returns them. */
 function assertBounded(bytes: number, compressed: Buffer): number {
-  if (bytes <= mostBytes) return bytes;
+  if (bytes <= mostBytes()) return bytes;
   throw tooLarge(compressed, `${mebibytes(bytes)}`);
 }
 
 const tooLarge = ({ length }: Buffer, size: string) =>
   new StageError(
     'MEMORY_BUDGET',
-    `a batch of ${mebibytes(length)} of compressed records becomes ${size}, and ${mebibytes(mostBytes)} fit; raise \`memory\`, or have the producer make smaller batches`,
+    `a batch of ${mebibytes(length)} of compressed records becomes ${size}, and ${mebibytes(mostBytes())} fit; raise \`memory\`, or have the producer make smaller batches`,
   );
 
 const unzip = promisify(zlib.unzip);
@@ -35,7 +35,7 @@ const gzip = {
   compress: ({ buffer }: Encoder): Promise<Buffer> => promisify(zlib.gzip)(buffer),
   async decompress(buffer: Buffer): Promise<Buffer> {
     try {
-      return await unzip(buffer, { maxOutputLength: mostBytes });
+      return await unzip(buffer, { maxOutputLength: mostBytes() });
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ERR_BUFFER_TOO_LARGE') throw error;
       throw tooLarge(buffer, 'larger than that');

@@ -11,7 +11,7 @@ export interface DeadLetterTopic {
   close(): Promise<void>;
 }
 
-const original = (raw: string): Buffer =>
+export const originalBytes = (raw: string): Buffer =>
   raw.startsWith('base64:') ? Buffer.from(raw.slice(7), 'base64') : Buffer.from(raw);
 
 /** Writes dead letters to `topic`, which is made if there is none. A replay writes a letter again under its key. */
@@ -38,7 +38,7 @@ export function openDeadLetterTopic(kafka: Kafka, topic: string): DeadLetterTopi
         for (let from = 0; from < dead.length; from += most) {
           const messages = dead.slice(from, from + most).map(d => ({
             key: `${source}/${d.partition}@${d.sequence}`,
-            value: original(d.raw),
+            value: originalBytes(d.raw),
             headers: {
               source,
               partition: d.partition,

@@ -21,14 +21,16 @@ import {
   Refusal,
   sinkSteps,
 } from '../../src/publish/sink-steps.js';
+import type { Probe } from '../../src/runtime/probe.js';
 import { amendVersion } from './amend.js';
-import { kafkaError } from './client.js';
+import { kafkaError, openKafka } from './client.js';
 import { complete, written } from './complete.js';
 import { forgetInVersions } from './forget.js';
 import { versionIn } from './models.js';
 import type { ModelsState, VersionRecord } from './models-topic.js';
 import { type Topics, topicsOf } from './names.js';
 import { type Opened, openSink } from './opened.js';
+import { probeBrokers } from './probe.js';
 import { beginPublication, type OpenPublication } from './publication.js';
 import { assertWhole, rewrite } from './rewrite.js';
 import type { KafkaSinkOptions } from './sink-options.js';
@@ -94,6 +96,11 @@ class KafkaSink implements Sink {
         throw own ? kafkaError(error, this.#where, 'SINK_FAILED') : error;
       }
     });
+  }
+
+  openProbe(): Probe {
+    const kafka = openKafka(this.#options, this.#baseDirectory);
+    return probeBrokers(kafka, this.#where, admin => admin.describeCluster());
   }
 
   readonly #connected = (): Opened => {

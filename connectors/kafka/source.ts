@@ -1,16 +1,27 @@
 import { randomUUID } from 'node:crypto';
 import type { Kafka } from 'kafkajs';
-import type { DeadLetter, Position, Read, Source } from '../../src/contracts/index.js';
+import type {
+  DeadLetter,
+  KeptRecord,
+  PartitionEnd,
+  Position,
+  Read,
+  RecordBatch,
+  Source,
+} from '../../src/contracts/index.js';
 import { StageError } from '../../src/errors.js';
+import type { Probe } from '../../src/runtime/probe.js';
 import { kafkaError, openKafka, patiently } from './client.js';
 import { boundBatches } from './codecs.js';
-import { type DeadLetterTopic, openDeadLetterTopic } from './dead-letters.js';
+import { type DeadLetterTopic, openDeadLetterTopic, originalBytes } from './dead-letters.js';
 import { createDecoder, type Decoder } from './decoder.js';
 import { Membership } from './group.js';
 import { Intake, type Slot } from './intake.js';
 import { KeyCheck } from './key-check.js';
 import type { KafkaSourceOptions } from './options.js';
 import { findPartitions, type Owned } from './partitions.js';
+import { probeSource } from './probe.js';
+import { Records } from './records.js';
 import { parseShard } from './shards.js';
 
 /** A broker that has been silent for so many session timeouts is gone. */
@@ -36,13 +47,15 @@ class KafkaSource implements Source {
   readonly #keys = new KeyCheck();
   readonly #deadLetters: DeadLetterTopic | undefined;
   readonly #since = Date.now();
+  /** Bytes that one batch may become. */
+  readonly #batchBytes: number;
   #options: KafkaSourceOptions;
   #membership: Membership | undefined;
   #failure: StageError | undefined;
   #warnings: string[] = [];
 
   constructor(given: KafkaSourceOptions, baseDirectory: string, memoryBytes: number) {
-    boundBatches(memoryBytes / 3);
+    this.#batchBytes = memoryBytes / 3;
     // Two batches of records are held, and one that is fetched.
     const bytes = Math.min(given.batch.bytes, Math.floor(memoryBytes / 6));
     const options = { ...given, batch: { ...given.batch, bytes } };
@@ -73,7 +86,7 @@ class KafkaSource implements Source {
       if (known && next < low) this.#lost(slot, low);
     }
     const me = { state, ...parseShard(this.#options.shard), since: this.#since, joined: Date.now() };
-    this.#membership = new Membership(this.#kafka, this.#options, me, this.#intake, this.#decoder, {
+    const membership = new Membership(this.#kafka, this.#options, me, this.#intake, this.#decoder, {
       failed: error => {
         this.#failure ??= error;
         this.#intake.changed();
@@ -81,7 +94,8 @@ class KafkaSource implements Source {
       lost: (slot, low) => this.#lost(slot, low),
       came: (slot, from) => this.#keys.add(slot.owned.name, slot.records.user, from),
     });
-    await this.#membership.join().catch(error => {
+    this.#membership = membership;
+    await boundBatches(this.#batchBytes, () => membership.join()).catch(error => {
       throw kafkaError(error, this.#where);
     });
   }
@@ -139,6 +153,26 @@ class KafkaSource implements Source {
       await this.#intake.change(dueMs ?? batch.waitMs, signal);
     }
     return false;
+  }
+
+  async decodeAgain(letters: readonly KeptRecord[]): Promise<RecordBatch> {
+    const records = new Records();
+    const messages = letters.map(({ sequence, raw, rejectedAt }) => ({
+      offset: String(sequence),
+      key: null,
+      value: originalBytes(raw),
+      timestamp: String(rejectedAt),
+      headers: {},
+      attributes: 0,
+    }));
+    await this.#decoder.prepare(messages);
+    for (const message of messages) this.#decoder.decode(message, records);
+    const { timeUnit: unit, maxAheadMs } = this.#options;
+    return records.batch(letters[0]!.partition, { unit, maxAheadMs });
+  }
+
+  openProbe(): Probe<readonly PartitionEnd[]> {
+    return probeSource(this.#kafka, this.#configured);
   }
 
   warnings(): readonly string[] {

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { champion, type EncodedLists, type ListKind } from '../../src/contracts/sink.js';
 import type { ListCounts, Move } from '../../src/publish/list-store.js';
@@ -40,8 +41,6 @@ export class LmdbStore {
   readonly writer: ListWriter;
   readonly #environment: Environment;
   readonly #keys: LmdbKeys;
-  /** The mark of the version that was completed last, when its lists were counted. */
-  #whole: StoredPublication | undefined;
 
   constructor(options: LmdbOptions, mappedBytes: number) {
     this.#environment = new Environment(options, mappedBytes);
@@ -107,7 +106,6 @@ export class LmdbStore {
       this.#db.removeSync(this.#keys.progress(version));
       return undefined;
     });
-    this.#whole = this.mark(version);
     await this.#db.flushed;
   }
 
@@ -121,6 +119,7 @@ export class LmdbStore {
     return undefined;
   }
 
+  /** Counts keys, a part in each turn of the event loop: on a slow disk it takes long, and the lease must not run out. */
   async #count({ start: first, end }: { readonly start: Buffer; readonly end: Buffer }): Promise<number> {
     let count = 0;
     for (let start = first; ; ) {
@@ -129,19 +128,19 @@ export class LmdbStore {
       if (keys.length < keysCounted) return count;
       start = Buffer.concat([keys.at(-1)!, Buffer.of(0)]);
       await this.#environment.narrow();
+      await setImmediate();
     }
   }
 
   /**
    * Switches a pointer to a version with a mark in one transaction, then makes it durable. The lists are counted before
-   * it, unless they were for `complete`: while there is a mark, only what changes the mark too makes them fewer, and then they are
-   * counted again.
+   * it, also right behind `complete`: a mark tells what publishers did, and not what others do to the file. While they are
+   * counted, publishers make them fewer only with the mark; then they are counted again.
    */
   async point(move: Move): Promise<void> {
     for (let moved = false; !moved; ) {
       const counted = this.mark(move.version);
-      const whole = counted?.version === move.version && isDeepStrictEqual(counted, this.#whole);
-      const missing = counted && !whole ? await this.#missing(move.version, counted.lists) : undefined;
+      const missing = counted && (await this.#missing(move.version, counted.lists));
       moved = await this.#environment.change(() => this.#point(move, counted, missing));
     }
     await this.#db.flushed;

@@ -13,6 +13,7 @@ import { type KeyLayout, keyLayout } from '../../src/publish/layout.js';
 import type { ListStore, Move } from '../../src/publish/list-store.js';
 import { assertExpected, listsMissing, notComplete, Refusal } from '../../src/publish/sink-steps.js';
 import { createKeyedSink } from '../../src/publish/versioned-sink.js';
+import { createProbe } from '../../src/runtime/probe.js';
 import { connectRedis, type RedisConnection } from './connection.js';
 import { beginDraft, shortKey, vectorKey } from './draft.js';
 import { forgetIn } from './forget.js';
@@ -31,10 +32,17 @@ const overheadBytes = 96;
  */
 export function createRedisSink(options: RedisOptions): Sink {
   const where = `Redis ${options.url.split(',').map(withoutPassword).join(', ')}, prefix ${options.prefix}`;
-  return createKeyedSink(
+  const sink = createKeyedSink(
     { name: 'redis', where, options, overheadBytes },
     format => new RedisLists(options, format),
   );
+  const openProbe = () =>
+    createProbe({
+      open: () => connectRedis(options),
+      ask: redis => redis.info('server'),
+      close: redis => redis.close(),
+    });
+  return Object.assign(sink, { openProbe });
 }
 
 /** The lists of one prefix: the keys of `RedisStore`, as a store of versions. */

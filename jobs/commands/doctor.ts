@@ -45,7 +45,7 @@ export const doctor: Command = {
   summary: 'check the configuration and everything it names, and say what to do',
   usage: '-c pipeline.yaml',
   async run({ config, values }) {
-    const { config: settings, baseDirectory } = config();
+    const { config: settings, baseDirectory } = await config();
     const { sources, sinks, signals } = settings;
     const findings: Finding[] = [
       { what: 'config', ok: true, found: String(values.config) },

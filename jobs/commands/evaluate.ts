@@ -7,8 +7,6 @@ import { tasksOf } from '../../src/runtime/task.js';
 import { type FitOptions, fitOptions, overrideFit, solvers } from '../../src/solvers/index.js';
 import { checked } from '../checked.js';
 import {
-  allowanceFlags,
-  allowanceHelp,
   type Command,
   type CommandContext,
   type CommandResult,
@@ -17,6 +15,7 @@ import {
   wholeNumber,
 } from '../command.js';
 import { presentFit } from '../tuned.js';
+import { allowanceFlags, allowanceHelp } from './allowance.js';
 import { fileFlags, fileHelp, readFiles } from './files.js';
 import { fitFlags, fitHelp, optionsOfFit } from './fit-flags.js';
 import { metricsJson, metricsText } from './metrics.js';

@@ -2,7 +2,8 @@ import type { SplitSize } from '../../connectors/duckdb/split.js';
 import { databaseShare } from '../../src/fit/memory.js';
 import type { FitOptions } from '../../src/solvers/index.js';
 import { threadsOnSplit } from '../../src/stages/holdouts.js';
-import { allowanceOf, type CommandContext } from '../command.js';
+import type { CommandContext } from '../command.js';
+import { allowanceOf } from './allowance.js';
 
 /** The flags of `readFiles`, and their help. */
 export const fileFlags = { train: { type: 'string' }, test: { type: 'string' } } as const;

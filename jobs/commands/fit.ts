@@ -4,11 +4,8 @@ import { databaseShare } from '../../src/fit/memory.js';
 import { fitOptions } from '../../src/solvers/index.js';
 import { assertAlike, fitShards } from '../../src/stages/shards.js';
 import { checked } from '../checked.js';
-import { allowanceOf, type Command, type CommandContext, type CommandResult, count } from '../command.js';
-import { contextOf, runJob } from '../job.js';
-import { refit } from '../kinds/refit.js';
-import { resultOf } from '../outcome.js';
-import { cli } from '../trigger.js';
+import { type Command, type CommandContext, type CommandResult, count } from '../command.js';
+import { allowanceOf } from './allowance.js';
 import { fitFlags, fitHelp, optionsOfFit } from './fit-flags.js';
 
 type Settings = Pick<CommandContext, 'signal'> & { readonly progress: (stage: string, part: number) => void };
@@ -68,17 +65,12 @@ export const fit: Command = {
     out: 'where the model of the shards is written; default models',
   },
   async run(context) {
-    const { pipeline, values, progress, signal } = context;
-    const settings = {
-      signal,
-      progress: (stage: string, part: number) => progress(`fit: ${stage} ${Math.floor(part * 100)}%`),
-    };
-    if (values.state !== undefined) return fitStates(context, settings);
-    const p = await pipeline();
-    const ended = await runJob(contextOf(p, settings), refit, cli, optionsOfFit(values));
-    const manifest = resultOf(ended)!;
-    const { json, text } = outcome(manifest, p.weightsPath(manifest.version));
-    if (ended.kind !== 'idle') return { json, text };
-    return { json: { ...json, unchanged: true }, text: `${ended.detail}: no new model\n${text}` };
+    const { ask, values, progress, signal } = context;
+    const shown = (stage: string, part: number) => progress(`fit: ${stage} ${Math.floor(part * 100)}%`);
+    if (values.state !== undefined) return fitStates(context, { signal, progress: shown });
+    const { manifest, path, idle } = await ask('fit', optionsOfFit(values));
+    const { json, text } = outcome(manifest, path);
+    if (idle === undefined) return { json, text };
+    return { json: { ...json, unchanged: true }, text: `${idle}: no new model\n${text}` };
   },
 };

@@ -1,12 +1,7 @@
-import type { Manifest } from '../../src/contracts/manifest.js';
 import { StageError } from '../../src/errors.js';
 import { type Command, type CommandContext, type CommandResult, count } from '../command.js';
-import { pruneModels, sinkContents } from '../kept-models.js';
-import type { Pipeline } from '../open.js';
 
-/** Lists that `diff` compares: their length, and how many users are asked. */
-const listLength = 20;
-const sampledUsers = 2000;
+type Ask = Pick<CommandContext, 'ask'>;
 
 const actions = ['list', 'show', 'diff', 'prune'] as const;
 
@@ -17,16 +12,15 @@ export const models: Command = {
   usage: 'list | show V | diff A B | prune -c pipeline.yaml',
   async run(context) {
     const [action = '', a, b] = context.positionals;
-    const pipeline = await (action === 'prune' ? context.pipeline() : context.reader());
     switch (action) {
       case 'list':
-        return list(pipeline);
+        return list(context);
       case 'show':
-        return show(pipeline, wanted(a, 'show V'));
+        return show(context, wanted(a, 'show V'));
       case 'diff':
-        return diff(pipeline, wanted(a, 'diff A B'), wanted(b, 'diff A B'));
+        return diff(context, wanted(a, 'diff A B'), wanted(b, 'diff A B'));
       case 'prune':
-        return prune(pipeline, context);
+        return prune(context);
       default:
         throw new StageError(
           'USAGE',
@@ -41,12 +35,12 @@ function wanted(version: string | undefined, usage: string): string {
   throw new StageError('USAGE', `models: expected a version, found nothing; usage: models ${usage}`);
 }
 
-async function list(pipeline: Pipeline): Promise<CommandResult> {
-  const records = await pipeline.parts.store.models();
-  const sinks = await sinkContents(pipeline);
-  const lines = records.map(m => {
-    const { parameters, events, solver } = m.manifest;
-    return `model ${m.version}${m.published ? ' *' : '  '} ${solver}, ${count(parameters)} parameters, ${count(events)} events`;
+async function list({ ask }: Ask): Promise<CommandResult> {
+  const records = await ask('models', {});
+  const sinks = await ask('published', {});
+  const lines = records.map(({ version, published, solver, parameters, events }) => {
+    const mark = published ? ' *' : '  ';
+    return `model ${version}${mark} ${solver}, ${count(parameters)} parameters, ${count(events)} events`;
   });
   for (const { sink, aliases, versions } of sinks)
     for (const v of versions) {
@@ -61,54 +55,27 @@ async function list(pipeline: Pipeline): Promise<CommandResult> {
   return { json, text: lines.join('\n') || 'no models yet' };
 }
 
-async function show(pipeline: Pipeline, version: string): Promise<CommandResult> {
-  const manifest = await pipeline.manifestOf(version);
+async function show({ ask }: Ask, version: string): Promise<CommandResult> {
+  const manifest = await ask('model', { version });
   return { json: manifest, text: JSON.stringify(manifest, null, 2) };
 }
 
-async function diff(pipeline: Pipeline, a: string, b: string): Promise<CommandResult> {
-  const [left, right] = [leaves(await pipeline.manifestOf(a)), leaves(await pipeline.manifestOf(b))];
-  const keys = [...new Set([...left.keys(), ...right.keys()])].filter(k => left.get(k) !== right.get(k));
-  if (keys.length === 0) return { json: {}, text: 'the same' };
-  const lists = await pipeline.compare(a, b, listLength, sampledUsers);
-  const json = {
-    ...Object.fromEntries(keys.map(k => [k, [left.get(k) ?? null, right.get(k) ?? null]])),
-    lists,
-  };
+async function diff({ ask }: Ask, a: string, b: string): Promise<CommandResult> {
+  const found = await ask('compareModels', { a, b });
+  if (!found) return { json: {}, text: 'the same' };
+  const { values, lists } = found;
   const share = (x: number): string => `${(100 * x).toFixed(1)}%`;
   const [before, after] = lists.coverage;
   const text = [
-    ...keys.map(k => `${k}: ${left.get(k) ?? '–'} → ${right.get(k) ?? '–'}`),
+    ...Object.entries(values).map(([key, [left, right]]) => `${key}: ${left ?? '–'} → ${right ?? '–'}`),
     `lists of ${lists.k} of ${count(lists.users)} users: ${share(lists.changed)} changed, ${share(lists.overlap)} of their items stay, rank correlation ${lists.rankCorrelation.toFixed(3)}, coverage ${share(before)} → ${share(after)}`,
   ].join('\n');
-  return { json, text };
+  return { json: { ...values, lists }, text };
 }
 
-/** The values of a manifest by their paths. */
-function leaves(manifest: Manifest): Map<string, unknown> {
-  const found = new Map<string, unknown>();
-  const visit = (value: unknown, path: string): void => {
-    if (typeof value !== 'object' || value === null) found.set(path, value);
-    else for (const [key, inner] of Object.entries(value)) visit(inner, path ? `${path}.${key}` : key);
-  };
-  visit(manifest, '');
-  return found;
-}
-
-async function prune(pipeline: Pipeline, { log }: CommandContext): Promise<CommandResult> {
-  const before = await sinkContents(pipeline);
-  if (pipeline.parts.sinks.length > 0)
-    await pipeline.withSinks(sinks =>
-      Promise.all(sinks.map(async sink => sink.keep !== undefined && sink.prune?.(sink.keep))),
-    );
-  const after = await sinkContents(pipeline);
-  const gone = before.flatMap(({ sink, versions }, k) =>
-    versions
-      .filter(v => v.complete && !after[k]?.versions.some(o => o.version === v.version))
-      .map(v => ({ sink, version: v.version })),
-  );
-  const models = await pruneModels(pipeline);
-  log.info({ models, versions: gone }, 'pruned');
-  const text = [...models.map(v => `model ${v}`), ...gone.map(g => `${g.sink} ${g.version}`)].join('\n');
-  return { json: { models, versions: gone }, text: text || 'nothing to delete' };
+async function prune({ ask }: Ask): Promise<CommandResult> {
+  const found = await ask('prune', {});
+  const gone = found.versions.map(g => `${g.sink} ${g.version}`);
+  const text = [...found.models.map(v => `model ${v}`), ...gone].join('\n');
+  return { json: found, text: text || 'nothing to delete' };
 }

@@ -24,17 +24,20 @@ export const helpOf = ({ shape }: z.ZodObject): Readonly<Record<string, string>>
     }),
   );
 
-/** The options that the flags give, over `defaults`. */
-export function optionsOf<S extends z.ZodObject>(
-  schema: S,
-  values: Values,
-  defaults: Readonly<Record<string, unknown>> = {},
-): z.output<S> {
-  const given = Object.keys(schema.shape).filter(name => values[name] !== undefined);
+/** The options of a schema that the flags give, unchecked. */
+export function givenOptions({ shape }: z.ZodObject, values: Values): Record<string, unknown> {
+  const given = Object.keys(shape).filter(name => values[name] !== undefined);
   const read = given.map(name => {
     const text = String(values[name]);
     const isText = textOptions.includes(name) || Number.isNaN(Number(text));
     return [name, isText ? text : Number(text)];
   });
-  return checked(schema, { ...defaults, ...Object.fromEntries(read) }, 'options');
+  return Object.fromEntries(read);
 }
+
+/** The options that the flags give, over `defaults`. */
+export const optionsOf = <S extends z.ZodObject>(
+  schema: S,
+  values: Values,
+  defaults: Readonly<Record<string, unknown>> = {},
+): z.output<S> => checked(schema, { ...defaults, ...givenOptions(schema, values) }, 'options');

@@ -1,104 +1,73 @@
-import type { RankedList } from '../../src/contracts/index.js';
-import { optionOf, searched } from '../../src/tune/space.js';
 import { type Command, count, wholeNumber } from '../command.js';
-import { verdictOf } from '../gate.js';
-import { type TunedState, tunedOf } from '../tuned.js';
-
-function outcome({ id, items, scores }: RankedList) {
-  const ranked = items.map((item, r) => ({ item, score: scores[r]! }));
-  const text = ranked
-    .map(({ item, score }, r) => `${String(r + 1).padStart(3)}  ${score.toFixed(4)}  ${item}`)
-    .join('\n');
-  return { json: { id, items: ranked }, text: text || 'nothing can be recommended' };
-}
 
 const options = { k: { type: 'string' }, version: { type: 'string' } } as const;
 const help = { k: 'length of the list; default 20', version: 'model version; default the newest' };
 
-const listCommand = (of: 'recommend' | 'similar', argument: string, summary: string): Command => ({
-  summary,
-  arguments: [argument],
-  usage: `${argument} -c pipeline.yaml [--k 20] [--version V]`,
-  options,
-  help,
-  async run({ reader, positionals, values }) {
-    const k = wholeNumber('k', values.k ?? '20');
-    const version = values.version as string | undefined;
-    return outcome(await (await reader())[of](positionals[0]!, k, version));
-  },
-});
-
-export const recommend = listCommand('recommend', 'USER', 'items for a user, best first');
-export const similar = listCommand('similar', 'ITEM', 'items that go with an item, best first');
-
-function tunedText({ fit, base, measured, found, before, at, inUse }: TunedState): string {
-  const names = ['solver', ...searched(fit.solver)];
-  const changed = names.filter(name => optionOf(fit, name) !== optionOf(base, name));
-  const date = new Date(at).toISOString().slice(0, 10);
-  const values = changed.map(name => `${name} ${optionOf(fit, name)}`).join(', ');
-  const figures = `${measured.metric}@${measured.k} ${found.toFixed(4)} against ${before.toFixed(4)} on ${date}`;
-  return `${values} (${figures})${inUse ? '' : ': not in use, `fit` was changed since'}`;
+interface List {
+  readonly items: readonly { readonly item: string; readonly score: number }[];
 }
 
-export const status: Command = {
-  summary: 'sizes, positions, the newest model and the last runs',
-  usage: '-c pipeline.yaml',
-  async run({ reader }) {
-    const p = await reader();
-    const { parts, manifestOf } = p;
-    const { store } = parts;
-    const [counts, folded, mode, segments, models, runs, dead] = [
-      await store.counts(),
-      await store.folded(),
-      (await store.gramian())?.mode ?? 'none',
-      await store.segments(),
-      await store.models(),
-      await store.runs(10),
-      await store.deadLetters(3),
-    ];
-    const positions: Record<string, readonly object[]> = {};
-    for (const { name } of parts.sources)
-      positions[name] = (await store.positions(name)).map(({ taken: _, ...position }) => position);
-    const newest = models.length > 0 ? await manifestOf() : undefined;
-    const published = models.find(m => m.published)?.version;
-    const gate = await verdictOf(p);
-    const tuned = await tunedOf(p);
-    const gramian = {
-      mode,
-      segments: segments.length,
-      entries: segments.reduce((s, x) => s + x.nnz, 0),
-      bytes: segments.reduce((s, x) => s + x.bytes, 0),
-    };
+function outcome(list: List & object) {
+  const lines = list.items.map(
+    ({ item, score }, r) => `${String(r + 1).padStart(3)}  ${score.toFixed(4)}  ${item}`,
+  );
+  return { json: list, text: lines.join('\n') || 'nothing can be recommended' };
+}
+
+export const recommend: Command = {
+  summary: 'items for a user, best first',
+  arguments: ['USER'],
+  usage: 'USER -c pipeline.yaml [--k 20] [--version V]',
+  options,
+  help,
+  async run({ ask, positionals, values }) {
+    const k = wholeNumber('k', values.k ?? '20');
+    return outcome(await ask('recommend', { user: positionals[0]!, k, version: values.version as string }));
+  },
+};
+
+export const similar: Command = {
+  summary: 'items that go with an item, best first',
+  arguments: ['ITEM'],
+  usage: 'ITEM -c pipeline.yaml [--k 20] [--version V]',
+  options,
+  help,
+  async run({ ask, positionals, values }) {
+    const k = wholeNumber('k', values.k ?? '20');
+    return outcome(await ask('similar', { item: positionals[0]!, k, version: values.version as string }));
+  },
+};
+
+export const explain: Command = {
+  summary: "why an item has its score for a user: what each of the user's own items adds to it",
+  arguments: ['USER', 'ITEM'],
+  usage: 'USER ITEM -c pipeline.yaml [--version V]',
+  options: { version: options.version },
+  help: { version: help.version },
+  async run({ ask, positionals, values }) {
+    const [user, item] = positionals as [string, string];
+    const found = await ask('explain', { user, item, version: values.version as string });
+    const { score, owned, version, contributions } = found;
     const lines = [
-      `state     ${parts.directory}`,
-      `inbox     ${count(counts.inbox)} events wait; ${count(folded)} folded, ${count(counts.repeated)} of them repeated; ${count(counts.deadLetters)} dead letters`,
-      ...dead.map(d => `          ${d.source}/${d.partition}@${d.sequence}: ${d.reason}`),
-      `matrix    ${count(counts.users)} users × ${count(counts.items)} items, ${count(counts.interactions)} interactions`,
-      `gramian   ${mode}${mode === 'stored' ? `, ${segments.length} segments, ${count(gramian.entries)} entries` : ''}`,
-      `models    ${models.length}${newest ? `; newest ${newest.version}` : ''}; published ${published ?? 'none'}`,
-      ...(gate
-        ? [`gate      model ${gate.version} ${gate.passed ? 'passes' : 'is held back'}: ${gate.reason}`]
-        : []),
-      ...(tuned ? [`tuned     ${tunedText(tuned)}`] : []),
-      ...runs.map(r => {
-        const seconds =
-          r.finishedAt === undefined ? '' : ` ${((r.finishedAt - r.startedAt) / 1000).toFixed(1)} s`;
-        return `run       ${new Date(r.startedAt).toISOString()} ${r.job} ${r.status}${seconds}: ${r.detail} (${r.trigger})`;
-      }),
+      `${score.toFixed(6)}  ${item} for ${user}, model ${version}${owned ? '; the user has it already' : ''}`,
+      ...contributions.map(c => `${c.amount.toFixed(6).padStart(10)}  ${c.item}`),
     ];
-    const json = {
-      state: parts.directory,
-      ...counts,
-      folded,
-      gramian,
-      models: models.map(m => m.version),
-      published,
-      gate,
-      tuned,
-      positions,
-      runs,
-      deadLetterSamples: dead,
-    };
-    return { json, text: lines.join('\n') };
+    return { json: found, text: lines.join('\n') };
+  },
+};
+
+export const segments: Command = {
+  summary: 'the items of each dimension of a compressed-elsa model, which are items themselves',
+  usage: '-c pipeline.yaml [--k 10] [--version V]',
+  options,
+  help: { ...help, k: 'items of a dimension; default 10' },
+  async run({ ask, values }) {
+    const k = wholeNumber('k', values.k ?? '10');
+    const found = await ask('segments', { k, version: values.version as string });
+    const lines = found.segments.map(({ dimension, size, items }) => {
+      const names = items.map(({ item, score }) => `${item} ${score.toFixed(3)}`).join(', ');
+      return `${dimension ?? '(gone)'}  ${count(size)} items: ${names}`;
+    });
+    return { json: found, text: lines.join('\n') };
   },
 };

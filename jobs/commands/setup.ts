@@ -10,7 +10,7 @@ export const validate: Command = {
   options: { sources: { type: 'boolean' } },
   help: { sources: 'open every source and decode its first batch, without taking it in' },
   async run({ config, values }) {
-    const { config: settings, baseDirectory } = config();
+    const { config: settings, baseDirectory } = await config();
     const samples: Record<string, { records: number; deadLetters: number; reason: string | undefined }> = {};
     if (values.sources) {
       for (const options of settings.sources) {

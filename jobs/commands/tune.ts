@@ -9,23 +9,12 @@ import { optionOf, searched } from '../../src/tune/space.js';
 import { type Trial, type TuneOptions, type TuneResult, tuneOptions } from '../../src/tune/tune.js';
 import { tuneHoldout } from '../../src/tune/tuner.js';
 import { checked } from '../checked.js';
-import {
-  allowanceFlags,
-  allowanceHelp,
-  type Command,
-  type CommandContext,
-  type CommandResult,
-  count,
-} from '../command.js';
-import { contextOf, runJob } from '../job.js';
-import { tune as tuneJob } from '../kinds/tune.js';
-import { resultOf } from '../outcome.js';
-import { cli } from '../trigger.js';
-import { aroundPresent } from '../tuned.js';
+import { type Command, type CommandContext, type CommandResult, count } from '../command.js';
+import { allowanceFlags, allowanceHelp } from './allowance.js';
 import { fileFlags, readFiles } from './files.js';
 import { fitFlags, fitHelp, optionsOfFit } from './fit-flags.js';
 import { metricsJson } from './metrics.js';
-import { flagsOf, helpOf, optionsOf } from './option-flags.js';
+import { flagsOf, givenOptions, helpOf, optionsOf } from './option-flags.js';
 
 /** The result of a search, with the metrics of its winner and of the present options on a test file. */
 interface Found extends TuneResult {
@@ -34,11 +23,13 @@ interface Found extends TuneResult {
   readonly adopted?: boolean | undefined;
 }
 
+const peakRss = (): number => process.resourceUsage().maxRSS * 1024;
+
 /** Searches on a part held out of the train file; the test file only judges the winner. */
 async function onFiles(
   context: CommandContext,
   paths: readonly [string, string],
-): Promise<readonly [Found, TuneOptions]> {
+): Promise<readonly [Found, TuneOptions, number]> {
   const { values, progress, signal } = context;
   const options = optionsOf(tuneOptions, values, { holdout: 'random' });
   if (options.holdout !== 'random' || options.cut !== undefined)
@@ -54,23 +45,17 @@ async function onFiles(
     measure(files, fit, { k: options.k, threads: threadsOf(fit), memoryBytes });
   progress('measuring on the test file');
   const final = { best: await judge(result.best.options), present: await judge(present) };
-  return [{ ...result, final }, options];
+  return [{ ...result, final }, options, peakRss()];
 }
 
 /** Searches on a part held out of the state. */
-async function onState(context: CommandContext): Promise<readonly [Found, TuneOptions]> {
-  const { values, progress, pipeline, signal } = context;
-  const p = await pipeline();
-  const { cron: _, ...defaults } = p.config.schedule.tune;
-  const options = optionsOf(tuneOptions, values, defaults);
-  const fixed = optionsOfFit(values);
-  const show = (stage: string, part: number) => progress(`${Math.floor(part * 100)}%: ${stage}`);
-  const steps = { progress: show, signal };
-  if (values.apply) {
-    const found = await runJob(contextOf(p, steps), tuneJob, cli, { ...options, fixed });
-    return [resultOf(found)!, options];
-  }
-  return [await p.tune(await aroundPresent(p, options, fixed), options, steps), options];
+async function onState({ values, ask }: CommandContext): Promise<readonly [Found, TuneOptions, number]> {
+  const { found, options, peakRssBytes } = await ask('tune', {
+    options: givenOptions(tuneOptions, values),
+    fixed: optionsOfFit(values),
+    apply: values.apply === true,
+  });
+  return [found, options, peakRssBytes];
 }
 
 /** The table of trials as lines of text. */
@@ -113,7 +98,12 @@ function write(output: string, best: FitOptions, json: object): readonly string[
   return [output, beside];
 }
 
-function outcome(found: Found, options: TuneOptions, output: string | undefined): CommandResult {
+function outcome(
+  found: Found,
+  options: TuneOptions,
+  peakRssBytes: number,
+  output: string | undefined,
+): CommandResult {
   const { best, present, trials, final, adopted } = found;
   const { metric, k } = options;
   const json = {
@@ -125,7 +115,7 @@ function outcome(found: Found, options: TuneOptions, output: string | undefined)
       test: { best: metricsJson(final.best.metrics, k), present: metricsJson(final.present.metrics, k) },
     }),
     ...(adopted !== undefined && { adopted }),
-    peakRssBytes: process.resourceUsage().maxRSS * 1024,
+    peakRssBytes,
   };
   const written = output === undefined ? [] : write(output, best.options, json);
   const value = (m: Trial | Measured): string => m.metrics![metric].toFixed(4);
@@ -142,12 +132,10 @@ function outcome(found: Found, options: TuneOptions, output: string | undefined)
 }
 
 /** Lets refits use the configured options again. */
-async function reset({ pipeline }: CommandContext): Promise<CommandResult> {
-  const { store } = (await pipeline()).parts;
-  const known = await store.tuned();
-  await store.setTuned(undefined);
-  const text = known ? 'refits use the configured options again' : 'there were no tuned options';
-  return { json: { reset: known !== undefined }, text };
+async function reset({ ask }: CommandContext): Promise<CommandResult> {
+  const found = await ask('resetTuned', {});
+  const text = found.reset ? 'refits use the configured options again' : 'there were no tuned options';
+  return { json: found, text };
 }
 
 export const tune: Command = {
@@ -182,7 +170,9 @@ export const tune: Command = {
     )
       throw new StageError('USAGE', 'tune: expected --train FILE and --test FILE, or -c FILE');
     if (context.values.reset) return reset(context);
-    const [found, options] = files ? await onFiles(context, [train, test]) : await onState(context);
-    return outcome(found, options, typeof output === 'string' ? output : undefined);
+    const [found, options, peakRssBytes] = files
+      ? await onFiles(context, [train, test])
+      : await onState(context);
+    return outcome(found, options, peakRssBytes, typeof output === 'string' ? output : undefined);
   },
 };

@@ -64,9 +64,10 @@ async function upToDate(pipeline: JobPipeline, fit: FitOptions): Promise<Manifes
 /** Folds and fits; the publication of the new model follows. */
 export const refit: Job<RefitOptions, Manifest, typeof schedule> = {
   name: 'refit',
-  said: { begun: 'refit begins', done: 'model fitted' },
+  said: { begun: 'refit began', done: 'model fitted' },
   options: z.looseObject({ publish: z.boolean().optional() }),
   schedule,
+  readsSources: true,
   clock: ({ cron }) => (cron ? { cron, options: {} } : undefined),
   async prepare({ pipeline }, options) {
     const model = await upToDate(pipeline, await fitOf(pipeline, options));

@@ -22,6 +22,19 @@ export interface SignalResult {
   readonly finishedAt: number;
 }
 
+/** A signal as the ledger has it. */
+export interface SignalRecord {
+  readonly source: string;
+  readonly id: string;
+  readonly type: string;
+  readonly status: 'running' | SignalResult['status'];
+  readonly version?: string | undefined;
+  readonly message: string;
+  /** Epoch ms. */
+  readonly requestedAt: number;
+  readonly finishedAt: number | undefined;
+}
+
 /** Where signals come from and their outcomes go. Neither call waits for its system after `signal` aborts. */
 export interface SignalSource {
   readonly name: string;

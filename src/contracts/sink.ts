@@ -1,4 +1,5 @@
 /** The contract of the stores that lists are published to, and what is handed to them. */
+import type { Probe } from '../runtime/probe.js';
 import type { ErasedIds, ForgottenLists } from './erasure.js';
 import type { Manifest } from './manifest.js';
 
@@ -156,6 +157,8 @@ export interface Sink {
    * or says in `remains` what it leaves; nobody else may write meanwhile. What is cut off is done by calling it again.
    */
   forget?(erased: ErasedIds): Promise<ForgottenLists>;
+  /** A probe of the system behind it, for one that lies elsewhere. */
+  openProbe?(): Probe;
   /** Deletes complete versions that no alias names, except the `keep` newest by ordinal. */
   prune?(keep: number): Promise<void>;
   close(): Promise<void>;

@@ -1,4 +1,5 @@
 /** The contract of the streams that events come from. */
+import type { Probe } from '../runtime/probe.js';
 
 /** Where to resume reading one partition of a source. */
 export interface Position {
@@ -36,6 +37,12 @@ export interface DeadLetter extends Rejection {
   readonly user?: string | undefined;
   /** The original record. */
   readonly raw: string;
+}
+
+/** What is kept of a record that became a dead letter. */
+export interface KeptRecord extends DeadLetter {
+  /** Epoch ms. */
+  readonly rejectedAt: number;
 }
 
 /** What weights mean; the part of a state's semantics that concerns one event. */
@@ -89,6 +96,8 @@ export interface DecodedEvents {
 export interface Taker {
   readonly system: string;
   readonly weights: WeightRules;
+  /** Where a source may make files of events, which the state takes over. */
+  readonly directory: string;
 }
 
 /** Records of one partition and where they end. */
@@ -105,6 +114,12 @@ export interface Read {
   readonly batches: readonly PartitionBatch[];
   /** Tells the source that the records are in the state. Advisory: the state's positions decide. */
   ack(): Promise<void>;
+}
+
+/** Sequence number of the last record that a partition has now. */
+export interface PartitionEnd {
+  readonly partition: string;
+  readonly end: number;
 }
 
 /** A stream of interaction events. `connect`, then `read` until it returns nothing, then `close`. */
@@ -134,6 +149,13 @@ export interface Source {
    * them again.
    */
   reject?(dead: readonly DeadLetter[]): Promise<void>;
+  /**
+   * Makes records of dead letters of one partition again, from what was kept of them, by ascending sequence. Keys and headers
+   * are not kept, and long records not whole: such records have no fields again.
+   */
+  decodeAgain?(letters: readonly KeptRecord[]): Promise<RecordBatch>;
+  /** A probe of the system behind it, which tells where the partitions end now. */
+  openProbe?(): Probe<readonly PartitionEnd[]>;
   /** What came up since this was last called that a person should know: records that will never be read, say. */
   warnings?(): readonly string[];
   close(): Promise<void>;

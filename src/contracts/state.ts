@@ -8,8 +8,8 @@ import type { TunedOptions } from '../tune/tune.js';
 import type { LeavingUser, PendingErasure, Receipt, Remainder } from './erasure.js';
 import type { Manifest } from './manifest.js';
 import type { Outdated, Retention } from './retention.js';
-import type { Signal, SignalResult } from './signal.js';
-import type { DeadLetter, DecodedEvents, Position } from './source.js';
+import type { Signal, SignalRecord, SignalResult } from './signal.js';
+import type { DeadLetter, DecodedEvents, KeptRecord, Position, Taker } from './source.js';
 
 export type { Histories };
 
@@ -40,6 +40,8 @@ export interface StateCounts {
   readonly valued: boolean;
   /** Σ d_u² over users, the pairs that one pass over XᵀX visits. */
   readonly pairs: number;
+  /** The latest time of an event that is folded, or waits in the table of the inbox (epoch ms). */
+  readonly newestEvent: number | undefined;
 }
 
 /** A finished model as the state knows it. */
@@ -77,8 +79,49 @@ export interface RunRecord {
   readonly finishedAt: number | undefined;
   readonly detail: string;
   readonly version: string | undefined;
-  /** Error code of a failure; `endedRun` gives it, if the ledger has it. */
+  /** Error code of a failure, if the ledger has it. */
   readonly code?: string | undefined;
+}
+
+/** Which runs are asked for: of one job, or since a time (epoch ms). */
+export interface RunFilter {
+  readonly job?: string | undefined;
+  readonly since?: number | undefined;
+}
+
+/** Which dead letters are asked for: of one source or code, or since a time (epoch ms). */
+export interface DeadLetterFilter {
+  readonly source?: string | undefined;
+  readonly code?: string | undefined;
+  readonly since?: number | undefined;
+}
+
+/** A dead letter as the state keeps it. */
+export interface KeptDeadLetter extends KeptRecord {
+  readonly source: string;
+}
+
+/** The dead letters of one source and code: how many, and the times of the first and the last (epoch ms). */
+export interface DeadLetterCount {
+  readonly source: string;
+  readonly code: string;
+  readonly count: number;
+  readonly first: number;
+  readonly last: number;
+}
+
+/** Bounds of a query. */
+export interface QueryBounds {
+  /** Rows of the answer. */
+  readonly rows: number;
+  readonly timeoutMs: number;
+}
+
+/** The answer to a query: values as JSON has them; `truncated` where there were more rows. */
+export interface QueryAnswer {
+  readonly columns: readonly string[];
+  readonly rows: readonly (readonly unknown[])[];
+  readonly truncated: boolean;
 }
 
 /** Users whose history changed: those that have one, and the keys of those that have none any more. */
@@ -96,7 +139,10 @@ export interface Ledger {
   madeBy(version: string): Promise<RunRecord | undefined>;
   /** Ends a run and, for a fit, registers its model, in one transaction. */
   endRun(id: number, outcome: RunOutcome, model?: Manifest): Promise<void>;
-  runs(limit: number): Promise<readonly RunRecord[]>;
+  /** The newest runs, newest first. */
+  runs(limit: number, filter?: RunFilter): Promise<readonly RunRecord[]>;
+  /** The newest run of each job. */
+  lastRuns(): Promise<readonly RunRecord[]>;
   models(): Promise<readonly ModelRecord[]>;
   markPublished(version: string): Promise<void>;
   /** Every version that lists were ever published under, and the content it stands for. */
@@ -107,12 +153,16 @@ export interface Ledger {
   /** When a scheduled job is due next (epoch ms), if the same expression was recorded. */
   due(job: string, expression: string): Promise<number | undefined>;
   setDue(job: string, expression: string, due: number): Promise<void>;
+  /** Every recorded due time (epoch ms). */
+  dueTimes(): Promise<readonly { readonly job: string; readonly expression: string; readonly due: number }[]>;
   /** Remembers a signal; returns its result if it has ended before. */
   claimSignal(source: string, signal: Signal): Promise<SignalResult | undefined>;
   finishSignal(source: string, result: SignalResult): Promise<void>;
   /** Results that the signal's source has not confirmed. */
   unreported(source: string): Promise<readonly SignalResult[]>;
   markReported(source: string, id: string): Promise<void>;
+  /** The newest signals, newest first, with their results. */
+  signals(limit: number): Promise<readonly SignalRecord[]>;
 }
 
 /** One validated event, fixed-point weight, as columns `length` long. */
@@ -146,8 +196,8 @@ export interface DecodedBatch {
 export interface StateStore extends Ledger {
   /** Tells this state from every other one; the same for as long as it lives. */
   readonly id: string;
-  /** The system whose decoded events it understands, if there is one. */
-  readonly system?: string | undefined;
+  /** Which decoded events it understands, if any, and where files of them may be made. */
+  readonly takes?: Pick<Taker, 'system' | 'directory'> | undefined;
   positions(source: string): Promise<readonly Position[]>;
   /**
    * Appends events and dead letters and moves the positions, all in one transaction. Records at or behind the
@@ -235,6 +285,17 @@ export interface StateStore extends Ledger {
    * hour already.
    */
   removeOutdated(retention: Retention): Promise<Outdated | undefined>;
-  deadLetters(limit: number): Promise<readonly (DeadLetter & { readonly source: string })[]>;
+  /** The newest dead letters, newest first. */
+  deadLetters(limit: number, filter?: DeadLetterFilter): Promise<readonly KeptDeadLetter[]>;
+  deadLetterCounts(filter?: DeadLetterFilter): Promise<readonly DeadLetterCount[]>;
+  /** Puts events into the inbox in the place of the dead letters with their sequence numbers, which are deleted. */
+  revive(source: string, partition: string, events: EventColumns): Promise<void>;
+  /** Deletes dead letters; returns how many. */
+  dropDeadLetters(filter: DeadLetterFilter): Promise<number>;
+  /**
+   * Answers one SELECT over the views of the state that are open to everybody. `USAGE` for anything else, and for a query
+   * that fails or takes too much memory; `INTERRUPTED` for one that takes too long.
+   */
+  query(sql: string, bounds: QueryBounds, signal?: AbortSignal): Promise<QueryAnswer>;
   close(): Promise<void>;
 }

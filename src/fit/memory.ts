@@ -1,6 +1,7 @@
 import { StageError } from '../errors.js';
 import { implicitRoom } from '../gramian/implicit.js';
 import type { GramianMode } from '../gramian/plan.js';
+import { pruningRoom } from '../gramian/prune.js';
 import { storedRoom } from '../gramian/stored.js';
 import { denseServingBytes, servingBytes } from '../model/serving.js';
 import { type FitOptions, solverOf } from '../solvers/index.js';
@@ -37,8 +38,10 @@ export interface FitSize {
   /** Whether X has values other than 1. */
   readonly valued: boolean;
   readonly mode: GramianMode;
-  /** Segments of a stored Gramian. */
-  readonly segments?: number | undefined;
+  /** Bytes of the files of a stored Gramian; by default one of any size. */
+  readonly files?: readonly number[] | undefined;
+  /** Rows that are kept of each column, where a stored Gramian is pruned. */
+  readonly keep?: number | undefined;
   readonly options: FitOptions;
 }
 
@@ -62,12 +65,13 @@ export function memoryOfFit(
   threads: number,
   memoryBytes = Number.POSITIVE_INFINITY,
 ): FitMemory {
-  const { users, items: n, interactions, valued, options, segments = 1 } = size;
+  const { users, items: n, interactions, valued, options, files = [Number.POSITIVE_INFINITY], keep } = size;
   const implicit = size.mode === 'implicit';
   const shape = { users, items: n, valued, weighted: options.userWeighting > 0, threads };
   const gramian = implicit
     ? implicitRoom({ ...shape, entries: interactions })
-    : storedRoom({ ...shape, entries: 0 }, segments);
+    : storedRoom({ ...shape, entries: 0 }, files);
+  const pruning = implicit || keep === undefined ? 0 : pruningRoom(n, threads, files, keep);
   const solver = solverOf(options);
   const rows = implicit ? 4 * (2 * users + 1) + (valued ? 8 : 4) * interactions : 0;
   const sizes = { ...shape, entries: interactions, memoryBytes, rowsBytes: rows, gramian };
@@ -81,7 +85,7 @@ export function memoryOfFit(
     // both layers of n × r take 16 n r bytes, and a little
     solver.vectors === 'dense' ? denseServingBytes(n, width, Math.ceil(layers / (16 * n)), threads) : 0,
   );
-  const peak = Math.max(...Object.values(phases), serving) + SLACK * (1 + threads);
+  const peak = Math.max(...Object.values(phases), pruning, serving) + SLACK * (1 + threads);
   const kernels = peak + gramian.outside;
   const model = 24 * n + 24 * (n + 1);
   return { rows, kernels, model, total: rows + kernels + model };

@@ -2,6 +2,7 @@ import { type Address, type Arena, aligned } from '../runtime/arena.js';
 import { record, write } from '../runtime/records.js';
 import type { Threads } from '../runtime/threads.js';
 import type { Segment } from './segment.js';
+import { encodedBytes } from './segment-content.js';
 
 /** Bytes of the columns that are loaded at a time, unless a single one has more. */
 export const LOAD_BYTES = 1 << 22;
@@ -23,7 +24,7 @@ export interface EncodedColumns {
 
 /** Sizes of the columns of Σ S_s, by item. */
 export interface ColumnSizes {
-  /** Entries of each over all segments: the sum has no more. */
+  /** Entries of each over all segments, n at most: the sum has no more. */
   readonly entries: Float64Array;
   readonly bytes: Float64Array;
   readonly longest: number;
@@ -74,6 +75,7 @@ export function columnSizes(segments: readonly Segment[], n: number): ColumnSize
       bytes[columns[k]!]! += offsets[k + 1]! - offsets[k]!;
     }
   }
+  for (let j = 0; j < n; j++) entries[j] = Math.min(n, entries[j]!);
   return { entries, bytes, longest: entries.reduce((a, b) => Math.max(a, b), 0) };
 }
 
@@ -94,6 +96,13 @@ export function encodedScratch(n: number, longest: number, segments: number, den
 /** Bytes that `width` columns of so many segments take beside what is loaded of them. */
 export const tableBytes = (width: number, segments: number): number =>
   aligned(LENGTH_TABLES) + 2 * aligned(4 * width * Math.max(1, segments)) + BEHIND;
+
+/** Bytes of the columns of n items that are loaded at a time, of files of so many bytes: what is loaded, and what goes with it. */
+export const loadedBytes = (n: number, files: readonly number[]): number =>
+  Math.max(
+    LOAD_BYTES,
+    files.reduce((sum, bytes) => sum + Math.min(bytes, encodedBytes(n)), 0),
+  ) + tableBytes(n, files.length);
 
 /** Room for up to `width` columns of `bytes` in all. */
 export function openColumns(

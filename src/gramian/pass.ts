@@ -4,6 +4,7 @@ import {
   type ColumnSizes,
   type encodedScratch,
   LOAD_BYTES,
+  loadedBytes,
   loadRange,
   openColumns,
   type StoredColumns,
@@ -14,6 +15,9 @@ import {
 const PARTS_A_THREAD = 8;
 /** Records, and whatever a part is rounded up to. */
 const SLACK = 1024;
+
+/** Bytes of the columns of a pass over n of them: two loads that take turns, and what is encoded on the way. */
+export const passBytes = (n: number, files: readonly number[]): number => 3 * loadedBytes(n, files);
 
 /** Where a pass over all columns stops to load more: `ends` of ranges of items. */
 export function rangesOf({ entries, bytes }: ColumnSizes): {
@@ -37,7 +41,7 @@ export function rangesOf({ entries, bytes }: ColumnSizes): {
 }
 
 /** Bytes of the arena that a pass takes: columns that take turns with their bounds, and what the threads have. */
-export function passBytes({ sizes, segments, threads }: StoredColumns, scratchBytes: number): number {
+export function bytesOfPass({ sizes, segments, threads }: StoredColumns, scratchBytes: number): number {
   const { most, width } = rangesOf(sizes);
   const bounds = 4 * (PARTS_A_THREAD * threads.size + 1);
   return 2 * (tableBytes(width, segments.length) + most + bounds + SLACK) + threads.size * scratchBytes;

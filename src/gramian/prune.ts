@@ -3,11 +3,12 @@ import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { bestBytes } from '../matrix/scratch.js';
 import type { Arena } from '../runtime/arena.js';
+import { allocate, bytesOf } from '../runtime/parts.js';
 import { record } from '../runtime/records.js';
-import { type ColumnSizes, encodedScratch } from './encoded.js';
-import { pass, rangesOf } from './pass.js';
+import { type ColumnSizes, encodedScratch, LOAD_BYTES, orderBytes } from './encoded.js';
+import { pass, passBytes, rangesOf } from './pass.js';
 import { openSegment } from './segment.js';
-import { openSegmentWriter, type SegmentWriter } from './segment-writer.js';
+import { openSegmentWriter, type SegmentWriter, writerBytes } from './segment-writer.js';
 import type { StoredGramian } from './stored.js';
 
 /** What a pruned Gramian keeps: of each column its diagonal entry and the `keep` rows with the largest G_ij G_ii^(−α). */
@@ -17,6 +18,26 @@ export interface Pruning {
 }
 
 const shape = /^pruned-[0-9a-f]{16}\.safetensors$/;
+
+/** What is kept of a range of n columns at most. */
+const keptParts = (n: number, entries: number) => ({
+  starts: 4 * (n + 1),
+  lengths: 4 * n,
+  indices: 4 * entries,
+  values: 8 * entries,
+});
+
+/** Bytes of an encoded entry at least. */
+const ENTRY_BYTES = 2.5;
+
+/** Bytes of making the pruned view of n items on `threads` threads, from files of so many bytes; an upper bound. */
+export function pruningRoom(n: number, threads: number, files: readonly number[], keep: number): number {
+  const kept = Math.min(n, keep + 1);
+  const most = Math.max(kept, Math.min(n * kept, LOAD_BYTES / ENTRY_BYTES));
+  const scratch = encodedScratch(n, n, files.length, false, bestBytes(keep)).bytes;
+  const columns = orderBytes(n) + 8 * n + bytesOf(keptParts(n, most));
+  return columns + passBytes(n, files) + threads * scratch + writerBytes(kept);
+}
 
 /** The file of the pruned sum of these segments: its name changes with what it is made of. */
 export function prunedPath(directory: string, segments: readonly string[], { keep, alpha }: Pruning): string {
@@ -82,12 +103,7 @@ function writeKept(
   );
   const kept = entries.map(count => Math.min(count, keep + 1));
   const most = mostKept(stored.sizes, kept);
-  const at = {
-    starts: arena.bytes(4 * (G.n + 1), what),
-    lengths: arena.bytes(4 * G.n, what),
-    indices: arena.bytes(4 * most, what),
-    values: arena.bytes(8 * most, what),
-  };
+  const at = allocate(arena, keptParts(G.n, most), what);
   const { lengths, indices, values } = at;
   const out = record(arena, 'Columns', { lengths, indices, values }, what);
   const scratch = encodedScratch(G.n, longest, stored.segments.length, false, bestBytes(keep));

@@ -14,6 +14,9 @@ const headerBytes = 1024;
 /** Bytes that are written at a time. */
 const pieceBytes = 1 << 20;
 
+/** Bytes of the arena that writing takes at most, of columns of so many entries. */
+export const writerBytes = (longest: number): number => encodedBytes(longest) + pieceBytes + 256;
+
 /** A segment file being written. */
 export interface SegmentWriter {
   /** Appends the next columns, views into the writer's arena; those between this block and the last one are empty. */

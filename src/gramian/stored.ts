@@ -7,23 +7,23 @@ import { sampledItems } from './density.js';
 import {
   columnSizes,
   encodedScratch,
-  LOAD_BYTES,
+  loadedBytes,
   orderBytes,
   placeItems,
   type StoredColumns,
-  tableBytes,
 } from './encoded.js';
-import { pass, passBytes } from './pass.js';
+import { bytesOfPass, pass, passBytes } from './pass.js';
 import { openIntactSegments, type Segment } from './segment.js';
 import { streamRoom, streamStored, strideOf } from './stored-stream.js';
 import { addDiagonals, assertExact, sumReader } from './sum.js';
 
-/** Bytes that a stored Gramian of this size takes; upper bounds. */
-export function storedRoom(size: GramianSize, segments: number): GramianRoom {
+/** Bytes that a stored Gramian of this size takes, in files of so many bytes; upper bounds. */
+export function storedRoom(size: GramianSize, files: readonly number[]): GramianRoom {
   const { items: n, threads } = size;
-  const loaded = Math.max(LOAD_BYTES, 8 * n) + tableBytes(n, segments);
+  const segments = files.length;
+  const loaded = loadedBytes(n, files);
   const scratch = (dense: boolean, tail: number) => encodedScratch(n, n, segments, dense, tail).bytes;
-  const pass = 3 * loaded + 8 * (n + 1); // two that take turns, and what is encoded on the way
+  const pass = passBytes(n, files);
   return {
     arranged: orderBytes(n),
     arranging: 0,
@@ -146,7 +146,7 @@ export function storedGramian(
         squaredNorms: () => byPosition(squaredNorms(stored)),
         stream: (to, report) => streamStored(stored, ordered, to, report),
         sweep: (to, report) => sweep(stored, ordered, to, report),
-        sweepBytes: to => passBytes(stored, sweepScratch(stored, to).bytes),
+        sweepBytes: to => bytesOfPass(stored, sweepScratch(stored, to).bytes),
       };
     },
     columns: storedBy,

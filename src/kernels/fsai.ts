@@ -1,5 +1,5 @@
-import { Best, bestAt, offer } from './best';
-import { ascending } from './sort';
+import { Best, bestAt, offer, worse } from './best';
+import { below } from './sort';
 import { Visitor } from './sweep';
 import { clear, F64s, from, I32s, View } from './views';
 
@@ -18,7 +18,7 @@ export class Fsai {
   values: F64s;
   diagonal: F64s; // G_jj, of all
   reach: F64s; // G_ii^(−α), of all
-  reachOfItems: F64s; // the same by item
+  farthest: F64s; // the reach of each 64th position
   pivots: F64s; // D_j
   first: i32;
   rows: i32;
@@ -36,15 +36,12 @@ export class Blocks {
   places: I32s;
 }
 
-// P_j := what `best` holds, descending
+// P_j, which is what `best` holds, descending: i and its entry of G come behind all that are larger
 @inline
-function settle(f: Fsai, j: i32, best: Best): I32s {
-  const count = best.length, r = j - f.first;
-  const P = from(f.pattern, r * f.m);
-  ascending(best.index, count);
-  for (let x = 0; x < count; x++) P[x] = best.index[count - 1 - x];
-  f.counts[r] = count;
-  return P;
+function settle(f: Fsai, j: i32, best: Best, i: i32, value: f64): void {
+  const at = (j - f.first) * f.m + best.length - 1 - below(best.index, best.length, i);
+  f.pattern[at] = i;
+  f.values[at] = value;
 }
 
 /**
@@ -64,9 +61,8 @@ function select<A>(v: Visitor, a: View<A>, list: I32s, count: i32, base: A, tail
     offer(best, m, key, i);
     if (best.length == m) bar = best.key[0];
   }
-  const P = settle(f, j, best);
-  const values = from(f.values, (j - f.first) * m);
-  for (let y = 0; y < best.length; y++) values[y] = <f64>(a[P[y]] - base);
+  for (let x = 0; x < best.length; x++) settle(f, j, best, best.index[x], <f64>(a[best.index[x]] - base));
+  f.counts[j - f.first] = best.length;
 }
 function selectI32(v: Visitor, a: View<i32>, list: I32s, count: i32, base: i64, tail: usize, j: i32): void {
   select<i32>(v, a, list, count, <i32>base, tail, j);
@@ -74,46 +70,52 @@ function selectI32(v: Visitor, a: View<i32>, list: I32s, count: i32, base: i64, 
 function selectI64(v: Visitor, a: View<i64>, list: I32s, count: i32, base: i64, tail: usize, j: i32): void {
   select<i64>(v, a, list, count, base, tail, j);
 }
+/** Entries that are compared with a bar before it is raised. */
+const BLOCK: i32 = 64;
+
 /**
- * As `select`, of listed items and values, which are used up: what was offered moves to the back. Items ascend and older
- * ones tend to be more popular, so that from the back the keys of equal sums fall, and few are offered in vain.
+ * As `select`, of listed items and values, which are used up: what is still in question moves to the front, block by block.
+ * Reach falls with the position, so most values are too small wherever behind j their row is, and of the others most are
+ * for the first of 64 positions.
  */
 function selectF64(v: Visitor, a: F64s, list: I32s, count: i32, base: i64, tail: usize, j: i32): void {
   const f = changetype<Fsai>(v.state);
-  const m = f.m, reach = f.reachOfItems, place = v.place;
+  const m = f.m, reach = f.reach, farthest = f.farthest, place = v.place, most = reach[j];
   const best = bestAt(tail, m);
   let bar: f64 = 0;
-  let offers = count;
-  for (let e = count - 1; e >= 0; e--) {
-    const value = a[e];
-    const key = value * reach[list[e]];
-    if (key < bar) continue;
-    const i = place[list[e]];
-    if (i <= j) continue;
-    offer(best, m, key, i);
-    if (best.length == m) bar = best.key[0];
-    list[--offers] = i;
-    a[offers] = value;
+  let offers = 0;
+  for (let e = 0; e < count; ) {
+    let end = offers;
+    for (const next = min(count, e + BLOCK); e < next; e++) {
+      const value = a[e];
+      a[end] = value;
+      list[end] = list[e];
+      end += i32(value * most >= bar);
+    }
+    let near = offers;
+    for (let x = offers; x < end; x++) {
+      const value = a[x], i = place[list[x]];
+      a[near] = value;
+      list[near] = i;
+      near += i32(i > j) & i32(value * farthest[i >> 6] >= bar);
+    }
+    for (let x = offers; x < near; x++) {
+      const value = a[x], i = list[x];
+      const key = value * reach[i];
+      if (key < bar) continue;
+      offer(best, m, key, i);
+      if (best.length == m) bar = best.key[0];
+      list[offers] = i;
+      a[offers++] = value;
+    }
   }
-  const P = settle(f, j, best);
-  const values = from(f.values, (j - f.first) * m);
-  for (let e = offers; e < count; e++) {
-    if (a[e] * f.reach[list[e]] < bar) continue;
-    const y = placeOf(list[e], P, best.length);
-    if (y >= 0) values[y] = a[e];
+  const full = best.length == m;
+  for (let x = 0; x < offers; x++) {
+    const value = a[x], i = list[x];
+    if (full && worse(value * reach[i], i, bar, best.index[0])) continue;
+    settle(f, j, best, i, value);
   }
-}
-
-// y with P[y] = i in a list that descends, or −1
-@inline
-function placeOf(i: i32, P: I32s, count: i32): i32 {
-  let lo = 0, hi = count;
-  while (lo < hi) {
-    const middle = (lo + hi) >> 1;
-    if (P[middle] > i) lo = middle + 1;
-    else hi = middle;
-  }
-  return lo < count && P[lo] == i ? lo : -1;
+  f.counts[j - f.first] = best.length;
 }
 
 /** Lists the places of each column in the patterns of the rows lo … hi; `starts` has room for n + 2. Returns how many. */

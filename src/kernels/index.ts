@@ -25,6 +25,7 @@ export { tilesTake } from './dense-columns';
 export { cutRows } from './dense-cut';
 export { largeEntries, magnitudeBins } from './dense-sparsify';
 export { gather } from './dense-gather';
+export { scatter } from './dense-scatter';
 export { multiply } from './dense-multiply';
 export { gram, mirror } from './dense-gram';
 export { elsaUsers } from './elsa';

@@ -1,8 +1,8 @@
 import { bestAt, offer } from './best';
 import { axpy, scatteredAt, scatteredBytes } from './residual';
-import { ascending } from './sort';
+import { below } from './sort';
 import { Lines } from './sparse';
-import { F32s, from, I32s } from './views';
+import { F32s, I32s } from './views';
 
 /**
  * Rows of encoder · decoder for a block of items, row i being that of item `first` + i, of which the `width` largest entries off the diagonal stay, positive ones alone
@@ -31,12 +31,11 @@ export function distil(
       if (best.length == width) bar = best.key[0];
     }
     const count = best.length;
-    ascending(best.index, count);
-    const to = from(items, i * width);
-    const x = from(values, i * width);
     for (let e = 0; e < count; e++) {
-      to[e] = best.index[e];
-      x[e] = <f32>y.x[best.index[e]];
+      const k = best.index[e];
+      const to = i * width + below(best.index, count, k);
+      items[to] = k;
+      values[to] = <f32>y.x[k];
     }
     lengths[i] = count;
   }

@@ -50,6 +50,11 @@ export function rowsOf(A: Dense, lo: number, hi: number): Dense {
   return { rows: hi - lo, width: A.width, address: A.address + 4 * lo * A.width };
 }
 
+/** A := 0 */
+export function clear(arena: Arena, A: Dense): void {
+  arena.f32(A.address, A.rows * A.width).fill(0);
+}
+
 /** Where entry (i, j) of a `Square` lies. */
 export function squareIndex(width: number, i: number, j: number): number {
   const tile = Math.floor(i / CHUNK) * (width / CHUNK) + Math.floor(j / CHUNK);
@@ -74,6 +79,18 @@ export function gather(
   const origin = (A.address - 4 * first * A.width) >>> 0;
   const args = [X.rows, X.record, cursor, limit, origin, Y.address, Y.width] as const;
   threads.run({ kernel: 'gather', tasks: chunks(X.rows), args });
+}
+
+/** Y += diag(h) X A for sparse X and A; `h` (F32[rows] in the arena) is address 0 where all are 1. */
+export function scatter(
+  threads: Threads,
+  X: { readonly rows: number; readonly record: Address },
+  h: Address,
+  A: { readonly record: Address },
+  Y: Dense,
+): void {
+  const args = [X.rows, X.record, h, A.record, Y.address, Y.width] as const;
+  threads.run({ kernel: 'scatter', tasks: chunks(X.rows), args });
 }
 
 /** Z := Y Tᵀ */

@@ -80,7 +80,7 @@ export async function publish(options: PublishOptions): Promise<PublishSummary> 
   const { version, model } = plan.publication;
   const sizes = sinks.map((sink, k) => ({ sink: sink.name, estimatedBytes: plan.estimates[k] }));
   const total = lists.counts.users + lists.counts.items;
-  log.info({ version, alias, lists: total, sizes }, 'publication begins');
+  log.info({ version, alias, lists: total, sizes }, 'publication began');
   const { targets, counts } = await writeVersion(plan, options);
   await inAll(targets, `point ${alias} at version ${version}`, t => t.sink.point(version, alias, t.expected));
   const seconds = (performance.now() - started) / 1000;

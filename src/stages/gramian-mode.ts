@@ -63,7 +63,7 @@ export async function settleGramian(parts: PipelineParts, signal?: AbortSignal):
   if (wanted.mode !== current?.mode || !fits) {
     log.info(
       { from: current?.mode ?? 'none', to: wanted.mode, userWeighting, maxHistory },
-      'Gramian mode changes',
+      'Gramian mode changed',
     );
     if (wanted.mode === 'stored') await rebuildGramian(parts, signal);
     else {

@@ -5,6 +5,7 @@ import type { GramianInput } from '../fit/fit.js';
 import { isSmall } from '../gramian/build.js';
 import { type GramianEntries, openEntries } from '../gramian/export.js';
 import type { GramianMode, GramianState } from '../gramian/plan.js';
+import type { Pruning } from '../gramian/prune.js';
 import { type Comparison, compareWithHistories } from '../gramian/verify.js';
 import { largestEnergy } from '../gramian/weights.js';
 import { fromNothing } from '../matrix/rows.js';
@@ -107,11 +108,12 @@ async function fold(parts: PipelineParts, signal?: AbortSignal): Promise<FoldSum
       limit = await smallerBatch(parts, limit);
       continue;
     }
-    if (step.events === 0) break;
     events += step.events;
     users += step.users;
     segment = step.segment ?? segment;
     if (step.segment) await mergeSegments(parts, false, signal);
+    // What came meanwhile is for the next fold.
+    if (step.events < limit) break;
   }
   if (events > 0 || options.gramian.mode !== 'auto') await settleQuietly(parts, signal);
   return { events, users, segment };
@@ -152,23 +154,23 @@ async function inputOf(parts: PipelineParts, n: number, fit: FitOptions): Promis
   }
   const segments = segmentsDirectory(directory);
   const paths = (await store.segments()).map(s => join(segments, s.file));
-  return { mode: 'stored', paths, n, scale, pruning: pruningOf(parts, n, fit, segments) };
+  const pruning = pruningOf(parts, n, fit);
+  return { mode: 'stored', paths, n, scale, pruning: pruning && { ...pruning, directory: segments } };
 }
 
 /** Smaller catalogues are never pruned: their columns are dense, and lose what patterns need. */
 const prunedFrom = 10_000;
 
 /** How the view of the Gramian is pruned that a fit reads, if it reads one. */
-function pruningOf(
+export function pruningOf(
   { options, fitMemoryBytes }: PipelineParts,
   n: number,
   fit: FitOptions,
-  directory: string,
-) {
+): Pruning | undefined {
   const { keep } = options.gramian;
   const needs = solverOf(fit).pruning?.(n, fit, fitMemoryBytes);
   if (keep === undefined || needs === undefined || n < prunedFrom) return undefined;
-  return { keep: Math.max(keep, needs.least), alpha: needs.alpha, directory };
+  return { keep: Math.max(keep, needs.least), alpha: needs.alpha };
 }
 
 /** All of G as of the last fold. Where it is not stored it is computed into a file in the directory `scratch`. */

@@ -1,4 +1,4 @@
-import type { Read, Source } from '../contracts/index.js';
+import type { DeadLetterFilter, KeptDeadLetter, Read, Source } from '../contracts/index.js';
 import { StageError } from '../errors.js';
 import { collectGarbage } from '../runtime/collector.js';
 import { failpoint } from '../runtime/failpoint.js';
@@ -16,6 +16,12 @@ export interface IngestSummary {
 export interface BatchSummary extends IngestSummary {
   /** Records read. */
   readonly read: number;
+  /** Dead letters by their code. */
+  readonly codes: Readonly<Record<string, number>>;
+  /** Where each partition has been read to. */
+  readonly positions: readonly { readonly partition: string; readonly sequence: number }[];
+  /** Time that the state took to store it. */
+  readonly commitSeconds: number;
 }
 
 /** Moves records from the sources into the inbox. */
@@ -73,7 +79,12 @@ export function createIngest(parts: PipelineParts) {
     return { events: total.events, deadLetters: total.deadLetters };
   }
 
-  return { drain, ingest, assertTolerance };
+  return {
+    drain,
+    ingest,
+    assertTolerance,
+    retryDeadLetters: (filter: DeadLetterFilter) => retryDeadLetters(parts, filter),
+  };
 }
 
 /** Takes one read into the inbox: decode, append with the positions, acknowledge. */
@@ -90,7 +101,9 @@ async function takeIn(
   }));
   const dead = batches.flatMap(d => d.dead);
   if (dead.length > 0) await source.reject?.(dead);
+  const started = performance.now();
   const fresh = await store.append(source.name, batches);
+  const commitSeconds = (performance.now() - started) / 1000;
   await read.ack();
   failpoint('ingest:acknowledged');
   if (dead.length > 0) {
@@ -98,7 +111,40 @@ async function takeIn(
     log.warn({ source: source.name, count: dead.length, code, reason }, 'records became dead letters');
   }
   const records = read.batches.reduce((sum, b) => sum + b.records.length + (b.decoded?.length ?? 0), 0);
-  return { events: fresh, deadLetters: dead.length, read: records };
+  const codes: Record<string, number> = {};
+  for (const { code } of dead) codes[code] = (codes[code] ?? 0) + 1;
+  const positions = batches.map(({ position: { partition, sequence } }) => ({ partition, sequence }));
+  return { events: fresh, deadLetters: dead.length, read: records, codes, positions, commitSeconds };
+}
+
+/** Dead letters that are decoded again at a time. */
+const retriedAtOnce = 10_000;
+
+/**
+ * Decodes dead letters again, the newest ones of a filter, and puts those that are events now into the inbox. Returns how many
+ * were decoded and how many became events.
+ */
+async function retryDeadLetters({ store, weights, sources }: PipelineParts, filter: DeadLetterFilter) {
+  const letters = await store.deadLetters(retriedAtOnce, filter);
+  const places = new Map<string, KeptDeadLetter[]>();
+  for (const letter of letters) {
+    const place = JSON.stringify([letter.source, letter.partition]);
+    const known = places.get(place);
+    if (known) known.push(letter);
+    else places.set(place, [letter]);
+  }
+  const summary = { retried: 0, revived: 0 };
+  for (const kept of places.values()) {
+    const { source: name, partition } = kept[0]!;
+    const source = sources.find(s => s.name === name);
+    if (!source?.decodeAgain) continue;
+    kept.sort((a, b) => a.sequence - b.sequence);
+    const { events } = decodeEvents(await source.decodeAgain(kept), weights);
+    if (events.length > 0) await store.revive(name, partition, events);
+    summary.retried += kept.length;
+    summary.revived += events.length;
+  }
+  return summary;
 }
 
 /** Records between two collections: those that grew old while they were stored would stay for long. */
@@ -117,7 +163,7 @@ async function drainSource(
   let ahead: Promise<Read | undefined> | undefined;
   let records = 0;
   try {
-    if (store.system !== undefined) source.decodeFor?.({ system: store.system, weights });
+    if (store.takes) source.decodeFor?.({ ...store.takes, weights });
     await source.connect(await store.positions(source.name), store.id);
     while (!signal?.aborted) {
       const read = await (ahead ?? source.read(signal));

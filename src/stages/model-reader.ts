@@ -4,6 +4,8 @@ import { createComparison, type ListDifference } from '../evaluate/compare-lists
 import { evaluate } from '../evaluate/evaluate.js';
 import { type HeldOut, matchHeldOut } from '../evaluate/held-out.js';
 import type { Metrics } from '../evaluate/metrics.js';
+import type { Rows } from '../matrix/rows.js';
+import { explain } from '../model/explain.js';
 import type { Model } from '../model/model.js';
 import { createScorer, type Scorer } from '../model/score.js';
 import { segmentsOf } from '../model/segments.js';
@@ -17,6 +19,8 @@ interface Loaded {
   readonly keys: readonly string[];
   readonly ids: ReadonlyMap<string, number>;
   readonly model: Model;
+  /** The model as its scorer uses it. */
+  readonly scored: Model;
   readonly scorer: Scorer;
 }
 
@@ -26,8 +30,26 @@ async function open(parts: PipelineParts, version: string): Promise<Loaded> {
   const ids = new Map(keys.map((key, i) => [key, i]));
   const model = loadModel(weightsPath(parts.directory, manifest.version));
   // Sparse vectors of items score as well as their serving matrix, and say why.
-  const scorer = createScorer(model.dimensions ? { ...model, serving: undefined } : model);
-  return { version: manifest.version, keys, ids, model, scorer };
+  const scored = model.dimensions ? { ...model, serving: undefined } : model;
+  return { version: manifest.version, keys, ids, model, scored, scorer: createScorer(scored) };
+}
+
+/** The number of an item. `UNKNOWN_ID` for one that the model does not know. */
+function itemOf(ids: ReadonlyMap<string, number>, item: string): number {
+  const i = ids.get(item);
+  if (i === undefined) throw new StageError('UNKNOWN_ID', `item ${JSON.stringify(item)}: not in the model`);
+  return i;
+}
+
+/** A score as a sum over the user's own items, the largest amounts first. */
+export interface Explanation {
+  readonly user: string;
+  readonly item: string;
+  readonly version: string;
+  readonly score: number;
+  /** Whether the user has the item: then no list of theirs shows it. */
+  readonly owned: boolean;
+  readonly contributions: readonly { readonly item: string; readonly amount: number }[];
 }
 
 /** A dimension with its name, and its items. */
@@ -67,8 +89,7 @@ export class ModelReader {
   /** Top-k list of a user from the folded history. `UNKNOWN_ID` for a user without one. */
   async recommend(user: string, k: number, version?: string): Promise<RankedList> {
     const { keys, scorer } = await this.#load(version);
-    const history = await this.#parts.store.history(user);
-    if (!history) throw new StageError('UNKNOWN_ID', `user ${JSON.stringify(user)}: not in the folded state`);
+    const history = await this.#history(user);
     const { items, scores } = scorer.topK(history.indices, history.values, k);
     return { id: user, items: Array.from(items, i => keys[i]!), scores };
   }
@@ -76,10 +97,28 @@ export class ModelReader {
   /** Items that a user of only `item` would be recommended. `UNKNOWN_ID` for an item the model does not know. */
   async similar(item: string, k: number, version?: string): Promise<RankedList> {
     const { keys, ids, scorer } = await this.#load(version);
-    const i = ids.get(item);
-    if (i === undefined) throw new StageError('UNKNOWN_ID', `item ${JSON.stringify(item)}: not in the model`);
-    const { items, scores } = scorer.topK(Int32Array.of(i), undefined, k);
+    const { items, scores } = scorer.topK(Int32Array.of(itemOf(ids, item)), undefined, k);
     return { id: item, items: Array.from(items, j => keys[j]!), scores };
+  }
+
+  /** Why `item` has its score for `user`. `UNKNOWN_ID` for a user without a history and an item the model does not know. */
+  async explain(user: string, item: string, version?: string): Promise<Explanation> {
+    const { keys, ids, scored, scorer, version: found } = await this.#load(version);
+    const history = await this.#history(user);
+    const j = itemOf(ids, item);
+    const { indices, values } = history;
+    const contributions = explain(scored, indices, values, j).map(c => ({
+      item: keys[c.item]!,
+      amount: c.amount,
+    }));
+    const score = scorer.scores(indices, values)[j]!;
+    return { user, item, version: found, score, owned: indices.includes(j), contributions };
+  }
+
+  async #history(user: string): Promise<Rows> {
+    const history = await this.#parts.store.history(user);
+    if (history) return history;
+    throw new StageError('UNKNOWN_ID', `user ${JSON.stringify(user)}: not in the folded state`);
   }
 
   /** The k items that each dimension says most of. `USAGE` for a model whose dimensions are no items. */

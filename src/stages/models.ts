@@ -7,6 +7,7 @@ import { planWrittenFit } from '../fit/ranges.js';
 import type { GramianMode } from '../gramian/plan.js';
 import { failpoint } from '../runtime/failpoint.js';
 import type { FitOptions } from '../solvers/index.js';
+import { pruningOf } from './gramian.js';
 import { makeModel } from './make-model.js';
 import {
   intactManifestOf,
@@ -48,6 +49,7 @@ export function createModelLibrary(parts: PipelineParts, gramian: FitInputs) {
 
     recommend: (user: string, k: number, version?: string) => reader.recommend(user, k, version),
     similar: (item: string, k: number, version?: string) => reader.similar(item, k, version),
+    explain: (user: string, item: string, version?: string) => reader.explain(user, item, version),
     segments: (k: number, version?: string) => reader.segments(k, version),
     evaluate: (heldOut: Iterable<HeldOut>, k: number, version?: string) =>
       reader.evaluate(heldOut, k, version),
@@ -58,11 +60,12 @@ export function createModelLibrary(parts: PipelineParts, gramian: FitInputs) {
 
 /** Fits a model on the folded state and registers it; `run` is the ledger's run that it ends. */
 async function fitModel(
-  { directory, store, options, fitMemoryBytes: memoryBytes, log }: PipelineParts,
+  parts: PipelineParts,
   gramian: FitInputs,
   run: number,
   settings: FitSettings,
 ): Promise<Manifest> {
+  const { directory, store, options, fitMemoryBytes: memoryBytes, log } = parts;
   const fitOptions = settings.fit ?? options.fit;
   const { maxHistory, keep } = options.gramian;
   const counts = await store.counts(maxHistory);
@@ -73,8 +76,9 @@ async function fitModel(
     );
   }
   const mode = await gramian.modeFor(fitOptions);
-  const segments = (await store.segments()).length;
-  const size = { ...counts, mode, segments, options: fitOptions } as const;
+  const files = (await store.segments()).map(s => s.bytes);
+  const pruned = pruningOf(parts, counts.items, fitOptions);
+  const size = { ...counts, mode, files, keep: pruned?.keep, options: fitOptions } as const;
   const { threads, ranges } = planWrittenFit(size, memoryBytes, options.threads);
   if (ranges) log.info({ items: counts.items, serving: ranges.serving }, 'fit in ranges of rows');
   const input = await gramian.input(counts.items, fitOptions);

@@ -27,6 +27,7 @@ export function joinPipeline(parts: PipelineParts) {
     ingest: ingest.ingest,
     drain: ingest.drain,
     assertTolerance: ingest.assertTolerance,
+    retryDeadLetters: ingest.retryDeadLetters,
 
     fold: gramian.fold,
     /** Lets items leave that nobody has, also the lists, and merges all segments; returns how many there were of each. */
@@ -52,6 +53,7 @@ export function joinPipeline(parts: PipelineParts) {
     weightsPath: models.weightsPath,
     recommend: models.recommend,
     similar: models.similar,
+    explain: models.explain,
     segments: models.segments,
     compare: models.compare,
     evaluate: models.evaluate,

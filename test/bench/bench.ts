@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { sayingLacks } from '../support/lacks.js';
 import { benchCatalogue } from './catalogue.js';
 import { benchDefaults } from './defaults.js';
+import { benchDense } from './dense.js';
 import { type BenchOptions, environment, root, writeResult } from './environment.js';
 import { benchExact } from './exact.js';
 import { benchFit } from './fit.js';
@@ -14,6 +15,7 @@ import { benchIngest } from './ingest.js';
 import { benchKafka } from './kafka.js';
 import { benchKernels } from './kernels.js';
 import { benchMemory } from './memory.js';
+import { benchOperate } from './operate.js';
 import { benchPublish } from './publish.js';
 import { benchScale } from './scale.js';
 import { benchSolvers } from './solvers.js';
@@ -24,6 +26,7 @@ const benches: Readonly<Record<string, (options: BenchOptions) => Promise<object
   kernels: benchKernels,
   fit: benchFit,
   fsai: benchFsai,
+  dense: benchDense,
   exact: benchExact,
   defaults: benchDefaults,
   solvers: benchSolvers,
@@ -33,6 +36,7 @@ const benches: Readonly<Record<string, (options: BenchOptions) => Promise<object
   fold: benchFold,
   kafka: benchKafka,
   memory: benchMemory,
+  operate: benchOperate,
   publish: benchPublish,
   warehouse: benchWarehouse,
   catalogue: benchCatalogue,

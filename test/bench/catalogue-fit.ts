@@ -2,7 +2,7 @@
  * `catalogue-fit.js SEGMENT ITEMS SCALE MEMORY OUT`: plans a fit with default options from a pruned segment, does it as a
  * pipeline would, and prints what it took. What a process once took is counted until its end, so each fit has one of its own.
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { planWrittenFit } from '../../src/fit/ranges.js';
 import { parseSize } from '../../src/size.js';
@@ -19,7 +19,8 @@ const peakRssBytes = () => 1024 * figure('status', 'VmHWM');
 const n = Number(items);
 const options = fsaiOptions.parse({});
 const memoryBytes = parseSize(memory, 'memory');
-const size = { users: 0, items: n, interactions: 0, valued: true, mode: 'stored', options } as const;
+const files = [statSync(segment).size];
+const size = { users: 0, items: n, interactions: 0, valued: true, mode: 'stored', files, options } as const;
 const { threads, ranges } = planWrittenFit(size, memoryBytes, availableParallelism());
 const input = { mode: 'stored', paths: [segment], n, scale: Number(scale) } as const;
 

@@ -30,6 +30,26 @@ export const generated = `
   CREATE TABLE train AS SELECT * FROM picks WHERE hash("user" * 7919 + item * 13) % 5 <> 0;
   CREATE TABLE test AS SELECT * FROM picks WHERE hash("user" * 7919 + item * 13) % 5 = 0;`;
 
+/**
+ * 20,000 users of up to 300 draws among 17,000 items in 100 tastes: half of the draws in their own, a quarter in another, the rest in
+ * any; within a taste an item's share falls as a power of its rank. A fifth is the test.
+ */
+export const market = `
+  CREATE TABLE draws AS SELECT u AS "user", unnest(range((20 + 280 * (hash(u * 31 + 1) % 10007 / 10007.0) ** 3)::INTEGER)) AS k FROM range(20000) t(u);
+  CREATE TABLE picks AS SELECT DISTINCT "user", CASE
+      WHEN hash("user" * 512 + k + 7) % 4 < 2 THEN hash("user" * 31 + 2) % 100
+      WHEN hash("user" * 512 + k + 7) % 4 = 2 THEN hash("user" * 31 + 3) % 100
+      ELSE hash("user" * 512 + k + 11) % 100 END
+    + 100 * floor(170 * (hash("user" * 512 + k + 13) % 1000003 / 1000003.0) ** 3)::INTEGER AS item FROM draws;
+  CREATE TABLE train AS SELECT * FROM picks WHERE hash("user" * 7919 + item * 13) % 5 <> 0;
+  CREATE TABLE test AS SELECT * FROM picks WHERE hash("user" * 7919 + item * 13) % 5 = 0;`;
+
+/** The `count` items of a split that most users have. */
+export const bestSellers = (train: string, test: string, count: number): string => `
+  CREATE TABLE best AS SELECT item FROM '${train}' GROUP BY item ORDER BY count(*) DESC, item LIMIT ${count};
+  CREATE TABLE train AS SELECT "user", item FROM '${train}' WHERE item IN (FROM best);
+  CREATE TABLE test AS SELECT "user", item FROM '${test}' WHERE item IN (FROM best) AND "user" IN (SELECT "user" FROM train);`;
+
 /** Makes train and test files by SQL. */
 export async function files(directory: string, name: string, sql: string) {
   const paths = {

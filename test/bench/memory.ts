@@ -13,6 +13,8 @@ const steps = ['ingest', 'fold', 'fit', 'publish', 'run'] as const;
 
 /** The line of a log that says that a service is done: everything was taken in, folded, fitted and published. */
 const published = '"msg":"model published"';
+/** In its log when a job failed. */
+const failed = '"level":50';
 
 /** Most memory of a process that opens the pipeline and then does a step, or nothing; and why the step failed, if it did. */
 async function measure(step: (typeof steps)[number] | 'open', config: string) {
@@ -21,7 +23,8 @@ async function measure(step: (typeof steps)[number] | 'open', config: string) {
   let errors = '';
   child.stderr.setEncoding('utf8').on('data', (part: string) => {
     errors += part;
-    if (step === 'run' && errors.includes(published)) child.kill('SIGTERM');
+    const over = errors.includes(published) || errors.includes(failed);
+    if (step === 'run' && over) child.kill('SIGTERM');
   });
   const ended = new Promise<number | null>(done => child.once('close', code => done(code)));
   const lines = (await text(child.stdout)).trimEnd();

@@ -5,26 +5,48 @@ import { dirname, join } from 'node:path';
 import { StageError } from '../../src/errors.js';
 import { root } from './environment.js';
 
-const packages = ['scikit-sparse==0.4.16', 'sansa==1.1.0', 'pyarrow'];
+/** A virtual environment of Python outside the repository, which is made at the first call. */
+interface Environment {
+  readonly name: string;
+  /** Names a Python that has it already. */
+  readonly variable: string;
+  readonly imports: string;
+  readonly packages: readonly string[];
+  readonly needs: string;
+}
 
-/**
- * A Python that has the reference: `SANSA_PYTHON`, or a virtual environment outside the repository that is
- * made at the first call (it compiles against SuiteSparse: Debian's package libsuitesparse-dev).
- */
-export function referencePython(log: (line: string) => void): string {
-  if (process.env.SANSA_PYTHON) return process.env.SANSA_PYTHON;
-  const venv = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'sansa-stream', 'reference');
+const sansa: Environment = {
+  name: 'reference',
+  variable: 'SANSA_PYTHON',
+  imports: 'sansa, pyarrow',
+  packages: ['scikit-sparse==0.4.16', 'sansa==1.1.0', 'pyarrow'],
+  needs: 'Python 3 and libsuitesparse-dev', // it compiles against SuiteSparse
+};
+
+const elsa: Environment = {
+  name: 'reference-elsa',
+  variable: 'ELSA_PYTHON',
+  imports: 'elsa, torch, pyarrow',
+  packages: ['elsarec==0.1.4', 'torch', 'pyarrow'],
+  needs: 'Python 3, and 5 GB for torch',
+};
+
+function pythonOf(environment: Environment, log: (line: string) => void): string {
+  const { name, variable, imports, packages, needs } = environment;
+  const given = process.env[variable];
+  if (given) return given;
+  const venv = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'sansa-stream', name);
   const python = join(venv, 'bin/python');
   const ready = () => {
     try {
-      execFileSync(python, ['-c', 'import sansa, pyarrow'], { stdio: 'ignore' });
+      execFileSync(python, ['-c', `import ${imports}`], { stdio: 'ignore' });
       return true;
     } catch {
       return false;
     }
   };
   if (existsSync(python) && ready()) return python;
-  log(`installing the reference into ${venv}`);
+  log(`installing ${packages.join(', ')} into ${venv}`);
   mkdirSync(dirname(venv), { recursive: true });
   try {
     execFileSync('python3', ['-m', 'venv', venv], { stdio: 'ignore' });
@@ -34,11 +56,14 @@ export function referencePython(log: (line: string) => void): string {
   } catch (error) {
     throw new StageError(
       'USAGE',
-      `the reference could not be installed (${String((error as Error).message).split('\n')[0]}); it needs Python 3 and libsuitesparse-dev, or name a Python that has it in SANSA_PYTHON`,
+      `the reference could not be installed (${String((error as Error).message).split('\n')[0]}); it needs ${needs}, or name a Python that has it in ${variable}`,
     );
   }
   return python;
 }
+
+/** A Python that has sansa. */
+export const referencePython = (log: (line: string) => void): string => pythonOf(sansa, log);
 
 /** What `reference.py` prints. */
 export interface ReferenceResult {
@@ -51,13 +76,33 @@ export interface ReferenceResult {
   readonly parameters: number;
 }
 
-/** Returns a function that runs the reference once, in a process of its own. */
+/** What a script prints as JSON, run in a process of its own. */
+function printed<T>(python: string, script: string, args: readonly (string | number)[]): T {
+  const all = [join(root, 'test/bench', script), ...args.map(String)];
+  return JSON.parse(
+    execFileSync(python, all, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }),
+  ) as T;
+}
+
+/** Returns a function that runs sansa once, by its incomplete or its exact factorization. */
 export function openReference(log: (line: string) => void) {
   const python = referencePython(log);
-  const script = join(root, 'test/bench/reference.py');
-  return (train: string, test: string, l2: number, density: number): ReferenceResult => {
-    const args = [script, train, test, String(l2), String(density)];
-    const output = execFileSync(python, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
-    return JSON.parse(output) as ReferenceResult;
+  return (
+    train: string,
+    test: string,
+    l2: number,
+    density: number,
+    factorization: 'icf' | 'cholmod' = 'icf',
+  ): ReferenceResult => printed(python, 'reference.py', [train, test, l2, density, factorization]);
+}
+
+/** Returns what runs elsarec on a CPU: its training as published, and its loss at given vectors. */
+export function openElsa(log: (line: string) => void) {
+  const python = pythonOf(elsa, log);
+  return {
+    train: (train: string, test: string, rank: number, epochs: number): ReferenceResult =>
+      printed(python, 'reference_elsa.py', ['train', train, test, rank, epochs, 0.1]),
+    loss: (directory: string, users: number, items: number, rank: number): { readonly nmse: number } =>
+      printed(python, 'reference_elsa.py', ['loss', directory, users, items, rank]),
   };
 }

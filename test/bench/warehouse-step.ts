@@ -10,18 +10,20 @@ import { openPipeline } from '../../jobs/open.js';
 const [step, config = '', file = ''] = process.argv.slice(2);
 const loaded = loadConfig(config);
 
-async function seconds(body: () => Promise<unknown>): Promise<number> {
-  const started = performance.now();
+/** Seconds of the clock and of the processors. */
+async function seconds(body: () => Promise<unknown>): Promise<{ seconds: number; cpuSeconds: number }> {
+  const [started, before] = [performance.now(), process.cpuUsage()];
   await body();
-  return (performance.now() - started) / 1000;
+  const { user, system } = process.cpuUsage(before);
+  return { seconds: (performance.now() - started) / 1000, cpuSeconds: (user + system) / 1e6 };
 }
 
 /** The pipeline: history into the inbox, and the inbox into the state. */
 async function stage() {
   const pipeline = await openPipeline(loaded);
   try {
-    const inboxSeconds = await seconds(() => pipeline.ingest());
-    return { inboxSeconds, foldSeconds: await seconds(() => pipeline.fold()) };
+    const inbox = await seconds(() => pipeline.ingest());
+    return { inbox, fold: await seconds(() => pipeline.fold()) };
   } finally {
     await pipeline.close();
   }
@@ -37,10 +39,10 @@ async function bare() {
     `SELECT row_number() OVER (ORDER BY first) - 1 AS id, key FROM (SELECT ${column} AS key, min(seq) AS first FROM inbox GROUP BY 1)`;
   await connection.run(`CREATE TABLE inbox (seq BIGINT, channel INTEGER, sequence BIGINT, "user" VARCHAR, item VARCHAR,
     weight INTEGER, op UTINYINT, ts BIGINT, id VARCHAR)`);
-  const inboxSeconds = await seconds(() =>
+  const inbox = await seconds(() =>
     connection.run(`INSERT INTO inbox SELECT ts, 0, ts, "user", item, 1, 0, ts, NULL FROM (${query})`),
   );
-  const foldSeconds = await seconds(async () => {
+  const fold = await seconds(async () => {
     await connection.run(`CREATE TABLE users AS ${key('"user"')}`);
     await connection.run(`CREATE TABLE items AS ${key('item')}`);
     await connection.run(`CREATE TABLE interactions AS
@@ -49,7 +51,7 @@ async function bare() {
   });
   connection.closeSync();
   database.closeSync();
-  return { inboxSeconds, foldSeconds };
+  return { inbox, fold };
 }
 
 const steps: Readonly<Record<string, () => Promise<object>>> = {

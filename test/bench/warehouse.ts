@@ -9,9 +9,14 @@ import { type BenchOptions, median } from './environment.js';
 const memory = '2GiB';
 const items = 100_000;
 
+interface Times {
+  readonly seconds: number;
+  readonly cpuSeconds: number;
+}
+
 interface Step {
-  readonly inboxSeconds: number;
-  readonly foldSeconds: number;
+  readonly inbox: Times;
+  readonly fold: Times;
   readonly peakRssBytes: number;
 }
 
@@ -96,7 +101,7 @@ export async function benchWarehouse({ rows: given, runs, log }: BenchOptions): 
       rmSync(state, { recursive: true });
       rmSync(join(directory, `bare-${run}.duckdb`));
       log(
-        `${rows} rows: inbox ${stage.inboxSeconds.toFixed(1)} s (bare ${bare.inboxSeconds.toFixed(1)}), fold ${stage.foldSeconds.toFixed(1)} s (bare ${bare.foldSeconds.toFixed(1)}), peak ${Math.round(stage.peakRssBytes / 2 ** 20)} MiB`,
+        `${rows} rows: inbox ${stage.inbox.seconds.toFixed(1)} s (bare ${bare.inbox.seconds.toFixed(1)}), fold ${stage.fold.seconds.toFixed(1)} s (bare ${bare.fold.seconds.toFixed(1)}), peak ${Math.round(stage.peakRssBytes / 2 ** 20)} MiB`,
       );
     }
   } finally {
@@ -106,10 +111,12 @@ export async function benchWarehouse({ rows: given, runs, log }: BenchOptions): 
   return {
     rows,
     memory,
-    inboxRowsPerSecond: of(m => rows / m.stage.inboxSeconds),
-    foldRowsPerSecond: of(m => rows / m.stage.foldSeconds),
-    ratioToBareInsert: of(m => m.bare.inboxSeconds / m.stage.inboxSeconds),
-    ratioToBareFold: of(m => m.bare.foldSeconds / m.stage.foldSeconds),
+    inboxRowsPerSecond: of(m => rows / m.stage.inbox.seconds),
+    foldRowsPerSecond: of(m => rows / m.stage.fold.seconds),
+    ratioToBareInsert: of(m => m.bare.inbox.seconds / m.stage.inbox.seconds),
+    ratioToBareFold: of(m => m.bare.fold.seconds / m.stage.fold.seconds),
+    cpuRatioToBareInsert: of(m => m.bare.inbox.cpuSeconds / m.stage.inbox.cpuSeconds),
+    cpuRatioToBareFold: of(m => m.bare.fold.cpuSeconds / m.stage.fold.cpuSeconds),
     peakRssBytes: Math.max(...measured.map(m => m.stage.peakRssBytes)),
     baseRssBytes: of(m => m.base),
     verifyDiffering: Math.max(...measured.map(m => m.verifyDiffering)),

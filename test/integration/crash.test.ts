@@ -17,6 +17,7 @@ import {
   startCli,
   stopCli,
   summed,
+  until,
 } from '../support/service.js';
 
 /** Later passings of points that are passed for every batch. */
@@ -162,4 +163,23 @@ it('dies while it merges, and merges then', { timeout: 120_000 }, async () => {
     expect(lookups()).toHaveLength(3);
     await whole();
   }
+});
+
+it('removes what a source spilled in a process that died', async () => {
+  const s = shop(join(root, 'spilled'));
+  mkdirSync(s.directory);
+  const query =
+    'SELECT n AS line, hash(n) % 1000 AS user, n AS item FROM range(400000000) t(n) ORDER BY hash(n)';
+  const { database: _, ...source } = salesSource;
+  s.configure({ memory: '160MiB', database: {}, signals: undefined, sources: [{ ...source, query }] });
+  const spilled = join(s.directory, 'state', 'spilled');
+  const dead = startCli(['ingest', '-c', s.config]);
+  const files = () => existsSync(spilled) && readdirSync(spilled, { recursive: true, encoding: 'utf8' });
+  await until('rows are spilled', () => (files() || []).some(name => name.endsWith('.tmp')), { seconds: 90 });
+  dead.child.kill('SIGKILL');
+  await dead.ended;
+  expect(await s.command('status')).toMatchObject({ code: 0 });
+  expect(files()).not.toEqual([]);
+  expect(await s.command('fold')).toMatchObject({ code: 0 });
+  expect(files()).toBe(false);
 });

@@ -51,7 +51,7 @@ it('is not published, and everybody is told why', async () => {
   const warned = await service.logged(
     `not published: ${bad.message!.replace('fitted, not published: ', '')}`,
   );
-  expect(warned.level).toBe(40);
+  expect(warned.level).toBe('warn');
   await stopCli(service);
 
   const status = await runCli(['status', '-c', config, '--json']);

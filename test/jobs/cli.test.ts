@@ -13,6 +13,7 @@ const commands = [
   'ingest',
   'fold',
   'fit',
+  'refit',
   'evaluate',
   'tune',
   'publish',
@@ -20,10 +21,14 @@ const commands = [
   'models',
   'recommend',
   'similar',
+  'explain',
   'segments',
   'forget',
   'verify',
   'status',
+  'runs',
+  'dead-letters',
+  'sql',
   'validate',
   'doctor',
   'init',
@@ -36,7 +41,7 @@ describe('help', () => {
     const [help, dashed, none] = await Promise.all([runCli(['help']), runCli(['--help']), runCli([])]);
     expect([help.code, dashed.code, none.code]).toEqual([0, 0, 2]);
     expect(dashed.stdout).toBe(help.stdout);
-    const listed = [...help.stdout.matchAll(/^ {2}(\w+) +\S/gm)].map(m => m[1]);
+    const listed = [...help.stdout.matchAll(/^ {2}([\w-]+) +\S/gm)].map(m => m[1]);
     expect(listed.sort()).toEqual([...commands].sort());
   });
 
@@ -96,7 +101,7 @@ describe('wrong usage', () => {
     [
       'no configuration',
       ['status'],
-      /^USAGE: status: expected -c FILE, found nothing; usage: sansa-stream status -c pipeline.yaml$/m,
+      /^USAGE: status: expected -c FILE, found nothing; usage: sansa-stream status -c pipeline.yaml \[--watch\] \[--every 2\]$/m,
     ],
     [
       'no user',
@@ -110,7 +115,7 @@ describe('wrong usage', () => {
     [
       'k',
       ['recommend', 'u', '--k', 'ten', '-c', 'x.yaml'],
-      /(--k: expected a whole number ≥ 1, found ten|x\.yaml)/,
+      /(--k: expected a whole number ≥ 1, found "ten"|x\.yaml)/,
     ],
     [
       'missing file',

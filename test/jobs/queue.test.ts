@@ -58,3 +58,23 @@ it('tells an end, good or bad, from a stop', async () => {
   await end('cut', new StageError('INTERRUPTED', 'stopped'));
   expect([await bad, await cut, await never]).toEqual([true, false, false]);
 });
+
+it('gives whoever asks for a turn the result, the failure, or that the queue has stopped', async () => {
+  const stop = new AbortController();
+  const queue = createJobQueue(stop.signal, silent);
+  const order: string[] = [];
+  const first = queue.add('a', async () => {
+    await Promise.resolve();
+    order.push('a');
+  });
+  const turn = queue.turn('b', async () => order.push('b'));
+  const failing = queue.turn('c', async () => {
+    throw new Error('broken');
+  });
+  await expect(failing).rejects.toThrow('broken');
+  expect([await first, await turn, order]).toEqual([true, 2, ['a', 'b']]);
+  const last = queue.turn('d', async () => order.push('d'));
+  stop.abort();
+  await expect(last).rejects.toMatchObject({ code: 'INTERRUPTED' });
+  expect(order).toEqual(['a', 'b']);
+});

@@ -39,7 +39,7 @@ export async function until<T>(
 /** A line of the log. */
 export interface LogLine {
   readonly time: string;
-  readonly level: number;
+  readonly level: string;
   readonly msg: string;
   readonly [field: string]: unknown;
 }

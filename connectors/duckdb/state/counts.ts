@@ -1,50 +1,81 @@
-import type { StateStore } from '../../../src/contracts/index.js';
-import type { SerialConnection } from '../database.js';
+import type { StateCounts, StateStore } from '../../../src/contracts/index.js';
+import { all, type Row, type SerialConnection, scalar } from '../database.js';
+import type { Connecting } from '../histories.js';
+import type { Parts } from '../parts.js';
+
+/** The figures of a state that take a pass over X. */
+type MatrixCounts = Pick<StateCounts, 'interactions' | 'valued' | 'pairs' | 'newestEvent'>;
 
 /** Sizes of a state. */
 export function openCounts(
+  database: Connecting,
   queries: SerialConnection,
-): Pick<StateStore, 'counts' | 'userCount' | 'pending' | 'folded' | 'deadLetters'> {
+  parts: Parts,
+): Pick<StateStore, 'counts' | 'userCount' | 'pending' | 'folded'> {
   const number = (sql: string): Promise<number> => queries.scalar(sql).then(Number);
+  const pending = (): Promise<number> =>
+    queries.use(async c => Number(await scalar(c, `SELECT count(*) FROM ${await parts.waiting(c)}`)));
+  /** The figures of X by `maxHistory`, and the state of X that they are of. */
+  const known = new Map<number | undefined, { readonly of: string; readonly counts: MatrixCounts }>();
+
+  /** Counts on a connection of its own, so that ingest does not wait for it, and only if X has changed. */
+  async function matrixCounts(of: string, maxHistory: number | undefined): Promise<MatrixCounts> {
+    const last = known.get(maxHistory);
+    if (last?.of === of) return last.counts;
+    const kept = maxHistory === undefined ? 'd' : `least(d, ${maxHistory})`;
+    const connection = await database.connect();
+    let rows: Row[];
+    try {
+      rows = await all(
+        connection,
+        `SELECT coalesce(sum(d), 0)::DOUBLE AS interactions, coalesce(sum(${kept} * ${kept}), 0)::DOUBLE AS pairs,
+           coalesce(max(most), 1) AS most, max(newest)::DOUBLE AS newest
+         FROM (SELECT count(*) AS d, max(value) AS most, max(ts) AS newest FROM matrix GROUP BY "user")`,
+      );
+    } finally {
+      connection.closeSync();
+    }
+    const { interactions, pairs, most, newest } = rows[0]!;
+    const counts = {
+      interactions: Number(interactions),
+      valued: Number(most) !== 1,
+      pairs: Number(pairs),
+      newestEvent: newest === null ? undefined : Number(newest),
+    };
+    known.set(maxHistory, { of, counts });
+    return counts;
+  }
+
   return {
     async counts(maxHistory) {
-      const kept = maxHistory === undefined ? 'd' : `least(d, ${maxHistory})`;
       const [row] = await queries.all(
-        `SELECT (SELECT count(*) FROM inbox) AS inbox, (SELECT count(*) FROM dead_letters) AS dead,
-             (SELECT count(*) FROM users) AS users, (SELECT count(*) FROM items) AS items,
-             (SELECT coalesce(max(repeated), 0) FROM folded) AS repeated,
-             coalesce(sum(d), 0)::DOUBLE AS interactions, coalesce(sum(${kept} * ${kept}), 0)::DOUBLE AS pairs,
-             coalesce(max(most), 1) AS most
-           FROM (SELECT count(*) AS d, max(value) AS most FROM matrix GROUP BY "user")`,
+        `SELECT (SELECT count(*) FROM dead_letters) AS dead,
+           (SELECT count(*) FROM users) AS users, (SELECT count(*) FROM items) AS items,
+           (SELECT coalesce(max(repeated), 0) FROM folded) AS repeated,
+           (SELECT coalesce(max(events), 0) FROM folded) AS folded,
+           (SELECT coalesce(max(change), 0) FROM changes) AS change,
+           (SELECT max(ts)::DOUBLE FROM inbox) AS newest,
+           (SELECT count(*) FROM interactions) AS settled, (SELECT count(*) FROM recent) AS recent`,
       );
       const r = row!;
+      // Each fold and each erasure changes one of these.
+      const of = [r.folded, r.change, r.settled, r.recent, r.users, r.items].join();
+      const matrix = await matrixCounts(of, maxHistory);
+      const times = [r.newest === null ? undefined : Number(r.newest), matrix.newestEvent];
+      const known = times.filter(time => time !== undefined);
       return {
-        inbox: Number(r.inbox),
+        inbox: await pending(),
         deadLetters: Number(r.dead),
         repeated: Number(r.repeated),
         users: Number(r.users),
         items: Number(r.items),
-        interactions: Number(r.interactions),
-        valued: Number(r.most) !== 1,
-        pairs: Number(r.pairs),
+        ...matrix,
+        newestEvent: known.length > 0 ? Math.max(...known) : undefined,
       };
     },
 
     userCount: () => number('SELECT count(*) FROM users'),
-    pending: () => number('SELECT count(*) FROM inbox'),
+    pending,
     folded: () => number('SELECT coalesce(max(events), 0) FROM folded'),
-
-    async deadLetters(limit) {
-      const rows = await queries.all(`SELECT * FROM dead_letters ORDER BY rejected_at DESC LIMIT ${limit}`);
-      return rows.map(r => ({
-        source: String(r.source),
-        partition: String(r.part),
-        sequence: Number(r.sequence),
-        code: String(r.code),
-        reason: String(r.reason),
-        user: r.user === null ? undefined : String(r.user),
-        raw: String(r.raw),
-      }));
-    },
   };
 }

@@ -5,22 +5,21 @@ import type { StateConnections } from '../connections.js';
 import { all, type SerialConnection, scalar } from '../database.js';
 import { type Erased, eraseUser } from '../erase.js';
 import { userHash } from '../erased-ids.js';
+import type { Parts } from '../parts.js';
 
 /**
  * Erasures, by the steps `asked`, `erased` (the state has forgotten the user), `gone` (so have the sinks; free pages of the
  * file may still have the id) and `done`. The id goes when `gone` is reached.
  */
-export const openErasures = (connections: StateConnections) => ({
-  ...openSteps(connections),
+export const openErasures = (connections: StateConnections, parts: Parts) => ({
+  ...openSteps(connections, parts),
   ...openReceipts(connections.queries),
 });
 
-function openSteps({
-  ingest,
-  folds,
-  queries,
-  rewrite,
-}: StateConnections): Pick<StateStore, 'beginErasure' | 'eraseUser' | 'finishErasure' | 'rewrite'> {
+function openSteps(
+  { ingest, folds, queries, rewrite }: StateConnections,
+  parts: Parts,
+): Pick<StateStore, 'beginErasure' | 'eraseUser' | 'finishErasure' | 'rewrite'> {
   async function leaveFreePages(): Promise<void> {
     await rewrite();
     await queries.run("UPDATE erasures SET step = 'done' WHERE step = 'gone'");
@@ -51,7 +50,7 @@ function openSteps({
           const [row] = await all<{ user: string; detail: string | null }>(c, sql, [hash]);
           if (!row)
             throw new StageError('INTERNAL', `erasure ${hash}: expected one that was begun, found none`);
-          const erased = await eraseUser(c, hash, row.user, build, maxHistory);
+          const erased = await eraseUser(c, hash, row.user, parts, build, maxHistory);
           failpoint('forget:erased');
           return erased;
         }),

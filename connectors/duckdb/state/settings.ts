@@ -1,7 +1,8 @@
 import type { StateStore } from '../../../src/contracts/index.js';
 import type { GramianMode, Planned } from '../../../src/gramian/plan.js';
 import type { TunedOptions } from '../../../src/tune/tune.js';
-import { all, literal, type SerialConnection, transaction } from '../database.js';
+import { type SerialConnection, transaction } from '../database.js';
+import { storedSettings } from '../schema.js';
 
 type Values = Readonly<Record<string, string | undefined>>;
 
@@ -9,21 +10,23 @@ type Values = Readonly<Record<string, string | undefined>>;
 export function openSettings(
   queries: SerialConnection,
 ): Pick<StateStore, 'gramian' | 'setGramian' | 'tuned' | 'setTuned'> {
+  // Every fold asks for them several times, and nobody else writes these.
+  let known: ReadonlyMap<string, string> | undefined;
   const get = (...keys: string[]): Promise<(string | undefined)[]> =>
     queries.use(async c => {
-      const sql = `SELECT key, value FROM settings WHERE key IN (${keys.map(literal).join()})`;
-      const values = new Map((await all(c, sql)).map(r => [r.key, String(r.value)]));
-      return keys.map(key => values.get(key));
+      known ??= await storedSettings(c);
+      return keys.map(key => known?.get(key));
     });
   const set = (values: Values): Promise<void> =>
-    queries.use(c =>
-      transaction(c, async () => {
+    queries.use(c => {
+      known = undefined;
+      return transaction(c, async () => {
         for (const [key, value] of Object.entries(values)) {
           await c.run('DELETE FROM settings WHERE key = ?', [key]);
           if (value !== undefined) await c.run('INSERT INTO settings VALUES (?, ?)', [key, value]);
         }
-      }),
-    );
+      });
+    });
 
   return {
     async gramian() {

@@ -3,6 +3,7 @@ import { rankOf } from '../elsa/options.js';
 import { embed, embedRoom } from '../elsa/solve.js';
 import { landmarkStart } from '../elsa/start.js';
 import type { Solved, SolverContext, SolverRoom, SolverSize } from '../solver.js';
+import { sparseBytes, sparseObjective } from './objective.js';
 import type { CompressedElsaOptions } from './options.js';
 
 /** ELSA on the most popular items as dimensions, of which each item keeps a few; they follow the magnitudes at every step. */
@@ -12,11 +13,10 @@ export function solve(context: SolverContext, options: CompressedElsaOptions): S
   const rank = rankOf(n, options);
   const keep = keptOf(n, options);
   const landmarks = mostPopular(context.diagonal, rank);
-  const solved = embed(context, rank, { ...options, keep }, (p, x, A) => {
-    const W = zeroDense(arena, n, rank, 'magnitudes');
-    // A has the right shape, and the training writes it anew.
-    landmarkStart(arena, threads, p, x.diagonal, landmarks, W, A);
-    return W;
+  const solved = embed(context, rank, options, (p, x, W) => {
+    const spare = zeroDense(arena, n, rank, 'products of items');
+    landmarkStart(arena, threads, p, x.diagonal, landmarks, W, spare);
+    return sparseObjective(arena, threads, p, W, spare, keep);
   });
   return { ...solved, layers: { ...solved.layers, dimensions: landmarks } };
 }
@@ -30,5 +30,7 @@ function mostPopular(diagonal: Float64Array, count: number): Int32Array {
   return items.sort((i, j) => diagonal[j]! - diagonal[i]! || i - j).slice(0, count);
 }
 
-export const room = (size: SolverSize, options: CompressedElsaOptions): SolverRoom =>
-  embedRoom(size, rankOf(size.items, options), 1, keptOf(size.items, options));
+export const room = (size: SolverSize, options: CompressedElsaOptions): SolverRoom => {
+  const [rank, keep] = [rankOf(size.items, options), keptOf(size.items, options)];
+  return embedRoom(size, rank, sparseBytes(size, rank, keep), keep);
+};

@@ -3,6 +3,7 @@ import type { Interactions } from '../../gramian/interactions.js';
 import {
   addGram,
   chunks,
+  clear,
   type Dense,
   denseBytes,
   gather,
@@ -124,14 +125,22 @@ export function strips(count: number, visit: (lo: number, hi: number) => void): 
 
 const linesOf = ({ indptr, indices, values }: Sparse) => ({ indptr, indices, values });
 
-/** Rows lo … hi of XB for each strip of users, then out += Xᵀ of whatever `visit` made of them. */
+/** Rows lo … of X. */
+export type Strip = Sparse & { readonly lo: number; readonly record: Address };
+
+/** Y += the strip's rows of XB. */
+export function timesDense(arena: Arena, threads: Threads, p: Passes, X: Strip, B: Dense, Y: Dense): void {
+  arena.i32(p.cursor, X.rows).set(arena.i32(X.indptr, X.rows));
+  gather(threads, X, { cursor: p.cursor, first: 0, limit: p.items }, B, Y);
+}
+
+/** Rows of p.Y, zero at first, that `visit` fills for each strip of users; then out += Xᵀ of whatever it returns. */
 export function throughUsers(
   arena: Arena,
   threads: Threads,
   p: Passes,
-  B: Dense,
   out: Dense,
-  visit: (lo: number, Y: Dense) => Dense,
+  visit: (strip: Strip, Y: Dense) => Dense,
 ): void {
   const mark = arena.mark();
   const lines = record(arena, 'Lines', linesOf(p.X), 'X');
@@ -139,13 +148,10 @@ export function throughUsers(
   cursors.set(arena.i32(p.Xt.indptr, p.items));
   strips(p.users, (lo, hi) => {
     const Y = rowsOf(p.Y, 0, hi - lo);
-    arena.u8(Y.address, 4 * Y.rows * Y.width).fill(0);
+    clear(arena, Y);
     const indptr = p.X.indptr + 4 * lo;
-    arena.i32(p.cursor, Y.rows).set(arena.i32(indptr, Y.rows));
     write(arena, 'Lines', lines, { ...linesOf(p.X), indptr });
-    const all = { cursor: p.cursor, first: 0, limit: p.items };
-    gather(threads, { ...p.X, rows: Y.rows, record: lines }, all, B, Y);
-    const back = visit(lo, Y);
+    const back = visit({ ...p.X, indptr, rows: Y.rows, lo, record: lines }, Y);
     write(arena, 'Lines', lines, linesOf(p.Xt));
     gather(
       threads,
@@ -166,6 +172,27 @@ export function setGram(arena: Arena, threads: Threads, A: Dense, C: Square): vo
 }
 
 /**
+ * For a strip of users with y = xA and z = yAᵀA: adds up Σ cos(x, x(AAᵀ − I)), makes Z the gradient by Y of its negative, and sets
+ * `h` (F32, by row) to the factors of the part that goes through AᵀA.
+ */
+export function userTerms(
+  arena: Arena,
+  threads: Threads,
+  p: Passes,
+  lo: number,
+  Y: Dense,
+  Z: Dense,
+  h: Address,
+): number {
+  const tasks = chunks(Y.rows);
+  const args = [Y.rows, p.squares + 8 * lo, Y.address, Z.address, Y.width, h, p.cosines] as const;
+  threads.run({ kernel: 'elsaUsers', tasks, args });
+  let cosine = 0;
+  for (const sum of arena.f64(p.cosines, tasks)) cosine += sum;
+  return cosine;
+}
+
+/**
  * ELSA's loss −Σ_u cos(x_u, x_u(AAᵀ − I)) for A with rows of unit norm, and its gradient less the part that goes through AᵀA:
  * G += XᵀC, where C is the gradient by XA, while p.M becomes Yᵀ diag(h) Y, so that the whole is G + 2 A M.
  */
@@ -173,13 +200,11 @@ export function lossAndGradient(arena: Arena, threads: Threads, p: Passes, A: De
   setGram(arena, threads, A, p.S);
   arena.u8(p.M.address, squareBytes(p.M.width)).fill(0);
   let cosine = 0;
-  throughUsers(arena, threads, p, A, G, (lo, Y) => {
+  throughUsers(arena, threads, p, G, (X, Y) => {
+    timesDense(arena, threads, p, X, A, Y);
     const Z = rowsOf(p.Z, 0, Y.rows);
     multiply(threads, Y, p.S, Z);
-    const tasks = chunks(Y.rows);
-    const args = [Y.rows, p.squares + 8 * lo, Y.address, Z.address, Y.width, p.h, p.cosines] as const;
-    threads.run({ kernel: 'elsaUsers', tasks, args });
-    for (const sum of arena.f64(p.cosines, tasks)) cosine += sum;
+    cosine += userTerms(arena, threads, p, X.lo, Y, Z, p.h);
     addGram(arena, threads, Y, p.h, p.M);
     return Z;
   });

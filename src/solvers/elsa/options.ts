@@ -23,7 +23,7 @@ export const elsaCommon = (rank: number, rate: number) => ({
 /** ELSA: dense factors of an item–item matrix (Vančura et al. 2022). */
 export const elsaOptions = z.strictObject({
   solver: z.literal('elsa').default('elsa'),
-  ...elsaCommon(256, 0.02),
+  ...elsaCommon(256, 0.01),
   startSeed: z.int().default(1).describe('seed of the random columns that the start is made of'),
 });
 export type ElsaOptions = z.output<typeof elsaOptions>;

@@ -11,7 +11,7 @@ import { openPasses, type Passes, passesBytes } from './gradient.js';
 import { embeddingBytes, embeddingLayers } from './layers.js';
 import { type ElsaOptions, rankOf } from './options.js';
 import { spectralStart, startBytes } from './start.js';
-import { type TrainOptions, train, trainBytes } from './train.js';
+import { denseObjective, type Objective, type TrainOptions, train, trainBytes } from './train.js';
 
 /** ELSA by full gradients from a spectral start. */
 export function solve(context: SolverContext, options: ElsaOptions): Solved {
@@ -22,16 +22,16 @@ export function solve(context: SolverContext, options: ElsaOptions): Solved {
     const spare = zeroDense(arena, A.rows, rank, 'start');
     spectralStart(arena, threads, p, x.diagonal, { rank, seed: options.startSeed }, A, spare);
     arena.release(mark);
-    return A;
+    return denseObjective(arena, threads, p, A);
   });
 }
 
-/** Trains A from where `start` puts it and returns what the training moves, and makes layers of A. */
+/** Trains A from where `start` puts it, and makes layers of it. */
 export function embed(
   { arena, threads, rows, stage }: SolverContext,
   rank: number,
   options: TrainOptions,
-  start: (p: Passes, x: Interactions, A: Dense) => Dense,
+  start: (p: Passes, x: Interactions, A: Dense) => Objective,
 ): Solved {
   const { n } = rows!;
   const A = zeroDense(arena, n, rank, 'items');
@@ -43,20 +43,19 @@ export function embed(
       Int32Array.from({ length: n }, (_, i) => i),
     );
     const p = openPasses(arena, x, A.width);
-    const W = start(p, x, A);
-    return train(arena, threads, p, W, A, options, report);
+    return train(arena, threads, p, A, start(p, x, A), options, report);
   });
   arena.release(mark);
   const layers = stage('weights', () => embeddingLayers(arena, A, rank));
   return { layers, l2: 0, details: { factorEntries: layers.encoder.data.length, losses } };
 }
 
-/** Bytes of each phase of `embed`: matrices of A's shape beside it, and entries that an item keeps. */
+/** Bytes of each phase of `embed`: what the objective takes beside A, and entries that an item keeps. */
 export function embedRoom(size: SolverSize, rank: number, beside: number, each: number): SolverRoom {
   const { items: n, threads } = size;
   const width = wholeTiles(rank);
   const x = { ...size, weighted: false };
-  const kept = denseBytes(n, width) * (1 + beside) + bytesOf(interactionParts(x));
+  const kept = denseBytes(n, width) + beside + bytesOf(interactionParts(x));
   const passes = passesBytes(x, width);
   const layers = embeddingBytes(n, rank, each);
   return {

@@ -5,7 +5,7 @@ import { inverseBytes, invertLower } from '../../matrix/inverse.js';
 import { entriesOf, indexOf, tilesBytes, zeroTiles } from '../../matrix/tiles.js';
 import type { Arena } from '../../runtime/arena.js';
 import type { Threads } from '../../runtime/threads.js';
-import { type Passes, setGram, throughUsers } from './gradient.js';
+import { type Passes, setGram, throughUsers, timesDense } from './gradient.js';
 
 /** Products with G before the rows are normalised: more of them favour what is popular. */
 const ITERATIONS = 2;
@@ -56,12 +56,20 @@ export function spectralStart(
   for (let iteration = 0; iteration < ITERATIONS; iteration++) {
     scaleRows(a);
     g.fill(0);
-    throughUsers(arena, threads, p, A, spare, (_, Y) => Y);
+    addGramTimes(arena, threads, p, A, spare);
     scaleRows(g);
     orthonormalize(arena, threads, p, spare, rank, A);
   }
   g.fill(0);
   normalizeRows(threads, A);
+}
+
+/** out += XᵀXB */
+function addGramTimes(arena: Arena, threads: Threads, p: Passes, B: Dense, out: Dense): void {
+  throughUsers(arena, threads, p, out, (X, Y) => {
+    timesDense(arena, threads, p, X, B, Y);
+    return Y;
+  });
 }
 
 /** A := B L⁻ᵀ for L Lᵀ = BᵀB: the same span, columns orthonormal up to rounding. */
@@ -124,7 +132,7 @@ export function landmarkStart(
     b[item * spare.width + l] = roots[item]!;
   });
   arena.f32(W.address, W.rows * W.width).fill(0);
-  throughUsers(arena, threads, p, spare, W, (_, Y) => Y);
+  addGramTimes(arena, threads, p, spare, W);
   b.fill(0);
   normalizeRows(threads, W);
 }

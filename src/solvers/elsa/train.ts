@@ -1,6 +1,7 @@
 import type { Report } from '../../gramian/columns.js';
 import {
   chunks,
+  clear,
   type Dense,
   denseBytes,
   gramScratch,
@@ -8,8 +9,7 @@ import {
   rowsOf,
   zeroDense,
 } from '../../matrix/dense.js';
-import { bestBytes } from '../../matrix/scratch.js';
-import { type Arena, aligned } from '../../runtime/arena.js';
+import type { Arena } from '../../runtime/arena.js';
 import type { Threads } from '../../runtime/threads.js';
 import { lossAndGradient, type Passes, strips } from './gradient.js';
 
@@ -20,22 +20,34 @@ export interface TrainOptions {
   readonly steps: number;
   /** Step size at the start; it falls to nothing along a cosine. */
   readonly rate: number;
-  /** Entries kept in a row of A; all without it. */
-  readonly keep?: number | undefined;
 }
 
-/** Scratch of a thread that prunes. */
-const pruneScratch = (keep: number): number => aligned(bestBytes(keep));
-
-/** A_i := the `keep` largest entries of W_i, normalised. */
-export function prune(arena: Arena, threads: Threads, W: Dense, A: Dense, keep: number): void {
-  const mark = arena.mark();
-  const scratchBytes = pruneScratch(keep);
-  const scratch = arena.bytes(scratchBytes * threads.size, 'best entries of a row');
-  const args = [W.rows, W.address, A.address, W.width, keep] as const;
-  threads.run({ kernel: 'prune', tasks: chunks(W.rows), args, scratch, scratchBytes });
-  arena.release(mark);
+/** ELSA's loss of A as a function of the W that is trained. */
+export interface Objective {
+  /** Whether A is W, whose rows are kept at unit norm. */
+  readonly normalized: boolean;
+  /** The loss at W; G becomes its gradient by A, less the part that goes through AᵀA. */
+  loss(G: Dense): number;
+  /** Rows lo … hi of A and of AM, M = Yᵀ diag(h) Y, as of the last loss. */
+  rows(lo: number, hi: number): { readonly A: Dense; readonly AM: Dense };
+  /** Makes W the A that it stands for. */
+  finish(): void;
 }
+
+/** The objective of A = W. */
+export const denseObjective = (arena: Arena, threads: Threads, p: Passes, A: Dense): Objective => ({
+  normalized: true,
+  loss(G) {
+    clear(arena, G);
+    return lossAndGradient(arena, threads, p, A, G);
+  },
+  rows(lo, hi) {
+    const [part, AM] = [rowsOf(A, lo, hi), rowsOf(p.Z, 0, hi - lo)];
+    multiply(threads, part, p.M, AM);
+    return { A: part, AM };
+  },
+  finish() {},
+});
 
 /** Times that the last step is halved when the loss has risen. */
 const HALVINGS = 6;
@@ -43,26 +55,21 @@ const HALVINGS = 6;
 const WARMUP = 3;
 
 /**
- * Full-gradient ELSA: `steps` steps of Adam on W from where it is, A being W or its pruned rows. A step after the first three
- * that raises the loss is halved until it does not, or training ends before it. Returns the loss before every step, divided by
- * the users.
+ * Full-gradient ELSA: `steps` steps of Adam on W from where it is. A step after the first three that raises the loss is halved
+ * until it does not, or training ends before it. Returns the loss before every step, divided by the users.
  */
 export function train(
   arena: Arena,
   threads: Threads,
   p: Passes,
   W: Dense,
-  A: Dense,
-  { steps, rate, keep }: TrainOptions,
+  objective: Objective,
+  { steps, rate }: TrainOptions,
   report: Report = () => {},
 ): number[] {
   const mark = arena.mark();
-  const adam = openAdam(arena, threads, p, W, A);
-  const lossOf = () => {
-    if (keep !== undefined) prune(arena, threads, W, A, keep);
-    arena.f32(adam.G.address, W.rows * W.width).fill(0);
-    return lossAndGradient(arena, threads, p, A, adam.G) / Math.max(1, p.users);
-  };
+  const adam = openAdam(arena, threads, W, objective);
+  const lossOf = () => objective.loss(adam.G) / Math.max(1, p.users);
   const losses: number[] = [];
   let [scale, alpha] = [1, 0];
   /** The loss after t steps, the last of them halved as often as it takes; nothing where that is too often. */
@@ -89,30 +96,29 @@ export function train(
     alpha = (scale * rate * (1 + Math.cos((Math.PI * t) / steps))) / 2;
     adam.step(t + 1, alpha, false);
   }
-  if (keep !== undefined) prune(arena, threads, W, A, keep);
+  objective.finish();
   arena.release(mark);
   return losses;
 }
 
 /** Bytes of `train`, for matrices that are `width` wide. */
 export const trainBytes = (n: number, width: number, threads: number): number =>
-  3 * denseBytes(n, width) + 8 * n + threads * Math.max(gramScratch, pruneScratch(width));
+  3 * denseBytes(n, width) + 8 * n + threads * gramScratch;
 
 /** Adam's state for W. The gradient of the loss is by A. */
-function openAdam(arena: Arena, threads: Threads, p: Passes, W: Dense, A: Dense) {
+function openAdam(arena: Arena, threads: Threads, W: Dense, objective: Objective) {
   const [G, first, second] = ['gradient', 'first moment', 'second moment'].map(what =>
     zeroDense(arena, W.rows, W.width, what),
   ) as [Dense, Dense, Dense];
-  const norms = W === A ? arena.bytes(8 * W.rows, 'norms of the rows') : 0;
+  const norms = objective.normalized ? arena.bytes(8 * W.rows, 'norms of the rows') : 0;
   return {
     G,
     /** Takes the gradient into the moments: G + 2 A M. */
     moments() {
       strips(W.rows, (lo, hi) => {
         const at = (part: Dense) => rowsOf(part, lo, hi).address;
-        const Z = rowsOf(p.Z, 0, hi - lo);
-        multiply(threads, rowsOf(A, lo, hi), p.M, Z);
-        const args = [hi - lo, at(A), at(G), Z.address, at(first), at(second), W.width] as const;
+        const { A, AM } = objective.rows(lo, hi);
+        const args = [hi - lo, A.address, at(G), AM.address, at(first), at(second), W.width] as const;
         threads.run({ kernel: 'adamMoments', tasks: chunks(hi - lo), args });
       });
     },

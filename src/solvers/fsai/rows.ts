@@ -35,7 +35,7 @@ const rowParts = (n: number, m: number, rows = n) => ({
   values: 8 * rows * m,
   diagonal: 8 * n,
   reach: 8 * n,
-  reachOfItems: 8 * n,
+  farthest: 8 * Math.ceil(n / 64),
 });
 export const rowBytes = (n: number, m: number, rows = n): number => bytesOf(rowParts(n, m, rows));
 
@@ -77,11 +77,12 @@ export function fsaiWorkspace(
   const parts = allocate(arena, rowParts(n, m, rows), 'rows of the inverse');
   const g = arena.f64(parts.diagonal, n);
   const reach = arena.f64(parts.reach, n);
-  const reachOfItems = arena.f64(parts.reachOfItems, n);
-  for (let i = 0; i < n; i++) {
-    g[positions[i]!] = diagonal[i]!;
-    reachOfItems[i] = diagonal[i]! > 0 ? diagonal[i]! ** -alpha : 0;
-    reach[positions[i]!] = reachOfItems[i]!;
+  const farthest = arena.f64(parts.farthest, Math.ceil(n / 64));
+  for (let i = 0; i < n; i++) g[positions[i]!] = diagonal[i]!;
+  for (let j = n - 1, most = 0; j >= 0; j--) {
+    if (g[j]! > 0) most = Math.max(most, g[j]! ** -alpha);
+    reach[j] = most;
+    farthest[j >> 6] = most;
   }
   const { counts, values, pivots } = parts;
   const address = record(arena, 'Fsai', { n, m, first: 0, rows, ...parts }, 'rows of the inverse');

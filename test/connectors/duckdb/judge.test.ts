@@ -2,13 +2,16 @@
  * Events made by SQL against the same rows taken record by record:
  * - any types, any dirt: the inbox, the dead letters, the positions and their marks are the same;
  * - SQL is sure of plain rows, and never of a bad one;
- * - resumed at any position, with a cursor and without, and mixed with the other way.
+ * - resumed at any position, with a cursor and without, and mixed with the other way;
+ * - the same when many rows are taken at once, in a file that the inbox takes over.
  */
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
 import { Inbox } from '#connectors/duckdb/inbox.js';
+import { Parts } from '#connectors/duckdb/parts.js';
 import { createSchema, semanticsOptions, weightRules } from '#connectors/duckdb/schema.js';
 import { createDuckdbSource } from '#connectors/duckdb/source.js';
 import { duckdbSourceOptions } from '#connectors/duckdb/source-options.js';
@@ -22,7 +25,8 @@ type Settings = Partial<Parameters<typeof duckdbSourceOptions.parse>[0] & object
 type SemanticsInput = Parameters<typeof semanticsOptions.parse>[0];
 
 /** Takes all rows into an inbox, reads in turn by `ways`; returns what lies in it then, and how many events SQL made. */
-async function takenIn(settings: Settings, semantics: SemanticsInput, ways: readonly Way[]) {
+async function takenIn(settings: Settings, semantics: SemanticsInput, ways: readonly Way[], many?: number) {
+  const parts = new Parts(temporaryDirectory());
   const meaning = semanticsOptions.parse(semantics);
   const weights = weightRules(meaning);
   const options = duckdbSourceOptions.parse({ type: 'duckdb', name: 's', checkMs: 0, ...settings });
@@ -34,8 +38,9 @@ async function takenIn(settings: Settings, semantics: SemanticsInput, ways: read
     const positions: (readonly Position[])[] = [];
     let bySql = 0;
     for (let [turn, more] = [0, true]; more; turn++) {
-      const source = createDuckdbSource(options);
-      if (ways[turn % ways.length] === 'sql') source.decodeFor!({ system: 'duckdb', weights });
+      const source = createDuckdbSource(options, '.', undefined, many);
+      if (ways[turn % ways.length] === 'sql')
+        source.decodeFor!({ system: 'duckdb', weights, directory: parts.directory });
       await source.connect(await inbox.positions('s'));
       const most = ways.length === 1 ? Number.POSITIVE_INFINITY : 1;
       for (let taken = 0; taken < most; taken++) {
@@ -58,10 +63,14 @@ async function takenIn(settings: Settings, semantics: SemanticsInput, ways: read
       await source.close();
     }
     const rowsOf = async (sql: string) => (await connection.runAndReadAll(sql)).getRowsJS();
-    const events = await rowsOf('SELECT * EXCLUDE (seq) FROM inbox ORDER BY seq');
-    expect(await rowsOf('SELECT count(DISTINCT seq) FROM inbox')).toEqual([[BigInt(events.length)]]);
+    const waiting = await parts.waiting(connection);
+    const events = await rowsOf(`SELECT * EXCLUDE (seq) FROM ${waiting} ORDER BY seq`);
+    expect(await rowsOf(`SELECT count(DISTINCT seq) FROM ${waiting}`)).toEqual([[BigInt(events.length)]]);
+    // Files that are not registered go with their source.
+    const [[files]] = (await rowsOf('SELECT count(*) FROM parts')) as [[bigint]];
+    expect(readdirSync(parts.directory)).toHaveLength(Number(files));
     const dead = await rowsOf('SELECT * EXCLUDE (rejected_at) FROM dead_letters ORDER BY sequence');
-    return { bySql, positions, events, dead };
+    return { bySql, positions, events, dead, files: Number(files) };
   } finally {
     connection.closeSync();
     instance.closeSync();
@@ -357,7 +366,8 @@ test('any rows: the same events, dead letters, positions and marks as record by 
       fc.boolean(),
       fc.integer({ min: 1, max: 50 }),
       fc.constantFrom<readonly Way[]>(['sql'], ['sql', 'records']),
-      async ({ rows, ...columns }, meaning, timeUnit, maxAheadMs, hasCursor, batchSize, ways) => {
+      fc.constantFrom(undefined, 0, 7),
+      async ({ rows, ...columns }, meaning, timeUnit, maxAheadMs, hasCursor, batchSize, ways, many) => {
         const settings: Settings = {
           query: queryOf(rows, columns),
           ...(hasCursor ? { cursor: 'tick' } : {}),
@@ -366,13 +376,17 @@ test('any rows: the same events, dead letters, positions and marks as record by 
           batchSize,
         } as Settings;
         const plain = await takenIn(settings, meaning, ['records']);
-        const other = await takenIn(settings, meaning, ways);
+        const other = await takenIn(settings, meaning, ways, many);
         expect(other.events).toEqual(plain.events);
         // The clock moves between the two.
         expect(other.dead).toEqual(plain.dead);
         expect(plain.bySql).toBe(0);
         expect(other.bySql).toBeLessThanOrEqual(other.events.length);
-        if (ways.length === 1) expect(marksOf(other.positions)).toEqual(marksOf(plain.positions));
+        const place = ({ partition, sequence, token }: Position) => ({ partition, sequence, token });
+        // Of many rows at once, none is marked.
+        if (many !== undefined)
+          expect(other.positions.at(-1)!.map(place)).toEqual(plain.positions.at(-1)!.map(place));
+        else if (ways.length === 1) expect(marksOf(other.positions)).toEqual(marksOf(plain.positions));
         else expect(marksOf(other.positions).at(-1)).toEqual(marksOf(plain.positions).at(-1));
       },
     ),
@@ -401,4 +415,8 @@ it.each([
   expect(other.events).toEqual(plain.events);
   expect(other.dead).toEqual(plain.dead);
   expect(marksOf(other.positions)).toEqual(marksOf(plain.positions));
+  expect(other.files).toBe(0);
+  const atOnce = await takenIn(settings, meaning, ['sql'], 9000);
+  expect(atOnce).toMatchObject({ bySql: 9990, events: plain.events, dead: plain.dead, files: 1 });
+  expect(atOnce.positions).toHaveLength(1);
 });

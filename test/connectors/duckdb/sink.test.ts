@@ -7,7 +7,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createDuckdbSink, duckdbSinkOptions } from '#connectors/duckdb/sink.js';
 import type { ListKind, RankedList, Sink } from '#src/contracts/index.js';
 import { publicationOf } from '#src/testing/index.js';
-import { leaseSuite, ranked, sinkSuite } from '../../support/sink-suite.js';
+import { runSql } from '../../support/duckdb.js';
+import { leaseSuite, publishOn, ranked, sinkSuite } from '../../support/sink-suite.js';
 
 const sinkOn = (path: string, more: object = {}) =>
   createDuckdbSink(
@@ -65,6 +66,21 @@ describe('duckdb store', () => {
     }
     connection.closeSync();
     instance.closeSync();
+  });
+
+  it('points at no version that lacks rows, also after lists of it changed', async () => {
+    const sink = sinkOn(path);
+    await publishOn(sink, 'v1');
+    await sink.connect();
+    await sink.amend!('v1', 'users', { lists: [ranked('y', ['a', 'b'])], gone: ['x'] });
+    await sink.point('v1', 'candidate');
+    await sink.forget!({ users: [], items: ['b'] });
+    await sink.point('v1', 'third');
+    await runSql(join(path, 'feeds.duckdb'), "DELETE FROM lists WHERE id = 'y'");
+    await expect(sink.point('v1')).rejects.toMatchObject({
+      message: expect.stringContaining('version v1 has 1 of its 2 rows'),
+    });
+    await sink.close();
   });
 
   it('refuses a table that would stand beside another', () => {

@@ -48,6 +48,26 @@ it('makes a state beside what a first open that died has left', async () => {
   expect(readdirSync(directory).sort()).toEqual(['gramian', 'lost+found', 'models', 'state.duckdb']);
 });
 
+it('removes what the DuckDB of a process that died has spilled, and nothing of others', async () => {
+  const directory = temporaryDirectory();
+  const given = join(temporaryDirectory(), 'spills');
+  const limits = [{}, { tempDirectory: given }];
+  await (await open(directory)).close();
+  for (const limit of limits) await (await openState(directory, semantics, limit)).close();
+  const own = `sansa-stream-${createHash('sha256').update(directory).digest('hex').slice(0, 16)}`;
+  const left = 'duckdb_temp_storage_DEFAULT-0.tmp';
+  for (const at of [join(directory, 'tmp'), join(given, own), join(given, 'sansa-stream-of-another')]) {
+    mkdirSync(at);
+    writeFileSync(join(at, left), 'rows');
+  }
+  writeFileSync(join(given, left), 'of another program');
+  for (const limit of limits) await (await openState(directory, semantics, limit, 'read')).close();
+  expect(existsSync(join(directory, 'tmp', left))).toBe(true);
+  for (const limit of limits) await (await openState(directory, semantics, limit)).close();
+  expect(existsSync(join(directory, 'tmp'))).toBe(false);
+  expect(readdirSync(given).sort()).toEqual([left, 'sansa-stream-of-another']);
+});
+
 it.each([
   ['no table', []],
   ['a table', ['CREATE TABLE settings (key VARCHAR, value VARCHAR)']],

@@ -2,7 +2,8 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { open } from 'lmdb';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { Environment } from '#connectors/lmdb/environment.js';
 import { createLmdbSink, lmdbOptions } from '#connectors/lmdb/sink.js';
 import { manifestOf } from '../../support/manifest.js';
 import { output, startNode, startShell } from '../../support/node-process.js';
@@ -129,6 +130,38 @@ describe('lmdb store', () => {
     await sink.connect();
     await expect(sink.point('v1', 'candidate')).rejects.toMatchObject({
       message: expect.stringContaining('version v1 has 0 of its 1 lists of users'),
+    });
+    await sink.close();
+  });
+
+  it('counts again right behind the completion, and lets the lease be renewed meanwhile', async () => {
+    const sink = sinkOn(path);
+    await sink.connect();
+    await sink.begin(manifestOf('v1'));
+    const many = Array.from({ length: 20_000 }, (_, k) => ranked(`user-${k}`, ['a']));
+    await sink.write('users', many);
+    await sink.finish();
+    let turns = 0;
+    const turn = (): void => {
+      turns++;
+      next = setImmediate(turn);
+    };
+    let next = setImmediate(turn);
+    // Called behind each part that is counted.
+    const parts: number[] = [];
+    const narrow = vi.spyOn(Environment.prototype, 'narrow').mockImplementation(async () => {
+      parts.push(turns);
+    });
+    await sink.point('v1', 'candidate');
+    clearImmediate(next);
+    narrow.mockRestore();
+    expect(parts.length).toBeGreaterThan(20_000 / 1000);
+    expect(new Set(parts).size).toBe(parts.length);
+    const db = open<unknown, string>(path, { encoding: 'json' });
+    await db.remove('sansa:v1:u:user-7');
+    await db.close();
+    await expect(sink.point('v1')).rejects.toMatchObject({
+      message: expect.stringContaining('version v1 has 19999 of its 20000 lists of users'),
     });
     await sink.close();
   });

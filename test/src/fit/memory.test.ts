@@ -1,11 +1,15 @@
 /** The plan of a fit: an upper bound of what it really takes, fewer threads before refusing, and advice that works. */
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { fit } from '#src/fit/fit.js';
 import { assertWorkable, memoryOfFit, planFit } from '#src/fit/memory.js';
+import { buildSegment } from '#src/gramian/build.js';
+import { fromNothing } from '#src/matrix/rows.js';
 import { parseSize } from '#src/size.js';
 import { fsaiOptions } from '#src/solvers/fsai/options.js';
 import { icfOptions } from '#src/solvers/icf/options.js';
-import { randomRows } from '../../support/rows.js';
+import { temporaryDirectory } from '../../support/directory.js';
+import { randomRows, rowsBetween } from '../../support/rows.js';
 
 const size = {
   users: 52_643,
@@ -79,6 +83,47 @@ it('covers loading X where users are many more than items', async () => {
   expect(planned.kernels).toBeGreaterThanOrEqual(report.workingBytes);
 });
 
+describe('from a stored Gramian', () => {
+  // dense columns in each segment: their sum has fewer entries than they have together
+  const rows = randomRows({ users: 3000, items: 1500, density: 0.03, seed: 3, most: 3 });
+  const plans = [
+    icfOptions.parse({ density: 0.05, scans: 1, tolerance: 0, l2: 2 }),
+    fsaiOptions.parse({ neighbours: 60, serving: 50, userWeighting: 0 }),
+    // takes less than the pruned view that it reads
+    fsaiOptions.parse({ neighbours: 2, serving: 0, userWeighting: 0 }),
+  ] as const;
+
+  it.each([
+    [1, 1, undefined],
+    [3, 2, undefined],
+    [1, 1, 1400],
+    [3, 2, 1400],
+  ])(
+    'is not less than what a fit from %i files on %i threads takes, pruned to %s rows',
+    async (count, threads, keep) => {
+      const directory = temporaryDirectory();
+      const segments = [];
+      for (let k = 0; k < count; k++) {
+        const part = rowsBetween(rows, (k * 3000) / count, ((k + 1) * 3000) / count);
+        segments.push((await buildSegment(directory, 1, fromNothing(part)))!);
+      }
+      const paths = segments.map(({ file }) => join(directory, file));
+      const pruning = keep === undefined ? undefined : { keep, alpha: 0.3, directory };
+      const input = { mode: 'stored', paths, n: rows.n, scale: 1, pruning } as const;
+      const counts = { users: 3000, items: rows.n, interactions: rows.indices.length, valued: true };
+      for (const options of plans) {
+        const size = { ...counts, mode: 'stored', files: segments.map(s => s.bytes), keep, options } as const;
+        // the smallest memory that the plan takes for enough: what is left over is used for larger loads
+        let memoryBytes = 2 ** 24;
+        while (memoryOfFit(size, threads, memoryBytes).kernels > memoryBytes) memoryBytes *= 1.01;
+        const planned = memoryOfFit(size, threads, memoryBytes).kernels;
+        const { report } = await fit(input, options, { threads, memoryBytes });
+        expect(planned).toBeGreaterThanOrEqual(report.workingBytes);
+      }
+    },
+  );
+});
+
 it('gives up threads before it refuses', () => {
   const one = memoryOfFit(size, 1).total;
   const four = memoryOfFit(size, 4).total;
@@ -111,6 +156,8 @@ it('refuses what does not fit with the numbers, and its advice works', () => {
 
 it('needs little for a stored Gramian, however many interactions there are', () => {
   const many = { ...size, interactions: 500_000_000, users: 10_000_000 };
-  expect(memoryOfFit({ ...many, mode: 'stored', segments: 8 }, 1).total).toBeLessThan(2 ** 27);
+  expect(memoryOfFit({ ...many, mode: 'stored', files: new Array(8).fill(2 ** 30) }, 1).total).toBeLessThan(
+    2 ** 27,
+  );
   expect(memoryOfFit(many, 1).total).toBeGreaterThan(2 ** 32);
 });

@@ -104,6 +104,7 @@ const catalogue = (items: number, given: object = {}) => ({
   interactions: 100 * items,
   valued: false,
   mode: 'stored' as const,
+  files: [400 * items],
   options: fsaiOptions.parse(given),
 });
 

@@ -4,12 +4,13 @@
  */
 import { describe, expect, it } from 'vitest';
 import { loadInteractions } from '#src/gramian/interactions.js';
-import { squareIndex, zeroDense } from '#src/matrix/dense.js';
+import { type Dense, squareIndex, zeroDense } from '#src/matrix/dense.js';
 import type { Rows } from '#src/matrix/rows.js';
 import type { Threads } from '#src/runtime/threads.js';
+import { prune, sparseObjective } from '#src/solvers/compressed-elsa/objective.js';
 import { lossAndGradient, openPasses, type Passes } from '#src/solvers/elsa/gradient.js';
 import { landmarkStart, spectralStart } from '#src/solvers/elsa/start.js';
-import { prune, train } from '#src/solvers/elsa/train.js';
+import { denseObjective, train } from '#src/solvers/elsa/train.js';
 import {
   build,
   distance,
@@ -65,6 +66,21 @@ function withPasses<T>(rows: Rows, latents: number, body: (p: Passes, diagonal: 
   return result;
 }
 
+/** The loss for A, and its whole gradient by A. */
+function wholeGradient(rows: Rows, latents: number, A: Matrix): readonly [number, Matrix] {
+  return withPasses(rows, latents, p => {
+    const [dense, G] = [placeDense(arena, A), zeroDense(arena, n, latents, 'a test')];
+    const loss = lossAndGradient(arena, one, p, dense, G);
+    const square = arena.f32(p.M.address, p.M.width ** 2);
+    const M = build(latents, latents, (i, j) => square[squareIndex(p.M.width, i, j)]!);
+    const AM = product(A, M);
+    return [
+      loss,
+      readDense(arena, G, latents).map((row, i) => row.map((g, c) => g + 2 * AM[i]![c]!)),
+    ] as const;
+  });
+}
+
 describe.each([1, 4])('values up to %i', most => {
   const X = interactions(most);
   const rows = rowsOf(X, n);
@@ -72,17 +88,7 @@ describe.each([1, 4])('values up to %i', most => {
   const A = unitRows(latents);
 
   it('the loss is that of the formula, and the gradient its finite differences', () => {
-    const [loss, gradient] = withPasses(rows, latents, p => {
-      const [dense, G] = [placeDense(arena, A), zeroDense(arena, n, latents, 'a test')];
-      const loss = lossAndGradient(arena, one, p, dense, G);
-      const square = arena.f32(p.M.address, p.M.width ** 2);
-      const M = build(latents, latents, (i, j) => square[squareIndex(p.M.width, i, j)]!);
-      const AM = product(A, M);
-      return [
-        loss,
-        readDense(arena, G, latents).map((row, i) => row.map((g, c) => g + 2 * AM[i]![c]!)),
-      ] as const;
-    });
+    const [loss, gradient] = wholeGradient(rows, latents, A);
     expect(Math.abs(loss - lossOf(X, A))).toBeLessThan(1e-5 * users);
     for (const [i, c] of [
       [0, 0],
@@ -98,6 +104,28 @@ describe.each([1, 4])('values up to %i', most => {
       const slope = (at(step) - at(-step)) / (2 * step);
       expect(Math.abs(gradient[i]![c]! - slope)).toBeLessThan(1e-4 * Math.max(1, Math.abs(slope)));
     }
+  });
+
+  it('of a few entries a row are those of the same rows, dense', () => {
+    const [kept, width] = [3, 16];
+    const W = unitRows(width);
+    const found = withPasses(rows, width, p => {
+      const [w, G, spare] = [
+        placeDense(arena, W),
+        ...[1, 2].map(() => zeroDense(arena, n, width, 'a test')),
+      ] as [Dense, Dense, Dense];
+      const objective = sparseObjective(arena, one, p, w, spare, kept);
+      const loss = objective.loss(G);
+      const AM = readDense(arena, objective.rows(0, n).AM, width);
+      const gradient = readDense(arena, G, width).map((row, i) => row.map((g, c) => g + 2 * AM[i]![c]!));
+      objective.finish();
+      return { loss, gradient, A: readDense(arena, w, width) };
+    });
+    const [loss, gradient] = wholeGradient(rows, width, found.A);
+    expect(found.A.every(row => row.filter(a => a !== 0).length === kept)).toBe(true);
+    expect(Math.abs(found.loss / loss - 1)).toBeLessThan(1e-5);
+    const size = Math.max(...gradient.flat().map(Math.abs));
+    expect(distance(found.gradient, gradient)).toBeLessThan(1e-5 * size);
   });
 
   it('starts from the span of the first eigenvectors', () => {
@@ -133,7 +161,6 @@ describe.each([1, 4])('values up to %i', most => {
     const run = (threads: Threads) =>
       withPasses(rows, rank, (p, diagonal) => {
         const [W, spare] = [zeroDense(arena, n, rank, 'a test'), zeroDense(arena, n, rank, 'a test')];
-        const a = keep === undefined ? W : zeroDense(arena, n, rank, 'a test');
         if (keep === undefined) spectralStart(arena, threads, p, diagonal, { rank, seed: 3 }, W, spare);
         else
           landmarkStart(
@@ -145,9 +172,13 @@ describe.each([1, 4])('values up to %i', most => {
             W,
             spare,
           );
-        const options = keep === undefined ? { steps: 20, rate: 0.02 } : { steps: 20, rate: 0.05, keep };
-        const losses = train(arena, threads, p, W, a, options);
-        return { losses, A: readDense(arena, a, rank) };
+        const objective =
+          keep === undefined
+            ? denseObjective(arena, threads, p, W)
+            : sparseObjective(arena, threads, p, W, spare, keep);
+        const options = { steps: 20, rate: keep === undefined ? 0.02 : 0.05 };
+        const losses = train(arena, threads, p, W, objective, options);
+        return { losses, A: readDense(arena, W, rank) };
       });
     const result = run(one);
     expect(run(three)).toEqual(result);
@@ -169,13 +200,9 @@ it('keeps the largest entries of a row', () => {
     [0, 0, 0, 0],
     [0, 0, 2, 0],
   ]);
-  const A = zeroDense(arena, 3, 4, 'a test');
-  prune(arena, one, W, A, 2);
-  const expected = [
-    [0.6, -0.8, 0, 0],
-    [0, 0, 0, 0],
-    [0, 0, 1, 0],
-  ];
-  expect(distance(readDense(arena, A, 4), expected)).toBeLessThan(1e-6);
+  const [indices, values] = [arena.bytes(24, 'a test'), arena.bytes(24, 'a test')];
+  prune(arena, one, W, { rows: 3, indptr: 0, indices, values }, 2);
+  expect([...arena.i32(indices, 6)]).toEqual([0, 1, 0, 0, 2, 0]);
+  expect(distance([[...arena.f32(values, 6)]], [[0.6, -0.8, 0, 0, 1, 0]])).toBeLessThan(1e-6);
   arena.release(mark);
 });

@@ -254,7 +254,7 @@ it.each([0, 0.5])('a stored Gramian gives the same model as an implicit one (η 
 
 it.each([
   [9000, 64, 1],
-  [150, 64, (64 / 20) ** 0.8],
+  [150, 64, (64 / 20) ** 0.4],
   [150, 20, 1],
   [20, 64, 1],
 ])(
