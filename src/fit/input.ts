@@ -5,6 +5,7 @@ import { densityBefore, type Pruning, prunedPath, removePruned, writePruned } fr
 import { type StoredGramian, storedGramian } from '../gramian/stored.js';
 import type { Rows } from '../matrix/rows.js';
 import type { Arena } from '../runtime/arena.js';
+import { collectGarbage } from '../runtime/collector.js';
 import type { Threads } from '../runtime/threads.js';
 import { degreeOrder, positionsOf } from './order.js';
 
@@ -45,14 +46,23 @@ function openPruned(
 ): Gramian {
   const path = prunedPath(pruning.directory, paths, pruning);
   if (!existsSync(path)) {
-    const exact = open(paths);
-    try {
-      const positions = positionsOf(degreeOrder(exact.diagonal()));
-      writePruned(arena, exact, positions, pruning, path, { scale, userWeighting });
-    } finally {
-      exact.close();
-    }
+    makePruned(arena, open(paths), pruning, path, { scale, userWeighting });
+    collectGarbage(); // the tables of the segments
   }
   removePruned(pruning.directory, path);
   return { ...open([path]), density: () => densityBefore(path) };
+}
+
+function makePruned(
+  arena: Arena,
+  exact: StoredGramian,
+  pruning: Pruning,
+  path: string,
+  about: { readonly scale: number; readonly userWeighting: number },
+): void {
+  try {
+    writePruned(arena, exact, positionsOf(degreeOrder(exact.diagonal())), pruning, path, about);
+  } finally {
+    exact.close();
+  }
 }

@@ -1,6 +1,6 @@
 import { StageError } from '../errors.js';
 import { implicitRoom } from '../gramian/implicit.js';
-import { pruningRoom } from '../gramian/prune.js';
+import { prunedRoom, pruningRoom } from '../gramian/prune.js';
 import { storedRoom } from '../gramian/stored.js';
 import { layersFileRoom } from '../model/layers-file.js';
 import { rowsFileRoom } from '../model/rows-file.js';
@@ -82,8 +82,10 @@ function rangesOf(
   const implicit = size.mode === 'implicit';
   const shape = { users, items: n, valued, weighted: options.userWeighting > 0, threads };
   const entries = implicit ? interactions : 0;
-  const gramian = implicit ? implicitRoom({ ...shape, entries }) : storedRoom({ ...shape, entries }, files);
-  const pruning = implicit || keep === undefined ? 0 : pruningRoom(n, threads, files, keep);
+  const whole = implicit ? implicitRoom({ ...shape, entries }) : storedRoom({ ...shape, entries }, files);
+  const prunes = !implicit && keep !== undefined;
+  const pruning = prunes ? pruningRoom(n, threads, files, keep) + whole.outside : 0;
+  const gramian = prunes ? prunedRoom({ ...shape, entries }, keep) : whole;
   const rows = implicit ? 4 * (2 * users + 1) + (valued ? 8 : 4) * interactions : 0;
   const factor = ranged!.room({ ...shape, entries, memoryBytes, rowsBytes: rows, gramian }, options);
   const most = ranged!.rowEntries(n, options, memoryBytes);
@@ -97,7 +99,11 @@ function rangesOf(
   const factorBytes = Math.min(kernelBytes, memoryBytes - before);
   const rowBytes = factorBytes - rowsFileRoom(n, most).facts - factor.fixed;
   const itemBytes = kernelBytes - layers.fixed;
-  if (pruning > factorBytes || rowBytes * MOST_RANGES < factor.row * n || itemBytes < layers.least)
+  if (
+    pruning > factorBytes + gramian.outside ||
+    rowBytes * MOST_RANGES < factor.row * n ||
+    itemBytes < layers.least
+  )
     return undefined;
   const memory = { rows, kernels: kernelBytes, model: after - rows, total: kernelBytes + after };
   return { threads, memory, ranges: { kernelBytes, factorBytes, itemBytes, serving } };

@@ -17,12 +17,12 @@ import { openIntactSegments, type Segment } from './segment.js';
 import { streamRoom, streamStored, strideOf } from './stored-stream.js';
 import { addDiagonals, assertExact, sumReader } from './sum.js';
 
-/** Bytes that a stored Gramian of this size takes, in files of so many bytes; upper bounds. */
-export function storedRoom(size: GramianSize, files: readonly number[]): GramianRoom {
+/** Bytes that a stored Gramian of this size takes, in files of so many bytes, with columns of `longest` entries; upper bounds. */
+export function storedRoom(size: GramianSize, files: readonly number[], longest = size.items): GramianRoom {
   const { items: n, threads } = size;
   const segments = files.length;
   const loaded = loadedBytes(n, files);
-  const scratch = (dense: boolean, tail: number) => encodedScratch(n, n, segments, dense, tail).bytes;
+  const scratch = (dense: boolean, tail: number) => encodedScratch(n, longest, segments, dense, tail).bytes;
   const pass = passBytes(n, files);
   return {
     arranged: orderBytes(n),

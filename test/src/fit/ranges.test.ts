@@ -119,6 +119,9 @@ it('is planned where the whole does not fit, within the budget', () => {
   expect(ranges!.serving).toBe(Math.floor(2 ** 31 / 8 / 1e7));
   expect(planWrittenFit(catalogue(1e7, { serving: 100 }), memory, 2).ranges!.serving).toBe(100);
   expect(planWrittenFit(catalogue(1.4e7), memory, 2).ranges!.serving).toBe(0);
+  // columns of a pruned view are short, so that more is left for rows
+  const room = (keep?: number) => planWrittenFit({ ...catalogue(1.4e7), keep }, memory, 2);
+  expect([room().threads, room(200).threads]).toEqual([1, 2]);
   // rows fit, and a decoder in memory does not
   const wide = { neighbours: 64 };
   expect(planWrittenFit(catalogue(1e6, wide), 600 * 2 ** 20, 2).ranges!.serving).toBe(0);
