@@ -1,5 +1,6 @@
 import { closeSync, openSync } from 'node:fs';
 import { StageError } from '../errors.js';
+import { numbersOf } from '../matrix/int64.js';
 import { Arena } from '../runtime/arena.js';
 import type { Threads } from '../runtime/threads.js';
 import { addLoaded, checksumOf, openChecksum } from './checksum.js';
@@ -47,7 +48,7 @@ function encodedContent(file: TensorFile): SegmentContent {
   const data = file.part('data');
   const columns = new Int32Array(tensorBytes(file, 'columns'));
   const lengths = new Int32Array(tensorBytes(file, 'lengths'));
-  const offsets = Float64Array.from(new BigInt64Array(tensorBytes(file, 'offsets')), Number);
+  const offsets = numbersOf(new BigInt64Array(tensorBytes(file, 'offsets')));
   const k = columns.length;
   const ends = Math.ceil(offsets[k]! / 8) * 8 === data.bytes;
   const sizes = ['diagonal', 'squares'].every(name => file.part(name).bytes === 8 * k);
