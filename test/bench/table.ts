@@ -1,4 +1,4 @@
-/** The figures that the README quotes, made from the written results; a test compares the two. */
+/** The figures that the manual quotes, made from the written results; a test compares the two. */
 
 /** A result file as `bench` writes it, as far as the table reads it. */
 export interface Results {
@@ -116,7 +116,7 @@ const thousands = (x: number): string => `${Math.round(x / 1000)},000`;
 const mebibytes = (bytes: number): string => `${Math.round(bytes / 2 ** 20)} MiB`;
 const millions = (x: number): string => `${Math.round(x / 1e6)} M`;
 
-/** The README's section of measured figures, in Markdown. */
+/** The manual's section of measured figures, in Markdown. */
 export function figures(results: Results): string {
   const { fit, kernels, ingest, scale } = results;
   const lines = [
@@ -149,12 +149,12 @@ export function figures(results: Results): string {
   lines.push(
     '',
     `Events through inbox, fold and stored Gramian (${millions(ingest.measured[0]!.entries)} entries): ${Math.round(ingest.eventsPerSecond / 1000)},000 a second.`,
-    `Growth of the fit's time ([plots](test/bench/results/scale.svg)): pairs^${exponent('pairs')}, and one at a time n^${exponent('n')}, nnz^${exponent('nnz')}, density^${exponent('density')}.`,
+    `Growth of the fit's time ([plots](results/scale.svg)): pairs^${exponent('pairs')}, and one at a time n^${exponent('n')}, nnz^${exponent('nnz')}, density^${exponent('density')}.`,
   );
   return lines.join('\n');
 }
 
-/** The results that the README quotes. */
+/** The results that the manual quotes. */
 export const quoted = [
   'fit',
   'fsai',
@@ -167,7 +167,7 @@ export const quoted = [
   'publish-lmdb',
 ] as const;
 
-/** The README with its section of figures made anew. */
+/** A page with its section of figures made anew. */
 export const withFigures = (readme: string, results: Results): string =>
   readme.replace(
     /(<!-- figures -->\n)[\s\S]*?(\n?<!-- \/figures -->)/,
