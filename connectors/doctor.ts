@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { examine, type Finding } from '../src/contracts/finding.js';
+import { examine, type Finding, lookAtSink } from '../src/contracts/finding.js';
 import type { Source, WeightRules } from '../src/contracts/index.js';
 import { decodeEvents } from '../src/stages/events.js';
 import type { signalOptions, sinkOptions, sourceOptions } from './registry.js';
@@ -51,16 +51,7 @@ export async function examineSink(
 ): Promise<readonly Finding[]> {
   const known = await kindOf(sinks, options).examine?.(options, baseDirectory);
   if (known) return known;
-  const look = async () => {
-    const sink = await createSink(options, baseDirectory);
-    await sink.connect();
-    try {
-      const versions = await sink.versions();
-      return `${versions.length} versions, current ${(await sink.current()) ?? 'none'}`;
-    } finally {
-      await sink.close();
-    }
-  };
+  const look = async () => lookAtSink(await createSink(options, baseDirectory));
   return [await examine(`sink ${options.type}`, look)];
 }
 

@@ -57,8 +57,10 @@ export const sinks = [
   sink(kafkaSinkOptions, async (o, base) => (await import('./kafka/sink.js')).createKafkaSink(o, base), {
     examine: async (o, base) => (await kafkaDoctor()).examineSink(o, base),
   }),
-  sink(redisOptions, async (o, base) =>
-    (await import('./redis/sink.js')).createRedisSink(redisPaths(o, base)),
+  sink(
+    redisOptions,
+    async (o, base) => (await import('./redis/sink.js')).createRedisSink(redisPaths(o, base)),
+    { examine: async (o, base) => (await import('./redis/doctor.js')).examineSink(redisPaths(o, base)) },
   ),
   sink(lmdbOptions, async (o, base, room) =>
     (await import('./lmdb/sink.js')).createLmdbSink({ ...o, path: resolve(base, o.path) }, room?.memoryBytes),

@@ -1,7 +1,8 @@
-import type { z } from 'zod';
+import { z } from 'zod';
 import { StageError, toStageError } from '../src/errors.js';
 import type { Progress } from '../src/stages/parts.js';
 import type { Stage } from '../src/stages/pipeline.js';
+import { clockSettings } from './cron.js';
 import { onBehalfOf } from './log-context.js';
 import { logging, type ObservedJob, type Observer, observers } from './observe.js';
 import { fromLedger, type Outcome, type RunEnd, toLedger } from './outcome.js';
@@ -89,11 +90,16 @@ export const scheduleOf = <S extends z.ZodType>(
   { name }: { readonly name: string; readonly schedule?: S },
 ): z.output<S> => config.schedule[name] as z.output<S>;
 
+/** The settings of a job that all have; of a job without settings, their defaults. */
+const clocked = z.object(clockSettings);
+
 /** The jobs that are due by the clock, in the order of `jobs`. */
 export const clocksOf = (pipeline: JobPipeline, jobs: readonly Job[]) =>
   jobs.flatMap(job => {
     const clock = job.clock?.(scheduleOf(pipeline, job), pipeline);
-    return clock ? [{ job, expression: clock.cron, options: clock.options }] : [];
+    if (!clock) return [];
+    const { catchUp, jitterMs } = clocked.parse(scheduleOf(pipeline, job));
+    return [{ job, expression: clock.cron, options: clock.options, catchUp, jitterMs }];
   });
 
 /** True if the pipeline has sinks to publish to. */
@@ -165,14 +171,23 @@ async function ended<O extends object, R>(
   trigger: Trigger,
   options: O,
 ): Promise<RunEnd<R>> {
+  const { settings, pipeline } = context;
+  const { timeoutMs } = clocked.parse(scheduleOf(pipeline, job) ?? {});
+  const late = new AbortController();
+  const timer = timeoutMs && setTimeout(() => late.abort(), timeoutMs);
+  const signal = settings.signal ? AbortSignal.any([settings.signal, late.signal]) : late.signal;
   try {
-    return await job.run(context, trigger, options);
+    return await job.run({ ...context, settings: { ...settings, signal } }, trigger, options);
   } catch (error) {
-    const stopped = context.settings.signal?.aborted;
+    if (settings.signal?.aborted)
+      return { kind: 'failed', error: new StageError('INTERRUPTED', `${job.name} was stopped`) };
+    const found = `${job.name} took longer than ${timeoutMs} ms and was stopped`;
     return {
       kind: 'failed',
-      error: stopped ? new StageError('INTERRUPTED', `${job.name} was stopped`) : toStageError(error),
+      error: late.signal.aborted ? new StageError('JOB_TIMEOUT', found) : toStageError(error),
     };
+  } finally {
+    clearTimeout(timer);
   }
 }
 

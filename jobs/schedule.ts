@@ -6,6 +6,10 @@ import { formatTrigger } from './trigger.js';
 export interface Scheduled {
   readonly job: string;
   readonly expression: string;
+  /** Whether a missed time is made up for; `once` unless given. */
+  readonly catchUp?: 'once' | 'none';
+  /** How much later than its time a call may come, drawn for each; 0 unless given. */
+  readonly jitterMs?: number;
 }
 
 /** Longest timer. Timers stand still while the machine sleeps and ignore changes of its clock, so look again each minute. */
@@ -31,6 +35,8 @@ class Clock {
   readonly #open = new Set<number>();
   readonly #running = new Set<Promise<void>>();
   #next = Number.POSITIVE_INFINITY;
+  /** How much later than `#next` its call comes. */
+  #jitterMs = 0;
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
 
@@ -45,6 +51,7 @@ class Clock {
     const { job, expression } = this.#scheduled;
     this.#next = Math.min((await this.#ledger.due(job, expression)) ?? this.#next, this.#following());
     await this.#remember();
+    this.#draw();
     if (await this.#ledger.endedRun(job, formatTrigger({ kind: 'cron', time: this.#next })))
       this.#track(this.#finish());
     else this.#beat();
@@ -65,15 +72,26 @@ class Clock {
 
   #beat(): void {
     this.#next = Math.min(this.#next, this.#following());
-    if (this.#next <= Date.now()) {
+    if (this.#next + this.#jitterMs <= Date.now()) {
       const time = this.#next;
       this.#next = this.#following();
-      this.#track(this.#call(time));
+      this.#track(this.#missed(time) ? this.#remember() : this.#call(time));
+      this.#draw();
     }
     this.#timer = setTimeout(
       () => this.#beat(),
-      Math.min(Math.max(1, this.#next - Date.now()), longestTimerMs),
+      Math.min(Math.max(1, this.#next + this.#jitterMs - Date.now()), longestTimerMs),
     );
+  }
+
+  #draw(): void {
+    this.#jitterMs = Math.floor(Math.random() * (this.#scheduled.jitterMs ?? 0));
+  }
+
+  /** Whether a time has gone by and is not made up for; a timer alone is late by less. */
+  #missed(time: number): boolean {
+    const { catchUp, jitterMs = 0 } = this.#scheduled;
+    return catchUp === 'none' && Date.now() - time > jitterMs + longestTimerMs;
   }
 
   async #call(time: number): Promise<void> {
@@ -101,7 +119,7 @@ class Clock {
  * Calls `due(job, time)` at every time of each expression, in `timezone`. `due` returns `true` when the job has ended.
  * The ledger keeps, for each job, the earliest time whose job has not ended. If that time has passed, `due` is called
  * at once: a job that a crash cut off, or that came due while the process was down or held up, is made up for once,
- * however many times were missed. `fail` gets the errors of the ledger. Returns a function that stops the clocks and
+ * however many times were missed, or not at all with `catchUp: 'none'`. `fail` gets the errors of the ledger. Returns a function that stops the clocks and
  * waits for the calls under way.
  */
 export async function startSchedules(

@@ -37,7 +37,7 @@ export async function serve(
   const clocks = clocksOf(pipeline, Object.values(jobs));
   const stopClocks = await startSchedules(
     parts.store,
-    clocks.map(({ job, expression }) => ({ job: job.name, expression })),
+    clocks.map(({ job, options: _, ...clock }) => ({ job: job.name, ...clock })),
     config.schedule.timezone,
     async (name, time) => {
       const { job, options } = clocks.find(clock => clock.job.name === name)!;

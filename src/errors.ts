@@ -85,6 +85,11 @@ const table = {
     retryable: false,
     remedy: 'fit on one state instead of several, or choose another `solver`',
   },
+  JOB_TIMEOUT: {
+    exit: 1,
+    retryable: false,
+    remedy: 'raise `timeoutMs` of the job under `schedule`, or find out what it waits for',
+  },
   NOT_POSITIVE_DEFINITE: {
     exit: 1,
     retryable: false,
@@ -112,6 +117,9 @@ const table = {
 
 /** A key of the error table. */
 export type ErrorCode = keyof typeof table;
+
+/** Every key of the error table. */
+export const errorCodes = Object.keys(table) as readonly ErrorCode[];
 
 /** Whether a text is a key of the error table. */
 export const isErrorCode = (text: string): text is ErrorCode => Object.hasOwn(table, text);

@@ -8,6 +8,7 @@ import { StageError } from '../../src/errors.js';
 import { assertWorkable, mebibytes } from '../../src/fit/memory.js';
 import { parseSize } from '../../src/size.js';
 import type { Command } from '../command.js';
+import { lacking } from '../lacking.js';
 import { redacted } from '../secrets.js';
 
 /** The directory, or the nearest one above it that is there, can be written to. */
@@ -38,6 +39,14 @@ function enough(memory: string): string {
   return `${mebibytes(bytes)} of ${mebibytes(totalmem())}`;
 }
 
+/** What the configuration has no source or no sink for; without either there is nothing to do. */
+const work = (found: string, ok: boolean): Finding => ({
+  what: 'work',
+  ok,
+  found,
+  ...(ok ? {} : { remedy: 'add `sources` and `sinks`; `sansa-stream init --source csv FILE` writes both' }),
+});
+
 const line = ({ what, ok, found, remedy }: Finding): string =>
   `${ok ? 'PASS' : 'FAIL'}  ${what}: ${found}${remedy ? `\n      → ${remedy}` : ''}`;
 
@@ -56,6 +65,8 @@ export const doctor: Command = {
       findings.push(...(await examineSource(options, baseDirectory, weightRules(settings.semantics))));
     for (const options of sinks) findings.push(...(await examineSink(options, baseDirectory)));
     if (signals) findings.push(...(await examineSignals(signals, baseDirectory)));
+    const missing = lacking(settings);
+    if (missing) findings.push(work(missing, sources.length + sinks.length > 0));
     const said = findings.map(f => ({ ...f, found: redacted(f.found) }));
     const failed = findings.filter(f => !f.ok).length;
     const verdict = failed === 0 ? 'all is well' : `${failed} of ${findings.length} need attention`;

@@ -1,4 +1,5 @@
 import type { Command } from '../command.js';
+import { lacking } from '../lacking.js';
 import { serve } from '../service.js';
 
 export const run: Command = {
@@ -25,6 +26,8 @@ export const run: Command = {
         },
         'started',
       );
+      const missing = lacking(p.config);
+      if (missing) log.warn({}, missing);
       await serve(p, log, signal, http);
       log.info({}, 'stopped');
       return stopped;

@@ -2,6 +2,7 @@ import { sample } from '../../connectors/doctor.js';
 import { weightRules } from '../../connectors/duckdb/options.js';
 import { createSource } from '../../connectors/registry.js';
 import type { Command } from '../command.js';
+import { lacking } from '../lacking.js';
 import { withoutSecrets } from '../secrets.js';
 
 export const validate: Command = {
@@ -22,9 +23,15 @@ export const validate: Command = {
       ([name, s]) =>
         `source ${name}: ${s.records} records read, ${s.deadLetters} would be dead letters${s.reason ? ` (${s.reason})` : ''}`,
     );
+    const missing = lacking(settings);
     return {
-      json: { valid: true, config: withoutSecrets(settings), samples },
-      text: ['configuration is valid', ...lines].join('\n'),
+      json: {
+        valid: true,
+        config: withoutSecrets(settings),
+        samples,
+        ...(missing ? { lacking: missing } : {}),
+      },
+      text: ['configuration is valid', ...lines, ...(missing ? [missing] : [])].join('\n'),
     };
   },
 };

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { cronExpression } from '../cron.js';
+import { clockSettings, cronExpression } from '../cron.js';
 import { type Follower, following, type Job, type JobPipeline, publishes, scheduleOf } from '../job.js';
 import { formatTrigger, parseTrigger, type Trigger } from '../trigger.js';
 import { fresh } from './fresh.js';
@@ -15,6 +15,7 @@ export interface Folded {
 const schedule = z
   .strictObject({
     cron: cronExpression.default('* * * * *'),
+    ...clockSettings,
     events: z.int().min(1).default(100_000).describe('fold when this number of events waits'),
   })
   .prefault({});

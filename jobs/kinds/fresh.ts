@@ -1,11 +1,12 @@
 import { z } from 'zod';
 import type { FreshSummary } from '../../src/publish/fresh.js';
-import { cronExpression } from '../cron.js';
+import { clockSettings, cronExpression } from '../cron.js';
 import { type Job, publishes } from '../job.js';
 
 const schedule = z
   .strictObject({
     cron: cronExpression.optional(),
+    ...clockSettings,
     follow: z.boolean().default(false).describe('after each fold, and fold as soon as events wait'),
   })
   .prefault({})

@@ -3,7 +3,7 @@ import type { Manifest } from '../../src/contracts/manifest.js';
 import { measureOptions } from '../../src/evaluate/gate.js';
 import { type FitOptions, fitOptions, overrideFit } from '../../src/solvers/index.js';
 import { checked } from '../checked.js';
-import { cronExpression } from '../cron.js';
+import { clockSettings, cronExpression } from '../cron.js';
 import { following, type Job, type JobPipeline, publishes, scheduleOf } from '../job.js';
 import { pruneModelsQuietly } from '../kept-models.js';
 import { formatTrigger, type Trigger } from '../trigger.js';
@@ -24,6 +24,7 @@ const schedule = z
       .optional()
       .describe('refit when this number of events was folded since the newest model'),
     publish: z.boolean().default(true).describe('publish each new model to the sinks'),
+    ...clockSettings,
   })
   .prefault({});
 

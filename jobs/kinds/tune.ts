@@ -1,5 +1,5 @@
 import { type TuneOptions, type TuneResult, tuneOptions } from '../../src/tune/tune.js';
-import { cronExpression } from '../cron.js';
+import { clockSettings, cronExpression } from '../cron.js';
 import type { Job } from '../job.js';
 import { aroundPresent, wins } from '../tuned.js';
 
@@ -13,7 +13,7 @@ export interface Tuned extends TuneResult {
   readonly adopted: boolean;
 }
 
-const schedule = tuneOptions.extend({ cron: cronExpression.optional() }).prefault({});
+const schedule = tuneOptions.extend({ cron: cronExpression.optional(), ...clockSettings }).prefault({});
 
 /**
  * Searches for fit options on a holdout of the state. The winner becomes what refits use if it passes the gate against
@@ -24,7 +24,8 @@ export const tune: Job<TuneJobOptions, Tuned, typeof schedule> = {
   said: { done: 'options tuned' },
   options: tuneOptions,
   schedule,
-  clock: ({ cron, ...options }) => (cron ? { cron, options } : undefined),
+  clock: ({ cron, catchUp: _, jitterMs: __, timeoutMs: ___, ...options }) =>
+    cron ? { cron, options } : undefined,
   async run({ pipeline, settings }, _, { fixed, ...options }) {
     const { config, parts } = pipeline;
     const { metric, k } = options;

@@ -1,4 +1,5 @@
 import { toStageError } from '../errors.js';
+import type { Sink } from './sink.js';
 
 /** One line of a check of everything that a pipeline needs. */
 export interface Finding {
@@ -18,5 +19,16 @@ export async function examine(what: string, look: () => string | Promise<string>
   } catch (error) {
     const { message, remedy } = toStageError(error);
     return { what, ok: false, found: message.replaceAll('\n', '; '), remedy };
+  }
+}
+
+/** Opens a sink and says what it holds. */
+export async function lookAtSink(sink: Sink): Promise<string> {
+  await sink.connect();
+  try {
+    const versions = await sink.versions();
+    return `${versions.length} versions, current ${(await sink.current()) ?? 'none'}`;
+  } finally {
+    await sink.close();
   }
 }

@@ -1,4 +1,4 @@
-/** The figures that the README quotes, made from the written results; a test compares the two. */
+/** The figures that the manual quotes, made from the written results; a test compares the two. */
 
 /** A result file as `bench` writes it, as far as the table reads it. */
 export interface Results {
@@ -150,7 +150,7 @@ export function tableOf(sets: Readonly<Record<string, Readonly<Record<string, So
   return [head, head.map(() => '---'), ...rows].map(row => `| ${row.join(' | ')} |`).join('\n');
 }
 
-/** The sets of which the README shows every solver. */
+/** The sets of which the manual shows every solver. */
 const shown = ['gowalla', 'generated, 3,000 items'];
 
 /** All solvers with their defaults. */
@@ -164,7 +164,7 @@ function solverFigures({ sets }: NonNullable<Results['solvers']>): string[] {
   ];
 }
 
-/** The README's section of measured figures, in Markdown. */
+/** The manual's section of measured figures, in Markdown. */
 export function figures(results: Results): string {
   const { fit, kernels, ingest, scale } = results;
   const lines = [
@@ -198,12 +198,12 @@ export function figures(results: Results): string {
   lines.push(
     '',
     `Events through inbox, fold and stored Gramian (${millions(ingest.measured[0]!.entries)} entries): ${Math.round(ingest.eventsPerSecond / 1000)},000 a second.`,
-    `Growth of the fit's time ([plots](test/bench/results/scale.svg)): pairs^${exponent('pairs')}, and one at a time n^${exponent('n')}, nnz^${exponent('nnz')}, density^${exponent('density')}.`,
+    `Growth of the fit's time ([plots](results/scale.svg)): pairs^${exponent('pairs')}, and one at a time n^${exponent('n')}, nnz^${exponent('nnz')}, density^${exponent('density')}.`,
   );
   return lines.join('\n');
 }
 
-/** The results that the README quotes. */
+/** The results that the manual quotes. */
 export const quoted = [
   'fit',
   'fsai',
@@ -216,10 +216,10 @@ export const quoted = [
   'publish-lmdb',
 ] as const;
 
-/** Results that the README quotes where there are any. */
+/** Results that the manual quotes where there are any. */
 export const optional = ['solvers'] as const;
 
-/** The README with its section of figures made anew. */
+/** A page with its section of figures made anew. */
 export const withFigures = (readme: string, results: Results): string =>
   readme.replace(
     /(<!-- figures -->\n)[\s\S]*?(\n?<!-- \/figures -->)/,

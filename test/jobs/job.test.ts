@@ -1,5 +1,6 @@
 /** A job is done once for its trigger, and a caller that comes again hears how it ended, also from an older ledger. */
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeEach, expect, it } from 'vitest';
 import { createPipeline, type Pipeline, refitStep } from '#jobs/index.js';
 import { contextOf, type Job, runChain, runJob } from '#jobs/job.js';
@@ -41,6 +42,27 @@ function scripted(ends: readonly (string | StageError)[]) {
   };
   return { job, counter };
 }
+
+it('stops a run that takes longer than its time, and says so', async () => {
+  await withPipeline(async pipeline => {
+    const config = { ...pipeline.config, schedule: { ...pipeline.config.schedule, slow: { timeoutMs: 50 } } };
+    const slow: Job = {
+      name: 'slow',
+      said: { done: 'slow' },
+      async run({ settings: { signal } }) {
+        while (!signal!.aborted) await sleep(5);
+        throw signal!.reason;
+      },
+    };
+    const found = { code: 'JOB_TIMEOUT', message: 'slow took longer than 50 ms and was stopped' };
+    await expect(runJob(contextOf({ ...pipeline, config }, {}), slow, cli, {})).rejects.toMatchObject(found);
+    const stop = AbortSignal.timeout(10);
+    const stopped = runJob(contextOf({ ...pipeline, config }, { signal: stop }), slow, cli, {});
+    await expect(stopped).rejects.toMatchObject({ code: 'INTERRUPTED' });
+    const runs = await pipeline.parts.store.runs(2);
+    expect(runs.map(({ status }) => status)).toEqual(['interrupted', 'failed']);
+  });
+});
 
 it('throws an earlier failure again with its code and remedy', async () => {
   const failure = { code: 'STATE_EMPTY', remedy: new StageError('STATE_EMPTY', '').remedy };

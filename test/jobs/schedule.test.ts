@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { startSchedules } from '#jobs/schedule.js';
+import { type Scheduled, startSchedules } from '#jobs/schedule.js';
 import type { Ledger } from '#src/index.js';
 
 const at = (text: string) => Date.parse(`2026-03-01T${text}Z`);
@@ -16,6 +16,7 @@ async function clock(
   ends: (time: number) => Promise<boolean>,
   remembered?: number,
   ended: readonly string[] = [],
+  more: Partial<Scheduled> = {},
 ) {
   const state = { due: remembered, calls: [] as string[], failures: [] as unknown[] };
   const ledger = {
@@ -32,7 +33,7 @@ async function clock(
   };
   const stop = await startSchedules(
     ledger,
-    [{ job: 'refit', expression: '*/10 * * * * *' }],
+    [{ job: 'refit', expression: '*/10 * * * * *', ...more }],
     'UTC',
     due,
     error => state.failures.push(error),
@@ -118,4 +119,65 @@ it('goes on within a minute when its clock is set back while it runs', async () 
   expect(state.calls).toEqual(['18:00:10', '12:00:30', '12:00:40']);
   expect(state.due).toBe(at('12:00:50'));
   await stop();
+});
+
+it('makes up for nothing with catchUp: none, at the start and while it was held up', async () => {
+  const { state, stop } = await clock(async () => true, at('11:50:00'), [], { catchUp: 'none' });
+  await vi.advanceTimersByTimeAsync(0);
+  expect(state.calls).toEqual([]);
+  expect(state.due).toBe(at('12:00:10'));
+  await vi.advanceTimersByTimeAsync(9000);
+  expect(state.calls).toEqual(['12:00:10']);
+  vi.setSystemTime(at('12:10:05'));
+  await vi.advanceTimersByTimeAsync(16_000);
+  expect(state.calls).toEqual(['12:00:10', '12:10:20']);
+  await stop();
+});
+
+it('begins up to the jitter later, for the time that was due', async () => {
+  const random = vi.spyOn(Math, 'random').mockReturnValue(0.75);
+  const { state, stop } = await clock(async () => true, undefined, [], { jitterMs: 4000 });
+  await vi.advanceTimersByTimeAsync(11_000); // 12:00:12.5
+  expect(state.calls).toEqual([]);
+  await vi.advanceTimersByTimeAsync(1000);
+  expect(state.calls).toEqual(['12:00:10']);
+  expect(state.due).toBe(at('12:00:20'));
+  await stop();
+  random.mockRestore();
+});
+
+/** The local day of a time, as 2026-03-29. */
+const dayIn = (timeZone: string, time: number): string =>
+  new Intl.DateTimeFormat('sv-SE', { timeZone, dateStyle: 'short' }).format(time);
+
+// The clocks go on and back in both zones within these days: 29 March, 25 October; 8 March, 1 November.
+it.each([
+  ['Europe/Prague', '2026-02-01'],
+  ['Europe/Prague', '2026-09-15'],
+  ['America/New_York', '2026-02-01'],
+  ['America/New_York', '2026-09-15'],
+])('calls once for each day of 90 in %s from %s', async (zone, from) => {
+  const days = 90;
+  vi.setSystemTime(Date.parse(`${from}T12:00:00Z`));
+  const expressions = ['30 2 * * *', '30 1 * * *', '59 23 * * *'];
+  const called = new Map(expressions.map(e => [e, [] as number[]]));
+  const ledger = {
+    endedRun: async () => undefined,
+    due: async () => undefined,
+    setDue: async () => undefined,
+  } as unknown as Ledger;
+  const scheduled = expressions.map(expression => ({ job: expression, expression }));
+  const fail = (error: unknown) => expect.unreachable(String(error));
+  const due = async (job: string, time: number) => called.get(job)!.push(time) > 0;
+  const stop = await startSchedules(ledger, scheduled, zone, due, fail);
+  // Clocks look at the time each minute: one look an hour is enough here.
+  for (let hour = 0; hour < days * 24; hour++) {
+    vi.setSystemTime(Date.now() + 59 * 60_000);
+    await vi.advanceTimersByTimeAsync(60_000);
+  }
+  await stop();
+  for (const [expression, times] of called) {
+    const found = times.map(time => dayIn(zone, time));
+    expect([expression, found.length, new Set(found).size]).toEqual([expression, days, days]);
+  }
 });

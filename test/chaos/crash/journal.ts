@@ -62,7 +62,7 @@ export const csv = (rows: readonly Row[]): string =>
     .concat('\n');
 
 /**
- * What a state must hold, worked out anew from the rows themselves by the rules of the README: the newest event by
+ * What a state must hold, worked out anew from the rows themselves by the rules of the manual: the newest event by
  * time, then by position, decides; an id counts once; sums begin at the newest `set`.
  */
 export class Journal {

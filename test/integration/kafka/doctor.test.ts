@@ -1,4 +1,7 @@
-/** `doctor` over a real broker: a line for each thing a pipeline needs, and the remedy for each that is wrong. */
+/**
+ * `doctor` over a real broker: a line for each thing a pipeline needs, and the remedy for each that is wrong. `init` looks
+ * at a topic.
+ */
 import { randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -78,5 +81,47 @@ await withBroker('doctor', {}, broker => {
     );
     expect(failed.get('source gone: brokers')!.found).toContain('ECONNREFUSED');
     for (const { remedy } of failed.values()) expect(remedy).toBeTruthy();
+  });
+
+  it('init finds the fields of a topic and writes a pipeline that takes its records in', async () => {
+    const topic = await makeTopic(broker(), 2);
+    const records = Array.from({ length: 300 }, (_, k) => ({
+      shop: { customer: `u${k % 20}`, sku: ((k % 20) % 7) + (Math.floor(k / 20) % 4) },
+      rating: k % 5,
+      order: k >> 1,
+      ts: Date.UTC(2026, 0, 1) + k,
+    }));
+    await produce(
+      broker(),
+      topic,
+      records.map(record => json(record)),
+    );
+    const cwd = temporaryDirectory();
+    const address = `${broker().brokers[0]}/${topic}`;
+    const said = await runCli(['init', '--source', 'kafka', address, '--json'], { cwd });
+    const { columns, next } = said.json<{ columns: object; next: readonly string[] }>();
+    expect(columns).toEqual({ user: 'shop.customer', item: 'shop.sku', weight: 'rating', ts: 'ts' });
+    const ran = [];
+    for (const line of next) ran.push(await runCli(line.split(' ').slice(1), { cwd }));
+    expect(ran.map(({ code }) => code)).toEqual([0, 0, 0]);
+    expect(ran[0]!.stdout).toMatch(/^300 events taken in, 0 dead letters/);
+    expect(ran[2]!.stdout).toMatch(/^ {2}1 {2}/);
+  });
+
+  it('init refuses values that are no JSON, and an absent topic', async () => {
+    const topic = await makeTopic(broker());
+    await produce(broker(), topic, [{ value: Buffer.of(0, 0, 0, 0, 1, 2) }]);
+    for (const [name, message] of [
+      [
+        topic,
+        /DATA_INVALID: topic .*: expected JSON, found other bytes in record 0\n {2}→ write the source by hand/,
+      ],
+      ['t-absent', /SOURCE_UNREADABLE: .*t-absent/],
+    ] as const) {
+      const said = await runCli(['init', '--source', 'kafka', `${broker().brokers[0]}/${name}`], {
+        cwd: temporaryDirectory(),
+      });
+      expect(said.stderr).toMatch(message);
+    }
   });
 });
