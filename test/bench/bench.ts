@@ -19,7 +19,7 @@ import { benchOperate } from './operate.js';
 import { benchPublish } from './publish.js';
 import { benchScale } from './scale.js';
 import { benchSolvers } from './solvers.js';
-import { quoted, type Results, withFigures } from './table.js';
+import { optional, quoted, type Results, withFigures } from './table.js';
 import { benchWarehouse } from './warehouse.js';
 
 const benches: Readonly<Record<string, (options: BenchOptions) => Promise<object>>> = {
@@ -44,10 +44,11 @@ const benches: Readonly<Record<string, (options: BenchOptions) => Promise<object
 
 /** Puts the written results into the manual, once there is one of each. */
 function refreshReadme(): void {
-  const paths = quoted.map(name => join(root, `test/bench/results/${name}.json`));
-  if (!paths.every(existsSync)) return;
+  const pathOf = (name: string) => join(root, `test/bench/results/${name}.json`);
+  if (!quoted.every(name => existsSync(pathOf(name)))) return;
+  const names = [...quoted, ...optional].filter(name => existsSync(pathOf(name)));
   const results = Object.fromEntries(
-    quoted.map((name, k) => [name, JSON.parse(readFileSync(paths[k]!, 'utf8'))]),
+    names.map(name => [name, JSON.parse(readFileSync(pathOf(name), 'utf8'))]),
   );
   const readme = join(root, 'test/bench/README.md');
   writeFileSync(readme, withFigures(readFileSync(readme, 'utf8'), results as unknown as Results));

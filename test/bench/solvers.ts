@@ -6,38 +6,7 @@ import { bestSellers, files, generated, market, retailSplit } from './defaults.j
 import { compareLoss } from './elsa-loss.js';
 import { type BenchOptions, dataSet, runCli } from './environment.js';
 import { openElsa, openReference } from './reference.js';
-
-type Quality = Readonly<Partial<Record<'recall@20' | 'ndcg@20', number | undefined>>>;
-
-/** What is compared of a run, or why there is none. */
-interface Figures extends Quality {
-  readonly serving?: Quality | undefined;
-  readonly fitSeconds?: number | undefined;
-  readonly peakRssBytes?: number | undefined;
-  readonly parameters?: number | undefined;
-  readonly error?: { readonly code: string };
-}
-
-/** The table of all sets and solvers, as Markdown. */
-export function tableOf(sets: Readonly<Record<string, Readonly<Record<string, Figures>>>>): string {
-  const cells = ({ error, fitSeconds, peakRssBytes, parameters, serving, ...layers }: Figures) => {
-    if (error) return [error.code, '', '', '', ''];
-    const quality = (x: Quality | undefined) =>
-      x ? `${x['recall@20']!.toFixed(4)} / ${x['ndcg@20']!.toFixed(4)}` : '';
-    return [
-      quality(layers),
-      quality(serving),
-      `${fitSeconds!.toFixed(2)} s`,
-      `${Math.round(peakRssBytes! / 2 ** 20)} MiB`,
-      `${(parameters! / 1e6).toFixed(2)} M`,
-    ];
-  };
-  const rows = Object.entries(sets).flatMap(([set, solvers]) =>
-    Object.entries(solvers).map(([solver, figures]) => [set, solver, ...cells(figures)]),
-  );
-  const head = ['', 'solver', 'layers', 'served', 'fit', 'peak memory', 'parameters'];
-  return [head, head.map(() => '---'), ...rows].map(row => `| ${row.join(' | ')} |`).join('\n');
-}
+import { type SolverFigures as Figures, tableOf } from './table.js';
 
 /** What is measured on a set beside the solvers with their defaults. */
 interface Extra {

@@ -26,6 +26,8 @@ export interface Results {
   >;
   readonly 'publish-redis': Publication;
   readonly 'publish-lmdb': Publication;
+  /** Where it was measured. */
+  readonly solvers?: { readonly sets: Readonly<Record<string, Readonly<Record<string, SolverFigures>>>> };
 }
 
 interface Publication {
@@ -116,6 +118,52 @@ const thousands = (x: number): string => `${Math.round(x / 1000)},000`;
 const mebibytes = (bytes: number): string => `${Math.round(bytes / 2 ** 20)} MiB`;
 const millions = (x: number): string => `${Math.round(x / 1e6)} M`;
 
+type Figures20 = Readonly<Partial<Record<'recall@20' | 'ndcg@20', number | undefined>>>;
+
+/** What is compared of a run, or why there is none. */
+export interface SolverFigures extends Figures20 {
+  readonly serving?: Figures20 | undefined;
+  readonly fitSeconds?: number | undefined;
+  readonly peakRssBytes?: number | undefined;
+  readonly parameters?: number | undefined;
+  readonly error?: { readonly code: string };
+}
+
+/** The table of all sets and solvers, as Markdown. */
+export function tableOf(sets: Readonly<Record<string, Readonly<Record<string, SolverFigures>>>>): string {
+  const cells = ({ error, fitSeconds, peakRssBytes, parameters, serving, ...layers }: SolverFigures) => {
+    if (error) return [error.code, '', '', '', ''];
+    const both = (x: Figures20 | undefined) =>
+      x ? `${x['recall@20']!.toFixed(4)} / ${x['ndcg@20']!.toFixed(4)}` : '';
+    return [
+      both(layers),
+      both(serving),
+      `${fitSeconds!.toFixed(2)} s`,
+      mebibytes(peakRssBytes!),
+      `${(parameters! / 1e6).toFixed(2)} M`,
+    ];
+  };
+  const rows = Object.entries(sets).flatMap(([set, solvers]) =>
+    Object.entries(solvers).map(([solver, figures]) => [set, solver, ...cells(figures)]),
+  );
+  const head = ['', 'solver', 'layers', 'served', 'fit', 'peak memory', 'parameters'];
+  return [head, head.map(() => '---'), ...rows].map(row => `| ${row.join(' | ')} |`).join('\n');
+}
+
+/** The sets of which the manual shows every solver. */
+const shown = ['gowalla', 'generated, 3,000 items'];
+
+/** All solvers with their defaults. */
+function solverFigures({ sets }: NonNullable<Results['solvers']>): string[] {
+  const some = Object.entries(sets).filter(([name]) => shown.includes(name));
+  return [
+    'Every solver with its defaults (recall@20 / ndcg@20), and the references beside them:',
+    '',
+    tableOf(Object.fromEntries(some)),
+    '',
+  ];
+}
+
 /** The manual's section of measured figures, in Markdown. */
 export function figures(results: Results): string {
   const { fit, kernels, ingest, scale } = results;
@@ -135,6 +183,7 @@ export function figures(results: Results): string {
   lines.push(
     '',
     ...fsaiFigures(results),
+    ...(results.solvers ? solverFigures(results.solvers) : []),
     ...streamFigures(results),
     `Kernels beside the same loops in C (${kernels.compiler}), one core, time relative to C:`,
     '',
@@ -166,6 +215,9 @@ export const quoted = [
   'publish-redis',
   'publish-lmdb',
 ] as const;
+
+/** Results that the manual quotes where there are any. */
+export const optional = ['solvers'] as const;
 
 /** A page with its section of figures made anew. */
 export const withFigures = (readme: string, results: Results): string =>

@@ -105,18 +105,22 @@ function bySchultz(rows: Rows, budget: number): Dense {
 }
 
 it.each([
-  ['inverse', 'float64', 1],
-  ['inverse', 'float32', 3],
-  ['factor', 'float64', 3],
-] as const)('takes the memory that was planned: %s, %s, %i threads', async (form, precision, threads) => {
-  const rows = randomRows({ users: 3000, items: 1500, density: 0.01, seed: 3 });
-  const options = exactOptions.parse({ form, precision });
-  const { report } = await fit(input(rows), options, { threads });
-  const size = { users: 3000, items: 1500, interactions: rows.indices.length, valued: false };
-  const planned = memoryOfFit({ ...size, mode: 'implicit', options }, threads);
-  expect(planned.kernels).toBeGreaterThanOrEqual(report.workingBytes);
-  expect(planned.kernels).toBeLessThan(1.2 * report.workingBytes + 2 ** 20);
-});
+  ['inverse', 'float64', 1, 0],
+  ['inverse', 'float32', 3, 0],
+  ['factor', 'float64', 3, 0],
+  ['factor', 'float64', 3, 4],
+] as const)(
+  'takes the memory that was planned: %s, %s, %i threads, %i scans',
+  async (form, precision, threads, scans) => {
+    const rows = randomRows({ users: 3000, items: 1500, density: 0.01, seed: 3 });
+    const options = exactOptions.parse({ form, precision, scans });
+    const { report } = await fit(input(rows), options, { threads });
+    const size = { users: 3000, items: 1500, interactions: rows.indices.length, valued: false };
+    const planned = memoryOfFit({ ...size, mode: 'implicit', options }, threads);
+    expect(planned.kernels).toBeGreaterThanOrEqual(report.workingBytes);
+    expect(planned.kernels).toBeLessThan(1.2 * report.workingBytes + 2 ** 20);
+  },
+);
 
 describe('refuses beforehand', () => {
   const size = {
