@@ -37,7 +37,8 @@ export function createMetrics(): StageMetrics {
   registry.setContentType(Registry.OPENMETRICS_CONTENT_TYPE);
   collectDefaultMetrics({ register: registry as unknown as PromClient.Registry });
   const flow = flowMetrics(registry);
-  const state = stateMetrics(registry);
+  const gauges = stateGauges(registry);
+  gauges.active.set(0);
   let stage: OpenStage | undefined;
   return {
     observer: flow,
@@ -48,7 +49,12 @@ export function createMetrics(): StageMetrics {
     async text() {
       const open = stage;
       const status = open && ((await perform(open.host, 'status', {})) as Status);
-      state(open, status);
+      gauges.active.set(open ? 1 : 0);
+      if (open && status) {
+        setSizes(gauges, open, status);
+        setHealth(gauges, open);
+        setModels(gauges, status);
+      }
       return registry.metrics();
     },
   };
@@ -111,9 +117,7 @@ function flowMetrics(registry: Registers): Observer {
 }
 
 /** Metrics of what is there: they are set when somebody asks. */
-function stateMetrics(
-  registry: Registers,
-): (stage: OpenStage | undefined, status: Status | undefined) => void {
+function stateGauges(registry: Registers) {
   const of = named(registry);
   const gauge = <L extends string>(name: string, help: string, labels: readonly L[] = []) => {
     const made = new Gauge(of(name, help, labels));
@@ -121,66 +125,72 @@ function stateMetrics(
     if (labels.length === 0) made.remove();
     return made;
   };
-  const active = gauge('active', '1 while this process has the state, 0 while it stands by.');
-  const folded = gauge('folded_events', 'Events folded since the state was made.');
-  const repeated = gauge('repeated_events', 'Folded events that had come before.');
-  const inbox = gauge('inbox_events', 'Events that wait for a fold.');
-  const letters = gauge('dead_letters_kept', 'Dead letters that the state keeps.', ['source', 'code']);
-  const size = gauge('matrix_size', 'Users, items and interactions.', ['of']);
-  const segments = gauge('gramian_segments', 'Segments of the stored Gramian.');
-  const bytes = gauge('state_bytes', 'Bytes on disk.', ['of']);
-  const budget = gauge('memory_budget_bytes', 'The declared memory.');
-  const newest = gauge('newest_event_timestamp_seconds', 'The latest time of an event.');
-  const up = gauge('up', '1 if the system behind a source or a sink answers.', ['kind', 'name']);
-  const lagEvents = gauge('source_lag_events', 'Records not taken in yet.', ['source', 'partition']);
-  const lagSeconds = gauge('source_lag_seconds', 'Time since nothing was left to take in.', [
-    'source',
-    'partition',
-  ]);
-  const models = gauge('models', 'Models of the state.');
-  const created = gauge('model_created_timestamp_seconds', 'When a model was made.', ['model']);
-  const quality = gauge('model_quality', 'What the gate measured.', ['model', 'metric', 'k']);
-  const passed = gauge('gate_passed', '1 if the gate lets the newest model pass, 0 if it holds it back.');
-  const lastRun = gauge('job_last_success_timestamp_seconds', 'When a run last ended well.', ['job']);
-  const next = gauge('job_next_timestamp_seconds', 'When a job is due next.', ['job']);
-  active.set(0);
-
-  return (stage, status) => {
-    active.set(stage ? 1 : 0);
-    if (!stage || !status) return;
-    const { host, health } = stage;
-    folded.set(status.folded);
-    repeated.set(status.repeated);
-    inbox.set(status.inbox);
-    letters.reset();
-    for (const { source, code, count } of status.deadLetterCodes) letters.set({ source, code }, count);
-    for (const of of ['users', 'items', 'interactions'] as const) size.set({ of }, status[of]);
-    segments.set(status.gramian.segments);
-    bytes.set({ of: 'gramian' }, status.gramian.bytes);
-    bytes.set({ of: 'database' }, status.databaseBytes);
-    budget.set(parseSize(host.pipeline.config.memory, 'memory'));
-    if (status.newestEvent !== undefined) newest.set(status.newestEvent / 1000);
-    for (const { kind, name, problem } of health.parts) up.set({ kind, name }, problem === undefined ? 1 : 0);
-    for (const { source, partition, events, seconds } of health.lags) {
-      lagEvents.set({ source, partition }, events);
-      lagSeconds.set({ source, partition }, seconds);
-    }
-    models.set(status.models.length);
-    for (const g of [created, quality]) g.reset();
-    for (const [model, about] of Object.entries({
-      newest: status.newest,
-      published: status.publishedModel,
-    })) {
-      if (!about) continue;
-      created.set({ model }, about.createdAt / 1000);
-      for (const [metric, value] of Object.entries(about.quality))
-        quality.set({ model, metric, k: String(about.k) }, value);
-    }
-    passed.remove();
-    if (status.gate) passed.set(status.gate.passed ? 1 : 0);
-    for (const { job, last, next: due } of status.jobs) {
-      if (last?.status === 'done') lastRun.set({ job }, (last.finishedAt ?? last.startedAt) / 1000);
-      if (due !== undefined) next.set({ job }, due / 1000);
-    }
+  return {
+    active: gauge('active', '1 while this process has the state, 0 while it stands by.'),
+    folded: gauge('folded_events', 'Events folded since the state was made.'),
+    repeated: gauge('repeated_events', 'Folded events that had come before.'),
+    inbox: gauge('inbox_events', 'Events that wait for a fold.'),
+    letters: gauge('dead_letters_kept', 'Dead letters that the state keeps.', ['source', 'code']),
+    size: gauge('matrix_size', 'Users, items and interactions.', ['of']),
+    segments: gauge('gramian_segments', 'Segments of the stored Gramian.'),
+    bytes: gauge('state_bytes', 'Bytes on disk.', ['of']),
+    budget: gauge('memory_budget_bytes', 'The declared memory.'),
+    newest: gauge('newest_event_timestamp_seconds', 'The latest time of an event.'),
+    up: gauge('up', '1 if the system behind a source or a sink answers.', ['kind', 'name']),
+    lagEvents: gauge('source_lag_events', 'Records not taken in yet.', ['source', 'partition']),
+    lagSeconds: gauge('source_lag_seconds', 'Time since nothing was left to take in.', [
+      'source',
+      'partition',
+    ]),
+    models: gauge('models', 'Models of the state.'),
+    created: gauge('model_created_timestamp_seconds', 'When a model was made.', ['model']),
+    quality: gauge('model_quality', 'What the gate measured.', ['model', 'metric', 'k']),
+    passed: gauge('gate_passed', '1 if the gate lets the newest model pass, 0 if it holds it back.'),
+    lastRun: gauge('job_last_success_timestamp_seconds', 'When a run last ended well.', ['job']),
+    next: gauge('job_next_timestamp_seconds', 'When a job is due next.', ['job']),
   };
+}
+type StateGauges = ReturnType<typeof stateGauges>;
+
+/** Sets what the state knows of itself. */
+function setSizes(g: StateGauges, { host }: OpenStage, status: Status): void {
+  g.folded.set(status.folded);
+  g.repeated.set(status.repeated);
+  g.inbox.set(status.inbox);
+  g.letters.reset();
+  for (const { source, code, count } of status.deadLetterCodes) g.letters.set({ source, code }, count);
+  for (const of of ['users', 'items', 'interactions'] as const) g.size.set({ of }, status[of]);
+  g.segments.set(status.gramian.segments);
+  g.bytes.set({ of: 'gramian' }, status.gramian.bytes);
+  g.bytes.set({ of: 'database' }, status.databaseBytes);
+  g.budget.set(parseSize(host.pipeline.config.memory, 'memory'));
+  if (status.newestEvent !== undefined) g.newest.set(status.newestEvent / 1000);
+}
+
+/** Sets what was found of the systems behind sources and sinks. */
+function setHealth(g: StateGauges, { health }: OpenStage): void {
+  for (const { kind, name, problem } of health.parts) g.up.set({ kind, name }, problem === undefined ? 1 : 0);
+  for (const { source, partition, events, seconds } of health.lags) {
+    g.lagEvents.set({ source, partition }, events);
+    g.lagSeconds.set({ source, partition }, seconds);
+  }
+}
+
+/** Sets what is known of models and jobs. */
+function setModels(g: StateGauges, status: Status): void {
+  g.models.set(status.models.length);
+  g.created.reset();
+  g.quality.reset();
+  g.passed.remove();
+  for (const [model, about] of Object.entries({ newest: status.newest, published: status.publishedModel })) {
+    if (!about) continue;
+    g.created.set({ model }, about.createdAt / 1000);
+    for (const [metric, value] of Object.entries(about.quality))
+      g.quality.set({ model, metric, k: String(about.k) }, value);
+  }
+  if (status.gate) g.passed.set(status.gate.passed ? 1 : 0);
+  for (const { job, last, next } of status.jobs) {
+    if (last?.status === 'done') g.lastRun.set({ job }, (last.finishedAt ?? last.startedAt) / 1000);
+    if (next !== undefined) g.next.set({ job }, next / 1000);
+  }
 }

@@ -71,7 +71,7 @@ async function gramianStatus({ parts: { store } }: Pipeline) {
 
 export const status = operation({
   parameters: z.strictObject({}),
-  freshMs: 500,
+  freshMs: 1000,
   async run({ pipeline }) {
     const { parts } = pipeline;
     const { store } = parts;
