@@ -83,7 +83,10 @@ async function coverRange(
 ): Promise<void> {
   const end = await leadingPart(connection, lookups.rangeRows, first, below);
   const rows = `(SELECT * FROM interactions WHERE "user" >= ${first} AND "user" < ${end} ORDER BY "user", item)`;
-  await transaction(connection, () => lookups.buildRows(connection, rows, first, end));
+  await transaction(connection, async () => {
+    await lookups.buildRows(connection, rows, first, end);
+    failpoint('merge:built');
+  });
 }
 
 /** Merges `recent` into `interactions` for the leading users of [first, below), and makes their lookup file. */

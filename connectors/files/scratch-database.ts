@@ -17,6 +17,9 @@ export async function openScratch(scratch: string, memoryBytes: number): Promise
     memory_limit: `${Math.floor(memoryBytes / 1024)}KiB`,
     threads: '1',
     temp_directory: `${scratch}.spill`,
+    // Freed memory goes back to the system soon.
+    allocator_flush_threshold: '1MB',
+    allocator_bulk_deallocation_flush_threshold: '1MB',
   });
   const connection = await instance.connect();
   return {

@@ -1,10 +1,5 @@
-import { existsSync } from 'node:fs';
 import type { Gramian } from '../gramian/columns.js';
-import { implicitGramian } from '../gramian/implicit.js';
-import { densityBefore, type Pruning, prunedPath, removePruned, writePruned } from '../gramian/prune.js';
-import { type StoredGramian, storedGramian } from '../gramian/stored.js';
 import { unitsOf } from '../gramian/weights.js';
-import type { Rows } from '../matrix/rows.js';
 import { itemWeights, scaleColumns, scaleRows } from '../model/item-weights.js';
 import { type Model, parameters } from '../model/model.js';
 import { servingMatrix } from '../model/serving.js';
@@ -21,22 +16,10 @@ import {
   type SolverContext,
   type SolverReport,
 } from '../solvers/solver.js';
-import { degreeOrder } from './order.js';
+import { type GramianInput, openGramian } from './input.js';
+import { degreeOrder, positionsOf } from './order.js';
 
-/**
- * Where a fit gets G from. `scale` is the fixed-point scale of X: an entry v of G stands for v / scale², and where users
- * are weighted for that in `weightUnits`. Segments have the weights in them that the fit's `userWeighting` asks for.
- */
-export type GramianInput =
-  | { readonly mode: 'implicit'; readonly rows: Rows; readonly scale: number }
-  | {
-      readonly mode: 'stored';
-      readonly paths: readonly string[];
-      readonly n: number;
-      readonly scale: number;
-      /** Fits from a pruned view of the sum, which is kept in `directory` until the segments change. */
-      readonly pruning?: (Pruning & { readonly directory: string }) | undefined;
-    };
+export type { GramianInput } from './input.js';
 
 /** Resources of a fit: kernel memory holds X, the factor and every workspace. */
 export interface FitResources extends Resources {
@@ -106,17 +89,12 @@ function fitOn<O extends CommonOptions>(
 ): { model: Model; report: FitReport } {
   const { stage, seconds } = stageClock(report);
   const mark = arena.mark();
-  const rows = input.mode === 'implicit' ? input.rows : undefined;
-  const gramian = openGramian(arena, threads, input, options.userWeighting);
+  const { context, signed, inputPower, about } = begin(arena, threads, solver, input, options, stage);
+  const { gramian, diagonal } = context;
   try {
-    const diagonal = gramian.diagonal();
-    const positions = stage('order', () => positionsOf(degreeOrder(diagonal)));
-    const unit = unitsOf(input.scale, options.userWeighting);
-    const { signed, inputPower } = derived(solver, options, gramian);
     const width =
       options.serving ?? solver.servingWidth(gramian.n, options, { signed, memoryBytes: arena.limit });
-    const context = { arena, threads, gramian, rows, diagonal, positions, unit, passes, stage };
-    const { layers, l2, details, bottom } = solver.solve(context, options);
+    const { layers, l2, details, bottom } = solver.solve({ ...context, passes }, options);
     const model = keepLayers(arena, bottom ?? mark, layers);
     const { outputPower } = options;
     if (outputPower !== 0) scaleColumns(model.decoder, itemWeights(diagonal, outputPower));
@@ -126,11 +104,7 @@ function fitOn<O extends CommonOptions>(
     return {
       model: { ...model, serving },
       report: {
-        items: gramian.n,
-        usedItems: diagonal.reduce((count, g) => count + (g > 0 ? 1 : 0), 0),
-        gramian: input.mode,
-        pruned: input.mode === 'stored' ? input.pruning?.keep : undefined,
-        threads: threads.size,
+        ...about,
         l2,
         ...details,
         parameters: parameters(model),
@@ -150,8 +124,40 @@ function fitOn<O extends CommonOptions>(
   }
 }
 
+/** Opens the Gramian of a fit and orders its items; what the solver needs, and what is known before it runs. Close the Gramian. */
+export function begin<O extends CommonOptions>(
+  arena: Arena,
+  threads: Threads,
+  solver: Solver<O>,
+  input: GramianInput,
+  options: O,
+  stage: SolverContext['stage'],
+) {
+  const mark = arena.mark();
+  const rows = input.mode === 'implicit' ? input.rows : undefined;
+  const gramian = openGramian(arena, threads, input, options.userWeighting);
+  try {
+    const diagonal = gramian.diagonal();
+    const positions = stage('order', () => positionsOf(degreeOrder(diagonal)));
+    const unit = unitsOf(input.scale, options.userWeighting);
+    const about = {
+      items: gramian.n,
+      usedItems: diagonal.reduce((count, g) => count + (g > 0 ? 1 : 0), 0),
+      gramian: input.mode,
+      pruned: input.mode === 'stored' ? input.pruning?.keep : undefined,
+      threads: threads.size,
+    };
+    const context = { arena, threads, gramian, rows, diagonal, positions, unit, stage };
+    return { context, about, ...derived(solver, options, gramian) };
+  } catch (error) {
+    gramian.close();
+    arena.release(mark);
+    throw error;
+  }
+}
+
 /** Runs the stages of a fit: reports how far each is, and counts its seconds. */
-function stageClock(report: NonNullable<FitResources['report']>) {
+export function stageClock(report: NonNullable<FitResources['report']>) {
   const seconds: Partial<Record<FitStage, number>> = {};
   const stage: SolverContext['stage'] = (name, run) => {
     report(name, 0);
@@ -162,34 +168,6 @@ function stageClock(report: NonNullable<FitResources['report']>) {
     return result;
   };
   return { stage, seconds };
-}
-
-function openGramian(arena: Arena, threads: Threads, input: GramianInput, userWeighting: number): Gramian {
-  if (input.mode === 'implicit') return implicitGramian(arena, threads, input.rows, userWeighting);
-  const open = (paths: readonly string[]) => storedGramian(arena, threads, paths, input.n, userWeighting);
-  return input.pruning ? openPruned(arena, input, input.pruning, open, userWeighting) : open(input.paths);
-}
-
-/** The pruned view of stored segments, which is made where there is none of them as they are. */
-function openPruned(
-  arena: Arena,
-  { paths, scale }: Extract<GramianInput, { mode: 'stored' }>,
-  pruning: Pruning & { readonly directory: string },
-  open: (paths: readonly string[]) => StoredGramian,
-  userWeighting: number,
-): Gramian {
-  const path = prunedPath(pruning.directory, paths, pruning);
-  if (!existsSync(path)) {
-    const exact = open(paths);
-    try {
-      const positions = positionsOf(degreeOrder(exact.diagonal()));
-      writePruned(arena, exact, positions, pruning, path, { scale, userWeighting });
-    } finally {
-      exact.close();
-    }
-  }
-  removePruned(pruning.directory, path);
-  return { ...open([path]), density: () => densityBefore(path) };
 }
 
 /** Weights the items of a history by `q`: after the serving matrix is made, whose rows then keep their order. */
@@ -222,11 +200,4 @@ function keepLayers(arena: Arena, mark: Address, { n, encoder: W, decoder: Z, di
     decoder: { ...Z, indptr: Zp, indices: Zi, data: Zx },
     dimensions,
   };
-}
-
-/** The inverse of an order: the position of each item. */
-function positionsOf(order: Int32Array): Int32Array {
-  const positions = new Int32Array(order.length);
-  for (let k = 0; k < order.length; k++) positions[order[k]!] = k;
-  return positions;
 }

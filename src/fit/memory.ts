@@ -92,17 +92,19 @@ export function memoryOfFit(
 }
 
 /** Bytes that the kernels' addresses reach, less their own. */
-const reach = 2 ** 32 - 2 ** 20;
+export const reach = 2 ** 32 - 2 ** 20;
+
+/** The number of threads of a fit, and its memory. */
+export interface FitPlan {
+  readonly threads: number;
+  readonly memory: FitMemory;
+}
 
 /**
  * The number of threads, at most `threads`, with which a fit stays within `memoryBytes`, and its memory.
  * `MEMORY_BUDGET` gives the numbers and the nearest setting that works when even one thread does not fit.
  */
-export function planFit(
-  size: FitSize,
-  memoryBytes: number,
-  threads: number,
-): { readonly threads: number; readonly memory: FitMemory } {
+export function planFit(size: FitSize, memoryBytes: number, threads: number): FitPlan {
   const { options, interactions, items } = size;
   const solver = solverOf(options);
   assertReadable(solver, size.mode, options);

@@ -22,6 +22,13 @@ export function degreeOrder(diagonal: Float64Array): Int32Array {
   return order;
 }
 
+/** The inverse of an order: the position of each item. */
+export function positionsOf(order: Int32Array): Int32Array {
+  const positions = new Int32Array(order.length);
+  for (let k = 0; k < order.length; k++) positions[order[k]!] = k;
+  return positions;
+}
+
 function digit(value: number, unit: number): number {
   return Math.floor(value / unit) % RADIX;
 }

@@ -31,6 +31,8 @@ export interface ArrangedGramian {
   stream(to: StreamTaker, report?: Report): boolean;
   /** Hands over each column of the strictly lower triangle once, in any order, on all threads. */
   sweep(to: SweepVisitor, report?: Report): void;
+  /** Bytes of the arena that such a sweep takes while it runs. */
+  sweepBytes(to: Pick<SweepVisitor, 'listed' | 'tailBytes'>): number;
 }
 
 /** The receiver of a stream; see the kernel `consume` for the arguments of `take`. */

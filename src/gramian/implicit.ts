@@ -33,6 +33,7 @@ export function implicitGramian(arena: Arena, threads: Threads, rows: Rows, user
         squaredNorms: () => squaredNorms(arena, threads, x, pairs),
         stream: (to, report) => stream(arena, threads, x, pairs, to, report),
         sweep: (to, report) => sweep(arena, threads, x, pairs, to, report),
+        sweepBytes: ({ tailBytes }) => roomOfSweep(x.items, threads.size, 8, tailBytes),
       };
     },
     close() {},
@@ -48,7 +49,7 @@ export function implicitRoom(size: GramianSize): GramianRoom {
     arranging: bytesOf(loadingParts(size)),
     squaredNorms: 4 * (n + 1) + normBytes(n, wide, threads),
     stream: ringRoom(n, threads, !wide) + threads * sumBytes(n, wide),
-    sweep: tailBytes => 4 * (n + 1) + threads * sweepBytes(n, wide ? 8 : 4, tailBytes),
+    sweep: tailBytes => roomOfSweep(n, threads, wide ? 8 : 4, tailBytes),
     outside: 0,
   };
 }
@@ -59,6 +60,10 @@ const kindOf = ({ weighted, valued }: Interactions): number => (weighted ? 1 : 0
 /** Scratch of a thread in a sweep: the kernels' base, n sums, a list of rows, and the visitor's `tailBytes`. */
 export const sweepBytes = (n: number, bytesOfSum: 4 | 8, tailBytes: number): number =>
   aligned(64 + (bytesOfSum + 4) * n + 64 + 64 + tailBytes);
+
+/** Bytes of a sweep at most: the bounds of blocks, and the scratch of all threads. */
+const roomOfSweep = (n: number, threads: number, bytesOfSum: 4 | 8, tailBytes: number): number =>
+  4 * (n + 1) + threads * sweepBytes(n, bytesOfSum, tailBytes);
 
 /** See `ArrangedGramian.sweep`. */
 function sweep(

@@ -8,10 +8,13 @@ import {
   loadRange,
   openColumns,
   type StoredColumns,
+  tableBytes,
 } from './encoded.js';
 
 /** Parts of the loaded columns per thread. */
 const PARTS_A_THREAD = 8;
+/** Records, and whatever a part is rounded up to. */
+const SLACK = 1024;
 
 /** Bytes of the columns of a pass over n of them: two loads that take turns, and what is encoded on the way. */
 export const passBytes = (n: number, files: readonly number[]): number => 3 * loadedBytes(n, files);
@@ -35,6 +38,13 @@ export function rangesOf({ entries, bytes }: ColumnSizes): {
   }
   if (entries.length > 0) ends.push(entries.length);
   return { ends, most, width };
+}
+
+/** Bytes of the arena that a pass takes: columns that take turns with their bounds, and what the threads have. */
+export function bytesOfPass({ sizes, segments, threads }: StoredColumns, scratchBytes: number): number {
+  const { most, width } = rangesOf(sizes);
+  const bounds = 4 * (PARTS_A_THREAD * threads.size + 1);
+  return 2 * (tableBytes(width, segments.length) + most + bounds + SLACK) + threads.size * scratchBytes;
 }
 
 /** Hears of a pass. */

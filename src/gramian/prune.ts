@@ -5,11 +5,13 @@ import { bestBytes } from '../matrix/scratch.js';
 import type { Arena } from '../runtime/arena.js';
 import { allocate, bytesOf } from '../runtime/parts.js';
 import { record } from '../runtime/records.js';
+import type { GramianRoom, GramianSize } from './columns.js';
 import { type ColumnSizes, encodedScratch, LOAD_BYTES, orderBytes } from './encoded.js';
 import { pass, passBytes, rangesOf } from './pass.js';
 import { openSegment } from './segment.js';
+import { encodedBytes } from './segment-content.js';
 import { openSegmentWriter, type SegmentWriter, writerBytes } from './segment-writer.js';
-import type { StoredGramian } from './stored.js';
+import { type StoredGramian, storedRoom } from './stored.js';
 
 /** What a pruned Gramian keeps: of each column its diagonal entry and the `keep` rows with the largest G_ij G_ii^(−α). */
 export interface Pruning {
@@ -29,6 +31,12 @@ const keptParts = (n: number, entries: number) => ({
 
 /** Bytes of an encoded entry at least. */
 const ENTRY_BYTES = 2.5;
+
+/** Bytes that the pruned view of a Gramian of this size takes, as `storedRoom`. */
+export function prunedRoom(size: GramianSize, keep: number): GramianRoom {
+  const longest = Math.min(size.items, keep + 1);
+  return storedRoom(size, [encodedBytes(longest)], longest);
+}
 
 /** Bytes of making the pruned view of n items on `threads` threads, from files of so many bytes; an upper bound. */
 export function pruningRoom(n: number, threads: number, files: readonly number[], keep: number): number {

@@ -2,6 +2,7 @@ import { fstatSync, readSync } from 'node:fs';
 import { StageError } from '../errors.js';
 import { parseHeader, type TensorHeader } from '../matrix/safetensors-header.js';
 import type { Address, Arena } from '../runtime/arena.js';
+import type { Threads } from '../runtime/threads.js';
 
 /** Bytes of an encoded column of so many entries at most. */
 export const encodedBytes = (entries: number): number => 12 + 50 * Math.ceil(entries / 4);
@@ -19,7 +20,7 @@ export interface SegmentContent {
   /** Brings the columns k … end − 1 of the list, encoded, into the arena. */
   readonly load: (arena: Arena, k: number, end: number, to: Address) => void;
   /** The checksum of what is in the file. */
-  readonly checksum: (arena: Arena) => string;
+  readonly checksum: (arena: Arena, threads?: Threads) => string;
 }
 
 /** An open file of tensors, for the formats. */

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { widened } from '../matrix/int64.js';
 import { encodeHeader, syncDirectory } from '../matrix/safetensors-header.js';
 import type { Address, Arena } from '../runtime/arena.js';
 import { addToChecksum, checksumOf, openChecksum } from './checksum.js';
@@ -26,25 +27,47 @@ export interface SegmentWriter {
   close(): void;
 }
 
-/** A column that is in the file: facts that a reader would have to scan for otherwise. */
-interface ColumnList {
-  readonly columns: number[];
-  readonly lengths: number[];
+/** The columns that are in the file: facts that a reader would have to scan for otherwise. Only used pages take memory. */
+class ColumnList {
+  readonly columns: Int32Array;
+  readonly lengths: Int32Array;
   /** Where each begins in `data`, and where the last one ends. */
-  readonly offsets: number[];
-  readonly diagonal: number[];
-  readonly squares: number[];
-}
+  readonly offsets: Float64Array;
+  readonly diagonal: Float64Array;
+  readonly squares: Float64Array;
+  count = 0;
 
-/** The arrays behind `data`, in the order of the file. */
-function tensorsOf({ columns, lengths, offsets, diagonal, squares }: ColumnList) {
-  return [
-    { name: 'columns', dtype: 'I32', array: Int32Array.from(columns) },
-    { name: 'lengths', dtype: 'I32', array: Int32Array.from(lengths) },
-    { name: 'offsets', dtype: 'I64', array: BigInt64Array.from(offsets, BigInt) },
-    { name: 'diagonal', dtype: 'F64', array: Float64Array.from(diagonal) },
-    { name: 'squares', dtype: 'F64', array: Float64Array.from(squares) },
-  ] as const;
+  constructor(n: number) {
+    [this.columns, this.lengths] = [new Int32Array(n), new Int32Array(n)];
+    this.offsets = new Float64Array(n + 1);
+    [this.diagonal, this.squares] = [new Float64Array(n), new Float64Array(n)];
+  }
+
+  /** Bytes of `data`. */
+  get end(): number {
+    return this.offsets[this.count]!;
+  }
+
+  add(column: number, length: number, bytes: number, diagonal: number, squares: number): void {
+    const k = this.count++;
+    this.columns[k] = column;
+    this.lengths[k] = length;
+    this.offsets[k + 1] = this.offsets[k]! + bytes;
+    this.diagonal[k] = diagonal;
+    this.squares[k] = squares;
+  }
+
+  /** The arrays behind `data`, in the order of the file. */
+  tensors() {
+    const k = this.count;
+    return [
+      { name: 'columns', dtype: 'I32', array: this.columns.subarray(0, k) },
+      { name: 'lengths', dtype: 'I32', array: this.lengths.subarray(0, k) },
+      { name: 'offsets', dtype: 'I64', array: widened(this.offsets.subarray(0, k + 1)) },
+      { name: 'diagonal', dtype: 'F64', array: this.diagonal.subarray(0, k) },
+      { name: 'squares', dtype: 'F64', array: this.squares.subarray(0, k) },
+    ] as const;
+  }
 }
 
 /** The Gramian that the columns are from. */
@@ -123,7 +146,7 @@ class ColumnWriter implements SegmentWriter {
   readonly #body: Body;
   /** Where the kernel puts a column's diagonal entry, its sum of squares and its largest magnitude. */
   readonly #facts: Float64Array;
-  readonly #list: ColumnList = { columns: [], lengths: [], offsets: [0], diagonal: [], squares: [] };
+  readonly #list: ColumnList;
   #nnz = 0;
   #largest = 0;
 
@@ -131,6 +154,7 @@ class ColumnWriter implements SegmentWriter {
     this.#arena = arena;
     this.#directory = directory;
     this.#about = about;
+    this.#list = new ColumnList(about.n);
     this.#temporary = join(directory, `${this.#file}.tmp`);
     this.#fd = openSync(this.#temporary, 'w');
     this.#mark = arena.mark();
@@ -151,7 +175,8 @@ class ColumnWriter implements SegmentWriter {
       if (count === 0) continue;
       const at = data + values.BYTES_PER_ELEMENT * e;
       const last = arena.kernels.encodeColumn(first + c, count, rows + 4 * e, at, wide, to, facts);
-      this.#append(first + c, count, arena.u8(to, last - to));
+      // kernels return addresses as int32
+      this.#append(first + c, count, arena.u8(to, (last - to) >>> 0));
     }
     arena.release(mark);
   }
@@ -159,22 +184,18 @@ class ColumnWriter implements SegmentWriter {
   /** Appends an encoded column, whose facts the kernel has just left. */
   #append(column: number, count: number, bytes: Uint8Array): void {
     const [diagonal, squares, largest] = this.#facts;
-    const list = this.#list;
     this.#body.append(bytes);
-    list.columns.push(column);
-    list.lengths.push(count);
-    list.offsets.push(list.offsets.at(-1)! + bytes.length);
-    list.diagonal.push(diagonal!);
-    list.squares.push(squares!);
+    this.#list.add(column, count, bytes.length, diagonal!, squares!);
     this.#nnz += count;
     this.#largest = Math.max(this.#largest, largest!);
   }
 
   finish(): SegmentFile {
-    const end = this.#list.offsets.at(-1)!;
+    const { end } = this.#list;
     this.#body.append(new Uint8Array((8 - (end % 8)) % 8));
-    const tensors = tensorsOf(this.#list);
-    for (const { array } of tensors) this.#body.append(new Uint8Array(array.buffer));
+    const tensors = this.#list.tensors();
+    for (const { array } of tensors)
+      this.#body.append(new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
     this.#body.flush();
     const shapes = [
       { name: 'data', dtype: 'U8', shape: [Math.ceil(end / 8) * 8] } as const,

@@ -1,6 +1,8 @@
 import { closeSync, openSync } from 'node:fs';
 import { StageError } from '../errors.js';
+import { numbersOf } from '../matrix/int64.js';
 import { Arena } from '../runtime/arena.js';
+import type { Threads } from '../runtime/threads.js';
 import { addLoaded, checksumOf, openChecksum } from './checksum.js';
 import { cscContent } from './csc-segment.js';
 import { openTensors, type SegmentContent, type TensorFile, tensorBytes } from './segment-content.js';
@@ -37,7 +39,7 @@ export interface Segment extends SegmentContent {
   /** All of its metadata. */
   readonly notes: Readonly<Record<string, string>>;
   /** Recomputes the checksum of the whole file, in an arena of its own unless one is given. */
-  intact(arena?: Arena): boolean;
+  intact(arena?: Arena, threads?: Threads): boolean;
   close(): void;
 }
 
@@ -46,7 +48,7 @@ function encodedContent(file: TensorFile): SegmentContent {
   const data = file.part('data');
   const columns = new Int32Array(tensorBytes(file, 'columns'));
   const lengths = new Int32Array(tensorBytes(file, 'lengths'));
-  const offsets = Float64Array.from(new BigInt64Array(tensorBytes(file, 'offsets')), Number);
+  const offsets = numbersOf(new BigInt64Array(tensorBytes(file, 'offsets')));
   const k = columns.length;
   const ends = Math.ceil(offsets[k]! / 8) * 8 === data.bytes;
   const sizes = ['diagonal', 'squares'].every(name => file.part(name).bytes === 8 * k);
@@ -64,12 +66,12 @@ function encodedContent(file: TensorFile): SegmentContent {
     }),
     load: (arena, from, to, at) =>
       file.read(data.at + offsets[from]!, arena.u8(at, offsets[to]! - offsets[from]!)),
-    checksum(arena) {
+    checksum(arena, threads) {
       const mark = arena.mark();
       const state = openChecksum(arena);
-      addLoaded(arena, state, behind.at + behind.bytes - data.at, (done, bytes, to) =>
-        file.read(data.at + done, arena.u8(to, bytes)),
-      );
+      const load = (done: number, bytes: number, to: number) =>
+        file.read(data.at + done, arena.u8(to, bytes));
+      addLoaded(arena, state, behind.at + behind.bytes - data.at, load, threads);
       const sum = checksumOf(arena, state);
       arena.release(mark);
       return sum;
@@ -123,7 +125,7 @@ export function openSegment(path: string): Segment {
       userWeighting: Number(metadata.userWeighting ?? 0),
       largest: Number(metadata.largest),
       notes: metadata,
-      intact: (arena = new Arena()) => content.checksum(arena) === metadata.checksum,
+      intact: (arena = new Arena(), threads) => content.checksum(arena, threads) === metadata.checksum,
       close: () => closeSync(fd),
     };
   } catch (error) {
@@ -133,13 +135,13 @@ export function openSegment(path: string): Segment {
 }
 
 /** Opens segments whose checksums are right; `STATE_CORRUPT` names the first file whose is not. */
-export function openIntactSegments(arena: Arena, paths: readonly string[]): Segment[] {
+export function openIntactSegments(arena: Arena, paths: readonly string[], threads?: Threads): Segment[] {
   const open: Segment[] = [];
   try {
     for (const path of paths) {
       const segment = openSegment(path);
       open.push(segment);
-      if (!segment.intact(arena))
+      if (!segment.intact(arena, threads))
         throw new StageError('STATE_CORRUPT', `segment ${path}: its checksum is not that of its content`);
     }
     return open;

@@ -12,17 +12,17 @@ import {
   placeItems,
   type StoredColumns,
 } from './encoded.js';
-import { pass, passBytes } from './pass.js';
+import { bytesOfPass, pass, passBytes } from './pass.js';
 import { openIntactSegments, type Segment } from './segment.js';
 import { streamRoom, streamStored, strideOf } from './stored-stream.js';
 import { addDiagonals, assertExact, sumReader } from './sum.js';
 
-/** Bytes that a stored Gramian of this size takes, in files of so many bytes; upper bounds. */
-export function storedRoom(size: GramianSize, files: readonly number[]): GramianRoom {
+/** Bytes that a stored Gramian of this size takes, in files of so many bytes, with columns of `longest` entries; upper bounds. */
+export function storedRoom(size: GramianSize, files: readonly number[], longest = size.items): GramianRoom {
   const { items: n, threads } = size;
   const segments = files.length;
   const loaded = loadedBytes(n, files);
-  const scratch = (dense: boolean, tail: number) => encodedScratch(n, n, segments, dense, tail).bytes;
+  const scratch = (dense: boolean, tail: number) => encodedScratch(n, longest, segments, dense, tail).bytes;
   const pass = passBytes(n, files);
   return {
     arranged: orderBytes(n),
@@ -30,18 +30,23 @@ export function storedRoom(size: GramianSize, files: readonly number[]): Gramian
     squaredNorms: pass + 8 * n + threads * scratch(false, 0),
     stream: streamRoom(n, threads, loaded, scratch(false, 0)),
     sweep: tailBytes => pass + threads * scratch(true, tailBytes),
-    outside: 40 * n * (segments + 2),
+    outside: 40 * n * (segments + 1),
   };
 }
 
+const sweepScratch = (
+  { items, sizes, segments }: StoredColumns,
+  { listed, tailBytes }: Pick<SweepVisitor, 'listed' | 'tailBytes'>,
+) => encodedScratch(items.n, sizes.longest, segments.length, !listed, tailBytes);
+
 /** See `ArrangedGramian.sweep`. */
 function sweep(stored: StoredColumns, diagonal: Float64Array, to: SweepVisitor, report?: Report): void {
-  const { arena, items, segments, sizes } = stored;
+  const { arena, items } = stored;
   const { n, place, order } = items;
-  const { take, wants = 0, state, listed, tailBytes } = to;
+  const { take, wants = 0, state, listed } = to;
   const mark = arena.mark();
   const visitor = record(arena, 'Visitor', { wants, take: take.f64, state, place, order }, 'visitor');
-  const scratch = encodedScratch(n, sizes.longest, segments.length, !listed, tailBytes);
+  const scratch = sweepScratch(stored, to);
   if (listed) pass(stored, 'sweepStored', scratch, (E, bounds) => [visitor, E, bounds], { report });
   else {
     const stride = strideOf(diagonal);
@@ -100,7 +105,7 @@ export function storedGramian(
   n: number,
   userWeighting = 0,
 ): StoredGramian {
-  const segments = openIntactSegments(arena, paths);
+  const segments = openIntactSegments(arena, paths, threads);
   const other = segments.find(s => s.userWeighting !== userWeighting);
   if (other) {
     for (const s of segments) s.close();
@@ -141,6 +146,7 @@ export function storedGramian(
         squaredNorms: () => byPosition(squaredNorms(stored)),
         stream: (to, report) => streamStored(stored, ordered, to, report),
         sweep: (to, report) => sweep(stored, ordered, to, report),
+        sweepBytes: to => bytesOfPass(stored, sweepScratch(stored, to).bytes),
       };
     },
     columns: storedBy,

@@ -7,12 +7,12 @@ function sum(x: v128): u64 {
 
 /**
  * Fletcher's checksum of 32-bit words, with sums modulo 2⁶⁴: a += w, b += a for each word w. `state` holds a and b and
- * goes on from call to call, so that a stream may be cut anywhere.
+ * goes on from call to call, so that a stream may be cut anywhere: one task.
  *
  * Four words at a time, lane l has A_l = Σ_t w_tl and B_l, the sum of A_l after each t: then b grows by
  * N a + Σ_l (4 B_l − l A_l) for N words.
  */
-export function fletcher(words: View<u32>, count: i32, state: U64s): void {
+export function fletcher(task: i32, scratch: usize, words: View<u32>, count: i32, state: U64s): void {
   let a = state[0], b = state[1];
   let A01 = i64x2.splat(0), A23 = i64x2.splat(0), B01 = i64x2.splat(0), B23 = i64x2.splat(0);
   const whole = count & ~3;

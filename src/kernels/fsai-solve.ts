@@ -27,9 +27,9 @@ export function fsaiSolve(task: i32, scratch: usize, b: Blocks, bounds: I32s, la
   const L = changetype<F64s>(scratch);
   const y = from(L, width * width);
   for (let j = b.lo + bounds[task], hi = b.lo + bounds[task + 1]; j < hi; j++) {
-    const s = f.counts[j];
-    const P = from(f.pattern, j * m);
-    const values = from(f.values, j * m);
+    const r = j - f.first, s = f.counts[r];
+    const P = from(f.pattern, r * m);
+    const values = from(f.values, r * m);
     const block = blockOf(f, b, j);
     for (let x = 0; x <= s; x++) {
       const row = from(L, x * width);
@@ -41,7 +41,7 @@ export function fsaiSolve(task: i32, scratch: usize, b: Blocks, bounds: I32s, la
       const a = f.diagonal[x == s ? j : P[x]] + lambda;
       const pivot = max(a - dot(row, row, x), max(lambda, ROUNDING * a));
       row[x] = sqrt(pivot);
-      if (x == s) f.pivots[j] = pivot;
+      if (x == s) f.pivots[r] = pivot;
     }
     // Lᵀy = e: y_s = 1 by scale, then each row of L takes its part off those above
     for (let k = 0; k < s; k++) y[k] = 0;
@@ -54,7 +54,7 @@ export function fsaiSolve(task: i32, scratch: usize, b: Blocks, bounds: I32s, la
   }
 }
 
-/** K̂ by columns, rows ascending, from its rows; `Kp` has room for n + 1, the arrays for n + Σ counts. */
+/** K̂ by columns, rows ascending, from all its rows; `Kp` has room for n + 1, the arrays for n + Σ counts. */
 export function fsaiColumns(f: Fsai, Kp: I32s, Ki: I32s, Kx: F32s, next: I32s): void {
   const n = f.n, m = f.m, P = f.pattern;
   clear(Kp, n + 1);

@@ -5,8 +5,9 @@ import { clear, F64s, from, I32s, View } from './views';
 
 /**
  * A factorized sparse approximate inverse of A = G + λI under way, items by position in ascending G_jj. Row j of K̂ has
- * the pattern P_j ∪ {j}; P_j holds `counts[j]` ≤ m positions > j, descending, at j·m of `pattern`, and `values` at the
- * same place first G_ij, then K̂_ji.
+ * the pattern P_j ∪ {j}; P_j holds `counts` ≤ m positions > j, descending. The rows `first` … `first + rows` are there, and
+ * row j is the r-th of them, r = j − first: its pattern is at r·m of `pattern`, and `values` has at the same place first
+ * G_ij, then K̂_ji.
  */
 @unmanaged
 export class Fsai {
@@ -15,10 +16,12 @@ export class Fsai {
   counts: I32s;
   pattern: I32s;
   values: F64s;
-  diagonal: F64s; // G_jj
-  reach: F64s; // G_ii^(−α)
+  diagonal: F64s; // G_jj, of all
+  reach: F64s; // G_ii^(−α), of all
   farthest: F64s; // the reach of each 64th position
   pivots: F64s; // D_j
+  first: i32;
+  rows: i32;
 }
 
 /** Where the blocks A[P_j, P_j] of the rows lo … hi are collected: strictly lower triangles by rows, all but the last row. */
@@ -29,14 +32,14 @@ export class Blocks {
   hi: i32;
   wide: i32; // f64, else i32
   entries: usize; // m(m − 1)/2 a row
-  starts: I32s; // the places j·m + x of column i in the patterns are starts[i] … starts[i + 1] of `places`
+  starts: I32s; // the places r·m + x of column i in the patterns are starts[i] … starts[i + 1] of `places`
   places: I32s;
 }
 
 // P_j, which is what `best` holds, descending: i and its entry of G come behind all that are larger
 @inline
 function settle(f: Fsai, j: i32, best: Best, i: i32, value: f64): void {
-  const at = j * f.m + best.length - 1 - below(best.index, best.length, i);
+  const at = (j - f.first) * f.m + best.length - 1 - below(best.index, best.length, i);
   f.pattern[at] = i;
   f.values[at] = value;
 }
@@ -59,7 +62,7 @@ function select<A>(v: Visitor, a: View<A>, list: I32s, count: i32, base: A, tail
     if (best.length == m) bar = best.key[0];
   }
   for (let x = 0; x < best.length; x++) settle(f, j, best, best.index[x], <f64>(a[best.index[x]] - base));
-  f.counts[j] = best.length;
+  f.counts[j - f.first] = best.length;
 }
 function selectI32(v: Visitor, a: View<i32>, list: I32s, count: i32, base: i64, tail: usize, j: i32): void {
   select<i32>(v, a, list, count, <i32>base, tail, j);
@@ -112,21 +115,22 @@ function selectF64(v: Visitor, a: F64s, list: I32s, count: i32, base: i64, tail:
     if (full && worse(value * reach[i], i, bar, best.index[0])) continue;
     settle(f, j, best, i, value);
   }
-  f.counts[j] = best.length;
+  f.counts[j - f.first] = best.length;
 }
 
 /** Lists the places of each column in the patterns of the rows lo … hi; `starts` has room for n + 2. Returns how many. */
 export function fsaiPlaces(b: Blocks): i32 {
   const f = b.f;
   const n = f.n, m = f.m, P = f.pattern, starts = b.starts, places = b.places;
+  const lo = b.lo - f.first, hi = b.hi - f.first;
   clear(starts, n + 2);
-  for (let j = b.lo; j < b.hi; j++) {
+  for (let r = lo; r < hi; r++) {
     // the least popular one of a pattern has nothing below it
-    for (let e = j * m + 1, end = j * m + f.counts[j]; e < end; e++) starts[P[e] + 2] += 1;
+    for (let e = r * m + 1, end = r * m + f.counts[r]; e < end; e++) starts[P[e] + 2] += 1;
   }
   for (let i = 0; i < n; i++) starts[i + 2] += starts[i + 1];
-  for (let j = b.lo; j < b.hi; j++) {
-    for (let e = j * m + 1, end = j * m + f.counts[j]; e < end; e++) {
+  for (let r = lo; r < hi; r++) {
+    for (let e = r * m + 1, end = r * m + f.counts[r]; e < end; e++) {
       const p = starts[P[e] + 1];
       starts[P[e] + 1] = p + 1;
       places[p] = e;
@@ -150,11 +154,11 @@ function spread<A>(v: Visitor, i: i32, a: View<A>, base: A): void {
   const m = f.m;
   for (let e = b.starts[i], end = b.starts[i + 1]; e < end; e++) {
     const place = b.places[e];
-    const j = place / m;
-    const x = place - j * m;
-    const P = from(f.pattern, j * m);
+    const r = place / m;
+    const x = place - r * m;
+    const P = from(f.pattern, r * m);
     const row = (x * (x - 1)) >> 1;
-    const block = blockOf(f, b, j);
+    const block = blockOf(f, b, f.first + r);
     for (let y = 0; y < x; y++) {
       const sum = max(a[isFloat<A>() ? order[P[y]] : P[y]], base) - base;
       if (b.wide) changetype<F64s>(block)[row + y] = <f64>sum;
@@ -178,6 +182,12 @@ function gatherF64(v: Visitor, a: F64s, list: I32s, count: i32, base: i64, tail:
   spread<f64>(v, i, a, <f64>base);
 }
 
+// The rows that are there: columns of a sweep that selects a range of patterns.
+function selects(v: Visitor, j: i32): bool {
+  const f = changetype<Fsai>(v.state);
+  return <u32>(j - f.first) < <u32>f.rows;
+}
+
 /** Index in the module's table of what selects patterns, for sums of a width: 0 i32, 1 i64, 2 f64. Its state: `Fsai`. */
 export function fsaiSelect(width: i32): u32 {
   return width == 0 ? selectI32.index : width == 1 ? selectI64.index : selectF64.index;
@@ -191,4 +201,9 @@ export function fsaiGather(width: i32): u32 {
 /** Index in the module's table of the columns that `fsaiGather` wants. */
 export function fsaiGathers(): u32 {
   return gathers.index;
+}
+
+/** Index in the module's table of the columns that `fsaiSelect` wants where not all rows are there. */
+export function fsaiSelects(): u32 {
+  return selects.index;
 }

@@ -42,14 +42,16 @@ function dtypeOf(data: TensorData): Dtype {
 const bytesOf = (data: TensorData): Uint8Array =>
   new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 
-function writeAll(fd: number, bytes: Uint8Array): void {
-  for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at, bytes.length - at);
+/** Most bytes of one call of the system. */
+const callBytes = 2 ** 30;
+
+/** Appends all bytes to an open file. */
+export function writeAll(fd: number, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length; )
+    at += writeSync(fd, bytes, at, Math.min(callBytes, bytes.length - at));
 }
 
-/**
- * Writes a safetensors file, the wide types first, so that everything is aligned. The file appears under its
- * name whole and durable (temporary name, fsync, rename, fsync of the directory) or not at all.
- */
+/** Writes a safetensors file, the wide types first, so that everything is aligned. See `writeWhole`. */
 export function writeSafetensors(
   path: string,
   tensors: Readonly<Record<string, Tensor>>,
@@ -64,11 +66,21 @@ export function writeSafetensors(
       throw new StageError('INTERNAL', `tensor ${name}: shape [${shape}] for ${data.length} values`);
     }
   }
+  writeWhole(path, fd => {
+    writeAll(fd, encodeHeader(sorted, metadata));
+    for (const { data } of sorted) writeAll(fd, bytesOf(data));
+  });
+}
+
+/**
+ * Lets `write` fill a file, which appears under its name whole and durable (temporary name, fsync, rename, fsync of the
+ * directory) or not at all.
+ */
+export function writeWhole(path: string, write: (fd: number) => void): void {
   const temporary = `${path}.${process.pid}.tmp`;
   const fd = openSync(temporary, 'w');
   try {
-    writeAll(fd, encodeHeader(sorted, metadata));
-    for (const { data } of sorted) writeAll(fd, bytesOf(data));
+    write(fd);
     fsyncSync(fd);
     renameSync(temporary, path);
   } finally {
@@ -107,7 +119,7 @@ export function openSafetensors(path: string): OpenTensors {
         const begin = info.begin + from * each;
         const bytes = place((to === undefined ? info.end : info.begin + to * each) - begin);
         for (let at = 0; at < bytes.length; ) {
-          const got = readSync(fd, bytes, at, bytes.length - at, start + begin + at);
+          const got = readSync(fd, bytes, at, Math.min(callBytes, bytes.length - at), start + begin + at);
           if (got === 0) throw new StageError('STATE_CORRUPT', `${path}: file ends inside tensor ${name}`);
           at += got;
         }

@@ -20,6 +20,6 @@ export function scaleRows({ rows, indptr, data }: CsrMatrix, q: Float64Array): v
 }
 
 /** A := A diag(q) */
-export function scaleColumns({ indices, data }: CsrMatrix, q: Float64Array): void {
+export function scaleColumns({ indices, data }: Pick<CsrMatrix, 'indices' | 'data'>, q: Float64Array): void {
   for (let e = 0; e < data.length; e++) data[e]! *= q[indices[e]!]!;
 }

@@ -11,7 +11,8 @@ import { denseLayersBytes, denseScratch, fillsTiles, isDense } from './rank-dens
 const BLOCKS_A_THREAD = 64;
 
 /** Scratch of a thread that multiplies the layers: the kernels' `Scattered` and `Best`. */
-const distilBytes = (n: number, width: number): number => scatteredBytes(n) + aligned(bestBytes(width));
+export const distilBytes = (n: number, width: number): number =>
+  scatteredBytes(n) + aligned(bestBytes(width));
 
 /** The matrix before its rows are moved together, and the blocks of rows. */
 const servingParts = (n: number, width: number) => ({
@@ -21,6 +22,9 @@ const servingParts = (n: number, width: number) => ({
   lengths: 4 * n,
   bounds: 4 * (n + 1),
 });
+
+/** Bytes of making `servingRows` on top of the layers, for each row. */
+export const servingRowBytes = (width: number): number => bytesOf(servingParts(1, width));
 
 /** Bytes of making the serving matrix, on top of the layers and with them; none where it has no width. */
 export const servingBytes = (n: number, width: number, layers: number, threads: number): number =>
@@ -39,10 +43,10 @@ export const denseServingBytes = (n: number, width: number, rank: number, thread
       threads * denseScratch(n, rank, width, spareKeys) +
       2 * BATCH * (8 * width + 32);
 
-/** Entries that each item reaches through both layers. */
-function fanOut({ n, encoder: W, decoder: Z }: Model): Float64Array {
-  const reached = new Float64Array(n);
-  for (let i = 0; i < n; i++) {
+/** Entries that each row of the encoder reaches through both layers. */
+function fanOut({ encoder: W, decoder: Z }: Layers): Float64Array {
+  const reached = new Float64Array(W.rows);
+  for (let i = 0; i < W.rows; i++) {
     for (let e = W.indptr[i]!; e < W.indptr[i + 1]!; e++) {
       reached[i]! += 1 + Z.indptr[W.indices[e]! + 1]! - Z.indptr[W.indices[e]!]!;
     }
@@ -62,40 +66,59 @@ export function servingMatrix(
   width: number,
   signed: boolean,
 ): CsrMatrix {
-  const mark = arena.mark();
-  const { n } = model;
-  const parts = allocate(arena, servingParts(n, width), 'serving matrix');
   const rowsOf = isDense(model) ? denseRows : sparseRows;
-  rowsOf({ arena, threads, model, width, signed, parts });
-  return { rows: n, columns: n, ...packed(arena, mark, n, width, parts) };
+  return made(rowsOf, { arena, threads, model, width, signed, first: 0 });
 }
 
+/** As `servingMatrix`, of sparse layers the encoder of which has the rows of the items from `first` on alone: these rows. */
+export const servingRows = (
+  arena: Arena,
+  threads: Threads,
+  model: Layers,
+  width: number,
+  signed: boolean,
+  first: number,
+): CsrMatrix => made(sparseRows, { arena, threads, model, width, signed, first });
+
+function made(rowsOf: (making: Making) => void, making: Omit<Making, 'parts'>): CsrMatrix {
+  const { arena, model, width } = making;
+  const { rows } = model.encoder;
+  const mark = arena.mark();
+  const parts = allocate(arena, servingParts(rows, width), 'serving matrix');
+  rowsOf({ ...making, parts });
+  return { rows, columns: model.n, ...packed(arena, mark, rows, width, parts) };
+}
+
+type Layers = Pick<Model, 'n' | 'encoder' | 'decoder'>;
 type Parts = Readonly<Record<keyof ReturnType<typeof servingParts>, Address>>;
 
 /** A serving matrix under way: its rows go to `parts`. */
 interface Making {
   readonly arena: Arena;
   readonly threads: Threads;
-  readonly model: Model;
+  readonly model: Layers;
   readonly width: number;
   readonly signed: boolean;
+  /** The item of the encoder's first row. */
+  readonly first: number;
   readonly parts: Parts;
 }
 
 /** Rows of the product of sparse layers, in blocks of about the same work. */
-function sparseRows({ arena, threads, model, width, signed, parts }: Making): void {
+function sparseRows({ arena, threads, model, width, signed, first, parts }: Making): void {
   const { n } = model;
+  const { rows } = model.encoder;
   const [encoder, decoder] = [loadLayer(arena, model.encoder), loadLayer(arena, model.decoder)];
-  const work = arena.f64(parts.work, n);
+  const work = arena.f64(parts.work, rows);
   work.set(fanOut(model));
-  const total = work.reduce((a, b) => a + b, n);
+  const total = work.reduce((a, b) => a + b, rows);
   const share = total / (BLOCKS_A_THREAD * threads.size);
-  const tasks = arena.kernels.blocks(n, parts.work, 1, share, n, parts.bounds);
+  const tasks = arena.kernels.blocks(rows, parts.work, 1, share, rows, parts.bounds);
   const scratchBytes = distilBytes(n, width);
   const scratch = arena.bytes(scratchBytes * threads.size, 'scores of a thread');
   arena.u8(scratch, scratchBytes * threads.size).fill(0xff);
   const { bounds, items, values, lengths } = parts;
-  const args = [n, encoder, decoder, bounds, width, signed ? 1 : 0, items, values, lengths] as const;
+  const args = [n, first, encoder, decoder, bounds, width, signed ? 1 : 0, items, values, lengths] as const;
   threads.run({ kernel: 'distil', tasks, args, scratch, scratchBytes });
 }
 

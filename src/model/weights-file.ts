@@ -1,4 +1,5 @@
 import { StageError } from '../errors.js';
+import { widened } from '../matrix/int64.js';
 import { readSafetensors, type Tensor, type TensorFile, writeSafetensors } from '../matrix/safetensors.js';
 import type { CsrMatrix, Model, ScoringModel } from './model.js';
 
@@ -18,11 +19,17 @@ export function saveModel(path: string, model: Model, metadata: Readonly<Record<
   };
   writeSafetensors(path, tensors, {
     ...metadata,
-    'encoder.shape': JSON.stringify([encoder.rows, encoder.columns]),
-    'decoder.shape': JSON.stringify([decoder.rows, decoder.columns]),
-    ...(serving && { 'serving.shape': JSON.stringify([serving.rows, serving.columns]) }),
+    ...shapesOf({ encoder, decoder, ...(serving && { serving }) }),
   });
 }
+
+/** The shapes of matrices, for the metadata. */
+export const shapesOf = (
+  matrices: Readonly<Record<string, Pick<CsrMatrix, 'rows' | 'columns'>>>,
+): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(matrices).map(([name, A]) => [`${name}.shape`, JSON.stringify([A.rows, A.columns])]),
+  );
 
 /** Reads what `saveModel` wrote. Throws `STATE_CORRUPT`, naming the file, if it is not n × r, r × n and n × n CSR matrices. */
 export const loadModel = (path: string): Model => modelOf(readSafetensors(path), path);
@@ -54,7 +61,7 @@ export function loadForScoring(path: string, place?: (bytes: number) => Uint8Arr
 
 function tensorsOf(name: string, A: CsrMatrix): Record<string, Tensor> {
   return {
-    [`${name}.indptr`]: { shape: [A.indptr.length], data: BigInt64Array.from(A.indptr, BigInt) },
+    [`${name}.indptr`]: { shape: [A.indptr.length], data: widened(A.indptr) },
     [`${name}.indices`]: { shape: [A.indices.length], data: A.indices },
     [`${name}.data`]: { shape: [A.data.length], data: A.data },
   };

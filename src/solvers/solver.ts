@@ -4,6 +4,7 @@ import type { Gramian, GramianRoom, Report } from '../gramian/columns.js';
 import type { GramianMode } from '../gramian/plan.js';
 import type { Rows } from '../matrix/rows.js';
 import type { Model } from '../model/model.js';
+import type { RowsFile } from '../model/rows-file.js';
 import type { Address, Arena } from '../runtime/arena.js';
 import type { Threads } from '../runtime/threads.js';
 
@@ -92,6 +93,23 @@ export interface Solver<O extends CommonOptions = CommonOptions> {
   space(n: number): Space;
   /** @throws StageError what the solver fails with */
   solve(context: SolverContext, options: O): Solved;
+  /** How it fits catalogues whose factor does not fit the memory at once, if its rows are independent. */
+  readonly ranged?: RangedSolver<O>;
+}
+
+/** A fit of A⁻¹ ≈ KᵀD⁻¹K that holds a range of the rows of K at a time. */
+export interface RangedSolver<O> {
+  /** Most entries of a row of n items. */
+  rowEntries(n: number, options: O, memoryBytes: number): number;
+  /** Bytes in the arena: beside a range of rows at most, and of each of its rows. */
+  room(size: SolverSize, options: O): { readonly fixed: number; readonly row: number };
+  /** Appends all rows to `rows`, as many at a time as the first `bytes` of the arena hold, and one at least. */
+  solve(
+    context: SolverContext,
+    options: O,
+    rows: RowsFile,
+    bytes: number,
+  ): Pick<Solved, 'l2'> & { readonly details: Omit<SolverReport, 'factorEntries'> };
 }
 
 /** The kind of a serving matrix, and the budget of the fit. */
@@ -207,6 +225,8 @@ export interface SolverReport {
   readonly factorEntries: number;
   /** fsai: times that G was read or computed. */
   readonly readings?: number;
+  /** fsai: ranges of rows that were solved one after the other, where not all were in memory. */
+  readonly ranges?: number;
   /** icf: shifts λ that were tried; the last one is in the factor. */
   readonly shifts?: readonly number[];
   /** icf: ‖I − LK‖²_F / n at the start and after each scan; elsa: the loss for a user before each step. */

@@ -1,18 +1,32 @@
 import { servingLoss } from '../evaluate/serving-loss.js';
 import { type FitReport, fit, type GramianInput } from '../fit/fit.js';
+import { fitInRanges } from '../fit/fit-ranges.js';
+import type { FitRanges } from '../fit/ranges.js';
 import { parameters } from '../model/model.js';
 import { saveModel } from '../model/weights-file.js';
 import type { Progress } from '../runtime/task.js';
 import type { FitOptions } from '../solvers/index.js';
 
-/** Fits a model and writes its weights to `path`; for a compute thread. */
+/** Fits a model and writes its weights to `path`, in ranges where the plan says so; for a compute thread. */
 export async function fitToFile(
   path: string,
   gramian: GramianInput,
   options: FitOptions,
-  resources: { readonly threads: number | undefined; readonly memoryBytes: number | undefined },
+  {
+    ranges,
+    ...resources
+  }: {
+    readonly threads: number | undefined;
+    readonly memoryBytes: number | undefined;
+    readonly ranges?: FitRanges | undefined;
+  },
   report: Progress,
 ): Promise<{ readonly report: FitReport; readonly parameters: number }> {
+  if (ranges) {
+    const { threads } = resources;
+    const written = await fitInRanges(path, gramian, options, ranges, { threads, report });
+    return { report: written, parameters: written.parameters };
+  }
   const fitted = await fit(gramian, options, { ...resources, report });
   saveModel(path, fitted.model, { solver: options.solver });
   const loss = gramian.mode === 'implicit' ? servingLoss(fitted.model, gramian.rows) : undefined;

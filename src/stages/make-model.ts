@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileChecksum, type Manifest, newVersion } from '../contracts/manifest.js';
 import type { ModelMetrics } from '../evaluate/gate.js';
 import type { GramianInput } from '../fit/fit.js';
+import type { FitRanges } from '../fit/ranges.js';
 import { syncDirectory } from '../matrix/safetensors-header.js';
+import { collectGarbage } from '../runtime/collector.js';
 import { runOnce } from '../runtime/compute.js';
 import { type Progress, tasksOf } from '../runtime/task.js';
 import type { FitOptions } from '../solvers/index.js';
@@ -15,17 +17,40 @@ const fitTask = tasksOf<typeof import('./fit-task.js')>(new URL('./fit-task.js',
 export interface ModelInput
   extends Pick<Manifest, 'parent' | 'events' | 'users' | 'interactions' | 'maxHistory' | 'keep'> {
   readonly gramian: GramianInput;
-  /** Item of each row and column of G. */
-  readonly keys: readonly string[];
+  /** Item of each row and column of G; read before the fit and not kept. */
+  readonly keys: () => Promise<readonly string[]>;
   readonly options: FitOptions;
   readonly threads: number;
   readonly memoryBytes: number;
+  /** Of a fit that does not fit the memory as a whole. */
+  readonly ranges?: FitRanges | undefined;
+}
+
+/** Keys that are written at a time: a text has an end. */
+const KEYS_AT_A_TIME = 1 << 16;
+
+/** Writes the keys as JSON to `path`; how many they are, and the checksum of them joined by newlines. */
+function writeItems(path: string, keys: readonly string[]): Manifest['items'] {
+  const hash = createHash('sha256');
+  const fd = openSync(path, 'w');
+  try {
+    writeFileSync(fd, '[');
+    for (let k = 0; k < keys.length; k += KEYS_AT_A_TIME) {
+      const some = keys.slice(k, k + KEYS_AT_A_TIME);
+      hash.update((k > 0 ? '\n' : '') + some.join('\n'));
+      writeFileSync(fd, (k > 0 ? ',' : '') + JSON.stringify(some).slice(1, -1));
+    }
+    writeFileSync(fd, ']', { flush: true });
+  } finally {
+    closeSync(fd);
+  }
+  return { count: keys.length, checksum: hash.digest('hex') };
 }
 
 /** Fits a model in a thread of its own and writes `directory/<version>/`, which appears when it is whole. */
 export async function makeModel(
   directory: string,
-  { gramian, keys, options, threads, memoryBytes, ...about }: ModelInput,
+  { gramian, keys, options, threads, memoryBytes, ranges, ...about }: ModelInput,
   settings: {
     readonly progress?: Progress;
     readonly signal?: AbortSignal;
@@ -36,8 +61,10 @@ export async function makeModel(
   const temporary = join(directory, `.fit-${process.pid}-${Date.now()}`);
   mkdirSync(temporary, { recursive: true });
   try {
+    const items = writeItems(join(temporary, 'items.json'), await keys());
+    if (ranges) collectGarbage(); // millions of keys
     const path = join(temporary, 'weights.safetensors');
-    const resources = { threads, memoryBytes };
+    const resources = { threads, memoryBytes, ranges };
     const { report, parameters } = await runOnce(
       fitTask('fitToFile'),
       [path, gramian, options, resources],
@@ -53,7 +80,7 @@ export async function makeModel(
       parent: about.parent,
       solver: options.solver,
       options,
-      items: { count: keys.length, checksum: createHash('sha256').update(keys.join('\n')).digest('hex') },
+      items,
       events: about.events,
       users: about.users,
       interactions: about.interactions,
@@ -66,7 +93,6 @@ export async function makeModel(
       fit: report,
       metrics,
     };
-    writeFileSync(join(temporary, 'items.json'), JSON.stringify(keys), { flush: true });
     writeFileSync(join(temporary, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`, {
       flush: true,
     });

@@ -3,7 +3,7 @@ import { StageError } from '../errors.js';
 import type { ModelMetrics } from '../evaluate/gate.js';
 import type { HeldOut } from '../evaluate/held-out.js';
 import type { GramianInput } from '../fit/fit.js';
-import { planFit } from '../fit/memory.js';
+import { planWrittenFit } from '../fit/ranges.js';
 import type { GramianMode } from '../gramian/plan.js';
 import { failpoint } from '../runtime/failpoint.js';
 import type { FitOptions } from '../solvers/index.js';
@@ -65,7 +65,7 @@ async function fitModel(
   run: number,
   settings: FitSettings,
 ): Promise<Manifest> {
-  const { directory, store, options, fitMemoryBytes: memoryBytes } = parts;
+  const { directory, store, options, fitMemoryBytes: memoryBytes, log } = parts;
   const fitOptions = settings.fit ?? options.fit;
   const { maxHistory, keep } = options.gramian;
   const counts = await store.counts(maxHistory);
@@ -79,9 +79,9 @@ async function fitModel(
   const files = (await store.segments()).map(s => s.bytes);
   const pruned = pruningOf(parts, counts.items, fitOptions);
   const size = { ...counts, mode, files, keep: pruned?.keep, options: fitOptions } as const;
-  const { threads } = planFit(size, memoryBytes, options.threads);
-  const keys = await store.itemKeys();
-  const input = await gramian.input(keys.length, fitOptions);
+  const { threads, ranges } = planWrittenFit(size, memoryBytes, options.threads);
+  if (ranges) log.info({ items: counts.items, serving: ranges.serving }, 'fit in ranges of rows');
+  const input = await gramian.input(counts.items, fitOptions);
   const parent = (await store.models()).at(-1)?.version;
   const about = {
     parent,
@@ -91,7 +91,8 @@ async function fitModel(
     maxHistory,
     keep,
   };
-  const made = { gramian: input, keys, options: fitOptions, threads, memoryBytes, ...about };
+  const keys = () => store.itemKeys(counts.items);
+  const made = { gramian: input, keys, options: fitOptions, threads, memoryBytes, ranges, ...about };
   const manifest = await makeModel(modelsDirectory(directory), made, settings);
   failpoint('refit:model-written');
   const detail = `${manifest.parameters} parameters from ${counts.interactions} interactions`;

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Manifest } from '../contracts/manifest.js';
 import { StageError } from '../errors.js';
-import { planFit } from '../fit/memory.js';
+import { planWrittenFit } from '../fit/ranges.js';
 import { mergeItems } from '../gramian/merge.js';
 import type { SegmentFile } from '../gramian/segment.js';
 import { runOnce } from '../runtime/compute.js';
@@ -73,7 +73,8 @@ export async function fitShards(
   // numbers of rows that are renamed take up to 3 bytes more, of an entry of 2.5 at least
   const files = shards.flatMap(s => s.segments.map(({ bytes }) => 2.2 * bytes));
   const counts = { users, items: keys.length, interactions, valued: true };
-  const { threads } = planFit({ ...counts, mode: 'stored', files, options }, memoryBytes, most);
+  const size = { ...counts, mode: 'stored', files, options } as const;
+  const { threads, ranges } = planWrittenFit(size, memoryBytes, most);
   const renamed = mkdtempSync(join(tmpdir(), 'sansa-stream-fit-'));
   try {
     const paths: string[] = [];
@@ -90,7 +91,7 @@ export async function fitShards(
     const most = Number(shards[0]!.maxHistory);
     const maxHistory = Number.isNaN(most) ? undefined : most;
     const about = { parent: undefined, events, users, interactions, maxHistory };
-    const input = { gramian, keys, options, threads, memoryBytes, ...about };
+    const input = { gramian, keys: async () => keys, options, threads, memoryBytes, ranges, ...about };
     return { manifest: await makeModel(out, input, settings), waiting: total('waiting') };
   } finally {
     rmSync(renamed, { recursive: true });

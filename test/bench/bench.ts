@@ -2,6 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { sayingLacks } from '../support/lacks.js';
+import { benchCatalogue } from './catalogue.js';
 import { benchDefaults } from './defaults.js';
 import { benchDense } from './dense.js';
 import { type BenchOptions, environment, root, writeResult } from './environment.js';
@@ -38,6 +39,7 @@ const benches: Readonly<Record<string, (options: BenchOptions) => Promise<object
   operate: benchOperate,
   publish: benchPublish,
   warehouse: benchWarehouse,
+  catalogue: benchCatalogue,
 };
 
 /** Puts the written results into the manual, once there is one of each. */
@@ -61,6 +63,7 @@ const { values, positionals } = parseArgs({
     users: { type: 'string' },
     rows: { type: 'string' },
     k: { type: 'string' },
+    items: { type: 'string' },
   },
 });
 const bench = benches[positionals[0] ?? ''];
@@ -78,6 +81,7 @@ await sayingLacks(async () => {
     sink: values.sink,
     users: values.users === undefined ? undefined : Number(values.users),
     rows: values.rows?.split(',').map(Number),
+    items: values.items?.split(',').map(Number),
     k: values.k === undefined ? undefined : Number(values.k),
   });
   const result = { bench: positionals[0], environment: environment(), ...measured };

@@ -15,6 +15,8 @@ const results = join(root, 'test/bench/results');
 export interface BenchOptions {
   /** Sizes of states for `fold`, rows of the history for `warehouse`. */
   readonly rows?: readonly number[] | undefined;
+  /** Sizes of catalogues for `catalogue`. */
+  readonly items?: readonly number[] | undefined;
   /** Directory with `gowalla/` and `amazon-books-scale/`. */
   readonly data: string;
   /** Measured runs; medians are reported. */

@@ -21,10 +21,12 @@ async function measure(step: (typeof steps)[number] | 'open', config: string) {
   const script = fileURLToPath(new URL('memory-step.js', import.meta.url));
   const child = spawn(process.execPath, [script, step, config], { stdio: ['ignore', 'pipe', 'pipe'] });
   let errors = '';
+  let stopped = false;
   child.stderr.setEncoding('utf8').on('data', (part: string) => {
     errors += part;
-    const over = errors.includes(published) || errors.includes(failed);
-    if (step === 'run' && over) child.kill('SIGTERM');
+    if (step !== 'run' || stopped) return;
+    stopped = errors.includes(published) || errors.includes(failed);
+    if (stopped) child.kill('SIGTERM'); // a second one would not wait for the end
   });
   const ended = new Promise<number | null>(done => child.once('close', code => done(code)));
   const lines = (await text(child.stdout)).trimEnd();

@@ -1,6 +1,7 @@
 import { defaultWidth, signedDensity } from '../defaults.js';
 import { powerAxes, type Solver, servingAxis, weightingAxis } from '../solver.js';
 import { type FsaiOptions, fsaiOptions, neighboursOf } from './options.js';
+import { ranged } from './ranges.js';
 import { room, solve } from './solve.js';
 
 /** SANSA by a factorized sparse approximate inverse, as a solver. */
@@ -31,4 +32,5 @@ export const fsai = {
     ...powerAxes,
   }),
   solve,
+  ranged,
 } as const satisfies Solver<FsaiOptions>;

@@ -1,6 +1,7 @@
 import { type ArrangedGramian, byWidth, type Report } from '../../gramian/columns.js';
 import { emptyLower, type Lower } from '../../matrix/lower.js';
 import { bestBytes } from '../../matrix/scratch.js';
+import type { RowChunk } from '../../model/rows-file.js';
 import { type Address, type Arena, aligned, fitsInt32 } from '../../runtime/arena.js';
 import { allocate, bytesOf } from '../../runtime/parts.js';
 import { read, record, write } from '../../runtime/records.js';
@@ -13,28 +14,30 @@ export interface Fsai {
   readonly n: number;
   /** Most neighbours of a row. */
   readonly m: number;
-  /** |P_j|, I32[n] */
+  /** Rows that there is room for, r of them. */
+  readonly rows: number;
+  /** |P_j|, I32[r] */
   readonly counts: Address;
-  /** Entries of K̂ on P_j, at j · m, F64[n · m] */
+  /** Entries of K̂ on P_j, those of a row m behind those of the one before, F64[r · m] */
   readonly values: Address;
-  /** D, F64[n] */
+  /** D, F64[r] */
   readonly pivots: Address;
 }
 
 /** Parts of a batch of rows per thread. */
 const PARTS_A_THREAD = 32;
 
-/** The rows of n items with m neighbours; they stay. */
-const rowParts = (n: number, m: number) => ({
-  counts: 4 * n,
-  pivots: 8 * n,
-  pattern: 4 * n * m,
-  values: 8 * n * m,
+/** `rows` of the rows of n items, all by default, with m neighbours; they stay. */
+const rowParts = (n: number, m: number, rows = n) => ({
+  counts: 4 * rows,
+  pivots: 8 * rows,
+  pattern: 4 * rows * m,
+  values: 8 * rows * m,
   diagonal: 8 * n,
   reach: 8 * n,
   farthest: 8 * Math.ceil(n / 64),
 });
-export const rowBytes = (n: number, m: number): number => bytesOf(rowParts(n, m));
+export const rowBytes = (n: number, m: number, rows = n): number => bytesOf(rowParts(n, m, rows));
 
 /** The blocks A[P_j, P_j] of `rows` rows; see the kernels' `Blocks`. */
 const blockParts = (n: number, m: number, rows: number, wide: boolean) => ({
@@ -47,6 +50,10 @@ const blockParts = (n: number, m: number, rows: number, wide: boolean) => ({
 export const blockBytes = (m: number, wide: boolean): number =>
   Math.max(1, ((m * (m - 1)) / 2) * (wide ? 8 : 4));
 
+/** Bytes of a row with its block, where not all rows are in memory. */
+export const rangeRowBytes = (m: number, wide: boolean): number =>
+  bytesOf(rowParts(0, m, 1)) + bytesOf(blockParts(-2, m, 1, wide));
+
 /** Rows whose blocks are collected in one pass over G: as many as fit the budget. */
 const batchOf = (n: number, m: number, wide: boolean, budget: number): number =>
   Math.max(1, Math.min(n, Math.floor(budget / blockBytes(m, wide))));
@@ -58,15 +65,16 @@ export const batchBytes = (n: number, m: number, wide: boolean, budget: number):
 /** Bytes of a thread's dense block and its solution. */
 export const solveBytes = (m: number): number => aligned(8 * (m + 1) * (m + 2));
 
-/** Room for K̂ and D of a Gramian with this diagonal (by item), m neighbours a row; it stays in the arena. */
+/** Room for K̂ and D, or for `rows` rows of them, of a Gramian with this diagonal (by item), m neighbours a row; it stays in the arena. */
 export function fsaiWorkspace(
   arena: Arena,
   diagonal: Float64Array,
   positions: Int32Array,
   { neighbours: m, alpha }: { readonly neighbours: number; readonly alpha: number },
+  rows = diagonal.length,
 ): Fsai {
   const n = diagonal.length;
-  const parts = allocate(arena, rowParts(n, m), 'rows of the inverse');
+  const parts = allocate(arena, rowParts(n, m, rows), 'rows of the inverse');
   const g = arena.f64(parts.diagonal, n);
   const reach = arena.f64(parts.reach, n);
   const farthest = arena.f64(parts.farthest, Math.ceil(n / 64));
@@ -77,8 +85,8 @@ export function fsaiWorkspace(
     farthest[j >> 6] = most;
   }
   const { counts, values, pivots } = parts;
-  const address = record(arena, 'Fsai', { n, m, ...parts }, 'rows of the inverse');
-  return { address, n, m, counts, values, pivots };
+  const address = record(arena, 'Fsai', { n, m, first: 0, rows, ...parts }, 'rows of the inverse');
+  return { address, n, m, rows, counts, values, pivots };
 }
 
 /**
@@ -114,10 +122,19 @@ export function factorizeInverse(
   return 1 + Math.ceil(n / rows);
 }
 
-/** Finds the patterns of `f` and their entries of G in one pass. */
-export function select(arena: Arena, arranged: ArrangedGramian, f: Fsai, report?: Report): void {
+/** Finds the patterns of `f` and their entries of G in one pass: those of the rows from `first` on that there is room for. */
+export function select(
+  arena: Arena,
+  arranged: ArrangedGramian,
+  f: Fsai,
+  report?: Report,
+  first = 0,
+  rows = f.rows,
+): void {
   const take = byWidth(arena.kernels.fsaiSelect);
-  arranged.sweep({ take, state: f.address, listed: true, tailBytes: bestBytes(f.m) }, report);
+  const wants = rows < f.n ? arena.kernels.fsaiSelects() : 0;
+  write(arena, 'Fsai', f.address, { first, rows });
+  arranged.sweep({ take, wants, state: f.address, listed: true, tailBytes: bestBytes(f.m) }, report);
 }
 
 /** Whether entries of G may pass 32 bits: |G_ik| ≤ max G_jj. */
@@ -159,6 +176,26 @@ export function solveRows(arena: Arena, threads: Threads, m: number, blocks: Add
   for (let t = 0; t <= tasks; t++) bounds[t] = Math.floor(((hi - lo) * t) / tasks);
   const args = [blocks, bounds.byteOffset, lambda] as const;
   threads.run({ kernel: 'fsaiSolve', tasks, args, scratch, scratchBytes });
+  arena.release(mark);
+}
+
+/** Writes the rows from the r-th one of `f` on, rounded to float32, to a chunk of a file of rows; `order` has the item of each position. */
+export function writeRows(
+  arena: Arena,
+  threads: Threads,
+  f: Fsai,
+  order: Address,
+  r: number,
+  to: RowChunk,
+): void {
+  const mark = arena.mark();
+  const scratchBytes = aligned(8 * (f.m + 1));
+  const scratch = arena.bytes(scratchBytes * threads.size, 'row of a thread');
+  const tasks = PARTS_A_THREAD * threads.size;
+  const bounds = arena.i32(arena.bytes(4 * (tasks + 1), 'blocks of rows'), tasks + 1);
+  for (let t = 0; t <= tasks; t++) bounds[t] = r + Math.floor((to.rows * t) / tasks);
+  const args = [f.address, order, bounds.byteOffset, r, to.starts, to.items, to.values] as const;
+  threads.run({ kernel: 'fsaiRows', tasks, args, scratch, scratchBytes });
   arena.release(mark);
 }
 

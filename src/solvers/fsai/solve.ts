@@ -31,11 +31,9 @@ interface Shared extends SharedPasses {
 
 /** SANSA by a factorized sparse approximate inverse: patterns, blocks, rows, weights. */
 export function solve(context: SolverContext, options: FsaiOptions): Solved {
-  const { arena, threads, gramian, rows, diagonal, positions, unit, passes, stage } = context;
-  const neighbours = neighboursOf(gramian.n, options, arena.limit);
-  const l2 = options.l2 ?? (defaultL2(diagonal) / unit) * neighboursL2(neighbours, gramian.density());
+  const { arena, threads, gramian, rows, diagonal, positions, passes, stage } = context;
+  const { neighbours, l2, lambda } = settingsOf(context, options);
   const settings = { neighbours, alpha: options.alpha };
-  const lambda = l2 * unit;
   let f: Fsai;
   let bottom: Address | undefined;
   let readings = 2;
@@ -63,6 +61,13 @@ export function solve(context: SolverContext, options: FsaiOptions): Solved {
     return { layers: buildModel(arena, K, f.pivots, positions), entries: K.entries };
   });
   return { layers, l2, details: { neighbours, factorEntries: entries, readings }, bottom };
+}
+
+/** Neighbours and λ of a fit, λ also in units of G. */
+export function settingsOf({ arena, gramian, diagonal, unit }: SolverContext, options: FsaiOptions) {
+  const neighbours = neighboursOf(gramian.n, options, arena.limit);
+  const l2 = options.l2 ?? (defaultL2(diagonal) / unit) * neighboursL2(neighbours, gramian.density());
+  return { neighbours, l2, lambda: l2 * unit };
 }
 
 /** The passes over G for these neighbours: those that were made last, if they are the same. */

@@ -9,7 +9,7 @@ import { openState } from '#connectors/duckdb/state.js';
 import type { StateStore } from '#src/contracts/index.js';
 
 const semantics = semanticsOptions.parse({ interactions: 'sum', weightScale: 4 });
-const bounds = { rows: 100, timeoutMs: 5000 };
+const bounds = { rows: 100, timeoutMs: 30_000 };
 const directory = mkdtempSync(join(tmpdir(), 'sansa-stream-query-'));
 let store: StateStore;
 
@@ -90,7 +90,7 @@ it.each([
   ['another table', 'FROM settings', /settings does not exist/],
   ['ids of events', 'FROM event_ids', /event_ids does not exist/],
   ['too much memory', 'SELECT list(range) FROM range(100000000)', /takes more than the 64MiB/],
-  ['a large answer', "SELECT repeat('x', 20000000)", /answer is larger than 16 MiB/],
+  ['a large answer', "SELECT repeat('x', 17000000)", /answer is larger than 16 MiB/],
 ])('refuses %s', async (_, sql, message) => {
   await expect(ask(sql)).rejects.toMatchObject({ code: 'USAGE', message: expect.stringMatching(message) });
   expect(existsSync('/tmp/sansa-stream-query.csv')).toBe(false);
@@ -104,5 +104,5 @@ it('cuts off a query after its time, and one that nobody waits for', async () =>
   await expect(ask(endless, { timeoutMs: 200 })).rejects.toMatchObject({ code: 'INTERRUPTED' });
   const left = AbortSignal.timeout(200);
   await expect(store.query(endless, bounds, left)).rejects.toMatchObject({ code: 'INTERRUPTED' });
-  expect(Date.now() - started).toBeLessThan(4000);
+  expect(Date.now() - started).toBeLessThan(20_000);
 });

@@ -134,6 +134,26 @@ describe('lmdb store', () => {
     await sink.close();
   });
 
+  it('completes no version that lacks lists', async () => {
+    const sink = sinkOn(path);
+    await sink.connect();
+    await sink.begin(manifestOf('v1'));
+    const items = Array.from({ length: 40 }, (_, k) => `item-${k}`);
+    // More than one transaction takes: the first ones are in the file.
+    for (let from = 0; from < 8000; from += 1000)
+      await sink.write(
+        'users',
+        Array.from({ length: 1000 }, (_, k) => ranked(`user-${from + k}`, items)),
+      );
+    const db = open<unknown, string>(path, { encoding: 'json' });
+    expect(await db.remove('sansa:v1:u:user-0')).toBe(true);
+    await db.close();
+    await expect(sink.finish()).rejects.toMatchObject({
+      message: expect.stringContaining('version v1 has 7999 of its 8000 lists of users'),
+    });
+    await sink.close();
+  });
+
   it('counts again right behind the completion, and lets the lease be renewed meanwhile', async () => {
     const sink = sinkOn(path);
     await sink.connect();
@@ -164,6 +184,25 @@ describe('lmdb store', () => {
       message: expect.stringContaining('version v1 has 19999 of its 20000 lists of users'),
     });
     await sink.close();
+  });
+
+  it('transactions wait while the file is mapped anew', async () => {
+    const environment = new Environment(lmdbOptions.parse({ type: 'lmdb', path }), 0);
+    vi.spyOn(environment, 'isWide', 'get').mockReturnValue(true);
+    const key = (k: number) => Buffer.from(`key ${k}`);
+    for (let k = 0; k < 30; k++) {
+      const { db } = environment;
+      const mapped = environment.narrow();
+      const put = environment.change(() => environment.db.putSync(key(k), `value ${k}`));
+      const seen = await environment.read(() => environment.db.get(key(Math.max(0, k - 1))));
+      await Promise.all([mapped, put]);
+      expect(seen).toBe(k === 0 ? undefined : `value ${k - 1}`);
+      expect(environment.db).not.toBe(db);
+    }
+    expect(Array.from({ length: 30 }, (_, k) => environment.db.get(key(k)))).toEqual(
+      Array.from({ length: 30 }, (_, k) => `value ${k}`),
+    );
+    await environment.close();
   });
 
   it('refuses a damaged file by name, and this process lives', async () => {

@@ -3,14 +3,18 @@ import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
-import { openSegment } from '#src/gramian/segment.js';
+import { buildSegment } from '#src/gramian/build.js';
+import { openIntactSegments, openSegment } from '#src/gramian/segment.js';
 import { openSegmentWriter } from '#src/gramian/segment-writer.js';
 import { readColumns } from '#src/gramian/sum.js';
+import { fromNothing } from '#src/matrix/rows.js';
 import { Arena } from '#src/runtime/arena.js';
+import { onEngine } from '#src/runtime/threads.js';
 import { build } from '../../support/dense.js';
 import { temporaryDirectory } from '../../support/directory.js';
 import { fromBlocks, toBlock, writeCsc, writeDense } from '../../support/gramian.js';
 import { randomX, seeded } from '../../support/random.js';
+import { randomRows } from '../../support/rows.js';
 
 test('columns come back as they went in, whole or in parts, int32 or wide, of either format', () => {
   const directory = temporaryDirectory();
@@ -127,6 +131,23 @@ describe('damage', () => {
   };
   const corrupt = (path: string) =>
     expect.objectContaining({ code: 'STATE_CORRUPT', message: expect.stringContaining(path) });
+
+  it('of a piece of a long file is found, whichever thread adds it up', () =>
+    onEngine({ threads: 2 }, async ({ arena, threads }) => {
+      const rows = randomRows({ users: 2000, items: 1200, density: 0.05, seed: 5, most: 9 });
+      const directory = temporaryDirectory();
+      const path = join(directory, (await buildSegment(directory, 1, fromNothing(rows)))!.file);
+      const whole = readFileSync(path);
+      expect(whole.length).toBeGreaterThan(2 ** 21);
+      for (const at of [2 ** 19, 3 * 2 ** 19, whole.length - 9]) {
+        const bytes = Buffer.from(whole);
+        bytes[at]! ^= 1;
+        writeFileSync(path, bytes);
+        expect(() => openIntactSegments(arena, [path], threads), `byte ${at}`).toThrow(corrupt(path));
+      }
+      writeFileSync(path, whole);
+      for (const segment of openIntactSegments(arena, [path], threads)) segment.close();
+    }));
 
   it('of any byte of the data is found by the checksum or on opening, or is in the padding', () => {
     const path = write();
