@@ -32,9 +32,10 @@ export const publish: Job<PublishOptions, PublishSummary, typeof schedule> = {
     const result = await attempt('publish', () => pipeline.publish({ version, alias, ...settings }));
     for (const sink of result.sinks) observer.sink(sink.name, sink);
     await pruneModelsQuietly(pipeline);
+    const facts = { ...result, ...(verdict && { gate: verdict.reason }) };
     const as = result.alias === champion ? '' : ` as ${result.alias}`;
     const detail = `${result.users} user and ${result.items} item lists${as}`;
-    return { kind: 'done', detail, version: result.version, result, facts: result };
+    return { kind: 'done', detail, version: result.version, result, facts };
   },
   answer: () => 'published',
 };

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Manifest } from '../../src/contracts/manifest.js';
-import { measureOptions } from '../../src/evaluate/gate.js';
+import { type GateOptions, measureOptions } from '../../src/evaluate/gate.js';
 import { type FitOptions, fitOptions, overrideFit } from '../../src/solvers/index.js';
 import { checked } from '../checked.js';
 import { clockSettings, cronExpression } from '../cron.js';
@@ -62,6 +62,14 @@ async function upToDate(pipeline: JobPipeline, fit: FitOptions): Promise<Manifes
   return interactions === newest.interactions ? intact().catch(() => undefined) : undefined;
 }
 
+/** What the gate measured of a model, for the log: `ndcg@20` and the users it was measured on, or why it was not. */
+function measuredBy({ metric, k }: GateOptions, { metrics }: Manifest): Readonly<Record<string, unknown>> {
+  const { quality, problem } = metrics ?? {};
+  return quality
+    ? { [`${metric}@${k}`]: quality[metric], measuredUsers: quality.users }
+    : { unmeasured: problem };
+}
+
 /** Folds and fits; the publication of the new model follows. */
 export const refit: Job<RefitOptions, Manifest, typeof schedule> = {
   name: 'refit',
@@ -86,7 +94,8 @@ export const refit: Job<RefitOptions, Manifest, typeof schedule> = {
     const manifest = await pipeline.fit(run, { ...settings, fit, measure });
     const { version } = manifest;
     if (!wantsPublication(pipeline, options)) await pruneModelsQuietly(pipeline);
-    return { kind: 'done', detail: '', version, result: manifest, facts: { version }, recorded: true };
+    const facts = { version, ...(gate ? measuredBy(gate, manifest) : {}) };
+    return { kind: 'done', detail: '', version, result: manifest, facts, recorded: true };
   },
   async *followers({ pipeline }, { trigger, options, outcome }) {
     if (outcome.kind === 'held' || !outcome.version || !wantsPublication(pipeline, options)) return;
