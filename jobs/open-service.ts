@@ -3,6 +3,7 @@ import { SerialQueue } from '../src/runtime/serial.js';
 import { Health } from './health.js';
 import { reportIngest } from './ingest-report.js';
 import { contextOf, type JobContext } from './job.js';
+import { Looked } from './looked.js';
 import { logging, type Observer, observers } from './observe.js';
 import type { Pipeline } from './open.js';
 import { createJobQueue, type JobQueue } from './queue.js';
@@ -10,9 +11,6 @@ import { keepGoing, retried } from './retry.js';
 
 /** Tries of one publication (about 45 s with the pauses); while it lasts, the other jobs wait. */
 const publishTries = 8;
-
-/** How long jobs wait for sources that have much to give. */
-const longestLookMs = 60_000;
 
 /** Shared by the loops of `run`. */
 export interface Service {
@@ -25,11 +23,7 @@ export interface Service {
   readonly stop: AbortSignal;
   /** Reads from a source; if there is no room for that beside a job, while none runs. */
   read(source: Source, body: () => Promise<void>): Promise<void>;
-  /** Sources that have been read to their present end, or could not be read, since the start. */
-  readonly looked: ReadonlySet<Source>;
-  look(source: Source): void;
-  /** Resolves when all sources have been looked at, at the latest a minute after the start, or on a stop. */
-  readonly lookedAtAll: Promise<void>;
+  readonly looked: Looked;
   /** Stops the service because of an error, which `rethrow` throws at the end. */
   fail(error: unknown): void;
   rethrow(): void;
@@ -61,14 +55,6 @@ export function openService(
   ]);
   const health = new Health(pipeline, observer.health);
   const turns = new SerialQueue();
-  const looked = new Set<Source>();
-  let allLooked = () => {};
-  const lookedAtAll = new Promise<void>(done => {
-    allLooked = done;
-    if (pipeline.parts.sources.length === 0) done();
-    setTimeout(done, longestLookMs).unref();
-    stop.addEventListener('abort', () => done(), { once: true });
-  });
   const fail = (error: unknown): void => failed.abort(error);
   return {
     pipeline,
@@ -85,12 +71,7 @@ export function openService(
     log,
     stop,
     read: (source, body) => (pipeline.inTurns && !source.waits ? turns.add(body) : body()),
-    looked,
-    look(source) {
-      looked.add(source);
-      if (looked.size === pipeline.parts.sources.length) allLooked();
-    },
-    lookedAtAll,
+    looked: new Looked(pipeline.parts.sources, stop),
     fail,
     rethrow() {
       if (failed.signal.aborted) throw failed.signal.reason;

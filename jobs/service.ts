@@ -41,7 +41,7 @@ export async function serve(
     config.schedule.timezone,
     async (name, time) => {
       const { job, options } = clocks.find(clock => clock.job.name === name)!;
-      if (job.readsSources) await service.lookedAtAll;
+      if (job.readsSources) await service.looked.atAll;
       return start(job, { kind: 'cron', time }, options);
     },
     service.fail,

@@ -39,7 +39,7 @@ export async function pollSignals(
   source: SignalSource,
   pollMs: number,
 ): Promise<void> {
-  const { store, sources } = pipeline.parts;
+  const { store } = pipeline.parts;
   const inHand = new Set<string>();
 
   async function carryOut(command: Signal): Promise<void> {
@@ -78,6 +78,6 @@ export async function pollSignals(
 
   await repeat('signals', pollMs, async () => {
     // A refit must know what the sources held when it was asked for, which may be before the start.
-    if (looked.size === sources.length) await look();
+    if (looked.complete) await look();
   });
 }

@@ -9,14 +9,14 @@ import type { Service } from './open-service.js';
  * that no retry can mend, such as too many dead letters since the start.
  */
 export async function followSource(
-  { pipeline, context, health, look: lookAt, stop, read: readAt, repeat }: Service,
+  { pipeline, context, health, looked, stop, read: readAt, repeat }: Service,
   source: Source,
   enough: () => unknown,
 ): Promise<void> {
   const { pollMs } = pipeline.config.schedule;
   const most = scheduleOf(pipeline, fresh).follow ? 1 : scheduleOf(pipeline, fold).events;
   const { observer } = context;
-  const look = () => lookAt(source);
+  const look = () => looked.add(source);
   const part = { kind: 'source', name: source.name } as const;
   /** The log has failures of reading already. A source with a probe is judged by that alone. */
   const found = (error?: unknown): void => {
