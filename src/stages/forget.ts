@@ -4,7 +4,7 @@ import type { ErasedIds, LeavingUser, PendingErasure, Receipt, Sink } from '../c
 import { StageError } from '../errors.js';
 import { inAll } from '../publish/all-sinks.js';
 import { failpoint } from '../runtime/failpoint.js';
-import { placeModels, remainderOf } from './leaving.js';
+import { type Answering, placeModels, remainderOf } from './leaving.js';
 import type { Register } from './orphans.js';
 import type { PipelineParts } from './parts.js';
 
@@ -13,7 +13,7 @@ interface Reach {
   readonly gramian: {
     register(retired: ReadonlySet<string>): Promise<Register>;
   };
-  readonly models: { unload(): void };
+  readonly models: Answering;
   readonly withSinks: <T>(body: (sinks: readonly Sink[]) => Promise<T>) => Promise<T>;
 }
 
@@ -71,10 +71,11 @@ async function settle(
     return undefined;
   }
   const remainder = (leaving: LeavingUser) => remainderOf(parts, leaving, signal);
-  const { rows, items } =
-    erased ?? (await store.eraseUser(hash, remainder, (await store.gramian())?.maxHistory));
-  reach.models.unload();
-  await placeModels(parts);
+  const { rows, items } = await reach.models.renumbered(async () => {
+    const made = erased ?? (await store.eraseUser(hash, remainder, (await store.gramian())?.maxHistory));
+    await placeModels(parts);
+    return made;
+  });
   const files = await removeFiles(parts, reach);
   failpoint('forget:files-removed');
   const forgotten = await forgetInSinks(parts, reach.withSinks, { users: [user], items });

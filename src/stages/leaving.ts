@@ -33,23 +33,30 @@ export async function placeModels({ directory, store }: PipelineParts): Promise<
  */
 const worthwhile = 0.01;
 
+/** Who answers from models, and must not while items get other numbers. */
+export interface Answering {
+  renumbered<T>(body: () => Promise<T>): Promise<T>;
+}
+
 /**
  * Takes items that are in nobody's history out of the dictionary, the Gramian and the models: any with `all`, else only
  * if they are more than a hundredth of the items. Returns those that left.
  */
 export async function dropItems(
   parts: PipelineParts,
-  models: { unload(): void },
+  models: Answering,
   all: boolean,
   signal?: AbortSignal,
 ): Promise<readonly string[]> {
   const { directory, store, log } = parts;
   const old = await store.segments();
   const enough = (unused: number, items: number): boolean => all || unused > worthwhile * items;
-  const items = await store.dropUnused(enough, leaving => remainderOf(parts, leaving, signal));
+  const items = await models.renumbered(async () => {
+    const left = await store.dropUnused(enough, leaving => remainderOf(parts, leaving, signal));
+    if (left.length > 0) await placeModels(parts);
+    return left;
+  });
   if (items.length === 0) return items;
-  models.unload();
-  await placeModels(parts);
   const kept = new Set((await store.segments()).map(s => s.file));
   for (const { file } of old)
     if (!kept.has(file)) rmSync(join(segmentsDirectory(directory), file), { force: true });

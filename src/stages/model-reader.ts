@@ -62,12 +62,15 @@ export interface NamedSegment {
 }
 
 /**
- * Answers from the models of a state. `#loaded` is the model of the last answer, kept for the next one; its file does not
- * change before `unload`.
+ * Answers from the models of a state, at any time: users and items may get other numbers meanwhile, by `renumbered`.
+ * `#loaded` is the model of the last answer, kept for the next one.
  */
 export class ModelReader {
   readonly #parts: PipelineParts;
   #loaded: Loaded | undefined;
+  /** How often numbers may have changed, and what may be changing them now. */
+  #renumberings = 0;
+  #renumbering: Promise<unknown> | undefined;
 
   constructor(parts: PipelineParts) {
     this.#parts = parts;
@@ -81,38 +84,64 @@ export class ModelReader {
     return loaded;
   }
 
-  /** Lets go of the model that is kept, because its file changes. */
-  unload(): void {
-    this.#loaded = undefined;
+  /** Runs `body`, which may give items other numbers and models other files. Answers wait for its end. */
+  async renumbered<T>(body: () => Promise<T>): Promise<T> {
+    this.#renumberings++;
+    const done = body().finally(() => {
+      this.#loaded = undefined;
+      this.#renumbering = undefined;
+    });
+    this.#renumbering = done.catch(() => undefined);
+    return done;
+  }
+
+  /** Reads a model and histories of the same numbers: once more where these may have changed in between. */
+  async #consistently<T>(read: () => Promise<T>): Promise<T> {
+    for (;;) {
+      await this.#renumbering;
+      const before = this.#renumberings;
+      try {
+        const answer = await read();
+        if (this.#renumberings === before) return answer;
+      } catch (error) {
+        if (this.#renumberings === before) throw error;
+      }
+    }
   }
 
   /** Top-k list of a user from the folded history. `UNKNOWN_ID` for a user without one. */
-  async recommend(user: string, k: number, version?: string): Promise<RankedList> {
-    const { keys, scorer } = await this.#load(version);
-    const history = await this.#history(user);
-    const { items, scores } = scorer.topK(history.indices, history.values, k);
-    return { id: user, items: Array.from(items, i => keys[i]!), scores };
+  recommend(user: string, k: number, version?: string): Promise<RankedList> {
+    return this.#consistently(async () => {
+      const { keys, scorer } = await this.#load(version);
+      const history = await this.#history(user);
+      const { items, scores } = scorer.topK(history.indices, history.values, k);
+      return { id: user, items: Array.from(items, i => keys[i]!), scores };
+    });
   }
 
   /** Items that a user of only `item` would be recommended. `UNKNOWN_ID` for an item the model does not know. */
-  async similar(item: string, k: number, version?: string): Promise<RankedList> {
-    const { keys, ids, scorer } = await this.#load(version);
-    const { items, scores } = scorer.topK(Int32Array.of(itemOf(ids, item)), undefined, k);
-    return { id: item, items: Array.from(items, j => keys[j]!), scores };
+  similar(item: string, k: number, version?: string): Promise<RankedList> {
+    return this.#consistently(async () => {
+      const { keys, ids, scorer } = await this.#load(version);
+      const { items, scores } = scorer.topK(Int32Array.of(itemOf(ids, item)), undefined, k);
+      return { id: item, items: Array.from(items, j => keys[j]!), scores };
+    });
   }
 
   /** Why `item` has its score for `user`. `UNKNOWN_ID` for a user without a history and an item the model does not know. */
-  async explain(user: string, item: string, version?: string): Promise<Explanation> {
-    const { keys, ids, scored, scorer, version: found } = await this.#load(version);
-    const history = await this.#history(user);
-    const j = itemOf(ids, item);
-    const { indices, values } = history;
-    const contributions = explain(scored, indices, values, j).map(c => ({
-      item: keys[c.item]!,
-      amount: c.amount,
-    }));
-    const score = scorer.scores(indices, values)[j]!;
-    return { user, item, version: found, score, owned: indices.includes(j), contributions };
+  explain(user: string, item: string, version?: string): Promise<Explanation> {
+    return this.#consistently(async () => {
+      const { keys, ids, scored, scorer, version: found } = await this.#load(version);
+      const history = await this.#history(user);
+      const j = itemOf(ids, item);
+      const { indices, values } = history;
+      const contributions = explain(scored, indices, values, j).map(c => ({
+        item: keys[c.item]!,
+        amount: c.amount,
+      }));
+      const score = scorer.scores(indices, values)[j]!;
+      return { user, item, version: found, score, owned: indices.includes(j), contributions };
+    });
   }
 
   async #history(user: string): Promise<Rows> {
@@ -123,7 +152,7 @@ export class ModelReader {
 
   /** The k items that each dimension says most of. `USAGE` for a model whose dimensions are no items. */
   async segments(k: number, version?: string): Promise<readonly NamedSegment[]> {
-    const loaded = await this.#load(version);
+    const loaded = await this.#consistently(() => this.#load(version));
     const { keys, model } = loaded;
     const found = segmentsOf(model, k);
     if (!found)
@@ -150,7 +179,11 @@ export class ModelReader {
   }
 
   /** Compares the lists that two models make for a sample of users; ids of items are the same in all models of a state. */
-  async compare(a: string, b: string, k: number, sample: number): Promise<ListDifference> {
+  compare(a: string, b: string, k: number, sample: number): Promise<ListDifference> {
+    return this.#consistently(() => this.#compare(a, b, k, sample));
+  }
+
+  async #compare(a: string, b: string, k: number, sample: number): Promise<ListDifference> {
     const { store } = this.#parts;
     const [before, after] = [await this.#load(a), await open(this.#parts, b)];
     const comparison = createComparison(k, [before.model.n, after.model.n]);

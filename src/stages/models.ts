@@ -54,7 +54,7 @@ export function createModelLibrary(parts: PipelineParts, gramian: FitInputs) {
     evaluate: (heldOut: Iterable<HeldOut>, k: number, version?: string) =>
       reader.evaluate(heldOut, k, version),
     compare: (a: string, b: string, k: number, sample: number) => reader.compare(a, b, k, sample),
-    unload: () => reader.unload(),
+    renumbered: <T>(body: () => Promise<T>) => reader.renumbered(body),
   };
 }
 

@@ -141,7 +141,6 @@ describe.each([
 it('a refit lets them leave when they are more than a hundredth', { timeout: 60_000 }, async () => {
   const options = optionsOf('stored', 'last');
   const directory = join(root, 'refit');
-  const { mkdirSync } = await import('node:fs');
   mkdirSync(directory);
   await withPipeline(directory, { ...options, dedupe: { window: '1d' } }, async p => {
     const { store } = p.parts;
@@ -173,6 +172,25 @@ it('a refit lets them leave when they are more than a hundredth', { timeout: 60_
     await take(p, [{ user: 'u1', item: 'live0', ts: 900 }]);
     await take(p, [{ user: 'u1', item: 'old0', ts: 501 }]);
     expect((await matrixOf(p)).has('u1 old0')).toBe(true);
+  });
+});
+
+it('answers never mix numbers from before and after items left', { timeout: 60_000 }, async () => {
+  const options = optionsOf('stored', 'last');
+  const directory = join(root, 'answers');
+  mkdirSync(directory);
+  await prepare(directory, options);
+  await withPipeline(directory, options, async p => {
+    const { store } = p.parts;
+    const history = store.history.bind(store);
+    const ask = () => p.recommend('u3', 8);
+    vi.spyOn(store, 'history').mockImplementationOnce(async user => {
+      expect((await p.compact()).items).toBeGreaterThan(10);
+      return history(user);
+    });
+    const during = await ask();
+    expect(during.items.length).toBeGreaterThan(3);
+    expect(during).toEqual(await ask());
   });
 });
 
