@@ -1,12 +1,10 @@
-import { mkdir, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
 import type { ItemVectors, VectorShape } from '../../src/contracts/sink.js';
-import { renameDurably } from './durable.js';
-import { readVectors, safetensorsVectors, vectorsFile } from './vectors.js';
+import { readVectors, safetensorsVectors } from './vectors.js';
 
-/** Writes a file of vectors again without erased items; returns its shape. */
+/** Copies a file of vectors into `made` without erased items, if it has any; returns the shape of what is left. */
 export async function filterVectors(
   path: string,
+  made: string,
   shape: VectorShape,
   items: ReadonlySet<string>,
 ): Promise<VectorShape> {
@@ -18,8 +16,6 @@ export async function filterVectors(
   }
   const left = { ...shape, ...spared };
   if (left.count === shape.count) return left;
-  const made = join(dirname(path), '.forgetting');
-  await mkdir(made, { recursive: true });
   const writer = await safetensorsVectors(made, left);
   let [first, begin] = [0, 0];
   for (const batch of readVectors(path)) {
@@ -29,8 +25,6 @@ export async function filterVectors(
     begin += rest.values.length;
   }
   await writer.finish();
-  await renameDurably(join(made, vectorsFile), path);
-  await rm(made, { recursive: true });
   return left;
 }
 

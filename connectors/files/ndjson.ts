@@ -1,11 +1,10 @@
 import { createReadStream } from 'node:fs';
-import { open, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import type { ErasedIds } from '../../src/contracts/erasure.js';
 import type { ListKind, RankedList } from '../../src/contracts/index.js';
 import { withoutItems } from '../../src/publish/without-items.js';
-import { renameDurably } from './durable.js';
 import type { ListWriter } from './writer.js';
 
 /** Characters gathered before they go to the file. */
@@ -53,10 +52,9 @@ export async function countLines(path: string): Promise<number> {
   return lines;
 }
 
-/** Writes a file of lists again without the lists of erased ids and without erased items in others; counts both. */
-export async function filterNdjson(path: string, kind: ListKind, erased: ErasedIds) {
+/** Copies a file of lists without the lists of erased ids and without erased items in others; counts both. */
+export async function filterNdjson(path: string, made: string, kind: ListKind, erased: ErasedIds) {
   const [gone, items] = [new Set(erased[kind]), new Set(erased.items)];
-  const made = join(dirname(path), `.forgetting.ndjson`);
   const file = await open(made, 'w');
   const counts = { deleted: 0, rewritten: 0 };
   let chunk = '';
@@ -73,11 +71,8 @@ export async function filterNdjson(path: string, kind: ListKind, erased: ErasedI
     }
     await file.writeFile(chunk);
     await file.sync();
-    await file.close();
-    await renameDurably(made, path);
   } finally {
-    await file.close().catch(() => undefined);
-    await rm(made, { force: true });
+    await file.close();
   }
   return counts;
 }

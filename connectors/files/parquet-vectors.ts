@@ -1,5 +1,4 @@
-import { rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import {
   ARRAY,
   arrayValue,
@@ -12,7 +11,7 @@ import {
 } from '@duckdb/node-api';
 import type { ItemVectors, VectorShape } from '../../src/contracts/sink.js';
 import { Refusal } from '../../src/publish/sink-steps.js';
-import { renameDurably, syncPath } from './durable.js';
+import { syncPath } from './durable.js';
 import { openScratch, text } from './scratch-database.js';
 import type { VectorWriter } from './vectors.js';
 
@@ -74,14 +73,14 @@ function columnsOf(batch: ItemVectors, from: number, to: number) {
   ];
 }
 
-/** Writes a file of vectors again without erased items; returns its shape. */
+/** Copies a file of vectors without erased items, if it has any; returns the shape of what is left. */
 export async function filterParquetVectors(
   path: string,
+  made: string,
   shape: VectorShape,
   items: ReadonlySet<string>,
   memoryBytes: number,
 ): Promise<VectorShape> {
-  const made = join(dirname(path), '.forgetting-vectors');
   const { connection, release } = await openScratch(made, memoryBytes);
   try {
     const gone = items.size > 0 ? `id NOT IN (${[...items].map(text).join()})` : 'true';
@@ -93,13 +92,11 @@ export async function filterParquetVectors(
     const left = { ...shape, count: count!, entries: entries! };
     if (left.count === shape.count) return left;
     await connection.run(
-      `COPY (SELECT * FROM read_parquet(${text(path)}) WHERE ${gone}) TO ${text(`${made}.parquet`)} (FORMAT parquet)`,
+      `COPY (SELECT * FROM read_parquet(${text(path)}) WHERE ${gone}) TO ${text(made)} (FORMAT parquet)`,
     );
-    await syncPath(`${made}.parquet`);
-    await renameDurably(`${made}.parquet`, path);
+    await syncPath(made);
     return left;
   } finally {
     await release();
-    await rm(`${made}.parquet`, { force: true });
   }
 }

@@ -1,10 +1,9 @@
-import { rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { BOOLEAN, type DuckDBAppender, DuckDBDataChunk, FLOAT, INTEGER, VARCHAR } from '@duckdb/node-api';
 import type { ErasedIds } from '../../src/contracts/erasure.js';
 import type { ListKind, RankedList } from '../../src/contracts/index.js';
 import { Refusal } from '../../src/publish/sink-steps.js';
-import { renameDurably, syncPath } from './durable.js';
+import { syncPath } from './durable.js';
 import { openScratch, text } from './scratch-database.js';
 import type { ListWriter } from './writer.js';
 
@@ -84,11 +83,16 @@ function rowBuffer(appender: DuckDBAppender) {
   };
 }
 
-/** Writes a file of lists again without the lists of erased ids and without erased items in others; counts both. */
-export async function filterParquet(path: string, kind: ListKind, erased: ErasedIds, memoryBytes: number) {
+/** Copies a file of lists without the lists of erased ids and without erased items in others; counts both. */
+export async function filterParquet(
+  path: string,
+  made: string,
+  kind: ListKind,
+  erased: ErasedIds,
+  memoryBytes: number,
+) {
   const among = (ids: readonly string[]) => (ids.length > 0 ? `IN (${ids.map(text).join()})` : 'IS NULL');
   const [gone, items] = [`id ${among(erased[kind])}`, `item ${among(erased.items)}`];
-  const made = join(dirname(path), '.forgetting.parquet');
   const { connection, release } = await openScratch(made, memoryBytes);
   try {
     const from = `read_parquet(${text(path)}, file_row_number = true)`;
@@ -102,10 +106,8 @@ export async function filterParquet(path: string, kind: ListKind, erased: Erased
        TO ${text(made)} (FORMAT parquet)`,
     );
     await syncPath(made);
-    await renameDurably(made, path);
     return { deleted: deleted!, rewritten: rewritten! };
   } finally {
     await release();
-    await rm(made, { force: true });
   }
 }

@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import type { ErasedIds, ForgottenLists } from '../../src/contracts/erasure.js';
 import {
   champion,
-  type ListKind,
   type Publication,
   type RankedList,
   type Sink,
@@ -23,10 +22,11 @@ import {
 } from '../../src/publish/sink-steps.js';
 import { createVersionedSink, rankedForm } from '../../src/publish/versioned-sink.js';
 import { renameDurably, replaceText, syncPath } from './durable.js';
+import { replaceFiles, settle } from './forgetting.js';
 import { fileLease } from './lease.js';
+import { filterLists, listWriter } from './list-format.js';
 import { type FilesOptions, filesOptions } from './options.js';
 import { filterVectors, vectorsWriter } from './vector-format.js';
-import type { ListWriter } from './writer.js';
 
 export { type FilesOptions, filesOptions };
 
@@ -126,10 +126,11 @@ class FileLists implements ListStore<readonly RankedList[]> {
     };
   }
 
-  /** Deletes what a crash left. */
+  /** Deletes what a crash left, and ends what it cut off. */
   async #clear(): Promise<void> {
     for (const name of await readdir(this.#root))
       if (temporary.some(start => name.startsWith(start))) await rm(this.#at(name), { recursive: true });
+      else if (!name.startsWith('.') && this.#isComplete(name)) await settle(this.#at(name));
   }
 
   async versions(): Promise<SinkVersion[]> {
@@ -184,26 +185,31 @@ class FileLists implements ListStore<readonly RankedList[]> {
     if (found < vectors.count) throw listsMissing(version, 'vectors', found, vectors.count);
   }
 
-  /** Writes the files of every version again, without the ids; each takes the place of the old one at once. */
+  /** Writes the files of every version again, without the ids; each takes the place of the old one with its number. */
   async forget(erased: ErasedIds): Promise<ForgottenLists> {
     await this.#clear();
     const total = { deleted: 0, rewritten: 0, remains: [] };
     for (const { version } of await this.versions()) {
-      const manifest = await this.#manifest(version);
-      const lists = { ...manifest.lists };
+      const at = this.#at(version);
       for (const kind of ['users', 'items'] as const) {
-        const file = (await readdir(this.#at(version))).find(name => name.startsWith(`${kind}.`));
+        const file = (await readdir(at)).find(name => name.startsWith(`${kind}.`));
         if (file === undefined) continue;
-        const spared = await filterLists(this.#at(version, file), kind, erased, this.#memoryBytes);
-        lists[kind] -= spared.deleted;
-        total.deleted += spared.deleted;
-        total.rewritten += spared.rewritten;
+        await replaceFiles(at, async made => {
+          const spared = await filterLists(at, made, file, kind, erased, this.#memoryBytes);
+          total.deleted += spared.deleted;
+          total.rewritten += spared.rewritten;
+          const manifest = await this.#manifest(version);
+          const count = manifest.lists[kind] - spared.deleted;
+          return { ...manifest, lists: { ...manifest.lists, [kind]: count } };
+        });
       }
-      const vectors =
-        manifest.vectors &&
-        (await filterVectors(this.#at(version), manifest.vectors, erased.items, this.#memoryBytes));
-      const changed = JSON.stringify({ ...manifest, lists, vectors }, null, 2);
-      await replaceText(this.#at(version), 'manifest.json', `${changed}\n`);
+      const manifest = await this.#manifest(version);
+      const { vectors } = manifest;
+      if (vectors)
+        await replaceFiles(at, async made => ({
+          ...manifest,
+          vectors: await filterVectors(at, made, vectors, erased.items, this.#memoryBytes),
+        }));
     }
     return total;
   }
@@ -219,21 +225,5 @@ class FileLists implements ListStore<readonly RankedList[]> {
   }
 }
 
-/** Writes a file of lists again without the ids; DuckDB is loaded only for Parquet. */
-async function filterLists(path: string, kind: ListKind, erased: ErasedIds, memoryBytes: number) {
-  if (path.endsWith('.ndjson')) return (await import('./ndjson.js')).filterNdjson(path, kind, erased);
-  return (await import('./parquet.js')).filterParquet(path, kind, erased, memoryBytes);
-}
-
 /** The file that names the version of an alias. */
 const pointer = (alias: string): string => (alias === champion ? 'current' : `current.${alias}`);
-
-/** The writer of a format; DuckDB is loaded only for Parquet. */
-async function listWriter(
-  format: FilesOptions['format'],
-  directory: string,
-  memoryBytes: number,
-): Promise<ListWriter> {
-  if (format === 'ndjson') return (await import('./ndjson.js')).ndjsonWriter(directory);
-  return (await import('./parquet.js')).parquetWriter(directory, memoryBytes);
-}

@@ -15,9 +15,10 @@ export async function vectorsWriter(
   return (await import('./vectors.js')).safetensorsVectors(directory, shape);
 }
 
-/** Writes the vectors of a version again without erased items; returns their shape. */
+/** Copies the vectors of a version into `made` without erased items, if it has any; returns the shape of what is left. */
 export async function filterVectors(
   directory: string,
+  made: string,
   shape: VectorShape,
   erased: readonly string[],
   memoryBytes: number,
@@ -25,9 +26,16 @@ export async function filterVectors(
   const items = new Set(erased);
   const path = join(directory, 'vectors.parquet');
   if (existsSync(path))
-    return (await import('./parquet-vectors.js')).filterParquetVectors(path, shape, items, memoryBytes);
+    return (await import('./parquet-vectors.js')).filterParquetVectors(
+      path,
+      join(made, 'vectors.parquet'),
+      shape,
+      items,
+      memoryBytes,
+    );
   return (await import('./filter-vectors.js')).filterVectors(
     join(directory, 'vectors.safetensors'),
+    made,
     shape,
     items,
   );

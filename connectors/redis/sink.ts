@@ -15,7 +15,8 @@ import { assertExpected, listsMissing, notComplete, Refusal } from '../../src/pu
 import { createKeyedSink } from '../../src/publish/versioned-sink.js';
 import { createProbe } from '../../src/runtime/probe.js';
 import { connectRedis, type RedisConnection } from './connection.js';
-import { beginDraft, shortKey, vectorKey } from './draft.js';
+import { counted } from './counted.js';
+import { beginDraft, shortKey } from './draft.js';
 import { forgetIn } from './forget.js';
 import { type RedisOptions, redisOptions } from './options.js';
 import { type Entry, RedisStore } from './store.js';
@@ -109,28 +110,13 @@ class RedisLists implements ListStore<EncodedLists> {
   async #assertWhole(version: string): Promise<void> {
     const entry = (await this.#store.entries()).find(e => e.version === version);
     if (!entry) return;
-    const found = await this.#counted(entry);
+    const found = await counted(this.#place, entry);
     const counts = { ...entry.lists, vectors: entry.vectors?.count ?? 0 };
-    // A refresh that was cut off has left the number of lists open.
+    // What was cut off has left the numbers open.
+    if (entry.forgetting) return;
     const kinds = entry.amending ? (['vectors'] as const) : (['users', 'items', 'vectors'] as const);
     for (const kind of kinds)
       if (found[kind] < counts[kind]) throw listsMissing(version, kind, found[kind], counts[kind]);
-  }
-
-  /** What there is of a version, by its index, where an id that went and came again, or a vector, may stand twice. */
-  async #counted({ version, chunks }: Entry, distinct = false) {
-    const counts = { users: 0, items: 0, vectors: 0 };
-    const starts = { users: shortKey('users', ''), items: shortKey('items', ''), vectors: vectorKey('') };
-    const seen = new Set<string>();
-    for (let n = 0; n <= chunks; n++) {
-      const index = (await this.#store.chunk(version, n)).filter(id => !seen.has(id));
-      for (const id of index) if (distinct || id.startsWith(starts.vectors)) seen.add(id);
-      for (const kind of ['users', 'items', 'vectors'] as const) {
-        const short = index.filter(id => id.startsWith(starts[kind]));
-        counts[kind] += await this.#redis.count(short.map(id => `${this.#layout.mark(version)}:${id}`));
-      }
-    }
-    return counts;
   }
 
   read = (version: string, kind: ListKind, id: string) =>
@@ -162,7 +148,7 @@ class RedisLists implements ListStore<EncodedLists> {
     const cutOff = entry.amending || left.length > 0;
     const counts = { ...entry.lists, [kind]: entry.lists[kind] + added.length - removed };
     const { amending: _, ...amended } = noted;
-    const { users, items } = cutOff ? await this.#counted(noted, true) : counts;
+    const { users, items } = cutOff ? await counted(this.#place, noted, true) : counts;
     await store.register({
       ...amended,
       lists: { users, items },

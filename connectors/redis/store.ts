@@ -15,6 +15,8 @@ export interface Entry extends SinkVersion {
   readonly leaving?: boolean;
   /** Set while single lists change: `lists` may be wrong. */
   readonly amending?: boolean;
+  /** Set while ids are taken out: `lists` and `vectors` may be wrong. */
+  readonly forgetting?: boolean;
 }
 
 // Pointers and leases change by compare-and-set, each on one key, so that this works in a cluster too.

@@ -28,6 +28,8 @@ export const failpoints = [
   'forget:built',
   'forget:erased',
   'forget:files-removed',
+  'forget:noted',
+  'forget:placed',
   'forget:sinks-done',
   'forget:copied',
   'forget:rewritten',

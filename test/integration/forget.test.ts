@@ -207,6 +207,16 @@ describe('a process that dies while it forgets', () => {
       expect(await p.parts.store.pendingErasures()).toEqual([]);
       expect(await p.verify()).toMatchObject({ differing: 0, broken: [] });
       expect((await p.recommend('u5', 5)).items).toHaveLength(5);
+      const counts = await p.withSinks(sinks => Promise.all(sinks.map(sink => sink.versions())));
+      const inFile = (kind: string) => {
+        const version = readFileSync(join(directory, 'feed', 'current'), 'utf8').trim();
+        return (
+          readFileSync(join(directory, 'feed', version, `${kind}.ndjson`), 'utf8').split('\n').length - 1
+        );
+      };
+      const lists = { users: inFile('users'), items: inFile('items') };
+      expect(lists.users).toBe(40);
+      expect(counts).toMatchObject(allSinks.map(() => [{ lists }]));
       expect(readdirSync(join(directory, 'state')).sort()).toEqual(
         expect.arrayContaining(['gramian', 'models', 'state.duckdb']),
       );

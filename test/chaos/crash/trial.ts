@@ -17,7 +17,7 @@ import {
   type Usual,
 } from './scenarios.js';
 import { type Ended, lastWords, runVictim } from './victim.js';
-import { copyWorld, makeWorld, optionsOf, type World } from './world.js';
+import { copyWorld, makeWorld, optionsOf, sparingRedis, type World } from './world.js';
 
 /** Commands that only read. */
 const readers = [['status'], ['models', 'list'], ['verify'], ['recommend', 'u5']];
@@ -173,7 +173,8 @@ class Trial {
       this.deaths.push(where);
     } else if (ended.code === 0) this.#done = true;
     else this.#found(`before ${where}`, [`expected exit code 0 or death, found ${lastWords(ended)}`]);
-    await this.#autopsy(ended.killed ? `after the death at ${where}` : `after it survived ${where}`);
+    const when = ended.killed ? `after the death at ${where}` : `after it survived ${where}`;
+    await sparingRedis(this.#place.redis, () => this.#autopsy(when));
   }
 
   /** Looks at a copy, so that whoever goes on meets what the dead one left. */
@@ -188,9 +189,12 @@ class Trial {
       await this.#check(`${when}, ${reader.join(' ')}`, () => readsOnly(this.#place, probe, reader));
     }
     await this.#check(when, async () => {
-      const feeds = await readFeeds(probe, redis);
-      this.#left.push(feeds);
-      return this.#faultsIn(probe, feeds, this.#done);
+      const left = await readFeeds(probe, redis);
+      this.#left.push(left);
+      if (!this.#scenario.forgets) return this.#faultsIn(probe, left, this.#done);
+      // Whoever opens the state goes on with the erasure, so what the sinks say then is of what is in them then.
+      const look = await lookAt(probe, optionsOf(this.#world.meaning, redis));
+      return this.#faultsIn(probe, await readFeeds(probe, redis), this.#done, look);
     });
   }
 

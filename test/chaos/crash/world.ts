@@ -78,6 +78,13 @@ async function copyRedis(redis: string | undefined, from: string, to: string): P
   }
 }
 
+/** Runs `body` and puts the keys of Redis back to what they were. */
+export async function sparingRedis(redis: string | undefined, body: () => Promise<void>): Promise<void> {
+  await copyRedis(redis, '0', '14');
+  await body();
+  await copyRedis(redis, '14', '0');
+}
+
 /** Makes the world of a meaning: published, with more folded, more in the inbox and more in the source. */
 export async function makeWorld(
   root: string,

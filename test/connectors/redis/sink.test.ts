@@ -1,12 +1,13 @@
 import { basename } from 'node:path';
 import { createClient, RESP_TYPES } from '@redis/client';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createRedisSink, redisOptions } from '#connectors/redis/sink.js';
+import { RedisStore } from '#connectors/redis/store.js';
 import type { Sink } from '#src/contracts/index.js';
 import { manifestOf } from '../../support/manifest.js';
 import { anyRedis, missing, onRedis, type RedisServer, skipped } from '../../support/redis.js';
 import { inPlaceSuite, leaseSuite, ranked, sinkSuite } from '../../support/sink-suite.js';
-import { type FoundVector, ids, keepsVectors } from '../../support/vectors.js';
+import { type FoundVector, ids, keepsVectors, vectorsAt } from '../../support/vectors.js';
 
 let server: Pick<RedisServer, 'url' | 'remove'>;
 
@@ -158,6 +159,45 @@ describe.skipIf(skipped(missing))('redis', () => {
     await sink.close();
     expect((await keysOf('amend')).filter(key => key.startsWith('amend:v1'))).toEqual([]);
   });
+
+  it.each([
+    ['index', 1],
+    ['register', 2],
+  ] as const)(
+    'has the right numbers when a forgetting was cut off at call of %s no. %i',
+    async (step, nth) => {
+      const sink = sinkOn(`cut-${step}`);
+      await sink.connect();
+      await sink.begin({ ...manifestOf('v1'), vectors: vectorsAt('sparse', 0, 4).shape });
+      await sink.write('users', [ranked('her', ['a']), ranked('x', ['a'])]);
+      await sink.write(
+        'items',
+        ids.map(id => ranked(id, ['a'])),
+      );
+      await sink.writeVectors!(vectorsAt('sparse', 0, 4));
+      await sink.finish();
+      await sink.point('v1');
+      const real = RedisStore.prototype[step] as (...args: unknown[]) => Promise<void>;
+      let calls = 0;
+      const cut = vi.spyOn(RedisStore.prototype, step).mockImplementation(function (
+        this: RedisStore,
+        ...args: unknown[]
+      ) {
+        if (++calls === nth) throw new Error('cut off');
+        return real.apply(this, args);
+      });
+      const erased = { users: ['her'], items: ['b:ž'] };
+      await expect(sink.forget!(erased)).rejects.toMatchObject({ code: 'SINK_FAILED' });
+      cut.mockRestore();
+      await sink.forget!(erased);
+      expect(await sink.versions()).toMatchObject([
+        { lists: { users: 1, items: 3 }, vectors: { count: 3, entries: 2 } },
+      ]);
+      expect(Object.keys((await sink.versions())[0]!)).not.toContain('forgetting');
+      await sink.point('v1');
+      await sink.close();
+    },
+  );
 
   it('points at no version that lacks lists', async () => {
     await publish('lacks', 'v1', 0);
