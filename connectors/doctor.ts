@@ -1,6 +1,9 @@
+import { accessSync, constants, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import type { z } from 'zod';
 import { examine, type Finding, lookAtSink } from '../src/contracts/finding.js';
 import type { Source, WeightRules } from '../src/contracts/index.js';
+import { StageError } from '../src/errors.js';
 import { decodeEvents } from '../src/stages/events.js';
 import type { signalOptions, sinkOptions, sourceOptions } from './registry.js';
 import {
@@ -12,6 +15,22 @@ import {
   sinks,
   sources,
 } from './registry.js';
+
+/** The directory, or the nearest one above it that is there; throws if it cannot be written, for `what`. */
+export function writableFrom(directory: string, what: string): string {
+  let at = directory;
+  while (!statSync(at, { throwIfNoEntry: false })) at = dirname(at);
+  try {
+    accessSync(at, constants.W_OK | constants.X_OK);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new StageError(
+      'CONFIG_INVALID',
+      `${what}: ${at}: expected a directory that can be written (${code})`,
+    );
+  }
+  return at;
+}
 
 /** What the first read of a source gives, without taking it in. */
 export async function sample(source: Source, weights: WeightRules) {
@@ -44,6 +63,15 @@ export async function examineSource(
   return [await examine(`source ${options.name}`, look)];
 }
 
+/** Throws if a sink of files cannot be made or written where it is to be: to look at it makes none. */
+function assertPlace(options: z.output<typeof sinkOptions>, baseDirectory: string): void {
+  const given = 'database' in options ? options.database : 'path' in options ? options.path : undefined;
+  if (given === undefined) return;
+  const path = resolve(baseDirectory, given);
+  const isDirectory = statSync(path, { throwIfNoEntry: false })?.isDirectory();
+  writableFrom(isDirectory ? path : dirname(path), `sink ${options.type}`);
+}
+
 /** Looks at what a sink needs; publishes nothing. */
 export async function examineSink(
   options: z.output<typeof sinkOptions>,
@@ -51,7 +79,10 @@ export async function examineSink(
 ): Promise<readonly Finding[]> {
   const known = await kindOf(sinks, options).examine?.(options, baseDirectory);
   if (known) return known;
-  const look = async () => lookAtSink(await createSink(options, baseDirectory));
+  const look = async () => {
+    assertPlace(options, baseDirectory);
+    return lookAtSink(await createSink(options, baseDirectory));
+  };
   return [await examine(`sink ${options.type}`, look)];
 }
 

@@ -1,17 +1,13 @@
 import { toStageError } from '../src/errors.js';
 import type { JobPipeline } from './job.js';
 
-/** The versions in each sink, and the version that each of its aliases names. */
-export function sinkContents(pipeline: JobPipeline) {
-  if (pipeline.parts.sinks.length === 0) return Promise.resolve([]);
-  return pipeline.withSinks(sinks =>
-    Promise.all(
-      sinks.map(async sink => ({
-        sink: sink.name,
-        aliases: Object.fromEntries(await sink.pointers()),
-        versions: await sink.versions(),
-      })),
-    ),
+/** The versions in each sink, and the version that each of its aliases names; changes nothing. */
+export function sinkContents({ parts: { sinks } }: JobPipeline) {
+  return Promise.all(
+    sinks.map(async sink => {
+      const { pointers, versions } = await sink.contents();
+      return { sink: sink.name, aliases: Object.fromEntries(pointers), versions };
+    }),
   );
 }
 

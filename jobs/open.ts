@@ -1,8 +1,9 @@
 import { rmSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { weightRules } from '../connectors/duckdb/options.js';
 import { limitsOf, type Room } from '../connectors/duckdb/room.js';
 import { openState } from '../connectors/duckdb/state.js';
+import { spillsDirectory } from '../connectors/duckdb/state-file.js';
 import {
   createAttributes,
   createSignals,
@@ -60,10 +61,11 @@ export async function openPipeline(
   const budget = divideBudget(memoryBytes, occupants);
   const { threads, ...limit } = limitsOf({ memoryBytes: budget.state });
   const limits = { ...config.database, ...limit, threads: Math.min(threads, config.database.threads) };
-  const spills = join(directory, 'spilled');
+  const spills = spillsDirectory(directory);
   const room = (part: 'stream' | 'table' | 'step'): Room => ({
     memoryBytes: budget[part],
-    spills,
+    // Who only reads leaves nothing in the state.
+    ...(mode === 'write' && { spills }),
     budgetFor: bytes => leastBudget(bytes, part, occupants),
   });
   const stepRoom = room('step');

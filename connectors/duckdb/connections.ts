@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { existsSync, renameSync, rmSync } from 'node:fs';
+import { renameSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { StageError } from '../../src/errors.js';
 import { syncDirectory } from '../../src/matrix/safetensors-header.js';
 import { failpoint } from '../../src/runtime/failpoint.js';
+import { checkpoint } from './checkpoint.js';
 import type { DuckDBConnection, DuckDBInstance } from './client.js';
 import { releaseResults, SerialConnection } from './database.js';
 import { copyInto } from './migrations.js';
@@ -62,11 +62,8 @@ export class StateConnections {
     const { path, spills, open } = this.#reopening;
     const copy = `${path}.${randomUUID()}.new`;
     try {
-      await connection.run('CHECKPOINT');
+      await checkpoint(connection, path);
       await copyInto(connection, copy);
-      // A log that is left would be applied to the new file.
-      if (existsSync(`${path}.wal`))
-        throw new StageError('INTERNAL', `${path}.wal: it outlived a checkpoint`);
       failpoint('forget:copied');
       renameSync(copy, path);
     } finally {

@@ -1,4 +1,5 @@
-import { existsSync, renameSync, rmSync } from 'node:fs';
+import { renameSync, rmSync } from 'node:fs';
+import { checkpoint } from './checkpoint.js';
 import { reason } from './database.js';
 import { copyInto } from './migrations.js';
 import type { Room } from './room.js';
@@ -11,9 +12,8 @@ import { openWarehouse } from './warehouse.js';
 export async function leaveFreePages(database: string, copy: string, room: Room): Promise<string[]> {
   const { connection, release } = await openWarehouse(database, { mode: 'write', room });
   try {
-    await connection.run('CHECKPOINT');
+    await checkpoint(connection, database);
     await copyInto(connection, copy);
-    if (existsSync(`${database}.wal`)) throw new Error('its log outlived a checkpoint');
     renameSync(copy, database);
     return [];
   } catch (error) {

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type { ErasedIds, ForgottenLists } from '../../src/contracts/erasure.js';
 import type {
   Amendment,
@@ -9,8 +10,8 @@ import type {
   Sink,
   SinkVersion,
 } from '../../src/contracts/sink.js';
-import { mayFollow } from '../../src/publish/lease.js';
-import type { Draft, ListStore, Move } from '../../src/publish/list-store.js';
+import { hasDied, mayFollow } from '../../src/publish/lease.js';
+import type { Access, Draft, ListStore, Move } from '../../src/publish/list-store.js';
 import {
   assertExpected,
   leaseLost,
@@ -64,6 +65,7 @@ class TableLists implements ListStore<readonly RankedList[]> {
   readonly #lease: string;
   /** Beginning of the names of files in which rows wait. */
   readonly #scratch: string;
+  #access: Access = 'write';
 
   constructor({ database, table, leaseMs }: DuckdbSinkOptions, room: Room) {
     this.#database = database;
@@ -78,7 +80,10 @@ class TableLists implements ListStore<readonly RankedList[]> {
 
   /** Runs `body` in one transaction on the database, open for that long. `scratch` is attached as `written`. */
   async #on<T>(body: (c: DuckDBConnection) => Promise<T>, scratch?: string): Promise<T> {
-    const { connection, release } = await openWarehouse(this.#database, { mode: 'write', room: this.#room });
+    const { connection, release } = await openWarehouse(this.#database, {
+      mode: this.#access,
+      room: this.#room,
+    });
     try {
       if (scratch !== undefined)
         await connection.run(`ATTACH ${literal(scratch)} AS ${name(written)} (READ_ONLY)`);
@@ -90,20 +95,32 @@ class TableLists implements ListStore<readonly RankedList[]> {
     }
   }
 
-  async open(): Promise<void> {
+  async open(access: Access): Promise<boolean> {
+    this.#access = access;
+    if (access === 'read') return existsSync(this.#database) && this.#on(c => this.#isThere(c));
     if (!existsSync(this.#database)) {
+      mkdirSync(dirname(this.#database), { recursive: true });
       // several sinks may make the file at the same time
       const made = `${this.#database}.${randomUUID()}.new`;
       (await openDatabase(made, limitsOf(this.#room))).closeSync();
       placeFile(made, this.#database);
     }
-    await this.#on(c =>
-      c.run(`CREATE TABLE IF NOT EXISTS ${this.#lists} (${listColumns}, version VARCHAR);
+    await this.#on(async c => {
+      await c.run(`CREATE TABLE IF NOT EXISTS ${this.#lists} (${listColumns}, version VARCHAR);
         ALTER TABLE ${this.#lists} ADD COLUMN IF NOT EXISTS fallback BOOLEAN;
         CREATE TABLE IF NOT EXISTS ${this.#versions} (version VARCHAR, manifest VARCHAR);
         CREATE TABLE IF NOT EXISTS ${this.#pointers} (alias VARCHAR, version VARCHAR);
-        CREATE TABLE IF NOT EXISTS ${this.#lease} (owner VARCHAR, until BIGINT);`),
-    );
+        CREATE TABLE IF NOT EXISTS ${this.#lease} (owner VARCHAR, until BIGINT);`);
+      const owner = await scalar(c, `SELECT owner FROM ${this.#lease}`);
+      if (owner !== undefined && hasDied(String(owner))) await c.run(`DELETE FROM ${this.#lease}`);
+    });
+    return true;
+  }
+
+  /** Whether a sink has made its tables, which it makes at once. */
+  async #isThere(c: DuckDBConnection): Promise<boolean> {
+    const tables = await all(c, 'SELECT table_name AS name FROM duckdb_tables()');
+    return tables.some(t => name(String(t.name)) === this.#pointers);
   }
 
   close = async () => undefined;

@@ -23,13 +23,16 @@ const namesIn = (directory: string): string[] =>
 /** The file of the state in a directory. */
 export const stateFile = (directory: string): string => join(directory, 'state.duckdb');
 
+/** Where the databases beside the state's spill. */
+export const spillsDirectory = (directory: string): string => join(directory, 'spilled');
+
 /** Where files of events wait. */
 export const partsDirectory = (directory: string): string => join(directory, 'inbox');
 
 /** Refuses to begin a state among the files of somebody else: a state has a directory of its own. */
 function assertRoom(directory: string): void {
   const empty = (name: string) =>
-    folders.includes(name) &&
+    [...folders, 'spilled'].includes(name) &&
     statSync(join(directory, name)).isDirectory() &&
     namesIn(join(directory, name)).length === 0;
   const foreign = namesIn(directory).filter(

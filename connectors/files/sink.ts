@@ -10,7 +10,7 @@ import {
   type Sink,
   type SinkVersion,
 } from '../../src/contracts/sink.js';
-import type { Draft, ListStore, Move } from '../../src/publish/list-store.js';
+import type { Access, Draft, ListStore, Move } from '../../src/publish/list-store.js';
 import {
   assertExpected,
   leaseLost,
@@ -77,9 +77,11 @@ class FileLists implements ListStore<readonly RankedList[]> {
     return existsSync(this.#at(version, 'manifest.json'));
   }
 
-  async open(): Promise<void> {
+  async open(access: Access): Promise<boolean> {
+    if (access === 'read') return existsSync(this.#root);
     await mkdir(this.#root, { recursive: true });
     await this.#lease.tidy();
+    return true;
   }
 
   close = async () => undefined;

@@ -10,6 +10,7 @@ import {
   type Publication,
   type RankedList,
   type Sink,
+  type SinkContents,
 } from '../../src/contracts/sink.js';
 import { encodeRanked } from '../../src/publish/encode.js';
 import { checkAlias, checkVersion } from '../../src/publish/layout.js';
@@ -29,7 +30,7 @@ import { forgetInVersions } from './forget.js';
 import { versionIn } from './models.js';
 import type { ModelsState, VersionRecord } from './models-topic.js';
 import { type Topics, topicsOf } from './names.js';
-import { type Opened, openSink } from './opened.js';
+import { type Opened, openSink, readModels } from './opened.js';
 import { probeBrokers } from './probe.js';
 import { beginPublication, type OpenPublication } from './publication.js';
 import { assertWhole, rewrite } from './rewrite.js';
@@ -126,8 +127,12 @@ class KafkaSink implements Sink {
     await last?.attempt.abandon();
   }
 
+  #as(owner: string) {
+    return { owner, where: this.#where, baseDirectory: this.#baseDirectory };
+  }
+
   connect(owner: string = randomUUID()): Promise<void> {
-    const who = { owner, where: this.#where, baseDirectory: this.#baseDirectory };
+    const who = this.#as(owner);
     return this.#step('to connect', async () => {
       this.#opened ??= await openSink(this.#options, this.#topics, who);
     });
@@ -202,6 +207,15 @@ class KafkaSink implements Sink {
         await this.#drop();
         await rewrite(this.#connected, record);
       }
+    });
+  }
+
+  contents(): Promise<SinkContents> {
+    return this.#step('to read what there is', async () => {
+      const found = this.#opened
+        ? await this.#refreshed()
+        : await readModels(this.#options, this.#topics, this.#as(randomUUID()));
+      return { pointers: found?.aliases ?? new Map(), versions: [...(found?.versions.values() ?? [])] };
     });
   }
 

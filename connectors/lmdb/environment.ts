@@ -1,5 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
 import { open, type RootDatabase } from 'lmdb';
+import type { Access } from '../../src/publish/list-store.js';
 import { Refusal, type StoredPublication } from '../../src/publish/sink-steps.js';
 import { collectGarbage } from '../../src/runtime/collector.js';
 import { SerialQueue } from '../../src/runtime/serial.js';
@@ -32,6 +33,7 @@ export class Environment {
   #db: RootDatabase<Value, Uint8Array>;
   readonly #open: () => RootDatabase<Value, Uint8Array>;
   readonly #path: string;
+  readonly #access: Access;
   /** Bytes of the file that may be mapped: a page that was touched counts as memory, with many around it. */
   readonly #mappedBytes: number;
   /** Transactions, and what maps the file anew between them. */
@@ -39,7 +41,7 @@ export class Environment {
   #remapping: Promise<void> | undefined;
   #mappedElsewhere = mappedFiles();
 
-  constructor({ encoding, path }: LmdbOptions, mappedBytes: number) {
+  constructor({ encoding, path }: LmdbOptions, mappedBytes: number, access: Access = 'write') {
     // msgpackr's records are an extension of its own: plain maps are what other readers understand.
     // With eventTurnBatching, the client makes a promise of its own for each commit, and nobody catches its rejection.
     const settings = {
@@ -47,10 +49,12 @@ export class Environment {
       keyEncoding: 'binary',
       useRecords: false,
       eventTurnBatching: false,
+      readOnly: access === 'read',
     } as const;
     this.#open = () => open<Value, Uint8Array>(path, settings);
     this.#db = this.#open();
     this.#path = path;
+    this.#access = access;
     this.#mappedBytes = mappedBytes;
   }
 
@@ -130,6 +134,6 @@ export class Environment {
 
   async close(): Promise<void> {
     await this.#db.close();
-    noteSound(this.#path);
+    if (this.#access === 'write') noteSound(this.#path);
   }
 }

@@ -1,4 +1,4 @@
-import { mayFollow } from '../../src/publish/lease.js';
+import { hasDied, mayFollow } from '../../src/publish/lease.js';
 import { leaseLost, type Refusal } from '../../src/publish/sink-steps.js';
 import type { Environment, Lease } from './environment.js';
 
@@ -12,6 +12,12 @@ export class StoredLease {
     this.#environment = environment;
     this.#key = key;
     this.#leaseMs = leaseMs;
+  }
+
+  /** Removes the lease of a process that has died. */
+  async tidy(): Promise<void> {
+    const lease = this.#found();
+    if (lease && hasDied(lease.owner)) await this.release(lease.owner);
   }
 
   /** Takes the lease; returns the holder that has it, if that is another. */

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import type { ErasedIds, ForgottenLists } from '../../src/contracts/erasure.js';
 import {
   type Amendment,
@@ -11,13 +12,13 @@ import {
 } from '../../src/contracts/sink.js';
 import { decodeList } from '../../src/publish/decode.js';
 import { encodeRanked, hashRange, storedValue } from '../../src/publish/encode.js';
-import type { Draft, ListStore, Move } from '../../src/publish/list-store.js';
+import type { Access, Draft, ListStore, Move } from '../../src/publish/list-store.js';
 import { SeenIds } from '../../src/publish/seen-ids.js';
 import { notComplete, sinkVersion } from '../../src/publish/sink-steps.js';
 import { createKeyedSink } from '../../src/publish/versioned-sink.js';
 import { withoutItems } from '../../src/publish/without-items.js';
 import { type LmdbOptions, lmdbOptions } from './options.js';
-import { assertSound } from './sound.js';
+import { assertSound, fileOf } from './sound.js';
 import { LmdbStore } from './store.js';
 
 export { type LmdbOptions, lmdbOptions };
@@ -58,16 +59,20 @@ class LmdbLists implements ListStore<EncodedLists> {
     return this.#opened!;
   }
 
-  async open(): Promise<void> {
-    await assertSound(this.#options.path);
-    const store = new LmdbStore(this.#options, this.#mappedBytes);
+  async open(access: Access): Promise<boolean> {
+    const { path } = this.#options;
+    if (access === 'read' && !existsSync(fileOf(path))) return false;
+    await assertSound(path, access);
+    const store = new LmdbStore(this.#options, this.#mappedBytes, access);
     try {
       store.current();
+      if (access === 'write') await store.lease.tidy();
     } catch (error) {
       await store.close();
       throw error;
     }
     this.#opened = store;
+    return true;
   }
 
   async close(): Promise<void> {

@@ -3,6 +3,7 @@ import { existsSync, statSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import type { Access } from '../../src/publish/list-store.js';
 import { Refusal } from '../../src/publish/sink-steps.js';
 
 const run = promisify(execFile);
@@ -28,13 +29,13 @@ export function noteSound(path: string): void {
 /**
  * Throws if an environment is damaged. LMDB maps its file into memory and trusts it, so that a file that is cut short or
  * overwritten ends the process that reads it (SIGBUS, SIGSEGV): a process of its own reads it first. A file that is as
- * this process left it is not read again.
+ * this process left it is not read again. To read, its free pages do not matter, and nothing is changed.
  */
-export async function assertSound(path: string): Promise<void> {
+export async function assertSound(path: string, access: Access): Promise<void> {
   const file = fileOf(path);
   if (!existsSync(file) || known.get(file) === stampOf(file)) return;
   try {
-    await run(process.execPath, [reader, path], { maxBuffer: 2 ** 20 });
+    await run(process.execPath, [reader, path, access], { maxBuffer: 2 ** 20 });
   } catch (error) {
     const { signal, stderr } = error as { signal?: string | null; stderr?: string };
     const line = stderr?.split('\n').find(text => /^\w*Error: /.test(text));
@@ -43,5 +44,5 @@ export async function assertSound(path: string): Promise<void> {
     const why = line ?? `a process that read it ended by ${signal ?? 'itself'}`;
     throw new Refusal(`${file} is damaged: ${why}. Move it away and publish again.`);
   }
-  known.set(file, stampOf(file));
+  if (access === 'write') known.set(file, stampOf(file));
 }

@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { champion, type EncodedLists, type ListKind } from '../../src/contracts/sink.js';
-import type { ListCounts, Move } from '../../src/publish/list-store.js';
+import type { Access, ListCounts, Move } from '../../src/publish/list-store.js';
 import {
   leaseLost,
   listsMissing,
@@ -42,8 +42,8 @@ export class LmdbStore {
   readonly #environment: Environment;
   readonly #keys: LmdbKeys;
 
-  constructor(options: LmdbOptions, mappedBytes: number) {
-    this.#environment = new Environment(options, mappedBytes);
+  constructor(options: LmdbOptions, mappedBytes: number, access: Access) {
+    this.#environment = new Environment(options, mappedBytes, access);
     this.#keys = lmdbKeys(options.prefix);
     this.lease = new StoredLease(this.#environment, this.#keys.lease, options.leaseMs);
     this.writer = new ListWriter(this.#environment, this.#keys, this.lease);

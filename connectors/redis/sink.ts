@@ -70,9 +70,10 @@ class RedisLists implements ListStore<EncodedLists> {
     return this.#opened!.store;
   }
 
-  async open(): Promise<void> {
+  async open(): Promise<boolean> {
     const redis = await connectRedis(this.#options);
     this.#opened = { redis, store: new RedisStore(redis, this.#layout, this.#options.leaseMs) };
+    return true;
   }
 
   close = () => this.#redis.close();

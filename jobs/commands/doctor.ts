@@ -1,7 +1,7 @@
-import { accessSync, constants, existsSync, statfsSync } from 'node:fs';
+import { statfsSync } from 'node:fs';
 import { totalmem } from 'node:os';
-import { dirname, resolve } from 'node:path';
-import { examineSignals, examineSink, examineSource } from '../../connectors/doctor.js';
+import { resolve } from 'node:path';
+import { examineSignals, examineSink, examineSource, writableFrom } from '../../connectors/doctor.js';
 import { weightRules } from '../../connectors/duckdb/options.js';
 import { examine, type Finding } from '../../src/contracts/finding.js';
 import { StageError } from '../../src/errors.js';
@@ -11,19 +11,8 @@ import type { Command } from '../command.js';
 import { lacking } from '../lacking.js';
 import { redacted } from '../secrets.js';
 
-/** The directory, or the nearest one above it that is there, can be written to. */
 function writable(directory: string): string {
-  let at = directory;
-  while (!existsSync(at)) at = dirname(at);
-  try {
-    accessSync(at, constants.W_OK | constants.X_OK);
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    throw new StageError(
-      'CONFIG_INVALID',
-      `state: ${at}: expected a directory that can be written (${code})`,
-    );
-  }
+  const at = writableFrom(directory, 'state');
   const { bavail, bsize } = statfsSync(at);
   return `${directory}${at === directory ? '' : ', to be made'}, ${mebibytes(bavail * bsize)} free`;
 }

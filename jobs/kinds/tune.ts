@@ -13,6 +13,9 @@ export interface Tuned extends TuneResult {
   readonly adopted: boolean;
 }
 
+/** How a scheduled search searches; when it does is left out. */
+export const searchOf = (scheduled: object): TuneOptions => tuneOptions.strip().parse(scheduled);
+
 const schedule = tuneOptions.extend({ cron: cronExpression.optional(), ...clockSettings }).prefault({});
 
 /**
@@ -24,8 +27,7 @@ export const tune: Job<TuneJobOptions, Tuned, typeof schedule> = {
   said: { done: 'options tuned' },
   options: tuneOptions,
   schedule,
-  clock: ({ cron, catchUp: _, jitterMs: __, timeoutMs: ___, ...options }) =>
-    cron ? { cron, options } : undefined,
+  clock: scheduled => (scheduled.cron ? { cron: scheduled.cron, options: searchOf(scheduled) } : undefined),
   async run({ pipeline, settings }, _, { fixed, ...options }) {
     const { config, parts } = pipeline;
     const { metric, k } = options;

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { tuneOptions } from '../../src/tune/tune.js';
 import { checked } from '../checked.js';
 import { runJob } from '../job.js';
-import { tune as tuneJob } from '../kinds/tune.js';
+import { searchOf, tune as tuneJob } from '../kinds/tune.js';
 import { resultOf } from '../outcome.js';
 import { cli } from '../trigger.js';
 import { aroundPresent } from '../tuned.js';
@@ -21,7 +21,7 @@ export const tune = operation({
   changes: true,
   async run(context, { options: given, fixed, apply }) {
     const { pipeline } = context;
-    const { cron: _, ...defaults } = pipeline.config.schedule.tune;
+    const defaults = searchOf(pipeline.config.schedule.tune);
     const options = checked(tuneOptions, { ...defaults, ...given }, 'options');
     const shown = shownAs(context, (stage, part) => `${part}: ${stage}`);
     const found = apply

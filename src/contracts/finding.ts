@@ -1,5 +1,5 @@
 import { toStageError } from '../errors.js';
-import type { Sink } from './sink.js';
+import { champion, type Sink } from './sink.js';
 
 /** One line of a check of everything that a pipeline needs. */
 export interface Finding {
@@ -22,13 +22,8 @@ export async function examine(what: string, look: () => string | Promise<string>
   }
 }
 
-/** Opens a sink and says what it holds. */
+/** Says what a sink holds. */
 export async function lookAtSink(sink: Sink): Promise<string> {
-  await sink.connect();
-  try {
-    const versions = await sink.versions();
-    return `${versions.length} versions, current ${(await sink.current()) ?? 'none'}`;
-  } finally {
-    await sink.close();
-  }
+  const { pointers, versions } = await sink.contents();
+  return `${versions.length} versions, current ${pointers.get(champion) ?? 'none'}`;
 }

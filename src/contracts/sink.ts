@@ -140,6 +140,11 @@ export interface Sink {
    * version, in one step.
    */
   point(version: string, alias?: string, expected?: string | null): Promise<void>;
+  /**
+   * What there is, whether the sink is connected or not. Nothing is made or changed for it, and no lease is taken or
+   * taken away: what was not made yet has nothing.
+   */
+  contents(): Promise<SinkContents>;
   /** The version that `alias`, by default the champion, names. */
   current(alias?: string): Promise<string | undefined>;
   /** The version of every alias there is. */
@@ -162,6 +167,13 @@ export interface Sink {
   /** Deletes complete versions that no alias names, except the `keep` newest by ordinal. */
   prune?(keep: number): Promise<void>;
   close(): Promise<void>;
+}
+
+/** What there is in a sink. */
+export interface SinkContents {
+  /** The version of every alias there is. */
+  readonly pointers: ReadonlyMap<string, string>;
+  readonly versions: readonly SinkVersion[];
 }
 
 /** What changes in a complete version. */

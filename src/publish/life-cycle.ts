@@ -1,5 +1,11 @@
 import type { ErasedIds, ForgottenLists } from '../contracts/erasure.js';
-import { type ItemVectors, type ListKind, live, type Publication } from '../contracts/sink.js';
+import {
+  type ItemVectors,
+  type ListKind,
+  live,
+  type Publication,
+  type SinkContents,
+} from '../contracts/sink.js';
 import { type HeldLease, holderName, holdLease, newHolder } from './lease.js';
 import type { Draft, ListCounts, ListStore, Move } from './list-store.js';
 import { completeAlready, listsMissing, notBegun, notConnected, refused } from './sink-steps.js';
@@ -44,8 +50,20 @@ export class LifeCycle<L> {
 
   async open(owner: string): Promise<void> {
     if (this.#owner !== undefined) return;
-    await this.#store.open();
+    await this.#store.open('write');
     this.#owner = owner;
+  }
+
+  /** What there is in the store, which is opened to read only where it is not open. */
+  async contents(): Promise<SinkContents> {
+    const store = this.#store;
+    const opened = this.#owner === undefined;
+    if (opened && !(await store.open('read'))) return { pointers: new Map(), versions: [] };
+    try {
+      return { pointers: await store.pointers(), versions: await store.versions() };
+    } finally {
+      if (opened) await store.close();
+    }
   }
 
   /** Takes the lease for a new attempt; the one before ends. */

@@ -19,6 +19,9 @@ export interface Draft<L> {
   abandon(): Promise<void>;
 }
 
+/** What a store is opened for. */
+export type Access = 'read' | 'write';
+
 /** How a pointer is to move; see `Sink.point`. */
 export interface Move {
   readonly alias: string;
@@ -35,7 +38,8 @@ export interface Move {
 export interface ListStore<L> {
   /** Whether its drafts take vectors of items. */
   readonly keepsVectors?: boolean;
-  open(): Promise<void>;
+  /** Opens the store, or makes it. To read, nothing is made or changed; false, and not open, where there is none. */
+  open(access: Access): Promise<boolean>;
   close(): Promise<void>;
   /** Takes the lease for `holder` if it is nobody's or `mayFollow`; returns who has it instead. */
   takeLease(holder: string): Promise<string | undefined>;

@@ -124,6 +124,7 @@ function reading<L>(
 ) {
   const step = sinkSteps(where);
   return {
+    contents: () => step('to read what there is', () => life.contents()),
     current: (alias = champion) => step('to read the pointer', () => life.store.current(alias)),
     pointers: () => step('to read the pointers', () => life.store.pointers()),
     versions: () => step('to read the versions', () => life.store.versions()),

@@ -1,8 +1,9 @@
-import { cpSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { seeded } from '../../support/random.js';
 import { betweenFaults, sinkFaults, stateFaults } from './checks.js';
+import { copyFiles } from './copy.js';
 import { type Feeds, readFeeds } from './feeds.js';
 import { finish } from './finish.js';
 import { type Meaning, meanings } from './journal.js';
@@ -182,7 +183,7 @@ class Trial {
     const { root, redis } = this.#place;
     const probe = join(root, 'probe');
     rmSync(probe, { recursive: true, force: true });
-    cpSync(this.#directory, probe, { recursive: true });
+    copyFiles(this.#directory, probe);
     const reader = this.#reader;
     if (reader) {
       this.reads++;

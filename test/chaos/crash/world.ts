@@ -1,4 +1,4 @@
-import { cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createClient } from '@redis/client';
 import {
@@ -9,6 +9,7 @@ import {
   refitStep,
 } from '../../../jobs/index.js';
 import { seeded } from '../../support/random.js';
+import { copyFiles } from './copy.js';
 import { type Feeds, readFeeds } from './feeds.js';
 import { batches, csv, type Meaning, makeRows, meanings, type Row, semantics, total } from './journal.js';
 
@@ -138,7 +139,6 @@ export async function copyWorld(
   mkdirSync(join(to, 'out'), { recursive: true });
   const parts = bare ? ['in', 'pipeline.yaml'] : ['in', 'pipeline.yaml', 'state', 'out'];
   for (const part of parts)
-    if (existsSync(join(world.directory, part)))
-      cpSync(join(world.directory, part), join(to, part), { recursive: true });
+    if (existsSync(join(world.directory, part))) copyFiles(join(world.directory, part), join(to, part));
   await copyRedis(redis, bare ? '15' : database(world.meaning), '0');
 }

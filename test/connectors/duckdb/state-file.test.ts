@@ -44,8 +44,10 @@ it('makes a state beside what a first open that died has left', async () => {
   writeFileSync(left, 'half');
   writeFileSync(`${left}.wal`, 'half');
   mkdirSync(join(directory, 'lost+found'));
+  mkdirSync(join(directory, 'spilled'));
   await (await open(directory)).close();
-  expect(readdirSync(directory).sort()).toEqual(['gramian', 'lost+found', 'models', 'state.duckdb']);
+  const made = ['gramian', 'lost+found', 'models', 'spilled', 'state.duckdb'];
+  expect(readdirSync(directory).sort()).toEqual(made);
 });
 
 it('removes what the DuckDB of a process that died has spilled, and nothing of others', async () => {

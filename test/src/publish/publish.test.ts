@@ -57,6 +57,7 @@ function memorySink(name: string, calls: string[], fails?: Step) {
       current = version;
     },
     current: async () => current,
+    contents: async () => ({ pointers: await sink.pointers(), versions: await sink.versions() }),
     pointers: async () => new Map(current === undefined ? [] : [['champion', current]]),
     versions: async () => [...held.values()],
     get: async (kind, id) => versions.get(current ?? '')?.get(`${kind} ${id}`),
