@@ -20,7 +20,6 @@ import {
 import { type Ended, lastWords, runVictim } from './victim.js';
 import { copyWorld, makeWorld, optionsOf, sparingRedis, type World } from './world.js';
 
-/** Commands that only read. */
 const readers = [['status'], ['models', 'list'], ['verify'], ['recommend', 'u5']];
 
 /** A trial to make: everything in it follows from `seed` and `index`, except where a process is at a given time. */
