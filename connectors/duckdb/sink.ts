@@ -95,7 +95,7 @@ class TableLists implements ListStore<readonly RankedList[]> {
     }
   }
 
-  async open(access: Access): Promise<boolean> {
+  async open(access: Access, owner?: string): Promise<boolean> {
     this.#access = access;
     if (access === 'read') return existsSync(this.#database) && this.#on(c => this.#isThere(c));
     if (!existsSync(this.#database)) {
@@ -111,8 +111,11 @@ class TableLists implements ListStore<readonly RankedList[]> {
         CREATE TABLE IF NOT EXISTS ${this.#versions} (version VARCHAR, manifest VARCHAR);
         CREATE TABLE IF NOT EXISTS ${this.#pointers} (alias VARCHAR, version VARCHAR);
         CREATE TABLE IF NOT EXISTS ${this.#lease} (owner VARCHAR, until BIGINT);`);
-      const owner = await scalar(c, `SELECT owner FROM ${this.#lease}`);
-      if (owner !== undefined && hasDied(String(owner))) await c.run(`DELETE FROM ${this.#lease}`);
+      const holder = await scalar(c, `SELECT owner FROM ${this.#lease}`);
+      if (holder === undefined || !hasDied(String(holder), owner)) return;
+      // Nobody can have begun since: that takes the lease, in this database.
+      clearScratch(this.#database, this.#scratch);
+      await c.run(`DELETE FROM ${this.#lease}`);
     });
     return true;
   }

@@ -14,10 +14,10 @@ export class StoredLease {
     this.#leaseMs = leaseMs;
   }
 
-  /** Removes the lease of a process that has died. */
-  async tidy(): Promise<void> {
+  /** Removes the lease of a process of `owner` that has died. */
+  async tidy(owner?: string): Promise<void> {
     const lease = this.#found();
-    if (lease && hasDied(lease.owner)) await this.release(lease.owner);
+    if (lease && hasDied(lease.owner, owner)) await this.release(lease.owner);
   }
 
   /** Takes the lease; returns the holder that has it, if that is another. */

@@ -59,14 +59,14 @@ class LmdbLists implements ListStore<EncodedLists> {
     return this.#opened!;
   }
 
-  async open(access: Access): Promise<boolean> {
+  async open(access: Access, owner?: string): Promise<boolean> {
     const { path } = this.#options;
     if (access === 'read' && !existsSync(fileOf(path))) return false;
     await assertSound(path, access);
     const store = new LmdbStore(this.#options, this.#mappedBytes, access);
     try {
       store.current();
-      if (access === 'write') await store.lease.tidy();
+      if (access === 'write') await store.lease.tidy(owner);
     } catch (error) {
       await store.close();
       throw error;

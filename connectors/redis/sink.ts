@@ -10,7 +10,7 @@ import {
 } from '../../src/contracts/sink.js';
 import { encodeRanked, storedValue } from '../../src/publish/encode.js';
 import { type KeyLayout, keyLayout } from '../../src/publish/layout.js';
-import type { ListStore, Move } from '../../src/publish/list-store.js';
+import type { Access, ListStore, Move } from '../../src/publish/list-store.js';
 import { assertExpected, listsMissing, notComplete, Refusal } from '../../src/publish/sink-steps.js';
 import { createKeyedSink } from '../../src/publish/versioned-sink.js';
 import { createProbe } from '../../src/runtime/probe.js';
@@ -70,9 +70,11 @@ class RedisLists implements ListStore<EncodedLists> {
     return this.#opened!.store;
   }
 
-  async open(): Promise<boolean> {
+  async open(access: Access, owner?: string): Promise<boolean> {
     const redis = await connectRedis(this.#options);
     this.#opened = { redis, store: new RedisStore(redis, this.#layout, this.#options.leaseMs) };
+    // What cannot be taken away runs out.
+    if (access === 'write') await this.#store.tidyLease(owner).catch(() => undefined);
     return true;
   }
 

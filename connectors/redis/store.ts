@@ -1,6 +1,6 @@
 import type { SinkVersion } from '../../src/contracts/sink.js';
 import type { KeyLayout } from '../../src/publish/layout.js';
-import { mayFollow } from '../../src/publish/lease.js';
+import { hasDied, mayFollow } from '../../src/publish/lease.js';
 import type { Move } from '../../src/publish/list-store.js';
 import { leaseLost } from '../../src/publish/sink-steps.js';
 import type { Guard, RedisConnection } from './connection.js';
@@ -137,6 +137,12 @@ export class RedisStore {
 
   async releaseLease(holder: string): Promise<void> {
     await this.#ofLease(release, holder);
+  }
+
+  /** Removes the lease of a process of `owner` that has died. */
+  async tidyLease(owner?: string): Promise<void> {
+    const holder = await this.get(this.#leaseKey);
+    if (holder !== undefined && hasDied(holder, owner)) await this.releaseLease(holder);
   }
 
   /** Runs a script on the key of the lease. */

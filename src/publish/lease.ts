@@ -42,10 +42,10 @@ export function mayFollow(found: string, holder: string): boolean {
   return before.host === after.host && (before.pid === after.pid || !runs(before.pid!));
 }
 
-/** Whether the process that has a lease was one of this machine and has died. */
-export function hasDied(found: string): boolean {
-  const { host, pid } = read(found);
-  return host === hostname() && pid !== undefined && !runs(pid);
+/** Whether the process that has a lease, of `owner` if one is given, was one of this machine and has died. */
+export function hasDied(found: string, owner?: string): boolean {
+  const { host, pid, owner: whose } = read(found);
+  return (owner ?? whose) === whose && host === hostname() && pid !== undefined && !runs(pid);
 }
 
 function runs(pid: number): boolean {

@@ -50,7 +50,7 @@ export class LifeCycle<L> {
 
   async open(owner: string): Promise<void> {
     if (this.#owner !== undefined) return;
-    await this.#store.open('write');
+    await this.#store.open('write', owner);
     this.#owner = owner;
   }
 

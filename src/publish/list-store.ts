@@ -38,8 +38,11 @@ export interface Move {
 export interface ListStore<L> {
   /** Whether its drafts take vectors of items. */
   readonly keepsVectors?: boolean;
-  /** Opens the store, or makes it. To read, nothing is made or changed; false, and not open, where there is none. */
-  open(access: Access): Promise<boolean>;
+  /**
+   * Opens the store, or makes it, and takes away a lease of `owner` whose process has died. To read, nothing is made or
+   * changed; false, and not open, where there is none.
+   */
+  open(access: Access, owner?: string): Promise<boolean>;
   close(): Promise<void>;
   /** Takes the lease for `holder` if it is nobody's or `mayFollow`; returns who has it instead. */
   takeLease(holder: string): Promise<string | undefined>;

@@ -21,6 +21,15 @@ export function readsLists({ runner, on, write, publish }: VersionSuite): void {
     expect(await read('users', 'nobody')).toBeUndefined();
   });
 
+  it('tells what there is, connected or not', async () => {
+    await publish('v1', [ranked('x', ['a'])]);
+    const told = await on.sink.contents();
+    expect([...told.pointers]).toEqual([['champion', 'v1']]);
+    expect(told.versions).toEqual(await on.sink.versions());
+    await on.sink.close();
+    expect(await on.sink.contents()).toEqual(told);
+  });
+
   it('takes scores from typed arrays', async () => {
     await publish('v1', [{ id: 'x', items: ['a', 'b'], scores: Float32Array.of(0.5, 0.25) }]);
     expect(await read('users', 'x')).toEqual({ id: 'x', items: ['a', 'b'], scores: [0.5, 0.25] });

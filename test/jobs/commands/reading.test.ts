@@ -77,11 +77,13 @@ async function stateWith(published: typeof sinks | readonly []) {
     if (published.length > 0) await publishStep(pipeline, { trigger: 'test' });
   });
   await runCli(['fit', '--l2', '9', '-c', config]);
-  const models = await withPipeline(directory, { ...options, sources }, pipeline =>
-    pipeline.parts.store.models(),
+  const [models, id] = await withPipeline(
+    directory,
+    { ...options, sources },
+    async ({ parts: { store } }) => [await store.models(), store.id] as const,
   );
   expect(models).toHaveLength(2);
-  return { directory, config, models: models.map(m => m.version) };
+  return { directory, config, id, models: models.map(m => m.version) };
 }
 
 it('in a folder without a state', { timeout: 60_000 }, async () => {
@@ -106,7 +108,7 @@ it('beside a state whose sinks have never been made', { timeout: 60_000 }, async
 });
 
 it('after a publisher died with its lease, and with a log', { timeout: 60_000 }, async () => {
-  const { directory, config, models } = await stateWith(sinks);
+  const { directory, config, id, models } = await stateWith(sinks);
   const at = (name: string) => join(directory, 'out', name);
   const publishers = [
     { module: '#connectors/lmdb/sink.js', options: { type: 'lmdb', path: at('feeds.lmdb') } },
@@ -114,7 +116,7 @@ it('after a publisher died with its lease, and with a log', { timeout: 60_000 },
     { module: '#connectors/files/sink.js', options: { type: 'files', path: at('feeds') } },
   ];
   for (const publisher of publishers) {
-    const dying = await startPublisher(publisher, 'somebody');
+    const dying = await startPublisher(publisher, id);
     expect(await dying.call('begin', manifestOf('v9'))).toEqual({});
     dying.kill('SIGKILL');
     await dying.ended;
@@ -141,7 +143,7 @@ it('after a publisher died with its lease, and with a log', { timeout: 60_000 },
     ['files', { champion: version }, 1],
   ]);
 
-  // Whoever writes next takes the leases of the dead away.
+  // The state's next writer takes them away.
   expect(await runCli(['models', 'prune', '-c', config])).toMatchObject({ code: 0 });
   expect(existsSync(at('feeds/.lease'))).toBe(false);
   const leases = await DuckDBInstance.create(at('feeds.duckdb'));
