@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { StageError } from '../../src/errors.js';
 import type { DuckDBConnection, DuckDBInstance } from './client.js';
 import { createInstance, isLocked, reason, releaseResults } from './database.js';
+import { keepInterrupting } from './interrupt.js';
 import type { DatabaseOptions } from './options.js';
 import { limitsOf, type Room } from './room.js';
 import { searchFrom } from './search-path.js';
@@ -74,21 +75,17 @@ async function openFile(path: string, { mode, room, signal }: Opening): Promise<
   }
 }
 
-/** DuckDB forgets an interrupt when the next statement begins. */
-const interruptMs = 20;
-
 /** Interrupts each statement of a connection after `signal` aborts; returns how to end that. */
 function interrupted(connection: DuckDBConnection, signal: AbortSignal | undefined): () => void {
-  let timer: NodeJS.Timeout | undefined;
+  let end = () => {};
   const interrupt = () => {
-    connection.interrupt();
-    timer = setInterval(() => connection.interrupt(), interruptMs);
+    end = keepInterrupting([connection]);
   };
   if (signal?.aborted) interrupt();
   else signal?.addEventListener('abort', interrupt, { once: true });
   return () => {
     signal?.removeEventListener('abort', interrupt);
-    clearInterval(timer);
+    end();
   };
 }
 

@@ -7,6 +7,7 @@ import { SerialQueue } from '../../../src/runtime/serial.js';
 import { type DuckDBConnection, DuckDBInstance } from '../client.js';
 import { reason, releaseResults, scalar } from '../database.js';
 import type { Connecting } from '../histories.js';
+import { keepInterrupting } from '../interrupt.js';
 import type { Parts } from '../parts.js';
 import type { Semantics } from '../schema.js';
 import { viewsOf } from './views.js';
@@ -68,11 +69,10 @@ async function within<T>(
   body: () => Promise<T>,
 ): Promise<T> {
   let why: string | undefined;
-  // An interrupt between two statements has no effect, so it is repeated until the query has ended.
-  let beating: NodeJS.Timeout | undefined;
+  let end: (() => void) | undefined;
   const stop = (text: string): void => {
     why ??= text;
-    beating ??= setInterval(() => connections.forEach(c => void c.interrupt()), 20);
+    end ??= keepInterrupting(connections);
   };
   const timer = setTimeout(stop, timeoutMs, `it took longer than ${timeoutMs} ms`);
   const onAbort = (): void => stop('it was stopped');
@@ -90,7 +90,7 @@ async function within<T>(
     throw new StageError('USAGE', `the query was refused: ${reason(error)}`, { cause: error });
   } finally {
     clearTimeout(timer);
-    clearInterval(beating);
+    end?.();
     signal?.removeEventListener('abort', onAbort);
   }
 }
