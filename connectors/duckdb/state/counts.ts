@@ -1,5 +1,5 @@
 import type { StateCounts, StateStore } from '../../../src/contracts/index.js';
-import { all, type Row, type SerialConnection } from '../database.js';
+import { all, type Row, type SerialConnection, scalar } from '../database.js';
 import type { Connecting } from '../histories.js';
 import type { Parts } from '../parts.js';
 
@@ -80,7 +80,8 @@ export function openCounts(
     },
 
     userCount: () => number('SELECT count(*) FROM users'),
-    pending: async () => (await waiting()).events,
+    pending: () =>
+      queries.use(async c => Number(await scalar(c, `SELECT count(*) FROM ${await parts.waiting(c)}`))),
     folded: () => number('SELECT coalesce(max(events), 0) FROM folded'),
   };
 }
