@@ -23,6 +23,9 @@ type Step = () => Promise<void>;
 const count = async (connection: DuckDBConnection, from: string): Promise<number> =>
   Number(await scalar(connection, `SELECT count(*) FROM ${from}`));
 
+/** A condition on rows: those of the users in [first, below). */
+const usersIn = (first: number, below: number): string => `"user" >= ${first} AND "user" < ${below}`;
+
 /** Rows by blocks of users, for users in [first, below). */
 async function rowsByBlock(
   connection: DuckDBConnection,
@@ -33,7 +36,7 @@ async function rowsByBlock(
   const rows = await all<{ block: number; rows: bigint }>(
     connection,
     `SELECT "user" // ${blockUsers} AS block, count(*) AS rows FROM ${table}
-     WHERE "user" >= ${first} AND "user" < ${below} GROUP BY 1`,
+     WHERE ${usersIn(first, below)} GROUP BY 1`,
   );
   return new Map(rows.map(r => [r.block, Number(r.rows)]));
 }
@@ -74,42 +77,40 @@ async function leadingPart(
   return Math.min(below, end);
 }
 
-/** Makes the lookup file of the leading users of [first, below): of the rows of `interactions` as they are. */
-async function coverRange(
+/**
+ * Makes the lookup file of the leading users of [first, below), in one transaction. With `merges`, `recent` is merged into
+ * `interactions` for them before that.
+ */
+async function buildRange(
   connection: DuckDBConnection,
   lookups: Lookups,
-  first: number,
-  below: number,
+  [first, below]: readonly [number, number],
+  merges: boolean,
 ): Promise<void> {
   const end = await leadingPart(connection, lookups.rangeRows, first, below);
-  const rows = `(SELECT * FROM interactions WHERE "user" >= ${first} AND "user" < ${end} ORDER BY "user", item)`;
+  const own = usersIn(first, end);
   await transaction(connection, async () => {
-    await lookups.buildRows(connection, rows, first, end);
+    if (merges) {
+      await mergeRows(connection, own);
+      await lookups.buildRows(connection, 'merged', first, end);
+      await connection.run('DROP TABLE merged');
+    } else {
+      const rows = `(SELECT * FROM interactions WHERE ${own} ORDER BY "user", item)`;
+      await lookups.buildRows(connection, rows, first, end);
+    }
     failpoint('merge:built');
   });
 }
 
-/** Merges `recent` into `interactions` for the leading users of [first, below), and makes their lookup file. */
-async function mergeRange(
-  connection: DuckDBConnection,
-  lookups: Lookups,
-  first: number,
-  below: number,
-): Promise<void> {
-  const end = await leadingPart(connection, lookups.rangeRows, first, below);
-  const own = `"user" >= ${first} AND "user" < ${end}`;
+/** Merges `recent` into `interactions` for users; their rows, in order, stay as the table `merged`. */
+async function mergeRows(connection: DuckDBConnection, own: string): Promise<void> {
   const part = (table: string) => `(SELECT * FROM ${table} WHERE ${own})`;
-  await transaction(connection, async () => {
-    await connection.run(`CREATE OR REPLACE TEMP TABLE merged AS
-      SELECT * FROM (SELECT * FROM ${part('recent')} UNION ALL
-        SELECT * FROM ${part('interactions')} ANTI JOIN ${part('recent')} USING ("user", item)) ORDER BY "user", item`);
-    await connection.run(`DELETE FROM interactions WHERE ${own}`);
-    await connection.run(`DELETE FROM recent WHERE ${own}`);
-    await connection.run('INSERT INTO interactions SELECT * FROM merged');
-    await lookups.buildRows(connection, 'merged', first, end);
-    await connection.run('DROP TABLE merged');
-    failpoint('merge:built');
-  });
+  await connection.run(`CREATE OR REPLACE TEMP TABLE merged AS
+    SELECT * FROM (SELECT * FROM ${part('recent')} UNION ALL
+      SELECT * FROM ${part('interactions')} ANTI JOIN ${part('recent')} USING ("user", item)) ORDER BY "user", item`);
+  await connection.run(`DELETE FROM interactions WHERE ${own}`);
+  await connection.run(`DELETE FROM recent WHERE ${own}`);
+  await connection.run('INSERT INTO interactions SELECT * FROM merged');
 }
 
 /** The first range that has settled rows and no file. */
@@ -119,8 +120,10 @@ async function nextUncovered(
 ): Promise<readonly [first: number, below: number] | undefined> {
   for (const [first, below, covered] of allRanges(files)) {
     if (covered) continue;
-    const own = `"user" >= ${first} AND "user" < ${below}`;
-    const user = await scalar(connection, `SELECT min("user") FROM interactions WHERE ${own}`);
+    const user = await scalar(
+      connection,
+      `SELECT min("user") FROM interactions WHERE ${usersIn(first, below)}`,
+    );
     if (user !== null && user !== undefined)
       return [Math.max(first, Math.floor(Number(user) / blockUsers) * blockUsers), below];
   }
@@ -167,9 +170,9 @@ async function nextStep(connection: DuckDBConnection, lookups: Lookups): Promise
       return () => transaction(connection, () => lookups.buildKeys(connection, name));
   }
   const uncovered = await nextUncovered(connection, files.interactions);
-  if (uncovered) return () => coverRange(connection, lookups, ...uncovered);
+  if (uncovered) return () => buildRange(connection, lookups, uncovered, false);
   const range = await nextToMerge(connection, files.interactions, recent, lookups.rangeRows);
-  return range && (() => mergeRange(connection, lookups, ...range));
+  return range && (() => buildRange(connection, lookups, range, true));
 }
 
 /**
