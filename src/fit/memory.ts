@@ -59,21 +59,32 @@ export interface FitMemory {
 /** Rounding of allocations to cache lines, and records. */
 const SLACK = 16384;
 
+/**
+ * What the input of a fit takes on `threads` threads: the Gramian, making its pruned view where it has one, and X as it was
+ * read.
+ */
+export function inputRoom(size: FitSize, threads: number) {
+  const { users, items, interactions, valued, options, files = [Number.POSITIVE_INFINITY], keep } = size;
+  const implicit = size.mode === 'implicit';
+  const entries = implicit ? interactions : 0;
+  const shape = { users, items, entries, valued, weighted: options.userWeighting > 0, threads };
+  return {
+    shape,
+    gramian: implicit ? implicitRoom(shape) : storedRoom(shape, files),
+    pruning: implicit || keep === undefined ? undefined : pruningRoom(items, threads, files, keep),
+    rows: implicit ? 4 * (2 * users + 1) + (valued ? 8 : 4) * interactions : 0,
+  };
+}
+
 /** The memory of a fit on `threads` threads: an upper bound by the sizes of what it allocates. */
 export function memoryOfFit(
   size: FitSize,
   threads: number,
   memoryBytes = Number.POSITIVE_INFINITY,
 ): FitMemory {
-  const { users, items: n, interactions, valued, options, files = [Number.POSITIVE_INFINITY], keep } = size;
-  const implicit = size.mode === 'implicit';
-  const shape = { users, items: n, valued, weighted: options.userWeighting > 0, threads };
-  const gramian = implicit
-    ? implicitRoom({ ...shape, entries: interactions })
-    : storedRoom({ ...shape, entries: 0 }, files);
-  const pruning = implicit || keep === undefined ? 0 : pruningRoom(n, threads, files, keep);
+  const { items: n, interactions, options } = size;
+  const { shape, gramian, pruning = 0, rows } = inputRoom(size, threads);
   const solver = solverOf(options);
-  const rows = implicit ? 4 * (2 * users + 1) + (valued ? 8 : 4) * interactions : 0;
   const sizes = { ...shape, entries: interactions, memoryBytes, rowsBytes: rows, gramian };
   const { phases, layers } = solver.room(sizes, options);
   const derived = options.signedServing ?? (solver.signedFrom === undefined ? false : undefined);

@@ -1,12 +1,10 @@
 import { StageError } from '../errors.js';
-import { implicitRoom } from '../gramian/implicit.js';
-import { prunedRoom, pruningRoom } from '../gramian/prune.js';
-import { storedRoom } from '../gramian/stored.js';
+import { prunedRoom } from '../gramian/prune.js';
 import { layersFileRoom } from '../model/layers-file.js';
 import { rowsFileRoom } from '../model/rows-file.js';
 import { solverOf } from '../solvers/index.js';
 import { assertReadable } from '../solvers/solver.js';
-import { type FitPlan, type FitSize, mebibytes, memoryOfFit, planFit, reach } from './memory.js';
+import { type FitPlan, type FitSize, inputRoom, mebibytes, memoryOfFit, planFit, reach } from './memory.js';
 
 /** A fit that holds ranges of rows and of items at a time, and what these may take. */
 export interface FitRanges {
@@ -77,17 +75,12 @@ function rangesOf(
   memoryBytes: number,
   serving: number,
 ): (FitPlan & { readonly ranges: FitRanges }) | undefined {
-  const { users, items: n, interactions, valued, options, files = [Number.POSITIVE_INFINITY], keep } = size;
+  const { items: n, options, keep } = size;
   const { ranged } = solverOf(options);
-  const implicit = size.mode === 'implicit';
-  const shape = { users, items: n, valued, weighted: options.userWeighting > 0, threads };
-  const entries = implicit ? interactions : 0;
-  const whole = implicit ? implicitRoom({ ...shape, entries }) : storedRoom({ ...shape, entries }, files);
-  const prunes = !implicit && keep !== undefined;
-  const pruning = prunes ? pruningRoom(n, threads, files, keep) + whole.outside : 0;
-  const gramian = prunes ? prunedRoom({ ...shape, entries }, keep) : whole;
-  const rows = implicit ? 4 * (2 * users + 1) + (valued ? 8 : 4) * interactions : 0;
-  const factor = ranged!.room({ ...shape, entries, memoryBytes, rowsBytes: rows, gramian }, options);
+  const { shape, gramian: whole, pruning: making, rows } = inputRoom(size, threads);
+  const pruning = making === undefined ? 0 : making + whole.outside;
+  const gramian = making === undefined ? whole : prunedRoom(shape, keep!);
+  const factor = ranged!.room({ ...shape, memoryBytes, rowsBytes: rows, gramian }, options);
   const most = ranged!.rowEntries(n, options, memoryBytes);
   const layers = layersFileRoom(n, most, serving, threads);
   // the diagonal, the order, and lists of n that come and go; then the diagonal, the items' weights and pointers

@@ -61,7 +61,7 @@ const shapeOf = (n: number) => ({ rows: n, columns: n });
  * Spools the encoder Kᵀ, and the rows of the serving matrix with it, for as many items at a time as `bytes` hold: an
  * external counting sort, which reads `rows` once for each range.
  */
-export function writeEncoder(making: Making, settings: LayerSettings, bytes: number): number {
+export function writeEncoder(making: Making, settings: LayerSettings, bytes: number): void {
   const { arena, rows, spool } = making;
   const { width } = settings;
   const mark = arena.mark();
@@ -69,7 +69,7 @@ export function writeEncoder(making: Making, settings: LayerSettings, bytes: num
   spool.append('encoder.indptr', 'I64', widened(pointers(counts)));
   const decoder = width > 0 ? residentDecoder(making) : undefined;
   if (decoder) spool.append('serving.indptr', 'I64', widened([0]));
-  let [served, ranges] = [0, 0];
+  let served = 0;
   for (let lo = 0, hi: number; lo < rows.n; lo = hi) {
     hi = endOf(counts, lo, width, bytes);
     const top = arena.mark();
@@ -79,10 +79,8 @@ export function writeEncoder(making: Making, settings: LayerSettings, bytes: num
     spool.append('encoder.indices', 'I32', encoder.indices);
     spool.append('encoder.data', 'F32', encoder.data);
     arena.release(top);
-    ranges++;
   }
   arena.release(mark);
-  return ranges;
 }
 
 /** Puts the spooled layers together at the path of the spool. */
