@@ -1,4 +1,4 @@
-import { type Command, count, wholeNumber } from '../command.js';
+import { type Command, type CommandContext, count, wholeNumber } from '../command.js';
 
 const options = { k: { type: 'string' }, version: { type: 'string' } } as const;
 const help = { k: 'length of the list; default 20', version: 'model version; default the newest' };
@@ -7,36 +7,42 @@ interface List {
   readonly items: readonly { readonly item: string; readonly score: number }[];
 }
 
-function outcome(list: List & object) {
+interface ListOptions {
+  readonly k: number;
+  readonly version: string | undefined;
+}
+
+function outcome(list: List) {
   const lines = list.items.map(
     ({ item, score }, r) => `${String(r + 1).padStart(3)}  ${score.toFixed(4)}  ${item}`,
   );
   return { json: list, text: lines.join('\n') || 'nothing can be recommended' };
 }
 
-export const recommend: Command = {
-  summary: 'items for a user, best first',
-  arguments: ['USER'],
-  usage: 'USER -c pipeline.yaml [--k 20] [--version V]',
+/** A command whose answer is a list for one id. */
+const listCommand = (
+  id: string,
+  summary: string,
+  listOf: (ask: CommandContext['ask'], id: string, of: ListOptions) => Promise<List>,
+): Command => ({
+  summary,
+  arguments: [id],
+  usage: `${id} -c pipeline.yaml [--k 20] [--version V]`,
   options,
   help,
   async run({ ask, positionals, values }) {
     const k = wholeNumber('k', values.k ?? '20');
-    return outcome(await ask('recommend', { user: positionals[0]!, k, version: values.version as string }));
+    return outcome(await listOf(ask, positionals[0]!, { k, version: values.version as string }));
   },
-};
+});
 
-export const similar: Command = {
-  summary: 'items that go with an item, best first',
-  arguments: ['ITEM'],
-  usage: 'ITEM -c pipeline.yaml [--k 20] [--version V]',
-  options,
-  help,
-  async run({ ask, positionals, values }) {
-    const k = wholeNumber('k', values.k ?? '20');
-    return outcome(await ask('similar', { item: positionals[0]!, k, version: values.version as string }));
-  },
-};
+export const recommend = listCommand('USER', 'items for a user, best first', (ask, user, of) =>
+  ask('recommend', { user, ...of }),
+);
+
+export const similar = listCommand('ITEM', 'items that go with an item, best first', (ask, item, of) =>
+  ask('similar', { item, ...of }),
+);
 
 export const explain: Command = {
   summary: "why an item has its score for a user: what each of the user's own items adds to it",
