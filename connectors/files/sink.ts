@@ -10,6 +10,7 @@ import {
   type Sink,
   type SinkVersion,
 } from '../../src/contracts/sink.js';
+import { newHolder } from '../../src/publish/lease.js';
 import type { Access, Draft, ListStore, Move } from '../../src/publish/list-store.js';
 import {
   assertExpected,
@@ -35,6 +36,7 @@ const writing = '.writing-';
 const leaving = '.leaving-';
 /** Beginnings of names that only a crash leaves: those, leases, and pointers that were to be replaced. */
 const temporary = [writing, leaving, '.lease-', '.current'];
+const isTemporary = (name: string): boolean => temporary.some(start => name.startsWith(start));
 
 /**
  * Lists as files: `<path>/<version>/` holds `users` and `items` as `.ndjson` or `.parquet` and `manifest.json`;
@@ -43,7 +45,7 @@ const temporary = [writing, leaving, '.lease-', '.current'];
  * `vectors.safetensors` or `.parquet` holds vectors of items, where they are published.
  *
  * A version is written under a temporary name, fsynced and renamed, so a directory with a version's name is
- * complete; `begin` deletes what unfinished attempts left. There is no `get`: files are read whole.
+ * complete; `connect` and `begin` delete what unfinished attempts left. There is no `get`: files are read whole.
  */
 export function createFilesSink(options: FilesOptions, memoryBytes = 2 ** 28): Sink {
   return createVersionedSink(
@@ -77,11 +79,21 @@ class FileLists implements ListStore<readonly RankedList[]> {
     return existsSync(this.#at(version, 'manifest.json'));
   }
 
-  async open(access: Access): Promise<boolean> {
+  async open(access: Access, owner?: string): Promise<boolean> {
     if (access === 'read') return existsSync(this.#root);
     await mkdir(this.#root, { recursive: true });
-    await this.#lease.tidy();
+    await this.#lease.tidy(owner);
+    if (await this.#hasLeft()) await this.#lease.ifFree(newHolder(owner ?? 'nobody'), () => this.#clear());
     return true;
+  }
+
+  /** Whether there is anything that a crash may have left. */
+  async #hasLeft(): Promise<boolean> {
+    const names = await readdir(this.#root);
+    if (names.some(isTemporary)) return true;
+    const versions = names.filter(name => !name.startsWith('.') && this.#isComplete(name));
+    const files = await Promise.all(versions.map(version => readdir(this.#at(version))));
+    return files.flat().some(name => name.startsWith('.'));
   }
 
   close = async () => undefined;
@@ -131,7 +143,7 @@ class FileLists implements ListStore<readonly RankedList[]> {
   /** Deletes what a crash left, and ends what it cut off. */
   async #clear(): Promise<void> {
     for (const name of await readdir(this.#root))
-      if (temporary.some(start => name.startsWith(start))) await rm(this.#at(name), { recursive: true });
+      if (isTemporary(name)) await rm(this.#at(name), { recursive: true, force: true });
       else if (!name.startsWith('.') && this.#isComplete(name)) await settle(this.#at(name));
   }
 
@@ -222,7 +234,7 @@ class FileLists implements ListStore<readonly RankedList[]> {
       // A pointer may have come to it at the same moment.
       if ([...(await this.pointers()).values()].includes(version))
         await renameDurably(this.#at(leaving + version), this.#at(version));
-      else await rm(this.#at(leaving + version), { recursive: true });
+      else await rm(this.#at(leaving + version), { recursive: true, force: true });
     }
   }
 }

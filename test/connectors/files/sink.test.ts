@@ -145,6 +145,36 @@ describe('files store', () => {
     expect((await readdir(path)).sort()).toEqual(['current', 'v1', 'v3']);
   });
 
+  it('has nothing of dead processes left once it is connected, unless somebody is writing', async () => {
+    await publish('v1');
+    const left = [
+      '.current-1',
+      '.current.beta-1',
+      '.leaving-v0',
+      '.lease-1',
+      '.writing-v2',
+      'v1/.forgetting',
+    ];
+    const found = async () => (await readdir(path, { recursive: true })).filter(name => left.includes(name));
+    for (const name of left.slice(0, 2)) await writeFile(join(path, name), 'v1\n');
+    for (const name of left.slice(2)) await mkdir(join(path, name));
+    const sink = sinkOn(path);
+    await sink.contents();
+    expect((await found()).sort()).toEqual([...left].sort());
+
+    await mkdir(join(path, '.lease'));
+    await writeFile(join(path, '.lease', 'owner'), 'somebody');
+    await sink.connect();
+    expect((await found()).sort()).toEqual([...left].sort());
+    await sink.close();
+
+    await rm(join(path, '.lease'), { recursive: true });
+    await sink.connect();
+    await sink.close();
+    expect((await readdir(path)).sort()).toEqual(['current', 'v1']);
+    expect(await found()).toEqual([]);
+  });
+
   it.each(['ndjson', 'parquet'] as const)('tells in %s what fills up a list', async format => {
     const sink = sinkOn(path, { format });
     await sink.connect();
