@@ -15,10 +15,8 @@ import type { Access, Draft, ListStore, Move } from '../../src/publish/list-stor
 import {
   assertExpected,
   leaseLost,
-  listsMissing,
   notComplete,
   Refusal,
-  type StoredPublication,
   sinkVersion,
 } from '../../src/publish/sink-steps.js';
 import { createVersionedSink, rankedForm } from '../../src/publish/versioned-sink.js';
@@ -28,6 +26,7 @@ import { fileLease } from './lease.js';
 import { filterLists, listWriter } from './list-format.js';
 import { type FilesOptions, filesOptions } from './options.js';
 import { filterVectors, vectorsWriter } from './vector-format.js';
+import { assertWhole, rowsOf, type StoredRows } from './whole.js';
 
 export { type FilesOptions, filesOptions };
 
@@ -127,7 +126,8 @@ class FileLists implements ListStore<readonly RankedList[]> {
         open = false;
         await writer.finish();
         await vectorWriter?.finish();
-        await replaceText(directory, 'manifest.json', `${JSON.stringify(manifest, null, 2)}\n`);
+        const stored: StoredRows = { ...manifest, ...(await rowsOf(directory)) };
+        await replaceText(directory, 'manifest.json', `${JSON.stringify(stored, null, 2)}\n`);
         await syncPath(directory);
         if (!(await this.#lease.renew(holder))) throw leaseLost();
         await renameDurably(directory, this.#at(version));
@@ -153,8 +153,8 @@ class FileLists implements ListStore<readonly RankedList[]> {
     return (await Promise.all(found.map(version => this.#manifest(version)))).map(m => sinkVersion(m));
   }
 
-  async #manifest(version: string): Promise<StoredPublication> {
-    return JSON.parse(await readFile(this.#at(version, 'manifest.json'), 'utf8')) as StoredPublication;
+  async #manifest(version: string): Promise<StoredRows> {
+    return JSON.parse(await readFile(this.#at(version, 'manifest.json'), 'utf8')) as StoredRows;
   }
 
   async pointers(): Promise<Map<string, string>> {
@@ -173,7 +173,7 @@ class FileLists implements ListStore<readonly RankedList[]> {
   async point({ alias, version, expected, holder }: Move): Promise<void> {
     if (holder !== undefined && !(await this.#lease.renew(holder))) throw leaseLost();
     if (!this.#isComplete(version)) throw notComplete(version);
-    await this.#assertWhole(version);
+    await assertWhole(this.#at(version), await this.#manifest(version));
     const before = await this.current(alias);
     assertExpected(alias, before, version, expected);
     await replaceText(this.#root, pointer(alias), `${version}\n`);
@@ -182,21 +182,6 @@ class FileLists implements ListStore<readonly RankedList[]> {
     if (before === undefined) await rm(this.#at(pointer(alias)), { force: true });
     else await replaceText(this.#root, pointer(alias), `${before}\n`);
     throw new Refusal(`version ${version} was just deleted; publish it again`);
-  }
-
-  /** Throws if a complete version lacks lists. */
-  async #assertWhole(version: string): Promise<void> {
-    const { lists, vectors } = await this.#manifest(version);
-    const files = await readdir(this.#at(version));
-    for (const kind of ['users', 'items'] as const) {
-      if (files.includes(`${kind}.parquet`)) continue;
-      const path = this.#at(version, `${kind}.ndjson`);
-      const found = existsSync(path) ? await (await import('./ndjson.js')).countLines(path) : 0;
-      if (found < lists[kind]) throw listsMissing(version, kind, found, lists[kind]);
-    }
-    if (!vectors || files.includes('vectors.parquet')) return;
-    const found = (await import('./vectors.js')).countVectors(this.#at(version, 'vectors.safetensors'));
-    if (found < vectors.count) throw listsMissing(version, 'vectors', found, vectors.count);
   }
 
   /** Writes the files of every version again, without the ids; each takes the place of the old one with its number. */
@@ -214,7 +199,12 @@ class FileLists implements ListStore<readonly RankedList[]> {
           total.rewritten += spared.rewritten;
           const manifest = await this.#manifest(version);
           const count = manifest.lists[kind] - spared.deleted;
-          return { ...manifest, lists: { ...manifest.lists, [kind]: count } };
+          const { rows } = await rowsOf(made);
+          return {
+            ...manifest,
+            lists: { ...manifest.lists, [kind]: count },
+            ...(rows && { rows: { ...manifest.rows, ...rows } }),
+          };
         });
       }
       const manifest = await this.#manifest(version);
