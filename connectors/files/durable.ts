@@ -13,7 +13,7 @@ export async function syncPath(path: string): Promise<void> {
   }
 }
 
-/** Renames within one directory, then fsyncs that directory: afterwards the new name survives a crash. */
+/** Renames, then fsyncs the directory of the new name, which afterwards survives a crash. */
 export async function renameDurably(from: string, to: string): Promise<void> {
   await rename(from, to);
   await syncPath(dirname(to));
