@@ -8,6 +8,7 @@ import { syncDirectory } from '../matrix/safetensors-header.js';
 import { parameters } from '../model/model.js';
 import { loadModel, saveModel } from '../model/weights-file.js';
 import { withoutItems } from '../model/without.js';
+import { popularityFile } from './model-files.js';
 
 const beside = '.erased-';
 
@@ -33,15 +34,17 @@ export function writeWithout(
     const made = join(directory, beside + version);
     rmSync(made, { recursive: true, force: true });
     mkdirSync(made);
+    const dropping = new Set(gone);
     const changed: Manifest = {
       ...manifest,
       ...writeWeights(old, made, gone, manifest),
       items: {
         count: manifest.items.count - gone.length,
-        checksum: writeKeys(old, made, gone, manifest),
+        checksum: writeKeys(old, made, dropping, manifest),
       },
     };
     writeFileSync(join(made, 'manifest.json'), `${JSON.stringify(changed, null, 2)}\n`, { flush: true });
+    writePopularityWithout(old, made, dropping);
     syncDirectory(made);
     return [changed];
   });
@@ -59,10 +62,9 @@ function writeWeights(old: string, made: string, gone: Int32Array, manifest: Man
 }
 
 /** Writes the keys of items without some; returns their checksum. */
-function writeKeys(old: string, made: string, gone: Int32Array, manifest: Manifest): string {
+function writeKeys(old: string, made: string, dropping: ReadonlySet<number>, manifest: Manifest): string {
   const keys = keysIn(join(old, items));
   if (checksumOf(keys) !== manifest.items.checksum) return manifest.items.checksum;
-  const dropping = new Set(gone);
   const left = keys.filter((_, i) => !dropping.has(i));
   writeFileSync(join(made, items), JSON.stringify(left), { flush: true });
   return checksumOf(left);
@@ -76,6 +78,13 @@ function keysIn(path: string): readonly string[] {
   } catch {
     return [];
   }
+}
+
+/** The buckets of popularity without those of items that leave, where the model has them. */
+function writePopularityWithout(old: string, made: string, dropping: ReadonlySet<number>): void {
+  if (!existsSync(join(old, popularityFile))) return;
+  const kept = readFileSync(join(old, popularityFile)).filter((_, i) => !dropping.has(i));
+  writeFileSync(join(made, popularityFile), kept, { flush: true });
 }
 
 /** Puts the models that `writeWithout` made and the state has registered in place of the old ones; removes others. */

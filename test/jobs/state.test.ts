@@ -224,6 +224,14 @@ it.each(['weights.safetensors', 'items.json'])(
   },
 );
 
+it('names the models that a user is in, and none for somebody who is in none', async () => {
+  const { directory, version } = await made();
+  await opened(directory, async p => {
+    expect(await p.forget('nobody')).toMatchObject({ users: 0, interactions: 0, influenced: [] });
+    expect(await p.forget('u3')).toMatchObject({ users: 1, influenced: [version] });
+  });
+});
+
 it('opens a state whose damage keeps an erasure from its end, and says so', async () => {
   const { directory, state } = await made();
   const file = await opened(directory, async p => (await p.parts.store.segments())[1]!.file);
