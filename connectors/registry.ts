@@ -24,6 +24,8 @@ export interface Kind<T, O extends z.ZodObject = z.ZodObject> {
   examine?(options: z.output<O>, baseDirectory: string): Promise<readonly Finding[]>;
   /** Of sources: whether they stay open when there is no more, and wait. */
   readonly waits?: boolean;
+  /** Of sinks: whether one opens a DuckDB or maps a file. */
+  readonly takesRoom?: (options: z.output<O>) => boolean;
 }
 
 const kindFor =
@@ -31,7 +33,7 @@ const kindFor =
   <O extends z.ZodObject>(
     options: O,
     create: Kind<T, O>['create'],
-    more: Pick<Kind<T, O>, 'examine' | 'waits'> = {},
+    more: Pick<Kind<T, O>, 'examine' | 'waits' | 'takesRoom'> = {},
   ): Kind<T, O> => ({ options, create, ...more });
 
 const source = kindFor<Source>();
@@ -62,17 +64,32 @@ export const sinks = [
     async (o, base) => (await import('./redis/sink.js')).createRedisSink(redisPaths(o, base)),
     { examine: async (o, base) => (await import('./redis/doctor.js')).examineSink(redisPaths(o, base)) },
   ),
-  sink(lmdbOptions, async (o, base, room) =>
-    (await import('./lmdb/sink.js')).createLmdbSink({ ...o, path: resolve(base, o.path) }, room?.memoryBytes),
+  sink(
+    lmdbOptions,
+    async (o, base, room) =>
+      (await import('./lmdb/sink.js')).createLmdbSink(
+        { ...o, path: resolve(base, o.path) },
+        room?.memoryBytes,
+      ),
+    { takesRoom: () => true },
   ),
-  sink(duckdbSinkOptions, async (o, base, room) =>
-    (await import('./duckdb/sink.js')).createDuckdbSink({ ...o, database: resolve(base, o.database) }, room),
+  sink(
+    duckdbSinkOptions,
+    async (o, base, room) =>
+      (await import('./duckdb/sink.js')).createDuckdbSink(
+        { ...o, database: resolve(base, o.database) },
+        room,
+      ),
+    { takesRoom: () => true },
   ),
-  sink(filesOptions, async (o, base, room) =>
-    (await import('./files/sink.js')).createFilesSink(
-      { ...o, path: resolve(base, o.path) },
-      room?.memoryBytes,
-    ),
+  sink(
+    filesOptions,
+    async (o, base, room) =>
+      (await import('./files/sink.js')).createFilesSink(
+        { ...o, path: resolve(base, o.path) },
+        room?.memoryBytes,
+      ),
+    { takesRoom: o => o.format === 'parquet' || o.vectors === 'parquet' },
   ),
 ] as const;
 
