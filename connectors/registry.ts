@@ -26,6 +26,8 @@ export interface Kind<T, O extends z.ZodObject = z.ZodObject> {
   place?(options: z.output<O>): string;
   /** Of sources: whether they stay open when there is no more, and wait. */
   readonly waits?: boolean;
+  /** Of sinks: whether one opens a DuckDB or maps a file. */
+  readonly takesRoom?: (options: z.output<O>) => boolean;
 }
 
 const kindFor =
@@ -33,7 +35,7 @@ const kindFor =
   <O extends z.ZodObject>(
     options: O,
     create: Kind<T, O>['create'],
-    more: Pick<Kind<T, O>, 'examine' | 'place' | 'waits'> = {},
+    more: Pick<Kind<T, O>, 'examine' | 'place' | 'waits' | 'takesRoom'> = {},
   ): Kind<T, O> => ({ options, create, ...more });
 
 const source = kindFor<Source>();
@@ -75,7 +77,7 @@ export const sinks = [
         { ...o, path: resolve(base, o.path) },
         room?.memoryBytes,
       ),
-    { place: o => `${resolve(o.path)} ${o.prefix}` },
+    { place: o => `${resolve(o.path)} ${o.prefix}`, takesRoom: () => true },
   ),
   sink(
     duckdbSinkOptions,
@@ -84,7 +86,7 @@ export const sinks = [
         { ...o, database: resolve(base, o.database) },
         room,
       ),
-    { place: o => `${resolve(o.database)} ${o.table.toLowerCase()}` },
+    { place: o => `${resolve(o.database)} ${o.table.toLowerCase()}`, takesRoom: () => true },
   ),
   sink(
     filesOptions,
@@ -93,7 +95,7 @@ export const sinks = [
         { ...o, path: resolve(base, o.path) },
         room?.memoryBytes,
       ),
-    { place: o => resolve(o.path) },
+    { place: o => resolve(o.path), takesRoom: o => o.format === 'parquet' || o.vectors === 'parquet' },
   ),
 ] as const;
 
