@@ -29,6 +29,7 @@ it('reads a request before its time counts as over', async () => {
       await sleep(100); // the stage has taken the connection
       if (request === undefined) await sleep(heldUpMs);
       else {
+        await new Promise(setImmediate); // timers come next
         socket.write(request);
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, heldUpMs);
       }
