@@ -118,7 +118,8 @@ class KafkaSource implements Source {
     if (this.#options.onLostRecords === 'refuse')
       throw new StageError('RECORDS_LOST', `${this.#where}: ${gap}`);
     this.#warnings.push(gap);
-    slot.records.reject(low - 1, null, { code: 'records-lost', reason: gap });
+    slot.records.begin(low - 1, null);
+    slot.records.reject({ code: 'records-lost', reason: gap });
     this.#intake.advance(slot, low, 1, 0);
   }
 
