@@ -51,9 +51,9 @@ function parts(options: KafkaSourceOptions, payloads: Payloads, readsKey: boolea
   return (message: KafkaMessage, given: Given): void => {
     const { headers } = message;
     given.headers = headers;
-    const read = (bytes: Buffer, what: string) => payloads.value(bytes, what, headers);
-    if (events) [given.value, given.attributes] = openCloudEvent(message, bytes => read(bytes, 'data'));
-    else given.value = read(message.value!, 'value');
+    if (events)
+      [given.value, given.attributes] = openCloudEvent(message, bytes => payloads.value(bytes, 'data', headers));
+    else given.value = payloads.value(message.value!, 'value', headers);
     if (readsKey) given.key = payloads.key(message);
   };
 }

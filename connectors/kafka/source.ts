@@ -158,12 +158,12 @@ class KafkaSource implements Source {
 
   async decodeAgain(letters: readonly KeptRecord[]): Promise<RecordBatch> {
     const records = new Records();
-    const messages = letters.map(({ sequence, raw, rejectedAt }) => ({
+    const messages = letters.map(({ sequence, raw, rejectedAt, key, headers = {} }) => ({
       offset: String(sequence),
-      key: null,
-      value: originalBytes(raw),
+      key: key === undefined ? null : Buffer.from(key),
+      value: raw === '' ? null : originalBytes(raw),
       timestamp: String(rejectedAt),
-      headers: {},
+      headers: Object.fromEntries(Object.entries(headers).map(([name, x]) => [name, Buffer.from(x)])),
       attributes: 0,
     }));
     await this.#decoder.prepare(messages);

@@ -43,6 +43,9 @@ export interface DeadLetter extends Rejection {
 export interface KeptRecord extends DeadLetter {
   /** Epoch ms. */
   readonly rejectedAt: number;
+  /** Key and headers as text. Dead letters do not keep them; who tries a record may give them. */
+  readonly key?: string | undefined;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
 /** What weights mean; the part of a state's semantics that concerns one event. */
