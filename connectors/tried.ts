@@ -70,7 +70,12 @@ function recordOf(line: string, sequence: number): KeptRecord {
 }
 
 /** What one line of text, taken as a record of the source, becomes. Nothing is connected or taken in. */
-export async function tryLine(source: Source, line: string, sequence: number, weights: WeightRules): Promise<Tried> {
+export async function tryLine(
+  source: Source,
+  line: string,
+  sequence: number,
+  weights: WeightRules,
+): Promise<Tried> {
   if (!source.decodeAgain)
     throw new StageError('USAGE', `source ${source.name}: expected one that can decode a record by itself`);
   return tryBatch(await source.decodeAgain([recordOf(line, sequence)]), weights);

@@ -52,7 +52,9 @@ function parts(options: KafkaSourceOptions, payloads: Payloads, readsKey: boolea
     const { headers } = message;
     given.headers = headers;
     if (events)
-      [given.value, given.attributes] = openCloudEvent(message, bytes => payloads.value(bytes, 'data', headers));
+      [given.value, given.attributes] = openCloudEvent(message, bytes =>
+        payloads.value(bytes, 'data', headers),
+      );
     else given.value = payloads.value(message.value!, 'value', headers);
     if (readsKey) given.key = payloads.key(message);
   };

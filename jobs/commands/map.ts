@@ -9,7 +9,11 @@ import type { Command } from '../command.js';
 function linesOf(record: number, { events, dead, skipped }: Tried): object[] {
   return [
     ...events.map(event => ({ record, ...event })),
-    ...Object.entries(skipped).map(([by, count]) => ({ record, skipped: by, ...(count > 1 ? { count } : {}) })),
+    ...Object.entries(skipped).map(([by, count]) => ({
+      record,
+      skipped: by,
+      ...(count > 1 ? { count } : {}),
+    })),
     ...dead.map(({ code, reason }) => ({ record, code, reason })),
   ];
 }
@@ -24,7 +28,11 @@ export const map: Command = {
     const names = settings.sources.map(s => s.name);
     const name = values.source ?? (names.length === 1 ? names[0] : undefined);
     const options = settings.sources.find(s => s.name === name);
-    if (!options) throw new StageError('USAGE', `map: expected --source with one of ${names.join(', ')}, found ${String(name ?? 'none')}`);
+    if (!options)
+      throw new StageError(
+        'USAGE',
+        `map: expected --source with one of ${names.join(', ')}, found ${String(name ?? 'none')}`,
+      );
     const source = await createSource(options, baseDirectory);
     const weights = weightRules(settings.semantics);
     const total = { records: 0, events: 0, skipped: 0, deadLetters: 0 };

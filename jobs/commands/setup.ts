@@ -9,7 +9,9 @@ export const validate: Command = {
   summary: 'check a configuration and, with --sources, read the first records of each source',
   usage: '-c pipeline.yaml [--sources]',
   options: { sources: { type: 'boolean' } },
-  help: { sources: 'open every source and decode its first batch, without taking it in; shows three events of each' },
+  help: {
+    sources: 'open every source and decode its first batch, without taking it in; shows three events of each',
+  },
   async run({ config, values }) {
     const { config: settings, baseDirectory } = await config();
     const samples: Record<string, Awaited<ReturnType<typeof sample>>> = {};
