@@ -4,7 +4,7 @@
  */
 import { expect, it } from 'vitest';
 import { createPipeline, type PipelineOptions } from '#jobs/index.js';
-import { perform } from '#jobs/operations/perform.js';
+import { status } from '#jobs/operations/status.js';
 import { silent } from '#src/index.js';
 import { temporaryDirectory } from '../../support/directory.js';
 import { seeded } from '../../support/random.js';
