@@ -32,3 +32,18 @@ export async function openScratch(scratch: string, memoryBytes: number): Promise
     },
   };
 }
+
+/** Rows of a Parquet file, by its footer; 0 where that cannot be read. */
+export async function parquetRows(path: string): Promise<number> {
+  const instance = await DuckDBInstance.create(':memory:', { threads: '1' });
+  const connection = await instance.connect();
+  try {
+    const read = await connection.runAndReadAll(`SELECT num_rows FROM parquet_file_metadata(${text(path)})`);
+    return Number(read.getRowsJS()[0]?.[0]);
+  } catch {
+    return 0;
+  } finally {
+    connection.closeSync();
+    instance.closeSync();
+  }
+}

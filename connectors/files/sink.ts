@@ -10,14 +10,13 @@ import {
   type Sink,
   type SinkVersion,
 } from '../../src/contracts/sink.js';
+import { newHolder } from '../../src/publish/lease.js';
 import type { Access, Draft, ListStore, Move } from '../../src/publish/list-store.js';
 import {
   assertExpected,
   leaseLost,
-  listsMissing,
   notComplete,
   Refusal,
-  type StoredPublication,
   sinkVersion,
 } from '../../src/publish/sink-steps.js';
 import { createVersionedSink, rankedForm } from '../../src/publish/versioned-sink.js';
@@ -27,6 +26,7 @@ import { fileLease } from './lease.js';
 import { filterLists, listWriter } from './list-format.js';
 import { type FilesOptions, filesOptions } from './options.js';
 import { filterVectors, vectorsWriter } from './vector-format.js';
+import { assertWhole, rowsOf, type StoredRows } from './whole.js';
 
 export { type FilesOptions, filesOptions };
 
@@ -35,6 +35,7 @@ const writing = '.writing-';
 const leaving = '.leaving-';
 /** Beginnings of names that only a crash leaves: those, leases, and pointers that were to be replaced. */
 const temporary = [writing, leaving, '.lease-', '.current'];
+const isTemporary = (name: string): boolean => temporary.some(start => name.startsWith(start));
 
 /**
  * Lists as files: `<path>/<version>/` holds `users` and `items` as `.ndjson` or `.parquet` and `manifest.json`;
@@ -43,7 +44,7 @@ const temporary = [writing, leaving, '.lease-', '.current'];
  * `vectors.safetensors` or `.parquet` holds vectors of items, where they are published.
  *
  * A version is written under a temporary name, fsynced and renamed, so a directory with a version's name is
- * complete; `begin` deletes what unfinished attempts left. There is no `get`: files are read whole.
+ * complete; `connect` and `begin` delete what unfinished attempts left. There is no `get`: files are read whole.
  */
 export function createFilesSink(options: FilesOptions, memoryBytes = 2 ** 28): Sink {
   return createVersionedSink(
@@ -77,11 +78,21 @@ class FileLists implements ListStore<readonly RankedList[]> {
     return existsSync(this.#at(version, 'manifest.json'));
   }
 
-  async open(access: Access): Promise<boolean> {
+  async open(access: Access, owner?: string): Promise<boolean> {
     if (access === 'read') return existsSync(this.#root);
     await mkdir(this.#root, { recursive: true });
-    await this.#lease.tidy();
+    await this.#lease.tidy(owner);
+    if (await this.#hasLeft()) await this.#lease.ifFree(newHolder(owner ?? 'nobody'), () => this.#clear());
     return true;
+  }
+
+  /** Whether there is anything that a crash may have left. */
+  async #hasLeft(): Promise<boolean> {
+    const names = await readdir(this.#root);
+    if (names.some(isTemporary)) return true;
+    const versions = names.filter(name => !name.startsWith('.') && this.#isComplete(name));
+    const files = await Promise.all(versions.map(version => readdir(this.#at(version))));
+    return files.flat().some(name => name.startsWith('.'));
   }
 
   close = async () => undefined;
@@ -115,7 +126,8 @@ class FileLists implements ListStore<readonly RankedList[]> {
         open = false;
         await writer.finish();
         await vectorWriter?.finish();
-        await replaceText(directory, 'manifest.json', `${JSON.stringify(manifest, null, 2)}\n`);
+        const stored: StoredRows = { ...manifest, ...(await rowsOf(directory)) };
+        await replaceText(directory, 'manifest.json', `${JSON.stringify(stored, null, 2)}\n`);
         await syncPath(directory);
         if (!(await this.#lease.renew(holder))) throw leaseLost();
         await renameDurably(directory, this.#at(version));
@@ -131,7 +143,7 @@ class FileLists implements ListStore<readonly RankedList[]> {
   /** Deletes what a crash left, and ends what it cut off. */
   async #clear(): Promise<void> {
     for (const name of await readdir(this.#root))
-      if (temporary.some(start => name.startsWith(start))) await rm(this.#at(name), { recursive: true });
+      if (isTemporary(name)) await rm(this.#at(name), { recursive: true, force: true });
       else if (!name.startsWith('.') && this.#isComplete(name)) await settle(this.#at(name));
   }
 
@@ -141,8 +153,8 @@ class FileLists implements ListStore<readonly RankedList[]> {
     return (await Promise.all(found.map(version => this.#manifest(version)))).map(m => sinkVersion(m));
   }
 
-  async #manifest(version: string): Promise<StoredPublication> {
-    return JSON.parse(await readFile(this.#at(version, 'manifest.json'), 'utf8')) as StoredPublication;
+  async #manifest(version: string): Promise<StoredRows> {
+    return JSON.parse(await readFile(this.#at(version, 'manifest.json'), 'utf8')) as StoredRows;
   }
 
   async pointers(): Promise<Map<string, string>> {
@@ -161,7 +173,7 @@ class FileLists implements ListStore<readonly RankedList[]> {
   async point({ alias, version, expected, holder }: Move): Promise<void> {
     if (holder !== undefined && !(await this.#lease.renew(holder))) throw leaseLost();
     if (!this.#isComplete(version)) throw notComplete(version);
-    await this.#assertWhole(version);
+    await assertWhole(this.#at(version), await this.#manifest(version));
     const before = await this.current(alias);
     assertExpected(alias, before, version, expected);
     await replaceText(this.#root, pointer(alias), `${version}\n`);
@@ -170,21 +182,6 @@ class FileLists implements ListStore<readonly RankedList[]> {
     if (before === undefined) await rm(this.#at(pointer(alias)), { force: true });
     else await replaceText(this.#root, pointer(alias), `${before}\n`);
     throw new Refusal(`version ${version} was just deleted; publish it again`);
-  }
-
-  /** Throws if a complete version lacks lists. */
-  async #assertWhole(version: string): Promise<void> {
-    const { lists, vectors } = await this.#manifest(version);
-    const files = await readdir(this.#at(version));
-    for (const kind of ['users', 'items'] as const) {
-      if (files.includes(`${kind}.parquet`)) continue;
-      const path = this.#at(version, `${kind}.ndjson`);
-      const found = existsSync(path) ? await (await import('./ndjson.js')).countLines(path) : 0;
-      if (found < lists[kind]) throw listsMissing(version, kind, found, lists[kind]);
-    }
-    if (!vectors || files.includes('vectors.parquet')) return;
-    const found = (await import('./vectors.js')).countVectors(this.#at(version, 'vectors.safetensors'));
-    if (found < vectors.count) throw listsMissing(version, 'vectors', found, vectors.count);
   }
 
   /** Writes the files of every version again, without the ids; each takes the place of the old one with its number. */
@@ -202,7 +199,12 @@ class FileLists implements ListStore<readonly RankedList[]> {
           total.rewritten += spared.rewritten;
           const manifest = await this.#manifest(version);
           const count = manifest.lists[kind] - spared.deleted;
-          return { ...manifest, lists: { ...manifest.lists, [kind]: count } };
+          const { rows } = await rowsOf(made);
+          return {
+            ...manifest,
+            lists: { ...manifest.lists, [kind]: count },
+            ...(rows && { rows: { ...manifest.rows, ...rows } }),
+          };
         });
       }
       const manifest = await this.#manifest(version);
@@ -222,7 +224,7 @@ class FileLists implements ListStore<readonly RankedList[]> {
       // A pointer may have come to it at the same moment.
       if ([...(await this.pointers()).values()].includes(version))
         await renameDurably(this.#at(leaving + version), this.#at(version));
-      else await rm(this.#at(leaving + version), { recursive: true });
+      else await rm(this.#at(leaving + version), { recursive: true, force: true });
     }
   }
 }

@@ -68,7 +68,7 @@ export interface RunRecord {
   readonly id: number;
   readonly job: string;
   /**
-   * What started it: `cli`, `cron:<due>`, `events:<time or count>`, `signal:<source>:<id>`; for the publication that
+   * What started it: `cli`, `cron:<due>`, `events:<time or count>`, `drift:<of>:<count>`, `signal:<source>:<id>`; for the publication that
    * follows a refit `refit:<version>`, for the fresh lists that follow a fold `follow:<its trigger>:<events folded>`;
    * or a name that the caller gave.
    */
@@ -266,6 +266,8 @@ export interface StateStore extends Ledger {
   changedUsers(since: number, size: number): AsyncIterable<ChangedUsers>;
   /** The most popular items by the number of their users, `limit` at most. */
   popularItems(limit: number): Promise<Int32Array>;
+  /** How many users have each item, by its number. */
+  itemUsers(): Promise<Int32Array>;
   /** The history of one user by key, or `undefined`. */
   history(user: string): Promise<Rows | undefined>;
   /** Keys of the first `n` items by id; all without `n`. */

@@ -8,6 +8,7 @@ import { syncDirectory } from '../matrix/safetensors-header.js';
 import { parameters } from '../model/model.js';
 import { loadModel, saveModel } from '../model/weights-file.js';
 import { withoutItems } from '../model/without.js';
+import { popularityFile } from './model-files.js';
 
 const beside = '.erased-';
 
@@ -45,9 +46,17 @@ export function writeWithout(
     };
     writeFileSync(join(made, 'items.json'), JSON.stringify(keys), { flush: true });
     writeFileSync(join(made, 'manifest.json'), `${JSON.stringify(changed, null, 2)}\n`, { flush: true });
+    writePopularityWithout(old, made, dropping);
     syncDirectory(made);
     return [changed];
   });
+}
+
+/** The buckets of popularity without those of items that leave, where the model has them. */
+function writePopularityWithout(old: string, made: string, dropping: ReadonlySet<number>): void {
+  if (!existsSync(join(old, popularityFile))) return;
+  const kept = readFileSync(join(old, popularityFile)).filter((_, i) => !dropping.has(i));
+  writeFileSync(join(made, popularityFile), kept, { flush: true });
 }
 
 /** Puts the models that `writeWithout` made and the state has registered in place of the old ones; removes others. */

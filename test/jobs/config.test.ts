@@ -49,7 +49,7 @@ describe('mistakes', () => {
     [
       'unknown key of a schedule',
       'schedule: { refit: { corn: x } }',
-      'schedule.refit: expected only cron, events, publish, catchUp, jitterMs, timeoutMs, found "corn"',
+      'schedule.refit: expected only cron, events, when, publish, catchUp, jitterMs, timeoutMs, found "corn"',
     ],
     [
       'wrong choice',
