@@ -14,6 +14,7 @@ import { Lookups } from './lookups.js';
 import type { DatabaseOptions } from './options.js';
 import { Parts } from './parts.js';
 import { ensureSchema, type Semantics } from './schema.js';
+import { skippedCounts } from './skipped.js';
 import { openCounts } from './state/counts.js';
 import { openDeadLetters } from './state/dead-letters.js';
 import { openErasures } from './state/erasures.js';
@@ -91,6 +92,7 @@ export async function openState(
       positions: source => ingest.use(() => inbox.positions(source)),
       append: (source, batches) => ingest.use(() => inbox.append(source, batches)),
       revive: (source, partition, events) => ingest.use(() => inbox.revive(source, partition, events)),
+      skippedCounts: () => queries.use(skippedCounts),
       fold: (limit, build, energy, maxHistory) =>
         folds.use(c => foldInbox(c, semantics, [lookups, parts], limit, build, energy, maxHistory)),
       dropUnused: async (enough, build) => {

@@ -172,7 +172,7 @@ describe('files store', () => {
     const sink = sinkOn(path);
     await sink.connect();
     await sink.prune!(0);
-    await sink.forget({ users: ['x'], items: [] });
+    await sink.forget!({ users: ['x'], items: [] });
     expect((await sink.contents()).versions.map(v => v.version)).toEqual(['v3']);
     await expect(sink.point('extension')).rejects.toMatchObject({ code: 'SINK_FAILED' });
     await sink.close();
@@ -258,7 +258,7 @@ describe('files store', () => {
       await sink.begin(manifestOf(version));
       await sink.write('users', [ranked('x', ['a', 'b']), ranked('y', ['c'])]);
       await sink.finish();
-      await sink.forget({ users: version === 'v1' ? ['y'] : [], items: [] });
+      await sink.forget!({ users: version === 'v1' ? ['y'] : [], items: [] });
       await sink.point(version, version);
     }
     const file = (version: string) => join(path, version, 'users.parquet');
@@ -286,7 +286,7 @@ describe('files store', () => {
     await sink.finish();
     const read = () => readFile(join(path, 'v1', 'users.ndjson'), 'utf8');
     expect(await read()).toMatch(/^{"id":"a\\u2028b","items":\["i\\u2029","j"\]/);
-    await sink.forget({ users: ['gone'], items: ['j'] });
+    await sink.forget!({ users: ['gone'], items: ['j'] });
     expect(JSON.parse(await read())).toMatchObject({ id: 'a\u2028b', items: ['i\u2029'] });
     expect(await read()).toContain('\\u2028');
     await sink.close();
