@@ -9,6 +9,8 @@ export type Trigger =
   | { readonly kind: 'cron'; readonly time: number }
   /** Enough events: for a fold the time they were counted at (epoch ms), for a refit the number folded so far. */
   | { readonly kind: 'events'; readonly at: number }
+  /** A refit because of this kind of drift, by the number of events folded so far. */
+  | { readonly kind: 'drift'; readonly of: string; readonly at: number }
   /** A signal, as `<source>:<id>`. Both may contain colons, so the two are not taken apart. */
   | { readonly kind: 'signal'; readonly signal: string }
   /** The refit that made a version; it starts the version's publication. */
@@ -30,6 +32,8 @@ export function formatTrigger(trigger: Trigger): string {
       return `cron:${new Date(trigger.time).toISOString()}`;
     case 'events':
       return `events:${trigger.at}`;
+    case 'drift':
+      return `drift:${trigger.of}:${trigger.at}`;
     case 'signal':
       return `signal:${trigger.signal}`;
     case 'refit':
@@ -58,6 +62,8 @@ function read(text: string): Trigger | undefined {
     }
     case 'events':
       return { kind, at: Number(rest) };
+    case 'drift':
+      return last < 0 ? undefined : { kind, of: rest.slice(0, last), at: Number(rest.slice(last + 1)) };
     case 'signal':
       return { kind, signal: rest };
     case 'refit':

@@ -6,7 +6,7 @@ const client = required('@duckdb/node-api') as typeof Client;
 /** What the client itself is made of. */
 export const bindings = required('@duckdb/node-bindings') as typeof Bindings;
 
-export type { DuckDBConnection, DuckDBValue } from '@duckdb/node-api';
+export type { DuckDBAppender, DuckDBConnection, DuckDBValue } from '@duckdb/node-api';
 export type DuckDBDataChunk = Client.DuckDBDataChunk;
 export type DuckDBInstance = Client.DuckDBInstance;
 export const {

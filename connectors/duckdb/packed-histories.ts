@@ -1,4 +1,11 @@
-import { DOUBLE, type DuckDBConnection, DuckDBDataChunk, INTEGER } from './client.js';
+import {
+  bindings,
+  DOUBLE,
+  type DuckDBAppender,
+  type DuckDBConnection,
+  DuckDBDataChunk,
+  INTEGER,
+} from './client.js';
 import { streamRows } from './database.js';
 import { doublesIn, integersIn } from './rows.js';
 
@@ -54,6 +61,63 @@ export async function* packHistories(
   if (parts.length > 0) yield [user - first, packed(parts)];
 }
 
+/** Rows on their way into a table, a chunk at a time: histories may be long, so none is a list of numbers. */
+class RowAppender {
+  readonly #appender: DuckDBAppender;
+  readonly #chunk = DuckDBDataChunk.create([INTEGER, INTEGER, INTEGER, DOUBLE, DOUBLE, DOUBLE]);
+  readonly ints = [0, 1, 2].map(() => new Int32Array(chunkRows));
+  readonly doubles = [0, 1, 2].map(() => new Float64Array(chunkRows));
+  #rows = 0;
+
+  constructor(appender: DuckDBAppender) {
+    this.#appender = appender;
+  }
+
+  /** The place of the next row in `ints` and `doubles`. */
+  next(): number {
+    if (this.#rows === chunkRows) this.flush();
+    return this.#rows++;
+  }
+
+  flush(): void {
+    if (this.#rows === 0) return;
+    this.#chunk.reset();
+    this.#chunk.rowCount = this.#rows;
+    [...this.ints, ...this.doubles].forEach((column, c) => {
+      const vector = bindings.data_chunk_get_vector(this.#chunk.chunk, c);
+      bindings.copy_data_to_vector(
+        vector,
+        0,
+        column.buffer as ArrayBuffer,
+        0,
+        column.BYTES_PER_ELEMENT * this.#rows,
+      );
+    });
+    this.#appender.appendDataChunk(this.#chunk);
+    this.#rows = 0;
+  }
+}
+
+/** Appends the rows of a user's block; with `items`, those of them alone. */
+function appendBlock(
+  rows: RowAppender,
+  user: number,
+  block: Uint8Array,
+  items: ReadonlySet<number> | undefined,
+): void {
+  const d = block.length / rowBytes;
+  const own = new Uint8Array(block); // aligned, which a part of a buffer need not be
+  const doubles = new Float64Array(own.buffer, 0, 3 * d);
+  const ints = new Int32Array(own.buffer, 24 * d, 2 * d);
+  for (let r = 0; r < d; r++) {
+    if (items && !items.has(ints[r]!)) continue;
+    const at = rows.next();
+    rows.ints[0]![at] = user;
+    for (let c = 0; c < 2; c++) rows.ints[c + 1]![at] = ints[c * d + r]!;
+    for (let c = 0; c < 3; c++) rows.doubles[c]![at] = doubles[c * d + r]!;
+  }
+}
+
 /** Makes the temporary table `known`, like `interactions`, of the blocks of users; with `items`, of their rows alone. */
 export async function unpackHistories(
   connection: DuckDBConnection,
@@ -61,31 +125,14 @@ export async function unpackHistories(
   blocks: readonly Uint8Array[],
   items?: ReadonlySet<number>,
 ): Promise<void> {
-  const columns: number[][] = [[], [], [], [], [], []];
-  blocks.forEach((block, k) => {
-    const d = block.length / rowBytes;
-    const own = new Uint8Array(block); // aligned, which a part of a buffer need not be
-    const doubles = new Float64Array(own.buffer, 0, 3 * d);
-    const ints = new Int32Array(own.buffer, 24 * d, 2 * d);
-    for (let r = 0; r < d; r++) {
-      if (items && !items.has(ints[r]!)) continue;
-      columns[0]!.push(users[k]!);
-      for (let c = 0; c < 2; c++) columns[c + 1]!.push(ints[c * d + r]!);
-      for (let c = 0; c < 3; c++) columns[c + 3]!.push(doubles[c * d + r]!);
-    }
-  });
   await connection.run(
     'CREATE OR REPLACE TEMP TABLE unpacked (u INTEGER, i INTEGER, flags INTEGER, v DOUBLE, t DOUBLE, s DOUBLE)',
   );
   const appender = await connection.createAppender('unpacked', undefined, 'temp');
   try {
-    for (let from = 0; from < columns[0]!.length; from += chunkRows) {
-      const part = columns.map(c => c.slice(from, from + chunkRows));
-      const types = [INTEGER, INTEGER, INTEGER, DOUBLE, DOUBLE, DOUBLE];
-      const chunk = DuckDBDataChunk.create(types, part[0]!.length);
-      chunk.setColumns(part);
-      appender.appendDataChunk(chunk);
-    }
+    const rows = new RowAppender(appender);
+    blocks.forEach((block, k) => void appendBlock(rows, users[k]!, block, items));
+    rows.flush();
   } finally {
     appender.closeSync();
   }

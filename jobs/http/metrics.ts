@@ -79,6 +79,12 @@ function flowMetrics(registry: Registers): Observer {
   const skipped = new Counter(
     of('source_skipped_records_total', 'Records that had been taken before.', ['source']),
   );
+  const mapped = new Counter(
+    of('source_mapped_away_total', 'Records that a condition or a table of the mapping skips.', [
+      'source',
+      'reason',
+    ]),
+  );
   const dead = new Counter(
     of('dead_letters_total', 'Records that could not become events.', ['source', 'code']),
   );
@@ -102,7 +108,9 @@ function flowMetrics(registry: Registers): Observer {
     batch(source, batch) {
       records.inc({ source }, batch.read);
       events.inc({ source }, batch.events);
-      skipped.inc({ source }, Math.max(0, batch.read - batch.events - batch.deadLetters));
+      for (const [reason, n] of Object.entries(batch.skipped ?? {})) mapped.inc({ source, reason }, n);
+      const passed = Object.values(batch.skipped ?? {}).reduce((sum, n) => sum + n, 0);
+      skipped.inc({ source }, Math.max(0, batch.read - batch.events - batch.deadLetters - passed));
       for (const [code, n] of Object.entries(batch.codes)) dead.inc({ source, code }, n);
       last.set({ source }, Date.now() / 1000);
       commits.observe({ source }, batch.commitSeconds);
@@ -145,6 +153,16 @@ function stateGauges(registry: Registers) {
     models: gauge('models', 'Models of the state.'),
     created: gauge('model_created_timestamp_seconds', 'When a model was made.', ['model']),
     quality: gauge('model_quality', 'What the gate measured.', ['model', 'metric', 'k']),
+    drift: gauge(
+      'drift_ratio',
+      'Events folded since the model as a share of those before, share of users and items that are new.',
+      ['model', 'of'],
+    ),
+    stability: gauge(
+      'popularity_stability_index',
+      'Shift of popularity since the model; above 0.25 is much.',
+      ['model'],
+    ),
     passed: gauge('gate_passed', '1 if the gate lets the newest model pass, 0 if it holds it back.'),
     lastRun: gauge('job_last_success_timestamp_seconds', 'When a run last ended well.', ['job']),
     next: gauge('job_next_timestamp_seconds', 'When a job is due next.', ['job']),
@@ -181,12 +199,17 @@ function setModels(g: StateGauges, status: Status): void {
   g.models.set(status.models.length);
   g.created.reset();
   g.quality.reset();
+  g.drift.reset();
+  g.stability.reset();
   g.passed.remove();
   for (const [model, about] of Object.entries({ newest: status.newest, published: status.publishedModel })) {
     if (!about) continue;
     g.created.set({ model }, about.createdAt / 1000);
     for (const [metric, value] of Object.entries(about.quality))
       g.quality.set({ model, metric, k: String(about.k) }, value);
+    const { popularity, ...shares } = about.drift ?? {};
+    for (const [of, share] of Object.entries(shares)) g.drift.set({ model, of }, share);
+    if (popularity !== undefined) g.stability.set({ model }, popularity);
   }
   if (status.gate) g.passed.set(status.gate.passed ? 1 : 0);
   for (const { job, last, next } of status.jobs) {

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { clockSettings, cronExpression } from '../cron.js';
 import { type Follower, following, type Job, type JobPipeline, publishes, scheduleOf } from '../job.js';
 import { formatTrigger, parseTrigger, type Trigger } from '../trigger.js';
+import { passedLimit } from '../when.js';
 import { fresh } from './fresh.js';
 import { publish } from './publish.js';
 import { refit } from './refit.js';
@@ -44,20 +45,23 @@ export const fold: Job<object, Folded, typeof schedule> = {
   },
 };
 
-/** Refits that are due by the number of folded events. The ledger has each under that number, so it is made once. */
+/** Refits that are due by the number of folded events or by drift. The ledger has each under that number, so it is made once. */
 async function* dueRefits(pipeline: JobPipeline): AsyncIterable<Follower> {
   const { store } = pipeline.parts;
-  const { events } = scheduleOf(pipeline, refit);
-  if (!events) return;
+  const { events, when } = scheduleOf(pipeline, refit);
+  if (!events && !when) return;
   const [folded, newest] = [await store.folded(), (await store.models()).at(-1)];
   if (newest) {
     const { version } = newest;
     const made = parseTrigger((await store.madeBy(version))?.trigger ?? '');
     const published = await store.endedRun(publish.name, formatTrigger({ kind: 'refit', version }));
     // A crash came between the model and its publication: the refit is not made again, but what follows it is.
-    if (made.kind === 'events' && !published) yield following(refit, made, {});
+    if ((made.kind === 'events' || made.kind === 'drift') && !published) yield following(refit, made, {});
   }
-  if (folded - (newest?.manifest.events ?? 0) < events) return;
-  const trigger: Trigger = { kind: 'events', at: folded };
+  const enough = events && folded - (newest?.manifest.events ?? 0) >= events;
+  const drift = !enough && when && newest && (await pipeline.drifts()).get(newest.version);
+  const of = drift && passedLimit(when, drift, newest.manifest);
+  if (!enough && !of) return;
+  const trigger: Trigger = of ? { kind: 'drift', of, at: folded } : { kind: 'events', at: folded };
   if (!(await store.endedRun(refit.name, formatTrigger(trigger)))) yield following(refit, trigger, {});
 }

@@ -8,6 +8,7 @@ import { following, type Job, type JobPipeline, publishes, scheduleOf } from '..
 import { pruneModelsQuietly } from '../kept-models.js';
 import { formatTrigger, type Trigger } from '../trigger.js';
 import { presentFit } from '../tuned.js';
+import { whenOptions } from '../when.js';
 import { publish } from './publish.js';
 
 /** `publish`, in place of the configured one, and any of the options of a fit. */
@@ -23,6 +24,7 @@ const schedule = z
       .min(1)
       .optional()
       .describe('refit when this number of events was folded since the newest model'),
+    when: whenOptions,
     publish: z.boolean().default(true).describe('publish each new model to the sinks'),
     ...clockSettings,
   })

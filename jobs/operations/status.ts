@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { ModelRecord } from '../../src/contracts/index.js';
 import { measures } from '../../src/evaluate/metrics.js';
+import type { Drifts } from '../../src/stages/drift.js';
 import { optionOf, searched } from '../../src/tune/space.js';
 import { verdictOf } from '../gate.js';
 import { clocksOf } from '../job.js';
@@ -50,13 +51,13 @@ function databaseBytes({ parts: { directory } }: Pipeline): number {
   return sizes.reduce((sum, found) => sum + (found?.size ?? 0), 0);
 }
 
-/** What is told of the newest and of the published model: its age, and what the gate measured. */
-function modelStatus(model: ModelRecord | undefined) {
+/** What is told of the newest and of the published model: its age, what the gate measured, and the drift since. */
+function modelStatus(model: ModelRecord | undefined, drifts: Drifts) {
   if (!model) return undefined;
   const { version, createdAt, manifest } = model;
   const { quality, measured } = manifest.metrics ?? {};
   const figures = quality ? Object.fromEntries(measures.map(name => [name, quality[name]])) : {};
-  return { version, createdAt, quality: figures, k: measured?.k };
+  return { version, createdAt, quality: figures, k: measured?.k, drift: drifts.get(version) };
 }
 
 async function gramianStatus({ parts: { store } }: Pipeline) {
@@ -78,7 +79,7 @@ export const status = operation({
     const positions: Record<string, readonly object[]> = {};
     for (const { name } of parts.sources)
       positions[name] = (await store.positions(name)).map(({ taken: _, ...position }) => position);
-    const models = await store.models();
+    const [models, drifts] = [await store.models(), await pipeline.drifts()];
     return {
       state: parts.directory,
       ...(await store.counts()),
@@ -86,8 +87,11 @@ export const status = operation({
       gramian: await gramianStatus(pipeline),
       databaseBytes: databaseBytes(pipeline),
       models: models.map(m => m.version),
-      newest: modelStatus(models.at(-1)),
-      publishedModel: modelStatus(models.find(m => m.published)),
+      newest: modelStatus(models.at(-1), drifts),
+      publishedModel: modelStatus(
+        models.find(m => m.published),
+        drifts,
+      ),
       published: models.find(m => m.published)?.version,
       gate: await verdictOf(pipeline),
       tuned: await tunedStatus(pipeline),
@@ -95,6 +99,7 @@ export const status = operation({
       jobs: await jobTimes(pipeline),
       runs: await store.runs(shownRuns),
       deadLetterCodes: await store.deadLetterCounts(),
+      skipped: await store.skippedCounts(),
       deadLetterSamples: await store.deadLetters(shownDeadLetters),
     };
   },

@@ -20,6 +20,8 @@ export interface Manifest {
   readonly events: number;
   readonly users: number;
   readonly interactions: number;
+  /** Interactions of the items in each bucket of popularity; of models of a state. */
+  readonly popularity?: readonly number[] | undefined;
   /** Items of each history that the Gramian had at most, the newest ones; all without. */
   readonly maxHistory?: number | undefined;
   /** `gramian.keep` of the stage, where it was set: rows of each column in a pruned view. */

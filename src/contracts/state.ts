@@ -68,7 +68,7 @@ export interface RunRecord {
   readonly id: number;
   readonly job: string;
   /**
-   * What started it: `cli`, `cron:<due>`, `events:<time or count>`, `signal:<source>:<id>`; for the publication that
+   * What started it: `cli`, `cron:<due>`, `events:<time or count>`, `drift:<of>:<count>`, `signal:<source>:<id>`; for the publication that
    * follows a refit `refit:<version>`, for the fresh lists that follow a fold `follow:<its trigger>:<events folded>`;
    * or a name that the caller gave.
    */
@@ -187,6 +187,15 @@ export interface DecodedBatch {
   /** Events that the source has decoded itself, of the state's `system`. */
   readonly decoded?: DecodedEvents | undefined;
   readonly position: Position;
+  /** What the source has left out, by reason. */
+  readonly skipped?: ReadonlyMap<string, number> | undefined;
+}
+
+/** What a source has left out because it was not meant to be events, since the state was made. */
+export interface SkippedCount {
+  readonly source: string;
+  readonly reason: string;
+  readonly count: number;
 }
 
 /**
@@ -257,6 +266,8 @@ export interface StateStore extends Ledger {
   changedUsers(since: number, size: number): AsyncIterable<ChangedUsers>;
   /** The most popular items by the number of their users, `limit` at most. */
   popularItems(limit: number): Promise<Int32Array>;
+  /** How many users have each item, by its number. */
+  itemUsers(): Promise<Int32Array>;
   /** The history of one user by key, or `undefined`. */
   history(user: string): Promise<Rows | undefined>;
   /** Keys of the first `n` items by id; all without `n`. */
@@ -288,6 +299,7 @@ export interface StateStore extends Ledger {
   /** The newest dead letters, newest first. */
   deadLetters(limit: number, filter?: DeadLetterFilter): Promise<readonly KeptDeadLetter[]>;
   deadLetterCounts(filter?: DeadLetterFilter): Promise<readonly DeadLetterCount[]>;
+  skippedCounts(): Promise<readonly SkippedCount[]>;
   /** Puts events into the inbox in the place of the dead letters with their sequence numbers, which are deleted. */
   revive(source: string, partition: string, events: EventColumns): Promise<void>;
   /** Deletes dead letters; returns how many. */

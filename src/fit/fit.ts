@@ -185,7 +185,9 @@ function derived<O extends CommonOptions>(
   options: O,
   gramian: Gramian,
 ): { readonly signed: boolean; readonly inputPower: number } {
-  const known = options.signedServing !== undefined && options.inputPower !== undefined;
+  const unsigned = signedFrom === Number.POSITIVE_INFINITY || options.serving === 0;
+  const known =
+    (unsigned || options.signedServing !== undefined) && (power === 0 || options.inputPower !== undefined);
   const density = known ? 0 : gramian.density();
   return {
     signed:

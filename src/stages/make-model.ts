@@ -3,6 +3,7 @@ import { closeSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync } fro
 import { join } from 'node:path';
 import { fileChecksum, type Manifest, newVersion } from '../contracts/manifest.js';
 import type { ModelMetrics } from '../evaluate/gate.js';
+import { interactionsIn, popularityBuckets } from '../evaluate/popularity.js';
 import type { GramianInput } from '../fit/fit.js';
 import type { FitRanges } from '../fit/ranges.js';
 import { syncDirectory } from '../matrix/safetensors-header.js';
@@ -10,6 +11,7 @@ import { collectGarbage } from '../runtime/collector.js';
 import { runOnce } from '../runtime/compute.js';
 import { type Progress, tasksOf } from '../runtime/task.js';
 import type { FitOptions } from '../solvers/index.js';
+import { popularityFile } from './model-files.js';
 
 const fitTask = tasksOf<typeof import('./fit-task.js')>(new URL('./fit-task.js', import.meta.url));
 
@@ -19,6 +21,8 @@ export interface ModelInput
   readonly gramian: GramianInput;
   /** Item of each row and column of G; read before the fit and not kept. */
   readonly keys: () => Promise<readonly string[]>;
+  /** How many users have each item, where that is known. */
+  readonly itemUsers?: (() => Promise<Int32Array>) | undefined;
   readonly options: FitOptions;
   readonly threads: number;
   readonly memoryBytes: number;
@@ -47,10 +51,17 @@ function writeItems(path: string, keys: readonly string[]): Manifest['items'] {
   return { count: keys.length, checksum: hash.digest('hex') };
 }
 
+/** Writes the bucket of each item to `path`; returns the interactions in each. */
+function writePopularity(path: string, users: Int32Array): readonly number[] {
+  const bucketOf = popularityBuckets(users);
+  writeFileSync(path, bucketOf, { flush: true });
+  return interactionsIn(bucketOf, users);
+}
+
 /** Fits a model in a thread of its own and writes `directory/<version>/`, which appears when it is whole. */
 export async function makeModel(
   directory: string,
-  { gramian, keys, options, threads, memoryBytes, ranges, ...about }: ModelInput,
+  { gramian, keys, itemUsers, options, threads, memoryBytes, ranges, ...about }: ModelInput,
   settings: {
     readonly progress?: Progress;
     readonly signal?: AbortSignal;
@@ -62,6 +73,7 @@ export async function makeModel(
   mkdirSync(temporary, { recursive: true });
   try {
     const items = writeItems(join(temporary, 'items.json'), await keys());
+    const popularity = itemUsers && writePopularity(join(temporary, popularityFile), await itemUsers());
     if (ranges) collectGarbage(); // millions of keys
     const path = join(temporary, 'weights.safetensors');
     const resources = { threads, memoryBytes, ranges };
@@ -84,6 +96,7 @@ export async function makeModel(
       events: about.events,
       users: about.users,
       interactions: about.interactions,
+      popularity,
       maxHistory: about.maxHistory,
       keep: about.keep,
       parameters,

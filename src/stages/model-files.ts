@@ -15,6 +15,9 @@ export const modelsDirectory = (state: string): string => join(state, 'models');
 export const weightsPath = (state: string, version: string): string =>
   join(modelsDirectory(state), version, 'weights.safetensors');
 
+/** File of a model with the bucket of popularity of each item, a byte each. */
+export const popularityFile = 'popularity.u8';
+
 /** What belongs in `models/`. */
 export async function modelRegister(
   { directory, store }: State,

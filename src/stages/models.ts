@@ -92,7 +92,17 @@ async function fitModel(
     keep,
   };
   const keys = () => store.itemKeys(counts.items);
-  const made = { gramian: input, keys, options: fitOptions, threads, memoryBytes, ranges, ...about };
+  const itemUsers = () => store.itemUsers().then(users => users.subarray(0, counts.items));
+  const made = {
+    gramian: input,
+    keys,
+    itemUsers,
+    options: fitOptions,
+    threads,
+    memoryBytes,
+    ranges,
+    ...about,
+  };
   const manifest = await makeModel(modelsDirectory(directory), made, settings);
   failpoint('refit:model-written');
   const detail = `${manifest.parameters} parameters from ${counts.interactions} interactions`;

@@ -25,7 +25,7 @@ export const gramianOptions = z.strictObject({
     ),
 });
 
-const duration = z.string().regex(durationPattern, 'expected a duration such as 12h, 30d or 2w');
+export const duration = z.string().regex(durationPattern, 'expected a duration such as 12h, 30d or 2w');
 
 /** How long event ids are known. */
 export const dedupeOptions = z.strictObject({

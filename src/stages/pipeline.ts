@@ -1,4 +1,5 @@
 import { toStageError } from '../errors.js';
+import { createDrift } from './drift.js';
 import { createForgetting, forgetInSinks } from './forget.js';
 import { createGramianKeeper } from './gramian.js';
 import { createHoldouts } from './holdouts.js';
@@ -46,6 +47,9 @@ export function joinPipeline(parts: PipelineParts) {
     dropItems: (signal?: AbortSignal) => dropItems(parts, models, false, signal),
     verify: gramian.verify,
     gramianEntries: gramian.entries,
+
+    /** How far the state has moved since the newest and since the published model. */
+    drifts: createDrift(parts).drifts,
 
     fit: models.fit,
     manifestOf: models.manifestOf,

@@ -49,7 +49,7 @@ describe('mistakes', () => {
     [
       'unknown key of a schedule',
       'schedule: { refit: { corn: x } }',
-      'schedule.refit: expected only cron, events, publish, catchUp, jitterMs, timeoutMs, found "corn"',
+      'schedule.refit: expected only cron, events, when, publish, catchUp, jitterMs, timeoutMs, found "corn"',
     ],
     [
       'wrong choice',
@@ -121,6 +121,21 @@ describe('mistakes', () => {
       'bad time zone',
       'schedule: { timezone: Mars/Base }',
       'schedule.timezone: expected an IANA time zone such as Europe/London, found "Mars/Base"',
+    ],
+    [
+      'two sinks in one directory',
+      'sinks: [{ type: files, path: feeds }, { type: lmdb, path: feeds }, { type: files, path: ./feeds/ }]',
+      'sinks.2: expected a place of its own, found that of sinks.0',
+    ],
+    [
+      'two sinks in one table',
+      'sinks: [{ type: duckdb, database: d, table: Lists }, { type: duckdb, database: d, table: a }, { type: duckdb, database: ./d }]',
+      'sinks.2: expected a place of its own, found that of sinks.0',
+    ],
+    [
+      'two sinks under one prefix',
+      'sinks: [{ type: lmdb, path: d }, { type: lmdb, path: d, prefix: b }, { type: lmdb, path: ./d, prefix: b }]',
+      'sinks.2: expected a place of its own, found that of sinks.1',
     ],
     [
       'the same source twice',

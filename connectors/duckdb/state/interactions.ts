@@ -1,7 +1,7 @@
 import type { StateStore } from '../../../src/contracts/index.js';
-import { releaseResults, type SerialConnection, scalar } from '../database.js';
+import { releaseResults, type SerialConnection, scalar, streamRows } from '../database.js';
 import { type Connecting, readChanged, readHistories } from '../histories.js';
-import { readKeys, readRows, readTimedRows } from '../rows.js';
+import { integersIn, readKeys, readRows, readTimedRows } from '../rows.js';
 import { newestRows } from '../schema.js';
 
 /** X by user and item. Only users with more than `maxHistory` are sorted by time. */
@@ -18,7 +18,10 @@ export function openInteractions(
   database: Connecting,
   folds: SerialConnection,
   queries: SerialConnection,
-): Pick<StateStore, 'interactions' | 'withTimes' | 'histories' | 'history' | 'popularItems' | 'itemKeys'> {
+): Pick<
+  StateStore,
+  'interactions' | 'withTimes' | 'histories' | 'history' | 'popularItems' | 'itemUsers' | 'itemKeys'
+> {
   const items = 'SELECT count(*) FROM items';
   return {
     interactions: maxHistory =>
@@ -58,6 +61,24 @@ export function openInteractions(
       queries
         .all(`SELECT item FROM matrix GROUP BY item ORDER BY count(*) DESC, item LIMIT ${limit}`)
         .then(rows => Int32Array.from(rows.map(r => Number(r.item)))),
+
+    // On a connection of its own, so that ingest does not wait for the pass.
+    async itemUsers() {
+      const connection = await database.connect();
+      try {
+        const users = new Int32Array(Number(await scalar(connection, items)));
+        const sql = 'SELECT item, count(*)::INTEGER FROM matrix WHERE item < ? GROUP BY item';
+        for await (const part of streamRows(connection, sql, 2, [users.length])) {
+          const [item, count] = [integersIn(part, 0), integersIn(part, 1)];
+          item.forEach((i, r) => {
+            users[i] = count[r]!;
+          });
+        }
+        return users;
+      } finally {
+        connection.closeSync();
+      }
+    },
 
     itemKeys: n => queries.use(async c => (await readKeys(c, 'items', 0, n)).keys),
   };
