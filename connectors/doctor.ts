@@ -4,7 +4,6 @@ import type { z } from 'zod';
 import { examine, type Finding, lookAtSink } from '../src/contracts/finding.js';
 import type { Source, WeightRules } from '../src/contracts/index.js';
 import { StageError } from '../src/errors.js';
-import { decodeEvents } from '../src/stages/events.js';
 import type { signalOptions, sinkOptions, sourceOptions } from './registry.js';
 import {
   createSignals,
@@ -15,6 +14,7 @@ import {
   sinks,
   sources,
 } from './registry.js';
+import { tryBatch } from './tried.js';
 
 /** The directory, or the nearest one above it that is there; throws if it cannot be written, for `what`. */
 export function writableFrom(directory: string, what: string): string {
@@ -32,16 +32,23 @@ export function writableFrom(directory: string, what: string): string {
   return at;
 }
 
+/** Events that are shown of a source. */
+const shownEvents = 3;
+
 /** What the first read of a source gives, without taking it in. */
 export async function sample(source: Source, weights: WeightRules) {
   await source.connect([]);
   try {
     const records = (await source.read())?.batches.map(b => b.records) ?? [];
-    const dead = records.flatMap(r => decodeEvents(r, weights).dead);
+    const tried = records.map(r => tryBatch(r, weights, shownEvents));
+    const dead = tried.flatMap(t => t.dead);
+    const skipped = tried.flatMap(t => Object.values(t.skipped)).reduce((sum, n) => sum + n, 0);
     return {
-      records: records.reduce((sum, r) => sum + r.length, 0),
+      records: records.reduce((sum, r) => sum + r.length, skipped),
       deadLetters: dead.length,
+      skipped,
       reason: dead[0]?.reason,
+      events: tried.flatMap(t => t.events).slice(0, shownEvents),
     };
   } finally {
     await source.close();

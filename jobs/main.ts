@@ -28,6 +28,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   runs: async () => (await import('./commands/history.js')).runs,
   'dead-letters': async () => (await import('./commands/history.js')).deadLetters,
   sql: async () => (await import('./commands/sql.js')).sql,
+  map: async () => (await import('./commands/map.js')).map,
   validate: async () => (await import('./commands/setup.js')).validate,
   doctor: async () => (await import('./commands/doctor.js')).doctor,
   init: async () => (await import('./commands/init.js')).init,

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { renameSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { syncDirectory } from '../../src/matrix/safetensors-header.js';
@@ -7,6 +6,7 @@ import { checkpoint } from './checkpoint.js';
 import type { DuckDBConnection, DuckDBInstance } from './client.js';
 import { releaseResults, SerialConnection } from './database.js';
 import { copyInto } from './migrations.js';
+import { madeFor } from './place.js';
 
 /** How the file of a state is opened again. */
 export interface Reopening {
@@ -60,7 +60,7 @@ export class StateConnections {
   async #rewrite(connection: DuckDBConnection): Promise<void> {
     if (!this.#reopening) return;
     const { path, spills, open } = this.#reopening;
-    const copy = `${path}.${randomUUID()}.new`;
+    const copy = madeFor(path);
     try {
       await checkpoint(connection, path);
       await copyInto(connection, copy);

@@ -1,4 +1,3 @@
-import { existsSync, linkSync, renameSync, rmSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { StageError } from '../../src/errors.js';
 import { collectGarbage, collectYoung } from '../../src/runtime/collector.js';
@@ -213,17 +212,4 @@ export const literal = (value: string): string => `'${value.replaceAll("'", "''"
 export async function releaseResults(): Promise<void> {
   collectGarbage();
   await setImmediate(); // finalizers run between turns of the event loop
-}
-
-/**
- * Gives a whole new file its name, unless another process was quicker: then a link fails, and the file goes. Where there
- * are no links, it is renamed.
- */
-export function placeFile(made: string, path: string): void {
-  try {
-    linkSync(made, path);
-  } catch {
-    if (!existsSync(path)) renameSync(made, path);
-  }
-  rmSync(made, { force: true });
 }

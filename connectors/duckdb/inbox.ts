@@ -12,6 +12,7 @@ import type { DuckDBConnection } from './client.js';
 import { all, scalar, transaction } from './database.js';
 import { appendFile, FileEvents } from './file-events.js';
 import { newestSeq } from './parts.js';
+import { countSkipped } from './skipped.js';
 
 interface Channel {
   readonly id: number;
@@ -104,7 +105,7 @@ export class Inbox {
 
   /** Appends what lies behind the stored positions and moves them, in one transaction; returns how many events it added. */
   async append(source: string, batches: readonly DecodedBatch[]): Promise<number> {
-    const { placed, dead, moved, seq } = this.#behindPositions(source, batches);
+    const { placed, dead, moved, skipped, seq } = this.#behindPositions(source, batches);
     if (moved.length === 0) return 0;
     let fresh = placed.reduce((sum, { events, from }) => sum + events.length - from, 0);
     await transaction(this.#connection, async () => {
@@ -112,6 +113,7 @@ export class Inbox {
       for (const { decoded, ...place } of placed)
         if (decoded) fresh += await appendFile(this.#connection, decoded, place);
       await appendDeadLetters(this.#connection, source, dead);
+      await countSkipped(this.#connection, source, skipped);
       failpoint('ingest:appended');
       await movePositions(
         this.#connection,
@@ -154,9 +156,10 @@ export class Inbox {
     const placed: Placed[] = [];
     const dead: DeadLetter[] = [];
     const moved: Moved[] = [];
+    const skipped = new Map<string, number>();
     let made = 0;
     let seq = this.#seq;
-    for (const { events, dead: letters, decoded, position } of batches) {
+    for (const { events, dead: letters, decoded, position, skipped: passed } of batches) {
       const name = channelName(source, position.partition);
       const channel = this.#channels.get(name);
       const stored = channel?.sequence ?? Number.NEGATIVE_INFINITY;
@@ -169,7 +172,8 @@ export class Inbox {
       seq += file ? file.rows : events.length - from;
       for (const letter of letters) if (letter.sequence > stored) dead.push(letter);
       moved.push({ position, name, id });
+      for (const [reason, n] of passed ?? []) if (n > 0) skipped.set(reason, (skipped.get(reason) ?? 0) + n);
     }
-    return { placed, dead, moved, seq };
+    return { placed, dead, moved, skipped, seq };
   }
 }

@@ -22,10 +22,11 @@ import {
 } from '../../src/publish/sink-steps.js';
 import { createVersionedSink, rankedForm } from '../../src/publish/versioned-sink.js';
 import type { DuckDBConnection } from './client.js';
-import { all, literal, openDatabase, placeFile, type Row, scalar, transaction } from './database.js';
+import { all, literal, openDatabase, type Row, scalar, transaction } from './database.js';
 import { beginDraft, clearScratch } from './draft.js';
 import { leaveFreePages } from './free-pages.js';
 import { appendLists, listColumns } from './list-rows.js';
+import { madeFor, placeFile, removeMade } from './place.js';
 import { ampleRoom, limitsOf, type Room } from './room.js';
 import { type DuckdbSinkOptions, duckdbSinkOptions } from './sink-options.js';
 import { openWarehouse } from './warehouse.js';
@@ -101,10 +102,11 @@ class TableLists implements ListStore<readonly RankedList[]> {
     if (!existsSync(this.#database)) {
       mkdirSync(dirname(this.#database), { recursive: true });
       // several sinks may make the file at the same time
-      const made = `${this.#database}.${randomUUID()}.new`;
+      const made = madeFor(this.#database);
       (await openDatabase(made, limitsOf(this.#room))).closeSync();
       placeFile(made, this.#database);
     }
+    removeMade(this.#database);
     await this.#on(async c => {
       await c.run(`CREATE TABLE IF NOT EXISTS ${this.#lists} (${listColumns}, version VARCHAR);
         ALTER TABLE ${this.#lists} ADD COLUMN IF NOT EXISTS fallback BOOLEAN;
@@ -184,6 +186,8 @@ class TableLists implements ListStore<readonly RankedList[]> {
       );
     const stored: StoredRows = { ...manifest, rows };
     await c.run(`INSERT INTO ${this.#versions} VALUES (?, ?)`, [version, JSON.stringify(stored)]);
+    // That may have taken longer than a lease lasts; nobody else could have the file meanwhile.
+    await c.run(`UPDATE ${this.#lease} SET until = ?`, [this.#until()]);
   }
 
   versions = () => this.#on(c => this.#held(c));

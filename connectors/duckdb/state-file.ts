@@ -1,16 +1,16 @@
-import { randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { StageError } from '../../src/errors.js';
 import { syncDirectory } from '../../src/matrix/safetensors-header.js';
 import type { DuckDBInstance } from './client.js';
-import { literal, openDatabase, placeFile, releaseResults } from './database.js';
+import { literal, openDatabase, releaseResults } from './database.js';
 import { format } from './migrations.js';
 import type { DatabaseOptions } from './options.js';
+import { isMadeFor, madeFor, placeFile, removeMade } from './place.js';
 import { createSchema, type Semantics, storedSettings } from './schema.js';
 
-/** A new state under the name it is made under; what a process that died has left of one. */
-const unfinished = /^state\.duckdb\.[0-9a-f-]{36}\.new(\.wal)?$/;
+/** The file of a state in its directory. */
+const fileName = 'state.duckdb';
 /** What may lie in the directory of a new state. */
 const harmless = new Set(['lost+found', '.gitignore', '.gitkeep']);
 
@@ -21,7 +21,7 @@ const namesIn = (directory: string): string[] =>
   statSync(directory, { throwIfNoEntry: false })?.isDirectory() ? readdirSync(directory) : [];
 
 /** The file of the state in a directory. */
-export const stateFile = (directory: string): string => join(directory, 'state.duckdb');
+export const stateFile = (directory: string): string => join(directory, fileName);
 
 /** Where the databases beside the state's spill. */
 export const spillsDirectory = (directory: string): string => join(directory, 'spilled');
@@ -36,7 +36,7 @@ function assertRoom(directory: string): void {
     statSync(join(directory, name)).isDirectory() &&
     namesIn(join(directory, name)).length === 0;
   const foreign = namesIn(directory).filter(
-    name => !unfinished.test(name) && !harmless.has(name) && !empty(name),
+    name => !isMadeFor(fileName, name) && !harmless.has(name) && !empty(name),
   );
   if (foreign.length === 0) return;
   const found = `${foreign.slice(0, 3).join(', ')}${foreign.length > 3 ? ` and ${foreign.length - 3} more` : ''}`;
@@ -50,7 +50,7 @@ function assertRoom(directory: string): void {
 async function makeFile(directory: string, semantics: Semantics): Promise<void> {
   for (const folder of folders) mkdirSync(join(directory, folder), { recursive: true });
   const path = stateFile(directory);
-  const made = `${path}.${randomUUID()}.new`;
+  const made = madeFor(path);
   const database = await openDatabase(made);
   const connection = await database.connect();
   try {
@@ -76,7 +76,7 @@ export async function openForWriting(
     await makeFile(directory, semantics);
   }
   const database = await openDatabase(path, limits);
-  for (const name of namesIn(directory)) if (unfinished.test(name)) rmSync(join(directory, name));
+  removeMade(path);
   return database;
 }
 

@@ -3,6 +3,7 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { StateStore } from '../../src/contracts/index.js';
 import { failpoint } from '../../src/runtime/failpoint.js';
+import { parseSize } from '../../src/size.js';
 import { StateConnections } from './connections.js';
 import { openDatabase } from './database.js';
 import { foldInbox } from './fold.js';
@@ -13,6 +14,7 @@ import { Lookups } from './lookups.js';
 import type { DatabaseOptions } from './options.js';
 import { Parts } from './parts.js';
 import { ensureSchema, type Semantics } from './schema.js';
+import { skippedCounts } from './skipped.js';
 import { openCounts } from './state/counts.js';
 import { openDeadLetters } from './state/dead-letters.js';
 import { openErasures } from './state/erasures.js';
@@ -47,6 +49,8 @@ export async function openState(
   const writes = access === 'write';
   const spills = spillsOf(directory, limits.tempDirectory);
   const within = { ...limits, tempDirectory: spills };
+  const stateBytes =
+    limits.memoryLimit === undefined ? undefined : parseSize(limits.memoryLimit, 'database.memoryLimit');
   const database = writes
     ? await openForWriting(directory, semantics, within)
     : await openForReading(directory, within);
@@ -82,12 +86,13 @@ export async function openState(
       ...openSettings(queries),
       ...openCounts(connections, queries, parts),
       ...openDeadLetters(queries),
-      ...openQueries(connections, semantics, parts, join(spills, 'queries')),
+      ...openQueries(connections, semantics, parts, join(spills, 'queries'), stateBytes),
       ...openErasures(connections, parts),
       ...openRetention(connections),
       positions: source => ingest.use(() => inbox.positions(source)),
       append: (source, batches) => ingest.use(() => inbox.append(source, batches)),
       revive: (source, partition, events) => ingest.use(() => inbox.revive(source, partition, events)),
+      skippedCounts: () => queries.use(skippedCounts),
       fold: (limit, build, energy, maxHistory) =>
         folds.use(c => foldInbox(c, semantics, [lookups, parts], limit, build, energy, maxHistory)),
       dropUnused: async (enough, build) => {

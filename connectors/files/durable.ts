@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { open, rename } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { open, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 /** Fsyncs a file or a directory. */
@@ -12,7 +13,7 @@ export async function syncPath(path: string): Promise<void> {
   }
 }
 
-/** Renames within one directory, then fsyncs that directory: afterwards the new name survives a crash. */
+/** Renames, then fsyncs the directory of the new name, which afterwards survives a crash. */
 export async function renameDurably(from: string, to: string): Promise<void> {
   await rename(from, to);
   await syncPath(dirname(to));
@@ -20,13 +21,16 @@ export async function renameDurably(from: string, to: string): Promise<void> {
 
 /** Replaces the content of `name` in `directory`; a reader sees the old text or the new, never a part. */
 export async function replaceText(directory: string, name: string, text: string): Promise<void> {
-  const temporary = join(directory, `.${name}-${randomUUID()}`);
-  const handle = await open(temporary, 'w');
-  try {
-    await handle.writeFile(text);
-    await handle.sync();
-  } finally {
-    await handle.close();
+  for (;;) {
+    const temporary = join(directory, `.${name}-${randomUUID()}`);
+    try {
+      await writeFile(temporary, text, { flush: true });
+      return await renameDurably(temporary, join(directory, name));
+    } catch (error) {
+      await rm(temporary, { force: true });
+      // Whoever has the lease may have taken it for one that a crash left.
+      const taken = (error as NodeJS.ErrnoException).code === 'ENOENT' && existsSync(directory);
+      if (!taken) throw error;
+    }
   }
-  await renameDurably(temporary, join(directory, name));
 }

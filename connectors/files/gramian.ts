@@ -1,5 +1,5 @@
 import { readdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { DOUBLE, type DuckDBConnection, DuckDBDataChunk, INTEGER, VARCHAR } from '@duckdb/node-api';
 import type { GramianEntries } from '../../src/gramian/export.js';
 import { renameDurably, syncPath } from './durable.js';
@@ -10,8 +10,18 @@ import { openScratch, text } from './scratch-database.js';
 const chunkRows = 2048;
 const fileRows = 1 << 22;
 
+/** What an export may use: a directory on the same disk for files that are not whole, and memory. */
+export interface Limits {
+  readonly scratch: string;
+  readonly memoryBytes: number;
+}
+
 /** Writes G as `gramian.npz`, which `scipy.sparse.load_npz` reads as a CSC matrix of float64. */
-export async function writeGramianNpz(directory: string, G: GramianEntries): Promise<string[]> {
+export async function writeGramianNpz(
+  directory: string,
+  G: GramianEntries,
+  scratch: string,
+): Promise<string[]> {
   const { n, entries, indptr, blocks } = G;
   const bytesOf = (a: NodeJS.ArrayBufferView) => new Uint8Array(a.buffer, a.byteOffset, a.byteLength);
   function* rows() {
@@ -20,7 +30,7 @@ export async function writeGramianNpz(directory: string, G: GramianEntries): Pro
   function* values() {
     for (const block of blocks()) yield bytesOf(block.values);
   }
-  await writeNpz(join(directory, 'gramian.npz'), [
+  await writeNpz(join(directory, 'gramian.npz'), scratch, [
     { name: 'indices', dtype: '<i4', shape: [entries], chunks: rows },
     { name: 'indptr', dtype: '<i8', shape: [n + 1], chunks: () => [bytesOf(indptr)] },
     { name: 'format', dtype: '|S3', shape: [], chunks: () => [Buffer.from('csc')] },
@@ -39,11 +49,11 @@ export async function writeGramianNpz(directory: string, G: GramianEntries): Pro
 export async function writeGramianParquet(
   directory: string,
   G: GramianEntries,
-  memoryBytes: number,
+  limits: Limits,
 ): Promise<string[]> {
   for (const name of readdirSync(directory))
     if (/^gramian-\d{4,}\.parquet$/.test(name)) rmSync(join(directory, name));
-  return withTable(directory, memoryBytes, 'i INTEGER, j INTEGER, value DOUBLE', async connection => {
+  return withTable(limits, 'i INTEGER, j INTEGER, value DOUBLE', async connection => {
     const chunk = DuckDBDataChunk.create([INTEGER, INTEGER, DOUBLE]);
     const files: string[] = [];
     let appender = await connection.createAppender('made');
@@ -51,7 +61,7 @@ export async function writeGramianParquet(
     const next = async () => {
       appender.closeSync();
       files.push(`gramian-${String(files.length + 1).padStart(4, '0')}.parquet`);
-      await copyMade(connection, directory, files.at(-1)!);
+      await copyMade(connection, limits.scratch, join(directory, files.at(-1)!));
       await connection.run('TRUNCATE made');
       appender = await connection.createAppender('made');
       rows = 0;
@@ -84,9 +94,9 @@ export async function writeGramianParquet(
 export async function writeItems(
   directory: string,
   keys: readonly string[],
-  memoryBytes: number,
+  limits: Limits,
 ): Promise<string[]> {
-  return withTable(directory, memoryBytes, 'i INTEGER, item VARCHAR', async connection => {
+  return withTable(limits, 'i INTEGER, item VARCHAR', async connection => {
     const chunk = DuckDBDataChunk.create([INTEGER, VARCHAR]);
     const appender = await connection.createAppender('made');
     for (let from = 0; from < keys.length; from += chunkRows) {
@@ -96,19 +106,18 @@ export async function writeItems(
       appender.appendDataChunk(chunk);
     }
     appender.closeSync();
-    await copyMade(connection, directory, 'items.parquet');
+    await copyMade(connection, limits.scratch, join(directory, 'items.parquet'));
     return ['items.parquet'];
   });
 }
 
-/** Runs `body` with an empty table `made` of a database that stays within `memoryBytes`. */
+/** Runs `body` with an empty table `made` of a database within the limits. */
 async function withTable<T>(
-  directory: string,
-  memoryBytes: number,
+  { scratch, memoryBytes }: Limits,
   columns: string,
   body: (connection: DuckDBConnection) => Promise<T>,
 ): Promise<T> {
-  const { connection, release } = await openScratch(join(directory, '.made'), memoryBytes);
+  const { connection, release } = await openScratch(join(scratch, 'made'), memoryBytes);
   try {
     await connection.run(`CREATE TABLE made (${columns})`);
     return await body(connection);
@@ -118,9 +127,9 @@ async function withTable<T>(
 }
 
 /** Writes the table `made` as a file, which appears when it is whole. */
-async function copyMade(connection: DuckDBConnection, directory: string, name: string): Promise<void> {
-  const temporary = join(directory, `.${name}`);
+async function copyMade(connection: DuckDBConnection, scratch: string, path: string): Promise<void> {
+  const temporary = join(scratch, basename(path));
   await connection.run(`COPY made TO ${text(temporary)} (FORMAT parquet)`);
   await syncPath(temporary);
-  await renameDurably(temporary, join(directory, name));
+  await renameDurably(temporary, path);
 }

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { mkdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hasDied, mayFollow } from '../../src/publish/lease.js';
@@ -36,11 +37,28 @@ export function fileLease(root: string, leaseMs: number) {
     await rm(stale, { recursive: true, force: true });
   };
 
+  /** Gives up the lease, if `by` has it. */
+  const release = async (by: string): Promise<void> => {
+    if ((await holder()) === by) await rm(path, { recursive: true, force: true });
+  };
+
   return {
-    /** Removes the lease of a process that has died. */
-    async tidy(): Promise<void> {
+    /** Removes the lease of a process of `owner` that has died. */
+    async tidy(owner?: string): Promise<void> {
       const found = await holder();
-      if (found !== undefined && hasDied(found)) await discard();
+      if (found !== undefined && hasDied(found, owner)) await discard();
+    },
+
+    /** Runs `body` with the lease, if nobody has it. */
+    async ifFree(by: string, body: () => Promise<void>): Promise<void> {
+      if (await runs()) return;
+      if (existsSync(path)) await discard();
+      if (!(await put(by))) return;
+      try {
+        await body();
+      } finally {
+        await release(by);
+      }
     },
 
     /** Takes the lease; returns the holder that has it, if that is another. */
@@ -64,9 +82,6 @@ export function fileLease(root: string, leaseMs: number) {
       return true;
     },
 
-    /** Gives up the lease, if `by` has it. */
-    async release(by: string): Promise<void> {
-      if ((await holder()) === by) await rm(path, { recursive: true, force: true });
-    },
+    release,
   };
 }

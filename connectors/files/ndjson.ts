@@ -1,7 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline/promises';
 import type { ErasedIds } from '../../src/contracts/erasure.js';
 import type { ListKind, RankedList } from '../../src/contracts/index.js';
 import { withoutItems } from '../../src/publish/without-items.js';
@@ -24,8 +23,7 @@ export async function ndjsonWriter(directory: string): Promise<ListWriter> {
     async write(kind, lists) {
       let chunk = '';
       for (const { id, items, scores, fallback } of lists) {
-        const line = { id, items, scores: Array.from(scores), ...(fallback ? { fallback } : {}) };
-        chunk += `${JSON.stringify(line)}\n`;
+        chunk += lineOf({ id, items, scores: Array.from(scores), ...(fallback ? { fallback } : {}) });
         if (chunk.length < chunkLength) continue;
         await files[kind].writeFile(chunk);
         chunk = '';
@@ -44,6 +42,20 @@ export async function ndjsonWriter(directory: string): Promise<ListWriter> {
   };
 }
 
+/** A value as a line. The line separators of Unicode, which some readers take for ends of lines, are escaped. */
+const lineOf = (value: object): string =>
+  `${JSON.stringify(value).replaceAll('\u2028', '\\u2028').replaceAll('\u2029', '\\u2029')}\n`;
+
+/** The lines of a file, without their ends. */
+async function* linesOf(path: string): AsyncGenerator<string> {
+  let rest = '';
+  for await (const text of createReadStream(path, 'utf8') as AsyncIterable<string>) {
+    const lines = (rest + text).split('\n');
+    rest = lines.pop()!;
+    yield* lines;
+  }
+}
+
 /** The lists in a file that `ndjsonWriter` wrote: its lines. */
 export async function countLines(path: string): Promise<number> {
   let lines = 0;
@@ -59,11 +71,11 @@ export async function filterNdjson(path: string, made: string, kind: ListKind, e
   const counts = { deleted: 0, rewritten: 0 };
   let chunk = '';
   try {
-    for await (const line of createInterface({ input: createReadStream(path), crlfDelay: Infinity })) {
+    for await (const line of linesOf(path)) {
       const list = JSON.parse(line) as RankedList;
       const spared = withoutItems(list, items);
       if (gone.has(list.id)) counts.deleted++;
-      else chunk += `${spared ? JSON.stringify({ id: list.id, ...spared }) : line}\n`;
+      else chunk += spared ? lineOf({ id: list.id, ...spared }) : `${line}\n`;
       if (spared && !gone.has(list.id)) counts.rewritten++;
       if (chunk.length < chunkLength) continue;
       await file.writeFile(chunk);

@@ -1,7 +1,5 @@
-import { randomUUID } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { ZipFile } from 'yazl';
@@ -36,9 +34,12 @@ function headerOf({ dtype, shape }: NpyArray): Buffer {
 
 const itemBytes = (dtype: NpyArray['dtype']): number => Number(dtype.slice(2));
 
-/** Writes an uncompressed archive that `numpy.load` and `scipy.sparse.load_npz` read. It appears when it is whole. */
-export async function writeNpz(path: string, arrays: readonly NpyArray[]): Promise<void> {
-  const temporary = join(dirname(path), `.${randomUUID()}.npz`);
+/**
+ * Writes an uncompressed archive that `numpy.load` and `scipy.sparse.load_npz` read. It appears when it is whole; until
+ * then it is in the directory `scratch`.
+ */
+export async function writeNpz(path: string, scratch: string, arrays: readonly NpyArray[]): Promise<void> {
+  const temporary = join(scratch, basename(path));
   const zip = new ZipFile();
   for (const array of arrays) {
     const header = headerOf(array);
@@ -53,12 +54,7 @@ export async function writeNpz(path: string, arrays: readonly NpyArray[]): Promi
     );
   }
   zip.end();
-  try {
-    await pipeline(zip.outputStream, createWriteStream(temporary));
-    await syncPath(temporary);
-    await renameDurably(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
+  await pipeline(zip.outputStream, createWriteStream(temporary));
+  await syncPath(temporary);
+  await renameDurably(temporary, path);
 }

@@ -11,6 +11,16 @@ export interface ScratchDatabase {
 /** A string of SQL. */
 export const text = (value: string): string => `'${value.replaceAll("'", "''")}'`;
 
+/** Rows of a Parquet row group where memory is ample: DuckDB's default. It holds a group until it is written. */
+const mostGroupRows = 122_880;
+const chunkRows = 2048;
+
+/** Options of a `COPY` to Parquet whose rows take some `rowBytes`: a group of them takes a quarter of `memoryBytes`. */
+export function parquetOptions(memoryBytes: number, rowBytes: number): string {
+  const chunks = Math.floor(memoryBytes / (4 * rowBytes * chunkRows));
+  return `(FORMAT parquet, ROW_GROUP_SIZE ${Math.min(mostGroupRows, Math.max(1, chunks) * chunkRows)})`;
+}
+
 /** Opens `<scratch>.duckdb`, which spills beside it, so that memory stays within `memoryBytes`. */
 export async function openScratch(scratch: string, memoryBytes: number): Promise<ScratchDatabase> {
   const instance = await DuckDBInstance.create(`${scratch}.duckdb`, {
@@ -31,4 +41,19 @@ export async function openScratch(scratch: string, memoryBytes: number): Promise
         await rm(`${scratch}${suffix}`, { recursive: true, force: true });
     },
   };
+}
+
+/** Rows of a Parquet file, by its footer; 0 where that cannot be read. */
+export async function parquetRows(path: string): Promise<number> {
+  const instance = await DuckDBInstance.create(':memory:', { threads: '1' });
+  const connection = await instance.connect();
+  try {
+    const read = await connection.runAndReadAll(`SELECT num_rows FROM parquet_file_metadata(${text(path)})`);
+    return Number(read.getRowsJS()[0]?.[0]);
+  } catch {
+    return 0;
+  } finally {
+    connection.closeSync();
+    instance.closeSync();
+  }
 }

@@ -10,23 +10,23 @@ import {
   type Sink,
   type SinkVersion,
 } from '../../src/contracts/sink.js';
+import { newHolder } from '../../src/publish/lease.js';
 import type { Access, Draft, ListStore, Move } from '../../src/publish/list-store.js';
 import {
   assertExpected,
   leaseLost,
-  listsMissing,
   notComplete,
   Refusal,
-  type StoredPublication,
   sinkVersion,
 } from '../../src/publish/sink-steps.js';
 import { createVersionedSink, rankedForm } from '../../src/publish/versioned-sink.js';
 import { renameDurably, replaceText, syncPath } from './durable.js';
-import { replaceFiles, settle } from './forgetting.js';
+import { isUnsettled, replaceFiles, settle } from './forgetting.js';
 import { fileLease } from './lease.js';
 import { filterLists, listWriter } from './list-format.js';
 import { type FilesOptions, filesOptions } from './options.js';
 import { filterVectors, vectorsWriter } from './vector-format.js';
+import { assertWhole, readManifest, rowsOf, type StoredRows } from './whole.js';
 
 export { type FilesOptions, filesOptions };
 
@@ -34,7 +34,9 @@ export { type FilesOptions, filesOptions };
 const writing = '.writing-';
 const leaving = '.leaving-';
 /** Beginnings of names that only a crash leaves: those, leases, and pointers that were to be replaced. */
-const temporary = [writing, leaving, '.lease-', '.current'];
+const temporary = [writing, leaving, '.lease-'];
+const isTemporary = (name: string): boolean =>
+  temporary.some(start => name.startsWith(start)) || /^\.current(\..*)?-/.test(name);
 
 /**
  * Lists as files: `<path>/<version>/` holds `users` and `items` as `.ndjson` or `.parquet` and `manifest.json`;
@@ -43,7 +45,7 @@ const temporary = [writing, leaving, '.lease-', '.current'];
  * `vectors.safetensors` or `.parquet` holds vectors of items, where they are published.
  *
  * A version is written under a temporary name, fsynced and renamed, so a directory with a version's name is
- * complete; `begin` deletes what unfinished attempts left. There is no `get`: files are read whole.
+ * complete; `connect` and `begin` delete what unfinished attempts left. There is no `get`: files are read whole.
  */
 export function createFilesSink(options: FilesOptions, memoryBytes = 2 ** 28): Sink {
   return createVersionedSink(
@@ -55,6 +57,7 @@ export function createFilesSink(options: FilesOptions, memoryBytes = 2 ** 28): S
 /** The versions below one directory. */
 class FileLists implements ListStore<readonly RankedList[]> {
   readonly keepsVectors = true;
+  readonly renewsBeside = true;
   readonly #root: string;
   readonly #format: FilesOptions['format'];
   readonly #vectorFormat: FilesOptions['vectors'];
@@ -73,15 +76,20 @@ class FileLists implements ListStore<readonly RankedList[]> {
     return join(this.#root, ...names);
   }
 
-  #isComplete(version: string): boolean {
-    return existsSync(this.#at(version, 'manifest.json'));
-  }
-
-  async open(access: Access): Promise<boolean> {
+  async open(access: Access, owner?: string): Promise<boolean> {
     if (access === 'read') return existsSync(this.#root);
     await mkdir(this.#root, { recursive: true });
-    await this.#lease.tidy();
+    await this.#lease.tidy(owner);
+    if (await this.#hasLeft()) await this.#lease.ifFree(newHolder(owner ?? 'nobody'), () => this.#clear());
     return true;
+  }
+
+  /** Whether there is anything that a crash may have left. */
+  async #hasLeft(): Promise<boolean> {
+    const names = await readdir(this.#root);
+    if (names.some(isTemporary)) return true;
+    const files = await Promise.all((await this.#complete()).map(m => readdir(this.#at(m.version))));
+    return files.flat().some(isUnsettled);
   }
 
   close = async () => undefined;
@@ -115,7 +123,8 @@ class FileLists implements ListStore<readonly RankedList[]> {
         open = false;
         await writer.finish();
         await vectorWriter?.finish();
-        await replaceText(directory, 'manifest.json', `${JSON.stringify(manifest, null, 2)}\n`);
+        const stored: StoredRows = { ...manifest, ...(await rowsOf(directory)) };
+        await replaceText(directory, 'manifest.json', `${JSON.stringify(stored, null, 2)}\n`);
         await syncPath(directory);
         if (!(await this.#lease.renew(holder))) throw leaseLost();
         await renameDurably(directory, this.#at(version));
@@ -130,19 +139,27 @@ class FileLists implements ListStore<readonly RankedList[]> {
 
   /** Deletes what a crash left, and ends what it cut off. */
   async #clear(): Promise<void> {
-    for (const name of await readdir(this.#root))
-      if (temporary.some(start => name.startsWith(start))) await rm(this.#at(name), { recursive: true });
-      else if (!name.startsWith('.') && this.#isComplete(name)) await settle(this.#at(name));
+    for (const name of (await readdir(this.#root)).filter(isTemporary))
+      await rm(this.#at(name), { recursive: true, force: true });
+    for (const { version } of await this.#complete()) await settle(this.#at(version));
   }
 
-  async versions(): Promise<SinkVersion[]> {
-    const names = await readdir(this.#root);
-    const found = names.filter(name => !name.startsWith('.') && this.#isComplete(name));
-    return (await Promise.all(found.map(version => this.#manifest(version)))).map(m => sinkVersion(m));
+  /** The manifests of complete versions. Directories of somebody else lie beside them, perhaps with manifests. */
+  async #complete(): Promise<StoredRows[]> {
+    const found: StoredRows[] = [];
+    for (const name of await readdir(this.#root)) {
+      const manifest = name.startsWith('.') ? undefined : await readManifest(this.#at(name));
+      if (manifest) found.push(manifest);
+    }
+    return found;
   }
 
-  async #manifest(version: string): Promise<StoredPublication> {
-    return JSON.parse(await readFile(this.#at(version, 'manifest.json'), 'utf8')) as StoredPublication;
+  versions = async (): Promise<SinkVersion[]> => (await this.#complete()).map(m => sinkVersion(m));
+
+  async #manifest(version: string): Promise<StoredRows> {
+    const manifest = await readManifest(this.#at(version));
+    if (!manifest) throw notComplete(version);
+    return manifest;
   }
 
   async pointers(): Promise<Map<string, string>> {
@@ -160,31 +177,15 @@ class FileLists implements ListStore<readonly RankedList[]> {
 
   async point({ alias, version, expected, holder }: Move): Promise<void> {
     if (holder !== undefined && !(await this.#lease.renew(holder))) throw leaseLost();
-    if (!this.#isComplete(version)) throw notComplete(version);
-    await this.#assertWhole(version);
+    await assertWhole(this.#at(version), await this.#manifest(version));
     const before = await this.current(alias);
     assertExpected(alias, before, version, expected);
     await replaceText(this.#root, pointer(alias), `${version}\n`);
-    if (this.#isComplete(version)) return;
+    if (await readManifest(this.#at(version))) return;
     // It was deleted at the same moment.
     if (before === undefined) await rm(this.#at(pointer(alias)), { force: true });
     else await replaceText(this.#root, pointer(alias), `${before}\n`);
     throw new Refusal(`version ${version} was just deleted; publish it again`);
-  }
-
-  /** Throws if a complete version lacks lists. */
-  async #assertWhole(version: string): Promise<void> {
-    const { lists, vectors } = await this.#manifest(version);
-    const files = await readdir(this.#at(version));
-    for (const kind of ['users', 'items'] as const) {
-      if (files.includes(`${kind}.parquet`)) continue;
-      const path = this.#at(version, `${kind}.ndjson`);
-      const found = existsSync(path) ? await (await import('./ndjson.js')).countLines(path) : 0;
-      if (found < lists[kind]) throw listsMissing(version, kind, found, lists[kind]);
-    }
-    if (!vectors || files.includes('vectors.parquet')) return;
-    const found = (await import('./vectors.js')).countVectors(this.#at(version, 'vectors.safetensors'));
-    if (found < vectors.count) throw listsMissing(version, 'vectors', found, vectors.count);
   }
 
   /** Writes the files of every version again, without the ids; each takes the place of the old one with its number. */
@@ -202,7 +203,12 @@ class FileLists implements ListStore<readonly RankedList[]> {
           total.rewritten += spared.rewritten;
           const manifest = await this.#manifest(version);
           const count = manifest.lists[kind] - spared.deleted;
-          return { ...manifest, lists: { ...manifest.lists, [kind]: count } };
+          const { rows } = await rowsOf(made);
+          return {
+            ...manifest,
+            lists: { ...manifest.lists, [kind]: count },
+            ...(rows && { rows: { ...manifest.rows, ...rows } }),
+          };
         });
       }
       const manifest = await this.#manifest(version);
@@ -222,7 +228,7 @@ class FileLists implements ListStore<readonly RankedList[]> {
       // A pointer may have come to it at the same moment.
       if ([...(await this.pointers()).values()].includes(version))
         await renameDurably(this.#at(leaving + version), this.#at(version));
-      else await rm(this.#at(leaving + version), { recursive: true });
+      else await rm(this.#at(leaving + version), { recursive: true, force: true });
     }
   }
 }

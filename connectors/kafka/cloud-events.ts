@@ -1,13 +1,13 @@
 import type { KafkaMessage } from 'kafkajs';
-import type { Attributes } from './fields.js';
+import type { Given } from '../../src/mapping/index.js';
+import { Undecodable } from '../../src/mapping/undecodable.js';
 import { parseJson } from './payloads.js';
-import { Undecodable } from './undecodable.js';
 
 /** The data and the attributes of a CloudEvent, in either of its content modes; `data` reads the bytes of the data. */
 export function openCloudEvent(
   message: KafkaMessage,
   data: (bytes: Buffer) => unknown,
-): [unknown, Attributes] {
+): [unknown, Given['attributes']] {
   const headers = message.headers ?? {};
   const header = (name: string): string | undefined => headers[name]?.toString();
   const type = header('content-type') ?? '';

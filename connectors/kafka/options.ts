@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { fieldsOf, type MappingOptions, mappingOptions } from '../../src/mapping/index.js';
 import { timeOptions } from '../../src/stages/event-time.js';
 
 const file = z
@@ -54,18 +55,6 @@ export type ConnectionOptions = z.output<typeof connectionSchema>;
 
 const format = z.enum(['json', 'avro', 'protobuf']);
 const path = z.string().min(1);
-
-/** Where an event's fields are found: dotted paths, in the value or behind `$key`, `$headers`, `$ce`, `$timestamp`. */
-const fieldOptions = z.strictObject({
-  user: path.default('user'),
-  item: path.default('item'),
-  weight: path.default('weight'),
-  op: path.default('op'),
-  ts: path
-    .optional()
-    .describe("default `ts`, with CloudEvents `$ce.time`; the record's time where it is absent"),
-  id: path.optional().describe('default `id`, with CloudEvents their source and id together'),
-});
 
 /** How a record's key is read, which alone tells what a tombstone (a record without a value) retracts. */
 const keyOptions = z.strictObject({
@@ -124,9 +113,12 @@ export const kafkaSourceOptions = z
       .default('refuse')
       .describe('when records behind the stored position were deleted: stop, or record the gap and go on'),
     format: format.default('json'),
-    cloudEvents: z.boolean().default(false).describe('values are CloudEvents, binary or structured'),
+    cloudEvents: z
+      .boolean()
+      .default(false)
+      .describe('values are CloudEvents, binary or structured; the same as `envelope: cloudevents`'),
     registry: registryOptions.optional().describe('schema registry; avro and protobuf need one'),
-    fields: fieldOptions.prefault({}),
+    ...mappingOptions,
     ...timeOptions,
     key: keyOptions
       .optional()
@@ -155,7 +147,14 @@ export const kafkaSourceOptions = z
         path: ['heartbeatMs'],
         message: 'expected at most half of sessionTimeoutMs',
       });
-    const paths = Object.entries(fieldPaths(o));
+    if (o.cloudEvents && o.envelope !== undefined && o.envelope !== 'cloudevents')
+      context.addIssue({
+        code: 'custom',
+        path: ['envelope'],
+        message: `expected cloudevents, as \`cloudEvents: true\` says, found ${o.envelope}`,
+      });
+    const { each: _, ...fields } = fieldsOf(mappingOf(o));
+    const paths = Object.entries(fields).filter(([, place]) => typeof place === 'string');
     paths.forEach(([name, path], k) => {
       const other = path === 'none' ? undefined : paths.slice(0, k).find(([, p]) => p === path)?.[0];
       if (other !== undefined)
@@ -168,8 +167,16 @@ export const kafkaSourceOptions = z
   });
 export type KafkaSourceOptions = z.output<typeof kafkaSourceOptions>;
 
-/** The path of each field; two have defaults of their own in CloudEvents. */
-export function fieldPaths({ fields, cloudEvents }: Pick<KafkaSourceOptions, 'fields' | 'cloudEvents'>) {
-  const { ts = cloudEvents ? '$ce.time' : 'ts', id = cloudEvents ? '$ce.uid' : 'id' } = fields;
-  return { ...fields, ts, id };
-}
+/** How its records become events. */
+export const mappingOf = ({
+  envelope,
+  cloudEvents,
+  fields,
+  where,
+  each,
+}: MappingOptions & { readonly cloudEvents: boolean }): MappingOptions => ({
+  envelope: envelope ?? (cloudEvents ? 'cloudevents' : undefined),
+  fields,
+  where,
+  each,
+});

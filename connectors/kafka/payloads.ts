@@ -1,10 +1,10 @@
 import type { IHeaders, KafkaMessage } from 'kafkajs';
+import { firstLine, Undecodable } from '../../src/mapping/undecodable.js';
 import { parseExactJson } from '../../src/stages/number.js';
 import { convertConnect } from './connect-json.js';
 import { describeUnframed, isFramed, payloadOf, schemaIdOf } from './framing.js';
 import type { KafkaSourceOptions } from './options.js';
 import { openRegistry } from './registry.js';
-import { firstLine, Undecodable } from './undecodable.js';
 
 type Format = KafkaSourceOptions['format'] | 'text';
 

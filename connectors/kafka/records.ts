@@ -1,4 +1,5 @@
 import type { RecordBatch, Rejection, TimeRules } from '../../src/contracts/index.js';
+import type { Taken } from '../../src/mapping/index.js';
 
 /** How much of a record is kept for a dead letter. */
 const keptBytes = 48 * 1024;
@@ -15,8 +16,8 @@ export function rawText(value: Buffer): string {
   }
 }
 
-/** Records of one partition in columns, appended until they are handed over as a batch. */
-export class Records {
+/** Events of one partition in columns, appended record by record until they are handed over as a batch. */
+export class Records implements Taken {
   readonly user: unknown[] = [];
   readonly item: unknown[] = [];
   readonly weight: unknown[] = [];
@@ -25,45 +26,74 @@ export class Records {
   readonly id: unknown[] = [];
   readonly sequence: number[] = [];
   readonly rejected = new Map<number, Rejection>();
+  /** Records and elements of them that were skipped, by reason. */
+  readonly skipped = new Map<string, number>();
   // Where the bytes of each record lie: a Buffer a record would outlive the batch it came in, at a cost.
   readonly #stores: ArrayBufferLike[] = [];
   #latest: ArrayBufferLike | undefined;
   readonly #store: number[] = [];
   readonly #start: number[] = [];
   readonly #size: number[] = [];
+  // The record that comes now, the length before it, and what was skipped of it.
+  #offset = 0;
+  #bytes: Buffer = none;
+  #from = 0;
+  readonly #passed: string[] = [];
 
   get length(): number {
     return this.sequence.length;
   }
 
-  /** A record; the caller pushes its fields to the six columns, each one. */
-  add(sequence: number, value: Buffer | null): void {
-    this.sequence.push(sequence);
-    const bytes = value ?? none;
-    const { buffer } = bytes;
+  /** Begins a record; `event`, `skip` and `reject` are about it. */
+  begin(sequence: number, bytes: Buffer | null): void {
+    this.#offset = sequence;
+    this.#bytes = bytes ?? none;
+    this.#from = this.sequence.length;
+    if (this.#passed.length > 0) this.#passed.length = 0;
+  }
+
+  event(user: unknown, item: unknown, weight: unknown, op: unknown, ts: unknown, id: unknown): void {
+    this.user.push(user);
+    this.item.push(item);
+    this.weight.push(weight);
+    this.op.push(op);
+    this.ts.push(ts);
+    this.id.push(id);
+    this.sequence.push(this.#offset);
+    const { buffer, byteOffset, length } = this.#bytes;
     if (buffer !== this.#latest) this.#stores.push((this.#latest = buffer));
     this.#store.push(this.#stores.length - 1);
-    this.#start.push(bytes.byteOffset);
-    this.#size.push(bytes.length);
+    this.#start.push(byteOffset);
+    this.#size.push(length);
+  }
+
+  skip(reason: string): void {
+    this.#passed.push(reason);
+    this.skipped.set(reason, (this.skipped.get(reason) ?? 0) + 1);
+  }
+
+  /** The record has no fields, and why; what it has brought until now is void. */
+  reject(rejection: Rejection): void {
+    for (const column of this.#columns()) column.length = this.#from;
+    for (const reason of this.#passed) this.skipped.set(reason, this.skipped.get(reason)! - 1);
+    this.rejected.set(this.length, rejection);
+    this.event(undefined, undefined, undefined, undefined, undefined, undefined);
+  }
+
+  #columns(): unknown[][] {
+    const { user, item, weight, op, ts, id, sequence } = this;
+    return [user, item, weight, op, ts, id, sequence, this.#store, this.#start, this.#size];
   }
 
   #raw(k: number): Buffer {
     return Buffer.from(this.#stores[this.#store[k]!]!, this.#start[k]!, this.#size[k]!);
   }
 
-  /** A record that has no fields, and why. */
-  reject(sequence: number, value: Buffer | null, rejection: Rejection): void {
-    this.rejected.set(this.length, rejection);
-    this.add(sequence, value);
-    for (const column of [this.user, this.item, this.weight, this.op, this.ts, this.id])
-      column.push(undefined);
-  }
-
   /** What has come, as one batch; `times` say how its times are read. */
   batch(partition: string, times?: TimeRules): RecordBatch {
-    const { length, sequence, user, item, weight, op, ts, id, rejected } = this;
+    const { length, sequence, user, item, weight, op, ts, id, rejected, skipped } = this;
     const raw = (k: number) => rawText(this.#raw(k));
-    return { length, partition, sequence, user, item, weight, op, ts, id, times, rejected, raw };
+    return { length, partition, sequence, user, item, weight, op, ts, id, times, rejected, skipped, raw };
   }
 }
 

@@ -1,10 +1,10 @@
 import { StageError } from '../../src/errors.js';
+import { firstLine } from '../../src/mapping/undecodable.js';
 import { parseExactJson } from '../../src/stages/number.js';
 import { avroReader } from './avro.js';
 import { describeId } from './framing.js';
 import type { KafkaSourceOptions } from './options.js';
 import { protobufReader } from './protobuf.js';
-import { firstLine } from './undecodable.js';
 
 /** Reads the payload behind a schema id; throws when the bytes do not fit the schema. */
 export type ReadPayload = (payload: Buffer) => unknown;

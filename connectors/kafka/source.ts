@@ -118,7 +118,8 @@ class KafkaSource implements Source {
     if (this.#options.onLostRecords === 'refuse')
       throw new StageError('RECORDS_LOST', `${this.#where}: ${gap}`);
     this.#warnings.push(gap);
-    slot.records.reject(low - 1, null, { code: 'records-lost', reason: gap });
+    slot.records.begin(low - 1, null);
+    slot.records.reject({ code: 'records-lost', reason: gap });
     this.#intake.advance(slot, low, 1, 0);
   }
 
@@ -157,12 +158,12 @@ class KafkaSource implements Source {
 
   async decodeAgain(letters: readonly KeptRecord[]): Promise<RecordBatch> {
     const records = new Records();
-    const messages = letters.map(({ sequence, raw, rejectedAt }) => ({
+    const messages = letters.map(({ sequence, raw, rejectedAt, key, headers = {} }) => ({
       offset: String(sequence),
-      key: null,
-      value: originalBytes(raw),
+      key: key === undefined ? null : Buffer.from(key),
+      value: raw === '' ? null : originalBytes(raw),
       timestamp: String(rejectedAt),
-      headers: {},
+      headers: Object.fromEntries(Object.entries(headers).map(([name, x]) => [name, Buffer.from(x)])),
       attributes: 0,
     }));
     await this.#decoder.prepare(messages);

@@ -91,7 +91,7 @@ export function takeBatches(
         const { records } = slot;
         const from = records.length;
         let bytes = 0;
-        for (; k < end && bytes <= options.batch.bytes; k++) {
+        for (; k < end && bytes <= options.batch.bytes && records.length - from < turnRecords; k++) {
           const message = messages[k]!;
           decoder.decode(message, records);
           bytes += message.value?.length ?? 0;

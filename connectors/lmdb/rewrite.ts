@@ -1,5 +1,5 @@
 import { closeSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { asBinary, open, type RootDatabase } from 'lmdb';
 import { fileOf } from './sound.js';
 
@@ -9,7 +9,7 @@ const batch = 10_000;
 /** Copies all entries of an environment, by key, into a new file, closes it, and has the file take its place. */
 export async function rewriteEnvironment<V>(db: RootDatabase<V, Uint8Array>, path: string): Promise<void> {
   const file = fileOf(path);
-  const made = join(dirname(file), '.forgetting.mdb');
+  const made = join(dirname(file), `.forgetting-${basename(file)}`);
   const remove = () => {
     for (const name of [made, `${made}-lock`]) rmSync(name, { force: true });
   };

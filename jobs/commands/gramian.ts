@@ -1,9 +1,19 @@
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { StageError } from '../../src/errors.js';
+import { isRunning } from '../../src/runtime/running.js';
 import { type Command, count } from '../command.js';
 
 const formats = ['npz', 'parquet'] as const;
+
+/** A directory of this process in `directory`, for files that are not whole; those of processes that died go. */
+function scratchIn(directory: string): string {
+  for (const name of readdirSync(directory)) {
+    const pid = /^\.gramian-(\d+)-/.exec(name)?.[1];
+    if (pid && !isRunning(Number(pid))) rmSync(join(directory, name), { recursive: true });
+  }
+  return mkdtempSync(join(directory, `.gramian-${process.pid}-`));
+}
 
 export const gramian: Command = {
   summary: 'write the item–item Gramian for other programs',
@@ -32,15 +42,16 @@ export const gramian: Command = {
       '../../connectors/files/gramian.js'
     );
     mkdirSync(directory, { recursive: true });
-    const scratch = mkdtempSync(join(directory, '.gramian-'));
+    const scratch = scratchIn(directory);
     try {
+      const limits = { scratch, memoryBytes: pipeline.stepBytes };
       const G = await pipeline.gramianEntries(scratch);
       try {
         const files = [
           ...(format === 'npz'
-            ? await writeGramianNpz(directory, G)
-            : await writeGramianParquet(directory, G, pipeline.stepBytes)),
-          ...(await writeItems(directory, await pipeline.parts.store.itemKeys(G.n), pipeline.stepBytes)),
+            ? await writeGramianNpz(directory, G, scratch)
+            : await writeGramianParquet(directory, G, limits)),
+          ...(await writeItems(directory, await pipeline.parts.store.itemKeys(G.n), limits)),
         ];
         const json = { directory, files, items: G.n, entries: G.entries };
         return {

@@ -7,7 +7,8 @@ export const ingest: Command = {
     const p = await pipeline();
     const summary = await p.ingest(signal, total => progress(`ingest: ${count(total)} records`));
     const pending = await p.parts.store.pending();
-    const text = `${count(summary.events)} events taken in, ${count(summary.deadLetters)} dead letters; ${count(pending)} wait for a fold`;
+    const skipped = Object.values(summary.skipped ?? {}).reduce((sum, n) => sum + n, 0);
+    const text = `${count(summary.events)} events taken in, ${count(summary.deadLetters)} dead letters${skipped > 0 ? `, ${count(skipped)} skipped` : ''}; ${count(pending)} wait for a fold`;
     return { json: { ...summary, pending }, text };
   },
 };

@@ -9,20 +9,22 @@ export const validate: Command = {
   summary: 'check a configuration and, with --sources, read the first records of each source',
   usage: '-c pipeline.yaml [--sources]',
   options: { sources: { type: 'boolean' } },
-  help: { sources: 'open every source and decode its first batch, without taking it in' },
+  help: {
+    sources: 'open every source and decode its first batch, without taking it in; shows three events of each',
+  },
   async run({ config, values }) {
     const { config: settings, baseDirectory } = await config();
-    const samples: Record<string, { records: number; deadLetters: number; reason: string | undefined }> = {};
+    const samples: Record<string, Awaited<ReturnType<typeof sample>>> = {};
     if (values.sources) {
       for (const options of settings.sources) {
         const source = await createSource(options, baseDirectory);
         samples[source.name] = await sample(source, weightRules(settings.semantics));
       }
     }
-    const lines = Object.entries(samples).map(
-      ([name, s]) =>
-        `source ${name}: ${s.records} records read, ${s.deadLetters} would be dead letters${s.reason ? ` (${s.reason})` : ''}`,
-    );
+    const lines = Object.entries(samples).flatMap(([name, s]) => [
+      `source ${name}: ${s.records} records read, ${s.skipped > 0 ? `${s.skipped} skipped, ` : ''}${s.deadLetters} would be dead letters${s.reason ? ` (${s.reason})` : ''}`,
+      ...s.events.map(event => `  ${JSON.stringify(event)}`),
+    ]);
     const missing = lacking(settings);
     return {
       json: {

@@ -28,6 +28,7 @@ function textOf(s: Status): string {
     `inbox     ${count(s.inbox)} events wait; ${count(s.folded)} folded, ${count(s.repeated)} of them repeated; ${count(s.deadLetters)} dead letters`,
     ...s.deadLetterCodes.map(d => `          ${d.source}: ${count(d.count)} ${d.code}, last ${when(d.last)}`),
     ...s.deadLetterSamples.map(d => `          ${d.source}/${d.partition}@${d.sequence}: ${d.reason}`),
+    ...s.skipped.map(d => `          ${d.source}: ${count(d.count)} skipped by ${d.reason}`),
     `matrix    ${count(s.users)} users × ${count(s.items)} items, ${count(s.interactions)} interactions`,
     `gramian   ${gramian.mode}${gramian.mode === 'stored' ? `, ${gramian.segments} segments, ${count(gramian.entries)} entries` : ''}`,
     `models    ${s.models.length}${newest ? `; newest ${newest}` : ''}; published ${s.published ?? 'none'}`,

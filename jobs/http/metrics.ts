@@ -79,6 +79,12 @@ function flowMetrics(registry: Registers): Observer {
   const skipped = new Counter(
     of('source_skipped_records_total', 'Records that had been taken before.', ['source']),
   );
+  const mapped = new Counter(
+    of('source_mapped_away_total', 'Records that a condition or a table of the mapping skips.', [
+      'source',
+      'reason',
+    ]),
+  );
   const dead = new Counter(
     of('dead_letters_total', 'Records that could not become events.', ['source', 'code']),
   );
@@ -102,7 +108,9 @@ function flowMetrics(registry: Registers): Observer {
     batch(source, batch) {
       records.inc({ source }, batch.read);
       events.inc({ source }, batch.events);
-      skipped.inc({ source }, Math.max(0, batch.read - batch.events - batch.deadLetters));
+      for (const [reason, n] of Object.entries(batch.skipped ?? {})) mapped.inc({ source, reason }, n);
+      const passed = Object.values(batch.skipped ?? {}).reduce((sum, n) => sum + n, 0);
+      skipped.inc({ source }, Math.max(0, batch.read - batch.events - batch.deadLetters - passed));
       for (const [code, n] of Object.entries(batch.codes)) dead.inc({ source, code }, n);
       last.set({ source }, Date.now() / 1000);
       commits.observe({ source }, batch.commitSeconds);

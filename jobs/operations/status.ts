@@ -99,6 +99,7 @@ export const status = operation({
       jobs: await jobTimes(pipeline),
       runs: await store.runs(shownRuns),
       deadLetterCodes: await store.deadLetterCounts(),
+      skipped: await store.skippedCounts(),
       deadLetterSamples: await store.deadLetters(shownDeadLetters),
     };
   },

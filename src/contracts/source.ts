@@ -43,6 +43,9 @@ export interface DeadLetter extends Rejection {
 export interface KeptRecord extends DeadLetter {
   /** Epoch ms. */
   readonly rejectedAt: number;
+  /** Key and headers as text. Dead letters do not keep them; who tries a record may give them. */
+  readonly key?: string | undefined;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
 /** What weights mean; the part of a state's semantics that concerns one event. */
@@ -69,7 +72,7 @@ export interface TimeRules {
 export interface RecordBatch {
   readonly length: number;
   readonly partition: string;
-  /** Sequence number of each record, ascending. */
+  /** Sequence number of each record, ascending. Events of one record follow one another and have the same. */
   readonly sequence: ArrayLike<number>;
   readonly user: ArrayLike<unknown>;
   readonly item: ArrayLike<unknown>;
@@ -81,6 +84,8 @@ export interface RecordBatch {
   readonly times?: TimeRules | undefined;
   /** Records that the source could not make fields of, by their index. */
   readonly rejected?: ReadonlyMap<number, Rejection> | undefined;
+  /** Records, and parts of them, that the source has left out because they are not meant to be events, by reason. */
+  readonly skipped?: ReadonlyMap<string, number> | undefined;
   /** The original bytes of record `k`, kept with a dead letter. */
   raw(k: number): string;
 }

@@ -187,6 +187,15 @@ export interface DecodedBatch {
   /** Events that the source has decoded itself, of the state's `system`. */
   readonly decoded?: DecodedEvents | undefined;
   readonly position: Position;
+  /** What the source has left out, by reason. */
+  readonly skipped?: ReadonlyMap<string, number> | undefined;
+}
+
+/** What a source has left out because it was not meant to be events, since the state was made. */
+export interface SkippedCount {
+  readonly source: string;
+  readonly reason: string;
+  readonly count: number;
 }
 
 /**
@@ -290,6 +299,7 @@ export interface StateStore extends Ledger {
   /** The newest dead letters, newest first. */
   deadLetters(limit: number, filter?: DeadLetterFilter): Promise<readonly KeptDeadLetter[]>;
   deadLetterCounts(filter?: DeadLetterFilter): Promise<readonly DeadLetterCount[]>;
+  skippedCounts(): Promise<readonly SkippedCount[]>;
   /** Puts events into the inbox in the place of the dead letters with their sequence numbers, which are deleted. */
   revive(source: string, partition: string, events: EventColumns): Promise<void>;
   /** Deletes dead letters; returns how many. */

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
+import { isRunning } from '../runtime/running.js';
 import { leaseLost } from './sink-steps.js';
 
 /**
@@ -39,21 +40,13 @@ export function mayFollow(found: string, holder: string): boolean {
   const [before, after] = [read(found), read(holder)];
   if (before.owner !== after.owner) return false;
   if (before.host === undefined) return true;
-  return before.host === after.host && (before.pid === after.pid || !runs(before.pid!));
+  return before.host === after.host && (before.pid === after.pid || !isRunning(before.pid!));
 }
 
 /** Whether the process that has a lease, of `owner` if one is given, was one of this machine and has died. */
 export function hasDied(found: string, owner?: string): boolean {
   const { host, pid, owner: whose } = read(found);
-  return (owner ?? whose) === whose && host === hostname() && pid !== undefined && !runs(pid);
-}
-
-function runs(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
+  return (owner ?? whose) === whose && host === hostname() && pid !== undefined && !isRunning(pid);
 }
 
 /** A lease that is renewed in the background until `stop`. */

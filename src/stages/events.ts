@@ -23,6 +23,9 @@ function operation(x: unknown): number | Rejection {
  * Validates the records of a batch: each becomes an event with a fixed-point weight, or a dead letter with its position,
  * an error code and the original record. `rules` say what weights mean; a number is the scale of weights that are
  * neither clamped nor ignored.
+ *
+ * Of a record that is several events, all become events or none does, so that it is a dead letter that can be decoded
+ * again. Its last event of a pair counts where weights are not added up: they have one place in the order of events.
  */
 export function decodeEvents(
   batch: RecordBatch,
@@ -41,7 +44,11 @@ export function decodeEvents(
   const dead: DeadLetter[] = [];
   const rejected = batch.rejected?.size ? batch.rejected : undefined;
   let length = 0;
+  /** The sequence number of the record that became a dead letter last. */
+  let refused: number | undefined;
   for (let k = 0; k < size; k++) {
+    const place = batch.sequence[k]!;
+    if (place === refused) continue;
     const u = identifier(batch.user[k], 'user');
     const i = identifier(batch.item[k], 'item');
     const o = operation(batch.op?.[k]);
@@ -61,16 +68,23 @@ export function decodeEvents(
       const { code, reason } = known ?? [u, i, w, o, t, eventId].find(isRejection)!;
       const raw = batch.raw(k).slice(0, maxRawLength);
       const user = typeof u === 'string' ? u : undefined;
-      dead.push({ partition: batch.partition, sequence: batch.sequence[k]!, code, reason, user, raw });
+      dead.push({ partition: batch.partition, sequence: place, code, reason, user, raw });
+      refused = place;
+      while (length > 0 && sequence[length - 1] === place) length--;
       continue;
     }
-    users.push(u);
-    items.push(i);
-    id.push(eventId);
-    weight[length] = w;
-    op[length] = o;
-    ts[length] = t;
-    sequence[length++] = batch.sequence[k]!;
+    let at = length++;
+    if (weights.interactions !== 'sum')
+      for (let e = at - 1; e >= 0 && sequence[e] === place; e--)
+        if (users[e] === u && items[e] === i) [at, length] = [e, length - 1];
+    users[at] = u;
+    items[at] = i;
+    id[at] = eventId;
+    weight[at] = w;
+    op[at] = o;
+    ts[at] = t;
+    sequence[at] = place;
   }
+  for (const column of [users, items, id]) column.length = length;
   return { events: { length, user: users, item: items, weight, op, ts, id, sequence }, dead };
 }

@@ -10,11 +10,13 @@ import type { PipelineParts } from './parts.js';
 export interface IngestSummary {
   readonly events: number;
   readonly deadLetters: number;
+  /** Records, and elements of them, that mappings left out, by the condition or table that did; none without any. */
+  readonly skipped?: Readonly<Record<string, number>> | undefined;
 }
 
 /** Records that one batch brought. */
 export interface BatchSummary extends IngestSummary {
-  /** Records read. */
+  /** Events, dead letters and skipped records that were read. */
   readonly read: number;
   /** Dead letters by their code. */
   readonly codes: Readonly<Record<string, number>>;
@@ -56,11 +58,13 @@ export function createIngest(parts: PipelineParts) {
    */
   async function ingest(signal?: AbortSignal, progress?: (total: number) => void): Promise<IngestSummary> {
     const total = { events: 0, deadLetters: 0, read: 0 };
+    let skipped: Sums | undefined;
     const failures: StageError[] = [];
     const heard = (batch: BatchSummary): void => {
       total.events += batch.events;
       total.deadLetters += batch.deadLetters;
       total.read += batch.read;
+      skipped = added(skipped, Object.entries(batch.skipped ?? {}));
       progress?.(total.read);
       assertTolerance(total.deadLetters, total.read);
     };
@@ -76,7 +80,7 @@ export function createIngest(parts: PipelineParts) {
     if (failures.length === 1) throw failures[0];
     if (failures.length > 1)
       throw new StageError('SOURCE_UNREADABLE', failures.map(f => f.message).join('\n'), { cause: failures });
-    return { events: total.events, deadLetters: total.deadLetters };
+    return { events: total.events, deadLetters: total.deadLetters, skipped };
   }
 
   return {
@@ -85,6 +89,15 @@ export function createIngest(parts: PipelineParts) {
     assertTolerance,
     retryDeadLetters: (filter: DeadLetterFilter) => retryDeadLetters(parts, filter),
   };
+}
+
+type Sums = Record<string, number>;
+
+/** Sums by name with `more` added to them; none while there is nothing to add. */
+function added(sums: Sums | undefined, more: Iterable<readonly [string, number]>): Sums | undefined {
+  let all = sums;
+  for (const [name, n] of more) if (n > 0) (all ??= {})[name] = (all[name] ?? 0) + n;
+  return all;
 }
 
 /** Takes one read into the inbox: decode, append with the positions, acknowledge. */
@@ -98,6 +111,7 @@ async function takeIn(
     ...decodeEvents(records, weights),
     decoded,
     position,
+    skipped: records.skipped,
   }));
   const dead = batches.flatMap(d => d.dead);
   if (dead.length > 0) await source.reject?.(dead);
@@ -110,11 +124,25 @@ async function takeIn(
     const { code, reason } = dead[0]!;
     log.warn({ source: source.name, count: dead.length, code, reason }, 'records became dead letters');
   }
-  const records = read.batches.reduce((sum, b) => sum + b.records.length + (b.decoded?.length ?? 0), 0);
+  let skipped: Sums | undefined;
+  for (const batch of batches) skipped = added(skipped, batch.skipped ?? []);
+  const passed = Object.values(skipped ?? {}).reduce((sum, n) => sum + n, 0);
+  const records = batches.reduce(
+    (sum, b) => sum + b.events.length + b.dead.length + (b.decoded?.length ?? 0),
+    passed,
+  );
   const codes: Record<string, number> = {};
   for (const { code } of dead) codes[code] = (codes[code] ?? 0) + 1;
   const positions = batches.map(({ position: { partition, sequence } }) => ({ partition, sequence }));
-  return { events: fresh, deadLetters: dead.length, read: records, codes, positions, commitSeconds };
+  return {
+    events: fresh,
+    deadLetters: dead.length,
+    skipped,
+    read: records,
+    codes,
+    positions,
+    commitSeconds,
+  };
 }
 
 /** Dead letters that are decoded again at a time. */

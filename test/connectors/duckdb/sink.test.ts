@@ -1,4 +1,5 @@
-import { readdirSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -39,6 +40,18 @@ describe('duckdb store', () => {
     path = await mkdtemp(join(tmpdir(), 'duckdb-'));
   });
   afterEach(() => rm(path, { recursive: true, force: true }));
+
+  it('removes what processes that died have made for its file', async () => {
+    for (const end of ['new', 'new.wal'])
+      writeFileSync(join(path, `feeds.duckdb.${randomUUID()}.${end}`), '');
+    writeFileSync(join(path, 'feeds.duckdb.new'), '');
+    const sink = sinkOn(path);
+    await sink.contents();
+    expect(readdirSync(path)).toHaveLength(3);
+    await sink.connect();
+    await sink.close();
+    expect(readdirSync(path).sort()).toEqual(['feeds.duckdb', 'feeds.duckdb.new']);
+  });
 
   it('holds several tables in one file, whatever their names, written at the same time', async () => {
     const tables = ['select', 'fresh', 'scratch', 'lists'];

@@ -98,7 +98,10 @@ describe.each(['safetensors', 'parquet'] as const)('vectors as %s', format => {
     const sink = sinkOn(path, { vectors: format });
     await sink.connect();
     await writeVersion(sink, 'dense');
-    await rm(file());
+    if (format === 'parquet') await writeFile(file(), 'PAR1');
+    else await rm(file());
+    await expect(sink.point('v1')).rejects.toMatchObject({ message: /has 0 of its 4 vectors/ });
+    await rm(file(), { force: true });
     await expect(sink.point('v1')).rejects.toMatchObject({ message: /has 0 of its 4 vectors/ });
     await sink.close();
   });
@@ -122,7 +125,11 @@ describe('files store', () => {
       `users.${format}`,
     ]);
     const manifest = JSON.parse(await readFile(join(path, 'v1', 'manifest.json'), 'utf8')) as unknown;
-    expect(manifest).toEqual({ ...manifestOf('v1'), lists: { users: 1, items: 0 } });
+    expect(manifest).toEqual({
+      ...manifestOf('v1'),
+      lists: { users: 1, items: 0 },
+      ...(format === 'parquet' ? { rows: { users: 1, items: 0 } } : {}),
+    });
   });
 
   it('shows a version under its name only when it is finished', async () => {
@@ -143,6 +150,65 @@ describe('files store', () => {
     await mkdir(join(path, '.leaving-v0'));
     await publish('v3');
     expect((await readdir(path)).sort()).toEqual(['current', 'v1', 'v3']);
+  });
+
+  it('leaves alone what is not its own, with a manifest or without', async () => {
+    const foreign = ['extension/.git/HEAD', 'extension/.forgetting/notes', '.hidden/file', 'plain/file'];
+    const manifests = {
+      extension: '{"name":"mine","version":"1.0"}',
+      broken: '{',
+      list: '[]',
+      other: '{"lists":{},"version":"v1"}',
+    };
+    for (const name of foreign) {
+      await mkdir(join(path, name, '..'), { recursive: true });
+      await writeFile(join(path, name), 'precious');
+    }
+    for (const [name, text] of Object.entries(manifests)) {
+      await mkdir(join(path, name), { recursive: true });
+      await writeFile(join(path, name, 'manifest.json'), text);
+    }
+    for (const version of ['v1', 'v2', 'v3']) await publish(version);
+    const sink = sinkOn(path);
+    await sink.connect();
+    await sink.prune!(0);
+    await sink.forget!({ users: ['x'], items: [] });
+    expect((await sink.contents()).versions.map(v => v.version)).toEqual(['v3']);
+    await expect(sink.point('extension')).rejects.toMatchObject({ code: 'SINK_FAILED' });
+    await sink.close();
+    for (const name of foreign) expect(await readFile(join(path, name), 'utf8')).toBe('precious');
+    for (const [name, text] of Object.entries(manifests))
+      expect(await readFile(join(path, name, 'manifest.json'), 'utf8')).toBe(text);
+  });
+
+  it('has nothing of dead processes left once it is connected, unless somebody is writing', async () => {
+    await publish('v1');
+    const left = [
+      '.current-1',
+      '.current.beta-1',
+      '.leaving-v0',
+      '.lease-1',
+      '.writing-v2',
+      'v1/.forgetting',
+    ];
+    const found = async () => (await readdir(path, { recursive: true })).filter(name => left.includes(name));
+    for (const name of left.slice(0, 2)) await writeFile(join(path, name), 'v1\n');
+    for (const name of left.slice(2)) await mkdir(join(path, name));
+    const sink = sinkOn(path);
+    await sink.contents();
+    expect((await found()).sort()).toEqual([...left].sort());
+
+    await mkdir(join(path, '.lease'));
+    await writeFile(join(path, '.lease', 'owner'), 'somebody');
+    await sink.connect();
+    expect((await found()).sort()).toEqual([...left].sort());
+    await sink.close();
+
+    await rm(join(path, '.lease'), { recursive: true });
+    await sink.connect();
+    await sink.close();
+    expect((await readdir(path)).sort()).toEqual(['current', 'v1']);
+    expect(await found()).toEqual([]);
   });
 
   it.each(['ndjson', 'parquet'] as const)('tells in %s what fills up a list', async format => {
@@ -182,6 +248,47 @@ describe('files store', () => {
     await expect(sink.point('v1', 'candidate')).rejects.toMatchObject({
       message: expect.stringContaining('version v1 has 0 of its 1 lists of users'),
     });
+    await sink.close();
+  });
+
+  it('points at no version whose Parquet files lack rows, also after a forgetting', async () => {
+    const sink = sinkOn(path, { format: 'parquet' });
+    for (const version of ['v1', 'v2']) {
+      await sink.connect();
+      await sink.begin(manifestOf(version));
+      await sink.write('users', [ranked('x', ['a', 'b']), ranked('y', ['c'])]);
+      await sink.finish();
+      await sink.forget!({ users: version === 'v1' ? ['y'] : [], items: [] });
+      await sink.point(version, version);
+    }
+    const file = (version: string) => join(path, version, 'users.parquet');
+    const [first, second] = [await readFile(file('v1')), await readFile(file('v2'))];
+    const refused = (version: string, found: string) =>
+      expect(sink.point(version, 'candidate')).rejects.toMatchObject({
+        message: expect.stringContaining(`version ${version} has ${found}`),
+      });
+    await writeFile(file('v2'), first);
+    await refused('v2', '2 of its 3 rows of users');
+    await writeFile(file('v1'), first.subarray(0, first.length - 9));
+    await refused('v1', '0 of its 2 rows of users');
+    await writeFile(file('v1'), second);
+    await sink.point('v1', 'candidate');
+    await rm(file('v1'));
+    await refused('v1', '0 of its 1 lists of users');
+    await sink.close();
+  });
+
+  it('escapes the line separators of Unicode, and forgets beside them', async () => {
+    const sink = sinkOn(path);
+    await sink.connect();
+    await sink.begin(manifestOf('v1'));
+    await sink.write('users', [ranked('a\u2028b', ['i\u2029', 'j']), ranked('gone', ['j'])]);
+    await sink.finish();
+    const read = () => readFile(join(path, 'v1', 'users.ndjson'), 'utf8');
+    expect(await read()).toMatch(/^{"id":"a\\u2028b","items":\["i\\u2029","j"\]/);
+    await sink.forget!({ users: ['gone'], items: ['j'] });
+    expect(JSON.parse(await read())).toMatchObject({ id: 'a\u2028b', items: ['i\u2029'] });
+    expect(await read()).toContain('\\u2028');
     await sink.close();
   });
 

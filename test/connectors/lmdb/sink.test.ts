@@ -186,6 +186,40 @@ describe('lmdb store', () => {
     await sink.close();
   });
 
+  it('forgets in two files of one directory at the same time', async () => {
+    const files = ['a.mdb', 'b.mdb', 'c.mdb'];
+    const sinks = files.map(name => sinkOn(join(path, name)));
+    for (const [k, sink] of sinks.entries()) {
+      await publishOn(sink, `v${k}`);
+      await sink.connect();
+    }
+    const found = await Promise.all(sinks.map(sink => sink.forget!({ users: ['nobody'], items: [] })));
+    expect(found.map(f => f.remains)).toEqual([[], [], []]);
+    for (const sink of sinks) await sink.close();
+    for (const [k, name] of files.entries()) {
+      const db = open<unknown, string>(join(path, name), { encoding: 'json', readOnly: true });
+      expect(db.get('sansa:current')).toBe(`v${k}`);
+      expect(db.get(`sansa:v${k}:u:x`)).toEqual({ items: [`v${k}`], scores: [1] });
+      await db.close();
+    }
+  });
+
+  it('reads wait while the file is mapped anew', async () => {
+    const environment = new Environment(lmdbOptions.parse({ type: 'lmdb', path }), 0);
+    vi.spyOn(environment, 'isWide', 'get').mockReturnValue(true);
+    const { db } = environment;
+    const close = db.close.bind(db);
+    let read: Promise<unknown> | undefined;
+    vi.spyOn(db, 'close').mockImplementation(async () => {
+      read = environment.read(() => environment.db);
+      await close();
+    });
+    await environment.narrow();
+    expect(environment.db).not.toBe(db);
+    expect((await read) === environment.db).toBe(true);
+    await environment.close();
+  });
+
   it('transactions wait while the file is mapped anew', async () => {
     const environment = new Environment(lmdbOptions.parse({ type: 'lmdb', path }), 0);
     vi.spyOn(environment, 'isWide', 'get').mockReturnValue(true);

@@ -1,4 +1,4 @@
-/** Why a record cannot be decoded; caught by the decoder, which makes it a rejection. */
+/** Why a record cannot become events; who reads the record makes it a rejection. */
 export class Undecodable extends Error {
   constructor(
     readonly code: string,
