@@ -153,6 +153,9 @@ function stateGauges(registry: Registers) {
     models: gauge('models', 'Models of the state.'),
     created: gauge('model_created_timestamp_seconds', 'When a model was made.', ['model']),
     quality: gauge('model_quality', 'What the gate measured.', ['model', 'metric', 'k']),
+    unjudged: gauge('gate_unjudged_ratio', 'Held-out interactions of new users, whom the gate cannot ask.', [
+      'model',
+    ]),
     drift: gauge(
       'drift_ratio',
       'Events folded since the model as a share of those before, share of users and items that are new.',
@@ -199,6 +202,7 @@ function setModels(g: StateGauges, status: Status): void {
   g.models.set(status.models.length);
   g.created.reset();
   g.quality.reset();
+  g.unjudged.reset();
   g.drift.reset();
   g.stability.reset();
   g.passed.remove();
@@ -207,6 +211,7 @@ function setModels(g: StateGauges, status: Status): void {
     g.created.set({ model }, about.createdAt / 1000);
     for (const [metric, value] of Object.entries(about.quality))
       g.quality.set({ model, metric, k: String(about.k) }, value);
+    if (about.unjudged !== undefined) g.unjudged.set({ model }, about.unjudged);
     const { popularity, ...shares } = about.drift ?? {};
     for (const [of, share] of Object.entries(shares)) g.drift.set({ model, of }, share);
     if (popularity !== undefined) g.stability.set({ model }, popularity);

@@ -66,9 +66,9 @@ async function upToDate(pipeline: JobPipeline, fit: FitOptions): Promise<Manifes
 
 /** What the gate measured of a model, for the log: `ndcg@20` and the users it was measured on, or why it was not. */
 function measuredBy({ metric, k }: GateOptions, { metrics }: Manifest): Readonly<Record<string, unknown>> {
-  const { quality, problem } = metrics ?? {};
+  const { quality, problem, unjudged } = metrics ?? {};
   return quality
-    ? { [`${metric}@${k}`]: quality[metric], measuredUsers: quality.users }
+    ? { [`${metric}@${k}`]: quality[metric], measuredUsers: quality.users, unjudged }
     : { unmeasured: problem };
 }
 

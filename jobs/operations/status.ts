@@ -55,9 +55,9 @@ function databaseBytes({ parts: { directory } }: Pipeline): number {
 function modelStatus(model: ModelRecord | undefined, drifts: Drifts) {
   if (!model) return undefined;
   const { version, createdAt, manifest } = model;
-  const { quality, measured } = manifest.metrics ?? {};
+  const { quality, measured, unjudged } = manifest.metrics ?? {};
   const figures = quality ? Object.fromEntries(measures.map(name => [name, quality[name]])) : {};
-  return { version, createdAt, quality: figures, k: measured?.k, drift: drifts.get(version) };
+  return { version, createdAt, quality: figures, unjudged, k: measured?.k, drift: drifts.get(version) };
 }
 
 async function gramianStatus({ parts: { store } }: Pipeline) {

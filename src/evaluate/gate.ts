@@ -26,6 +26,8 @@ export interface ModelMetrics {
   /** Where a time split cut, ISO 8601. */
   readonly cut?: string | undefined;
   readonly quality?: Metrics | undefined;
+  /** Share of the held-out interactions of users who are new behind the cut: the measure says nothing about these. */
+  readonly unjudged?: number | undefined;
   /** Why it could not be measured. */
   readonly problem?: string | undefined;
 }
@@ -65,10 +67,10 @@ export function verdict(
   const [found, before] = [metrics.quality[metric], known.quality[metric]];
   const passed = found >= minimum * before;
   const sign = passed ? '≥' : '<';
-  return told(
-    passed,
-    `${metric}@${k} ${found.toFixed(4)} ${sign} ${minimum} × ${before.toFixed(4)} of the published model ${published.version}`,
-  );
+  const compared = `${metric}@${k} ${found.toFixed(4)} ${sign} ${minimum} × ${before.toFixed(4)} of the published model ${published.version}`;
+  const { unjudged = 0 } = metrics;
+  const blind = `; ${Math.round(100 * unjudged)}% of the held-out interactions are of new users and were not judged`;
+  return told(passed, unjudged > 0.5 ? compared + blind : compared);
 }
 
 /** Whether two measurements can be compared: all but the metric, which both have. */

@@ -164,6 +164,8 @@ export interface SplitRows {
   readonly test: Rows;
   /** Epoch ms. */
   readonly cut: number | undefined;
+  /** Share of the held-out entries that are of users without any other: nobody can be asked for them. */
+  readonly unjudged: number;
 }
 
 /**
@@ -199,5 +201,7 @@ export function split(
   }
   const old = maxHistory === undefined ? undefined : markOld(rows, marks, maxHistory);
   const fitted = old && divide(rows, old).train;
-  return { train, fitted, test: sampleUsers(test, sample, seed), cut: time };
+  const heldOut = marks.reduce((sum, mark) => sum + mark, 0);
+  const unjudged = 1 - test.indices.length / heldOut;
+  return { train, fitted, test: sampleUsers(test, sample, seed), cut: time, unjudged };
 }

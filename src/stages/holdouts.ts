@@ -150,7 +150,7 @@ async function measureModel(
     const held = await holdOut(parts, measured, signal);
     const cut = held.cut === undefined ? undefined : new Date(held.cut).toISOString();
     const { metrics } = await measureFit(parts, held, fit, { k: measured.k, progress, signal });
-    return { measured, cut, quality: metrics };
+    return { measured, cut, quality: metrics, unjudged: held.unjudged };
   } catch (error) {
     if (!(error instanceof StageError && ['DATA_INVALID', 'MEMORY_BUDGET'].includes(error.code))) throw error;
     return { measured, problem: error.message };

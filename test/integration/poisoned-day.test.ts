@@ -1,7 +1,7 @@
 /** A day of random events: the gate holds its model back, the champion stays, and forgetting the day's users mends it. */
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { createPipeline, loadConfig } from '#jobs/index.js';
+import { createPipeline, loadConfig, type PipelineOptions } from '#jobs/index.js';
 import { contextOf, runChain } from '#jobs/job.js';
 import { forget } from '#jobs/kinds/forget.js';
 import { refit } from '#jobs/kinds/refit.js';
@@ -17,12 +17,10 @@ const poison = `INSERT INTO events SELECT 2000 + k, 'bot-' || k % ${bots}, item,
   FROM (SELECT row_number() OVER (ORDER BY hash(b, item)) AS k, item
     FROM (SELECT DISTINCT item FROM events) e, range(9) r(b) ORDER BY k LIMIT ${9 * bots})`;
 
-it('is stopped by the gate, and forgotten', async () => {
+/** A stage with this gate that has seen the good days; its log, and what becomes of a refit. */
+async function stage(gate: NonNullable<PipelineOptions['gate']>) {
   const directory = temporaryDirectory();
-  const path = await purchasesPipeline(directory, {
-    sinks: [{ type: 'files', path: 'feeds' }],
-    gate: { holdout: 'random', share: 0.3 },
-  });
+  const path = await purchasesPipeline(directory, { sinks: [{ type: 'files', path: 'feeds' }], gate });
   const { config, baseDirectory } = loadConfig(path);
   const lines: (object & { msg: string; level: string })[] = [];
   const record = (level: string) => (facts: object, msg: string) => void lines.push({ ...facts, msg, level });
@@ -34,6 +32,11 @@ it('is stopped by the gate, and forgotten', async () => {
     const { version } = outcome as { version: string };
     return { version, published: followed[0]!.outcome, manifest: await pipeline.manifestOf(version) };
   };
+  return { directory, pipeline, lines, refitted };
+}
+
+it('is stopped by the gate, and forgotten', async () => {
+  const { directory, pipeline, lines, refitted } = await stage({ holdout: 'random', share: 0.3 });
   try {
     const good = await refitted();
     expect(good.published.kind).toBe('done');
@@ -57,6 +60,25 @@ it('is stopped by the gate, and forgotten', async () => {
     expect(mended.published.kind).toBe('done');
     expect(mended.manifest.metrics).toEqual(good.manifest.metrics);
     expect(await champion()).toBe(mended.version);
+  } finally {
+    await pipeline.close();
+  }
+}, 300_000);
+
+it('passes a gate that asks nobody of that day, which says so', async () => {
+  const { directory, pipeline, lines, refitted } = await stage({ holdout: 'time' });
+  try {
+    const good = await refitted();
+    expect(good.manifest.metrics!.unjudged).toBeLessThan(0.5);
+    await runSql(join(directory, 'w.duckdb'), poison);
+    const bad = await refitted();
+    expect(bad.manifest.metrics!.unjudged).toBeGreaterThan(0.5);
+    const reason = /; [5-9]\d% of the held-out interactions are of new users and were not judged$/;
+    const told = lines.map(l => ('gate' in l ? String(l.gate) : l.msg)).filter(text => reason.test(text));
+    expect(told).toHaveLength(1);
+    expect(lines.filter(l => l.msg === 'model fitted').at(-1)).toMatchObject({
+      unjudged: bad.manifest.metrics!.unjudged,
+    });
   } finally {
     await pipeline.close();
   }

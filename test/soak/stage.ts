@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { connectRunning } from '../../jobs/control/client.js';
 import { socketOf } from '../../jobs/control/socket-path.js';
 import type { PipelineOptions } from '../../jobs/index.js';
+import { observed } from '../../src/runtime/serial.js';
 import { cli } from '../bench/environment.js';
 import { missingOwn, startRedis } from '../support/redis.js';
 import { expectedPairs, kafkaLoad, warehouseLoad } from './load.js';
@@ -67,14 +68,16 @@ export async function loadedStage({ source, rate, beatMs = 250, schedule }: Stag
   let brought = 0;
   const stop = new AbortController();
   const started = performance.now();
-  const bringing = (async () => {
-    while (!stop.signal.aborted) {
-      const due = Math.floor(((performance.now() - started) / 1000) * rate) - brought;
-      if (due > 0) await load.bring(brought, due);
-      brought += Math.max(0, due);
-      await sleep(beatMs);
-    }
-  })();
+  const bringing = observed(
+    (async () => {
+      while (!stop.signal.aborted) {
+        const due = Math.floor(((performance.now() - started) / 1000) * rate) - brought;
+        if (due > 0) await load.bring(brought, due);
+        brought += Math.max(0, due);
+        await sleep(beatMs);
+      }
+    })(),
+  );
 
   const metricsText = async () => (await fetch(`${url}/metrics`)).text();
   const ask = async (operation: string, parameters: object = {}) => {
