@@ -174,10 +174,7 @@ await withBroker('mapped topics', {}, broker => {
         deadLetters: 0,
         skipped: { weight: 1200 },
       });
-      const { skipped, inbox, deadLetters } = (await status.run({ pipeline } as never, {})) as Record<
-        string,
-        unknown
-      >;
+      const { skipped, inbox, deadLetters } = await status.run({ pipeline } as never, {});
       expect({ skipped, inbox, deadLetters }).toEqual({
         skipped: [{ source: 'kafka', reason: 'weight', count: 1200 }],
         inbox: 1500,
