@@ -22,8 +22,12 @@ export interface Kind<T, O extends z.ZodObject = z.ZodObject> {
   create(options: z.output<O>, baseDirectory: string, room?: Room): Promise<T>;
   /** Looks at what one needs, where making and reading one does not tell enough. */
   examine?(options: z.output<O>, baseDirectory: string): Promise<readonly Finding[]>;
+  /** Of sinks: where one writes, and no other may. */
+  place?(options: z.output<O>): string;
   /** Of sources: whether they stay open when there is no more, and wait. */
   readonly waits?: boolean;
+  /** Of sinks: whether one opens a DuckDB or maps a file. */
+  readonly takesRoom?: (options: z.output<O>) => boolean;
 }
 
 const kindFor =
@@ -31,7 +35,7 @@ const kindFor =
   <O extends z.ZodObject>(
     options: O,
     create: Kind<T, O>['create'],
-    more: Pick<Kind<T, O>, 'examine' | 'waits'> = {},
+    more: Pick<Kind<T, O>, 'examine' | 'place' | 'waits' | 'takesRoom'> = {},
   ): Kind<T, O> => ({ options, create, ...more });
 
 const source = kindFor<Source>();
@@ -56,23 +60,42 @@ export const sources = [
 export const sinks = [
   sink(kafkaSinkOptions, async (o, base) => (await import('./kafka/sink.js')).createKafkaSink(o, base), {
     examine: async (o, base) => (await kafkaDoctor()).examineSink(o, base),
+    place: o => `${o.brokers} ${o.prefix}`,
   }),
   sink(
     redisOptions,
     async (o, base) => (await import('./redis/sink.js')).createRedisSink(redisPaths(o, base)),
-    { examine: async (o, base) => (await import('./redis/doctor.js')).examineSink(redisPaths(o, base)) },
+    {
+      examine: async (o, base) => (await import('./redis/doctor.js')).examineSink(redisPaths(o, base)),
+      place: o => `${o.url} ${o.prefix}`,
+    },
   ),
-  sink(lmdbOptions, async (o, base, room) =>
-    (await import('./lmdb/sink.js')).createLmdbSink({ ...o, path: resolve(base, o.path) }, room?.memoryBytes),
+  sink(
+    lmdbOptions,
+    async (o, base, room) =>
+      (await import('./lmdb/sink.js')).createLmdbSink(
+        { ...o, path: resolve(base, o.path) },
+        room?.memoryBytes,
+      ),
+    { place: o => `${resolve(o.path)} ${o.prefix}`, takesRoom: () => true },
   ),
-  sink(duckdbSinkOptions, async (o, base, room) =>
-    (await import('./duckdb/sink.js')).createDuckdbSink({ ...o, database: resolve(base, o.database) }, room),
+  sink(
+    duckdbSinkOptions,
+    async (o, base, room) =>
+      (await import('./duckdb/sink.js')).createDuckdbSink(
+        { ...o, database: resolve(base, o.database) },
+        room,
+      ),
+    { place: o => `${resolve(o.database)} ${o.table.toLowerCase()}`, takesRoom: () => true },
   ),
-  sink(filesOptions, async (o, base, room) =>
-    (await import('./files/sink.js')).createFilesSink(
-      { ...o, path: resolve(base, o.path) },
-      room?.memoryBytes,
-    ),
+  sink(
+    filesOptions,
+    async (o, base, room) =>
+      (await import('./files/sink.js')).createFilesSink(
+        { ...o, path: resolve(base, o.path) },
+        room?.memoryBytes,
+      ),
+    { place: o => resolve(o.path), takesRoom: o => o.format === 'parquet' || o.vectors === 'parquet' },
   ),
 ] as const;
 

@@ -7,6 +7,7 @@ import { onBehalfOf } from './log-context.js';
 import { logging, type ObservedJob, type Observer, observers } from './observe.js';
 import { fromLedger, type Outcome, type RunEnd, toLedger } from './outcome.js';
 import type { Settings } from './settings.js';
+import { traced, tracedSteps } from './tracing.js';
 import { formatTrigger, type Trigger } from './trigger.js';
 
 /** The part of a pipeline that jobs work on. */
@@ -136,7 +137,9 @@ export async function runJob<O extends object, R>(
   if (idle) return idle;
   const run = job.unrecorded ? 0 : (await store.startRun(job.name, text)).id;
   return onBehalfOf({ component: job.name, ...(run > 0 && { run }) }, () =>
-    carriedOut({ ...context, run }, job, trigger, options),
+    traced(job.name, { run, trigger: text }, () =>
+      carriedOut({ ...context, pipeline: tracedSteps(context.pipeline), run }, job, trigger, options),
+    ),
   );
 }
 

@@ -8,6 +8,7 @@ import { logging, type Observer, observers } from './observe.js';
 import type { Pipeline } from './open.js';
 import { createJobQueue, type JobQueue } from './queue.js';
 import { keepGoing, retried } from './retry.js';
+import { tracing } from './tracing.js';
 
 /** Tries of one publication (about 45 s with the pauses); while it lasts, the other jobs wait. */
 const publishTries = 8;
@@ -46,6 +47,7 @@ export function openService(
   const trying = (what: string, firstPauseMs: number) => ({ what, firstPauseMs, signal: stop, log });
   const observer = observers([
     logging(log),
+    tracing,
     reportIngest(
       pipeline.parts.sources.map(s => s.name),
       log,

@@ -10,14 +10,15 @@ import {
   createSink,
   createSource,
   kindOf,
+  sinks as sinkKinds,
   sources as sourceKinds,
 } from '../connectors/registry.js';
-import { type Logger, type SignalSource, type Source, silent } from '../src/contracts/index.js';
+import { type Logger, type SignalSource, type Sink, type Source, silent } from '../src/contracts/index.js';
 import { assertWorkable } from '../src/fit/memory.js';
 import { observed } from '../src/runtime/serial.js';
 import { parseSize } from '../src/size.js';
 import { joinPipeline, type Stage } from '../src/stages/pipeline.js';
-import { divideBudget, leastBudget, type Occupants } from './budget.js';
+import { assertSteps, divideBudget, leastBudget, type Occupants } from './budget.js';
 import { checked } from './checked.js';
 import { type LoadedConfig, type PipelineConfig, type PipelineOptions, pipelineOptions } from './config.js';
 import { rememberSecrets } from './secrets.js';
@@ -56,9 +57,11 @@ export async function openPipeline(
     stateBytes: memoryLimit ? parseSize(memoryLimit, 'database.memoryLimit') : undefined,
     streams,
     tables: config.sources.length - streams,
+    sinks: config.sinks.filter(o => kindOf<Sink>(sinkKinds, o).takesRoom?.(o)).length,
     reading,
   };
   const budget = divideBudget(memoryBytes, occupants);
+  if (mode === 'write') assertSteps(budget.step, occupants);
   const { threads, ...limit } = limitsOf({ memoryBytes: budget.state });
   const limits = { ...config.database, ...limit, threads: Math.min(threads, config.database.threads) };
   const spills = spillsDirectory(directory);

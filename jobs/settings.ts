@@ -1,6 +1,13 @@
 import { z } from 'zod';
 import { databaseOptions, semanticsOptions } from '../connectors/duckdb/options.js';
-import { signalOptions, sinkOptions, sourceOptions } from '../connectors/registry.js';
+import {
+  kindOf,
+  signalOptions,
+  sinks as sinkKinds,
+  sinkOptions,
+  sourceOptions,
+} from '../connectors/registry.js';
+import type { Sink } from '../src/contracts/index.js';
 import { gateOptions } from '../src/evaluate/gate.js';
 import { stageOptions } from '../src/stages/options.js';
 import { defaultState } from './config-file.js';
@@ -21,7 +28,18 @@ export const settings = stageOptions.extend({
       });
     })
     .default([]),
-  sinks: z.array(sinkOptions).default([]),
+  sinks: z
+    .array(sinkOptions)
+    .superRefine((sinks, context) => {
+      const places = sinks.map(o => `${o.type} ${kindOf<Sink>(sinkKinds, o).place?.(o)}`);
+      places.forEach((place, k) => {
+        const first = places.indexOf(place);
+        if (first === k) return;
+        const message = `expected a place of its own, found that of sinks.${first}`;
+        context.addIssue({ code: 'custom', path: [k], message });
+      });
+    })
+    .default([]),
   models: z
     .strictObject({
       keep: z.int().min(1).default(10).describe('newest models kept beside those that are published'),

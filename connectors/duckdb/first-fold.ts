@@ -1,5 +1,6 @@
 import type { FoldSummary } from '../../src/contracts/index.js';
 import { failpoint } from '../../src/runtime/failpoint.js';
+import { parseSize } from '../../src/size.js';
 import { countFolded, dropRepeated } from './batch.js';
 import type { DuckDBConnection } from './client.js';
 import { all, scalar } from './database.js';
@@ -14,24 +15,56 @@ export async function isUnfolded(connection: DuckDBConnection): Promise<boolean>
   return true;
 }
 
+/** Bytes beside its text that a key takes while DuckDB groups it, on each of two threads (measured). */
+const keyBytes = 64;
+
+/** In how many shares the keys of the batch are grouped, each in half of DuckDB's memory: it cannot spill texts. */
+async function sharesOf(connection: DuckDBConnection, field: string, events: number): Promise<number> {
+  const [limits] = await all(connection, `SELECT current_setting('memory_limit') AS bytes`);
+  const half = parseSize(String(limits!.bytes), 'memory_limit') / 2;
+  if (2 * keyBytes * events <= half) return 1;
+  const [sizes] = await all(
+    connection,
+    `SELECT approx_count_distinct(${field}) AS keys, avg(strlen(${field})) AS length FROM batch`,
+  );
+  return Math.ceil((2 * Number(sizes!.keys) * (keyBytes + Number(sizes!.length))) / half);
+}
+
 /** Numbers the keys of the batch in the order of their first event. */
-const number = (connection: DuckDBConnection, dictionary: 'users' | 'items', field: '"user"' | 'item') =>
-  connection.run(`INSERT INTO ${dictionary} SELECT row_number() OVER (ORDER BY first) - 1, key
-    FROM (SELECT ${field} AS key, min(seq) AS first FROM batch GROUP BY ${field})`);
+async function number(
+  connection: DuckDBConnection,
+  dictionary: 'users' | 'items',
+  field: '"user"' | 'item',
+  events: number,
+): Promise<void> {
+  const shares = await sharesOf(connection, field, events);
+  await connection.run('CREATE OR REPLACE TEMP TABLE keyed (key VARCHAR, first BIGINT)');
+  for (let share = 0; share < shares; share++)
+    await connection.run(`INSERT INTO keyed SELECT ${field}, min(seq) FROM batch
+      ${shares === 1 ? '' : `WHERE hash(${field}) % ${shares} = ${share}`} GROUP BY ${field}`);
+  await connection.run(
+    `INSERT INTO ${dictionary} SELECT row_number() OVER (ORDER BY first) - 1, key FROM keyed`,
+  );
+  await connection.run('DROP TABLE keyed');
+}
 
 /** The rows of all pairs of `coded`, as folds that go step by step leave them, by user and item. */
-function settledRows({ interactions }: Semantics): string {
+async function settledRows(connection: DuckDBConnection, { interactions }: Semantics): Promise<string> {
   if (interactions === 'sum')
     return `SELECT "user", item, op = 2, (CASE op WHEN 1 THEN -weight ELSE weight END)::BIGINT, ts, channel, sequence
       FROM coded LEFT JOIN (SELECT "user", item, max((ts, channel, sequence)) AS newest FROM coded WHERE op = 2 GROUP BY ALL)
         USING ("user", item)
       WHERE newest IS NULL OR (ts, channel, sequence) >= newest ORDER BY "user", item`;
   const value = interactions === 'binary' ? 'least(weight, 1)' : 'weight';
-  // Pairs are compared and sorted as one number.
-  return `SELECT pair >> 32, pair & 4294967295, false, value, ts, channel, sequence FROM (
-      SELECT ("user"::BIGINT << 32) | item AS pair, (CASE op WHEN 1 THEN 0 ELSE ${value} END)::INTEGER AS value, ts, channel, sequence
-      FROM coded)
-    QUALIFY row_number() OVER (PARTITION BY pair ORDER BY ts DESC, channel DESC, sequence DESC) = 1 ORDER BY pair`;
+  // DuckDB sorts fastest by keys of at most 32 bytes that are all there is: pairs as one number, and channels if they differ.
+  const [few] = await all(connection, 'SELECT min(channel) AS channel, max(channel) AS last FROM batch');
+  const one = few!.channel === few!.last;
+  return `SELECT pair >> 32, pair & 4294967295, false, value, ts, ${one ? few!.channel : 'channel'}, sequence FROM (
+    SELECT *, lead(pair) OVER () AS next FROM (
+      SELECT ("user"::BIGINT << 32) | item AS pair, ts, ${one ? '' : 'channel,'} sequence,
+        (CASE op WHEN 1 THEN 0 ELSE ${value} END)::INTEGER AS value
+      FROM coded ORDER BY pair, ts, ${one ? '' : 'channel,'} sequence, value))
+    WHERE next IS DISTINCT FROM pair`;
 }
 
 /**
@@ -51,8 +84,8 @@ export async function foldFirst(
   const [events, identified] = [Number(sizes!.events), Number(sizes!.identified)];
   await run(`CREATE OR REPLACE TEMP ${identified > 0 ? 'TABLE' : 'VIEW'} batch AS SELECT * FROM ${waiting}`);
   await countFolded(connection, events, identified > 0 ? await dropRepeated(connection) : 0);
-  await number(connection, 'users', '"user"');
-  await number(connection, 'items', 'item');
+  await number(connection, 'users', '"user"', events);
+  await number(connection, 'items', 'item', events);
   // A weight may have to leave.
   const coded = semantics.interactions === 'binary' ? 'VIEW' : 'TABLE';
   await run(`CREATE OR REPLACE TEMP ${coded} coded AS
@@ -60,7 +93,7 @@ export async function foldFirst(
     FROM batch JOIN users u ON u.key = batch."user" JOIN items i ON i.key = batch.item`);
   const refused = await setAsideOverflow(connection, semantics, energy);
   failpoint('fold:encoded');
-  await run(`INSERT INTO interactions ${settledRows(semantics)}`);
+  await run(`INSERT INTO interactions ${await settledRows(connection, semantics)}`);
   failpoint('fold:applied');
   const touched = refused > 0 ? 'SEMI JOIN (SELECT "user" AS id FROM coded) USING (id)' : '';
   await run(

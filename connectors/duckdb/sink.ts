@@ -186,6 +186,8 @@ class TableLists implements ListStore<readonly RankedList[]> {
       );
     const stored: StoredRows = { ...manifest, rows };
     await c.run(`INSERT INTO ${this.#versions} VALUES (?, ?)`, [version, JSON.stringify(stored)]);
+    // That may have taken longer than a lease lasts; nobody else could have the file meanwhile.
+    await c.run(`UPDATE ${this.#lease} SET until = ?`, [this.#until()]);
   }
 
   versions = () => this.#on(c => this.#held(c));

@@ -161,6 +161,16 @@ async function readSplit(
 }
 
 /**
+ * Memory for the query of these files: grouping and sorting take a few times their size, and a CSV's buffers more. DuckDB
+ * fills what it gets, and more would only linger.
+ */
+function sufficient(paths: readonly string[]): number {
+  const bytes = paths.reduce((sum, p) => sum + (statSync(p, { throwIfNoEntry: false })?.size ?? 0), 0);
+  const [least, times] = paths.every(p => p.endsWith('.parquet')) ? [2 ** 25, 5] : [2 ** 26, 8];
+  return Math.max(least, times * bytes);
+}
+
+/**
  * Reads train and test interactions (columns `user, item[, weight]`, of any type) from Parquet or CSV files.
  * Ids number the users and items in their natural order; repeated pairs are added up.
  *
@@ -178,12 +188,8 @@ export async function loadSplit(
   signal?: AbortSignal,
 ): Promise<Split> {
   const spill = mkdtempSync(join(tmpdir(), 'sansa-stream-'));
-  // Grouping and sorting take a few times the files' size; more would only linger.
-  const inputBytes = [trainPath, testPath].reduce(
-    (sum, path) => sum + (statSync(path, { throwIfNoEntry: false })?.size ?? 0),
-    0,
-  );
-  const memoryLimit = `${Math.floor(Math.min(memoryBytes, Math.max(2 ** 26, 8 * inputBytes)) / 1024)}KiB`;
+  const share = Math.min(memoryBytes, sufficient([trainPath, testPath]));
+  const memoryLimit = `${Math.floor(share / 1024)}KiB`;
   const database = await openDatabase(':memory:', { memoryLimit, threads: 1, tempDirectory: spill });
   const connection = await database.connect();
   const interrupt = () => connection.interrupt();

@@ -3,6 +3,7 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { StateStore } from '../../src/contracts/index.js';
 import { failpoint } from '../../src/runtime/failpoint.js';
+import { parseSize } from '../../src/size.js';
 import { StateConnections } from './connections.js';
 import { openDatabase } from './database.js';
 import { foldInbox } from './fold.js';
@@ -48,6 +49,8 @@ export async function openState(
   const writes = access === 'write';
   const spills = spillsOf(directory, limits.tempDirectory);
   const within = { ...limits, tempDirectory: spills };
+  const stateBytes =
+    limits.memoryLimit === undefined ? undefined : parseSize(limits.memoryLimit, 'database.memoryLimit');
   const database = writes
     ? await openForWriting(directory, semantics, within)
     : await openForReading(directory, within);
@@ -83,7 +86,7 @@ export async function openState(
       ...openSettings(queries),
       ...openCounts(connections, queries, parts),
       ...openDeadLetters(queries),
-      ...openQueries(connections, semantics, parts, join(spills, 'queries')),
+      ...openQueries(connections, semantics, parts, join(spills, 'queries'), stateBytes),
       ...openErasures(connections, parts),
       ...openRetention(connections),
       positions: source => ingest.use(() => inbox.positions(source)),

@@ -9,6 +9,9 @@ import { renameDurably, replaceText, syncPath } from './durable.js';
 const waiting = '.forgetting';
 const note = 'manifest.json';
 
+/** Whether a file of a version is one that a crash may have left. */
+export const isUnsettled = (name: string): boolean => name === waiting || name.startsWith(`.${note}-`);
+
 /**
  * Replaces files of a version together with its manifest: `make` writes the new files, fsynced, into the directory that
  * it gets, and returns the new manifest. Whatever the moment of a crash, `settle` leads to the old ones or the new ones.
@@ -41,5 +44,5 @@ export async function settle(version: string): Promise<void> {
     failpoint('forget:placed');
   }
   for (const name of await readdir(version))
-    if (name.startsWith('.')) await rm(join(version, name), { recursive: true });
+    if (isUnsettled(name)) await rm(join(version, name), { recursive: true });
 }

@@ -12,7 +12,7 @@ import {
 import type { ItemVectors, VectorShape } from '../../src/contracts/sink.js';
 import { Refusal } from '../../src/publish/sink-steps.js';
 import { syncPath } from './durable.js';
-import { openScratch, text } from './scratch-database.js';
+import { openScratch, parquetOptions, text } from './scratch-database.js';
 import type { VectorWriter } from './vectors.js';
 
 export const parquetVectorsFile = 'vectors.parquet';
@@ -25,9 +25,10 @@ const chunkRows = 512;
  */
 export async function parquetVectors(
   directory: string,
-  { form, rank, count }: VectorShape,
+  shape: VectorShape,
   memoryBytes: number,
 ): Promise<VectorWriter> {
+  const { form, rank, count } = shape;
   const scratch = join(directory, '.vectors');
   const sparse = form === 'sparse';
   const { connection, release } = await openScratch(scratch, memoryBytes);
@@ -48,7 +49,9 @@ export async function parquetVectors(
     async finish() {
       appender.closeSync();
       const file = join(directory, parquetVectorsFile);
-      const copied = await connection.runAndReadAll(`COPY vectors TO ${text(file)} (FORMAT parquet)`);
+      const copied = await connection.runAndReadAll(
+        `COPY vectors TO ${text(file)} ${parquetOptions(memoryBytes, rowBytes(shape))}`,
+      );
       const found = Number(copied.getRowsJS()[0]?.[0]);
       if (found !== count) throw new Refusal(`${file} has ${found} of ${count} vectors; publish again`);
       await syncPath(file);
@@ -57,6 +60,10 @@ export async function parquetVectors(
     abandon: release,
   };
 }
+
+/** Bytes of a vector and its id in memory. */
+const rowBytes = ({ form, rank, count, entries }: VectorShape): number =>
+  128 + (form === 'sparse' ? Math.ceil((8 * entries) / Math.max(1, count)) : 4 * rank);
 
 /** Rows from … to of a batch, column by column. */
 function columnsOf(batch: ItemVectors, from: number, to: number) {
@@ -92,7 +99,7 @@ export async function filterParquetVectors(
     const left = { ...shape, count: count!, entries: entries! };
     if (left.count === shape.count) return left;
     await connection.run(
-      `COPY (SELECT * FROM read_parquet(${text(path)}) WHERE ${gone}) TO ${text(made)} (FORMAT parquet)`,
+      `COPY (SELECT * FROM read_parquet(${text(path)}) WHERE ${gone}) TO ${text(made)} ${parquetOptions(memoryBytes, rowBytes(shape))}`,
     );
     await syncPath(made);
     return left;

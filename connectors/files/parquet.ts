@@ -4,11 +4,13 @@ import type { ErasedIds } from '../../src/contracts/erasure.js';
 import type { ListKind, RankedList } from '../../src/contracts/index.js';
 import { Refusal } from '../../src/publish/sink-steps.js';
 import { syncPath } from './durable.js';
-import { openScratch, text } from './scratch-database.js';
+import { openScratch, parquetOptions, text } from './scratch-database.js';
 import type { ListWriter } from './writer.js';
 
 /** Rows of one DuckDB data chunk. */
 const chunkRows = 2048;
+/** Bytes of a row in memory, with ids as long as UUIDs. */
+const rowBytes = 128;
 const columns = 'id VARCHAR, rank INTEGER, item VARCHAR, score FLOAT, fallback BOOLEAN';
 
 /**
@@ -31,7 +33,9 @@ export async function parquetWriter(directory: string, memoryBytes: number): Pro
       for (const kind of ['users', 'items'] satisfies ListKind[]) {
         rows[kind].close();
         const file = join(directory, `${kind}.parquet`);
-        const copied = await connection.runAndReadAll(`COPY ${kind} TO ${text(file)} (FORMAT parquet)`);
+        const copied = await connection.runAndReadAll(
+          `COPY ${kind} TO ${text(file)} ${parquetOptions(memoryBytes, rowBytes)}`,
+        );
         const count = Number(copied.getRowsJS()[0]?.[0]);
         if (count !== rows[kind].count)
           throw new Refusal(`${file} has ${count} of ${rows[kind].count} rows; publish again`);
@@ -103,7 +107,7 @@ export async function filterParquet(
     await connection.run(
       `COPY (SELECT id, (row_number() OVER (PARTITION BY id ORDER BY rank))::INTEGER AS rank, item, score, fallback
          FROM ${from} WHERE NOT (${gone}) AND NOT (${items}) ORDER BY file_row_number)
-       TO ${text(made)} (FORMAT parquet)`,
+       TO ${text(made)} ${parquetOptions(memoryBytes, rowBytes)}`,
     );
     await syncPath(made);
     return { deleted: deleted!, rewritten: rewritten! };

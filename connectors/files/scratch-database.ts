@@ -11,6 +11,16 @@ export interface ScratchDatabase {
 /** A string of SQL. */
 export const text = (value: string): string => `'${value.replaceAll("'", "''")}'`;
 
+/** Rows of a Parquet row group where memory is ample: DuckDB's default. It holds a group until it is written. */
+const mostGroupRows = 122_880;
+const chunkRows = 2048;
+
+/** Options of a `COPY` to Parquet whose rows take some `rowBytes`: a group of them takes a quarter of `memoryBytes`. */
+export function parquetOptions(memoryBytes: number, rowBytes: number): string {
+  const chunks = Math.floor(memoryBytes / (4 * rowBytes * chunkRows));
+  return `(FORMAT parquet, ROW_GROUP_SIZE ${Math.min(mostGroupRows, Math.max(1, chunks) * chunkRows)})`;
+}
+
 /** Opens `<scratch>.duckdb`, which spills beside it, so that memory stays within `memoryBytes`. */
 export async function openScratch(scratch: string, memoryBytes: number): Promise<ScratchDatabase> {
   const instance = await DuckDBInstance.create(`${scratch}.duckdb`, {

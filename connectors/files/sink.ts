@@ -21,12 +21,12 @@ import {
 } from '../../src/publish/sink-steps.js';
 import { createVersionedSink, rankedForm } from '../../src/publish/versioned-sink.js';
 import { renameDurably, replaceText, syncPath } from './durable.js';
-import { replaceFiles, settle } from './forgetting.js';
+import { isUnsettled, replaceFiles, settle } from './forgetting.js';
 import { fileLease } from './lease.js';
 import { filterLists, listWriter } from './list-format.js';
 import { type FilesOptions, filesOptions } from './options.js';
 import { filterVectors, vectorsWriter } from './vector-format.js';
-import { assertWhole, rowsOf, type StoredRows } from './whole.js';
+import { assertWhole, readManifest, rowsOf, type StoredRows } from './whole.js';
 
 export { type FilesOptions, filesOptions };
 
@@ -34,8 +34,9 @@ export { type FilesOptions, filesOptions };
 const writing = '.writing-';
 const leaving = '.leaving-';
 /** Beginnings of names that only a crash leaves: those, leases, and pointers that were to be replaced. */
-const temporary = [writing, leaving, '.lease-', '.current'];
-const isTemporary = (name: string): boolean => temporary.some(start => name.startsWith(start));
+const temporary = [writing, leaving, '.lease-'];
+const isTemporary = (name: string): boolean =>
+  temporary.some(start => name.startsWith(start)) || /^\.current(\..*)?-/.test(name);
 
 /**
  * Lists as files: `<path>/<version>/` holds `users` and `items` as `.ndjson` or `.parquet` and `manifest.json`;
@@ -56,6 +57,7 @@ export function createFilesSink(options: FilesOptions, memoryBytes = 2 ** 28): S
 /** The versions below one directory. */
 class FileLists implements ListStore<readonly RankedList[]> {
   readonly keepsVectors = true;
+  readonly renewsBeside = true;
   readonly #root: string;
   readonly #format: FilesOptions['format'];
   readonly #vectorFormat: FilesOptions['vectors'];
@@ -74,10 +76,6 @@ class FileLists implements ListStore<readonly RankedList[]> {
     return join(this.#root, ...names);
   }
 
-  #isComplete(version: string): boolean {
-    return existsSync(this.#at(version, 'manifest.json'));
-  }
-
   async open(access: Access, owner?: string): Promise<boolean> {
     if (access === 'read') return existsSync(this.#root);
     await mkdir(this.#root, { recursive: true });
@@ -90,9 +88,8 @@ class FileLists implements ListStore<readonly RankedList[]> {
   async #hasLeft(): Promise<boolean> {
     const names = await readdir(this.#root);
     if (names.some(isTemporary)) return true;
-    const versions = names.filter(name => !name.startsWith('.') && this.#isComplete(name));
-    const files = await Promise.all(versions.map(version => readdir(this.#at(version))));
-    return files.flat().some(name => name.startsWith('.'));
+    const files = await Promise.all((await this.#complete()).map(m => readdir(this.#at(m.version))));
+    return files.flat().some(isUnsettled);
   }
 
   close = async () => undefined;
@@ -142,19 +139,27 @@ class FileLists implements ListStore<readonly RankedList[]> {
 
   /** Deletes what a crash left, and ends what it cut off. */
   async #clear(): Promise<void> {
-    for (const name of await readdir(this.#root))
-      if (isTemporary(name)) await rm(this.#at(name), { recursive: true, force: true });
-      else if (!name.startsWith('.') && this.#isComplete(name)) await settle(this.#at(name));
+    for (const name of (await readdir(this.#root)).filter(isTemporary))
+      await rm(this.#at(name), { recursive: true, force: true });
+    for (const { version } of await this.#complete()) await settle(this.#at(version));
   }
 
-  async versions(): Promise<SinkVersion[]> {
-    const names = await readdir(this.#root);
-    const found = names.filter(name => !name.startsWith('.') && this.#isComplete(name));
-    return (await Promise.all(found.map(version => this.#manifest(version)))).map(m => sinkVersion(m));
+  /** The manifests of complete versions. Directories of somebody else lie beside them, perhaps with manifests. */
+  async #complete(): Promise<StoredRows[]> {
+    const found: StoredRows[] = [];
+    for (const name of await readdir(this.#root)) {
+      const manifest = name.startsWith('.') ? undefined : await readManifest(this.#at(name));
+      if (manifest) found.push(manifest);
+    }
+    return found;
   }
+
+  versions = async (): Promise<SinkVersion[]> => (await this.#complete()).map(m => sinkVersion(m));
 
   async #manifest(version: string): Promise<StoredRows> {
-    return JSON.parse(await readFile(this.#at(version, 'manifest.json'), 'utf8')) as StoredRows;
+    const manifest = await readManifest(this.#at(version));
+    if (!manifest) throw notComplete(version);
+    return manifest;
   }
 
   async pointers(): Promise<Map<string, string>> {
@@ -172,12 +177,11 @@ class FileLists implements ListStore<readonly RankedList[]> {
 
   async point({ alias, version, expected, holder }: Move): Promise<void> {
     if (holder !== undefined && !(await this.#lease.renew(holder))) throw leaseLost();
-    if (!this.#isComplete(version)) throw notComplete(version);
     await assertWhole(this.#at(version), await this.#manifest(version));
     const before = await this.current(alias);
     assertExpected(alias, before, version, expected);
     await replaceText(this.#root, pointer(alias), `${version}\n`);
-    if (this.#isComplete(version)) return;
+    if (await readManifest(this.#at(version))) return;
     // It was deleted at the same moment.
     if (before === undefined) await rm(this.#at(pointer(alias)), { force: true });
     else await replaceText(this.#root, pointer(alias), `${before}\n`);

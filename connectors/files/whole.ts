@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readdir, readFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import type { ListKind } from '../../src/contracts/sink.js';
 import { listsMissing, Refusal, type StoredPublication } from '../../src/publish/sink-steps.js';
 
@@ -9,6 +9,19 @@ const kinds = ['users', 'items'] as const;
 /** A version's manifest. It has the rows of Parquet files of lists, because an empty list has none. */
 export interface StoredRows extends StoredPublication {
   readonly rows?: Readonly<Partial<Record<ListKind, number>>>;
+}
+
+/** The manifest of the version in a directory; `undefined` where it holds none, or something of somebody else's. */
+export async function readManifest(directory: string): Promise<StoredRows | undefined> {
+  try {
+    const manifest: unknown = JSON.parse(await readFile(join(directory, 'manifest.json'), 'utf8'));
+    if (typeof manifest !== 'object' || manifest === null || !('lists' in manifest)) return undefined;
+    const stored = manifest as StoredRows;
+    return stored.version === basename(directory) ? stored : undefined;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EIO') throw error;
+    return undefined;
+  }
 }
 
 /** Rows of the Parquet files of lists in a directory, for its manifest. */

@@ -35,7 +35,7 @@ export class Environment {
   readonly #path: string;
   readonly #access: Access;
   /** Bytes of the file that may be mapped: a page that was touched counts as memory, with many around it. */
-  readonly #mappedBytes: number;
+  readonly mappedBytes: number;
   /** Transactions, and what maps the file anew between them. */
   readonly #turns = new SerialQueue();
   #remapping: Promise<void> | undefined;
@@ -55,11 +55,16 @@ export class Environment {
     this.#db = this.#open();
     this.#path = path;
     this.#access = access;
-    this.#mappedBytes = mappedBytes;
+    this.mappedBytes = mappedBytes;
   }
 
   get db(): RootDatabase<Value, Uint8Array> {
     return this.#db;
+  }
+
+  /** Beginning of the names of files beside the environment's. */
+  get scratch(): string {
+    return `${fileOf(this.#path)}.lists`;
   }
 
   /**
@@ -86,8 +91,8 @@ export class Environment {
 
   /** Whether more of the file is mapped than is allowed, as far as the system tells. */
   get isWide(): boolean {
-    if (statSync(fileOf(this.#path)).size <= this.#mappedBytes) return false;
-    return mappedFiles() - this.#mappedElsewhere > this.#mappedBytes;
+    if (statSync(fileOf(this.#path)).size <= this.mappedBytes) return false;
+    return mappedFiles() - this.#mappedElsewhere > this.mappedBytes;
   }
 
   /** Maps the file anew if it `isWide`, which gives back the memory of the pages that were touched. */

@@ -42,11 +42,12 @@ export class LmdbStore {
   readonly #environment: Environment;
   readonly #keys: LmdbKeys;
 
-  constructor(options: LmdbOptions, mappedBytes: number, access: Access) {
-    this.#environment = new Environment(options, mappedBytes, access);
+  /** Of `memoryBytes` most are mapped, and a quarter is for the keys of two turns of the writer. */
+  constructor(options: LmdbOptions, memoryBytes: number, access: Access) {
+    this.#environment = new Environment(options, Math.floor((3 * memoryBytes) / 4), access);
     this.#keys = lmdbKeys(options.prefix);
     this.lease = new StoredLease(this.#environment, this.#keys.lease, options.leaseMs);
-    this.writer = new ListWriter(this.#environment, this.#keys, this.lease);
+    this.writer = new ListWriter(this.#environment, this.#keys, this.lease, Math.floor(memoryBytes / 8));
   }
 
   get #db(): Environment['db'] {

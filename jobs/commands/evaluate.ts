@@ -129,11 +129,11 @@ async function onState({ values, progress, reader, signal }: CommandContext): Pr
   });
 }
 
-/** Metrics of the serving matrix, and the share of the layers' NDCG that it loses; < 0 if it gains. */
+/** Metrics of what serves, and the share of the layers' NDCG that it loses; < 0 if it gains. */
 function servingJson({ metrics, layered, report, scoreSeconds }: Measured, k: number) {
-  if (!layered) return undefined;
-  const { ndcg } = layered.metrics;
+  const { ndcg } = (layered ?? { metrics }).metrics;
   return {
+    by: report.servedBy,
     ...metricsJson(metrics, k),
     width: report.serving,
     buildSeconds: report.seconds.serving,
@@ -142,7 +142,7 @@ function servingJson({ metrics, layered, report, scoreSeconds }: Measured, k: nu
   };
 }
 
-/** The figures of the model, which is both its layers, and beside them those of its serving matrix. */
+/** The figures of the model, which is both its layers, and beside them those of what serves. */
 function outcome(
   found: Measured,
   k: number,
@@ -157,7 +157,7 @@ function outcome(
     ...sizes,
     fitSeconds,
     scoreSeconds,
-    ...(serving && { serving }),
+    serving,
     peakRssBytes: process.resourceUsage().maxRSS * 1024,
     parameters,
     solver: options.solver,
@@ -168,11 +168,9 @@ function outcome(
   const text = [
     ...metricsText(metrics, k),
     `${count(report.items)} items, ${count(parameters)} parameters`,
-    ...(serving
-      ? [
-          `serving matrix of ${report.serving} an item: ndcg@${k} ${found.metrics.ndcg.toFixed(4)} (loses ${(100 * serving.loss).toFixed(2)}%), scoring ${found.scoreSeconds.toFixed(2)} s`,
-        ]
-      : []),
+    report.servedBy === 'matrix'
+      ? `serving matrix of ${report.serving} an item: ndcg@${k} ${found.metrics.ndcg.toFixed(4)} (loses ${(100 * serving.loss).toFixed(2)}%), scoring ${found.scoreSeconds.toFixed(2)} s`
+      : 'no serving matrix: the layers serve',
     `fit ${fitSeconds.toFixed(2)} s, scoring ${scoreSeconds.toFixed(2)} s, peak memory ${peak} MiB`,
   ].join('\n');
   return { json, text };

@@ -88,7 +88,10 @@ function requestOf(socket: Socket, stopped: AbortSignal): Promise<Request> {
       stopped.removeEventListener('abort', onStop);
       refuse('the client has left');
     });
-    socket.setEncoding('utf8').setTimeout(requestTimeoutMs, () => refuse('expected a request, found none'));
+    // What came while this process was held up is read before a timer counts: timers come first in the event loop.
+    socket
+      .setEncoding('utf8')
+      .setTimeout(requestTimeoutMs, () => setImmediate(refuse, 'expected a request, found none'));
     socket.on('data', (part: string) => {
       text += part;
       if (text.length > longestRequest) return refuse(`expected at most ${longestRequest} characters`);

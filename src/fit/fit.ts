@@ -5,7 +5,7 @@ import { type Model, parameters } from '../model/model.js';
 import { servingMatrix } from '../model/serving.js';
 import type { Address, Arena } from '../runtime/arena.js';
 import { type Engine, onEngine, type Resources, type Threads } from '../runtime/threads.js';
-import { denseGramian } from '../solvers/defaults.js';
+import { denseGramian, wholeRows } from '../solvers/defaults.js';
 import { type FitOptions, solverOf } from '../solvers/index.js';
 import {
   assertReadable,
@@ -43,12 +43,14 @@ export interface FitReport extends SolverReport {
   readonly parameters: number;
   /** Entries kept for each item in the serving matrix, 0 if there is none. */
   readonly serving: number;
-  /** Whether they are the largest by magnitude, not the largest positive ones. */
+  /** What scores users: that matrix or, where there is none, both layers. */
+  readonly servedBy: 'matrix' | 'layers';
+  /** Whether its entries are the largest by magnitude, not the largest positive ones. */
   readonly signedServing: boolean;
   /** Exponents of the items' weights. */
   readonly inputPower: number;
   readonly outputPower: number;
-  /** Share of the layers' NDCG that the serving matrix loses, if users could be asked. */
+  /** Share of the layers' NDCG that serving loses, if users could be asked. */
   readonly servingLoss?: number | undefined;
   /** Most bytes of kernel memory in use. */
   readonly workingBytes: number;
@@ -109,7 +111,8 @@ function fitOn<O extends CommonOptions>(
         ...details,
         parameters: parameters(model),
         serving: width,
-        signedServing: signed,
+        servedBy: width > 0 ? 'matrix' : 'layers',
+        signedServing: width > 0 && signed,
         inputPower,
         outputPower,
         workingBytes: arena.peak,
@@ -182,10 +185,13 @@ function derived<O extends CommonOptions>(
   options: O,
   gramian: Gramian,
 ): { readonly signed: boolean; readonly inputPower: number } {
-  const known = options.signedServing !== undefined && options.inputPower !== undefined;
+  const unsigned = signedFrom === Number.POSITIVE_INFINITY || options.serving === 0;
+  const known =
+    (unsigned || options.signedServing !== undefined) && (power === 0 || options.inputPower !== undefined);
   const density = known ? 0 : gramian.density();
   return {
-    signed: options.serving !== 0 && (options.signedServing ?? density >= signedFrom),
+    signed:
+      options.serving !== 0 && (options.signedServing ?? (density >= signedFrom || gramian.n <= wholeRows)),
     inputPower: options.inputPower ?? (density < denseGramian ? power : 0),
   };
 }

@@ -57,7 +57,7 @@ export const orderBytes = (n: number): number => 3 * aligned(4 * n);
 export function placeItems(arena: Arena, positions: Int32Array): ItemOrder {
   const { length: n } = positions;
   const order = new Int32Array(n);
-  for (const [item, position] of positions.entries()) order[position] = item;
+  for (let item = 0; item < n; item++) order[positions[item]!] = item;
   const limits = new Int32Array(n);
   for (let j = n - 1, last = -1; j >= 0; last = Math.max(last, order[j--]!)) limits[j] = last;
   const what = 'the order of the items';
@@ -160,7 +160,8 @@ export function loadItems(
   const width = items.length;
   const at = arena.i32(to.at, width * segments.length);
   const counts = arena.i32(to.counts, width * segments.length).fill(0);
-  const order = Uint32Array.from(items.keys()).sort((a, b) => items[a]! - items[b]!);
+  const placeOf = new Int32Array(columnsUpTo(segments)).fill(-1); // of each item that is wanted
+  for (let c = 0; c < width; c++) placeOf[items[c]!] = c;
   let next = to.data;
   for (const [s, segment] of segments.entries()) {
     const { columns, lengths, offsets } = segment;
@@ -169,26 +170,26 @@ export function loadItems(
       segment.load(arena, from, end, next);
       next += offsets[end]! - offsets[from]!;
     };
-    for (let o = 0, k = 0; o < width && k < columns.length; ) {
-      const item = items[order[o]!]!;
-      if (columns[k]! < item) k++;
-      else if (columns[k]! > item) o++;
-      else {
-        if (k !== end) {
-          flush();
-          from = k;
-        }
-        const c = s * width + order[o]!;
-        at[c] = next + offsets[k]! - offsets[from]!;
-        counts[c] = lengths[k]!;
-        end = ++k;
-        o++;
+    for (let k = 0; k < columns.length; k++) {
+      const place = placeOf[columns[k]!]!;
+      if (place === -1) continue;
+      if (k !== end) {
+        flush();
+        from = k;
       }
+      const c = s * width + place;
+      at[c] = next + offsets[k]! - offsets[from]!;
+      counts[c] = lengths[k]!;
+      end = k + 1;
     }
     flush();
   }
   write(arena, 'Encoded', to.record, { width, first });
 }
+
+/** 1 + the last item that has a column. */
+const columnsUpTo = (segments: readonly Segment[]): number =>
+  segments.reduce((most, { columns }) => Math.max(most, 1 + (columns[columns.length - 1] ?? -1)), 0);
 
 /** The first place in ascending `columns` that is not below `item`. */
 function lowerBound(columns: Int32Array, item: number): number {

@@ -1,6 +1,6 @@
 import { column, raised } from './columns';
 import { Interactions } from './interactions';
-import { Encoded, lower } from './stored';
+import { Encoded, lower, lowerWords } from './stored';
 import { F64s, from, I32s, View } from './views';
 
 /**
@@ -95,12 +95,8 @@ function decode(b: i32, scratch: usize, r: Ring, E: Encoded): void {
   for (let j = lo; j < hi; j++) {
     starts[j - lo] = p;
     const to = from(indices, p);
-    const x = shift > 0 ? changetype<F64s>(scratch) : from(values, p);
-    const count = lower(E, j - E.first, j, scratch, to, x);
-    if (shift > 0) {
-      for (let e = 0; e < count; e++) to[e] |= <i32>x[e] << shift;
-    }
-    p += count;
+    const k = j - E.first;
+    p += shift > 0 ? lowerWords(E, k, j, scratch, to, shift) : lower(E, k, j, scratch, to, from(values, p));
   }
   starts[hi - lo] = p;
 }

@@ -138,6 +138,13 @@ function upper(x: v128): v128 {
   return v128.shuffle<i64>(x, x, 1, 1);
 }
 
+// four rows, from the last one and the gaps to each
+@inline
+function rowsAfter(last: v128, gaps: v128, zero: v128): v128 {
+  const sums = i32x4.add(gaps, v128.shuffle<i32>(zero, gaps, 0, 4, 5, 6));
+  return i32x4.add(i32x4.add(sums, v128.shuffle<i32>(zero, sums, 0, 1, 4, 5)), last);
+}
+
 @inline
 function groups(
   tables: usize, c: usize, count: i32, limit: i32, rows: usize, values: usize, head: u64, wide: bool, signed: bool,
@@ -149,10 +156,7 @@ function groups(
   for (let e = 0; e < count; e += 4, c += 2, rows += 16, values += 32) {
     if (i32x4.extract_lane(last, 0) >= limit) return e;
     const a = <usize>load<u8>(c), b = <usize>load<u8>(c, 1);
-    let d = i32x4.add(four(tables, a, p), one);
-    d = i32x4.add(d, v128.shuffle<i32>(zero, d, 0, 4, 5, 6));
-    d = i32x4.add(d, v128.shuffle<i32>(zero, d, 0, 1, 4, 5));
-    d = i32x4.add(d, last);
+    const d = rowsAfter(last, i32x4.add(four(tables, a, p), one), zero);
     v128.store(rows, d);
     last = v128.shuffle<i32>(d, d, 3, 3, 3, 3);
     p += bytesOf(tables, a);
@@ -181,4 +185,42 @@ export function unpack(tables: usize, p: usize, count: i32, limit: i32, rows: I3
   if (head & 2) return groups(tables, c, count, limit, r, v, head, true, false);
   if (head & 1) return groups(tables, c, count, limit, r, v, head, false, true);
   return groups(tables, c, count, limit, r, v, head, false, false);
+}
+
+@inline
+function behind(place: I32s, row: i32, value: i32, j: i32, within: bool, to: usize): usize {
+  const i = place[row];
+  store<i32>(to, i | value);
+  return to + (<usize>(within & (i > j)) << 2);
+}
+
+/**
+ * Of the column at p, as `unpack` reads it, the entries of a position behind j: `position | value << shift`, in order of
+ * rows, with one written ahead. Returns how many, or −1 where the column is of the kinds `wide` or `signed`. Values and
+ * positions fit a word. Reads up to 3 entries behind `place`.
+ */
+export function unpackBehind(
+  tables: usize, p: usize, count: i32, limit: i32, place: I32s, j: i32, shift: i32, words: I32s,
+): i32 {
+  const head = numberAt(p);
+  if (head & 3) return -1;
+  const g = i32x4.splat(<i32>(head >> 2));
+  const zero = i32x4.splat(0), one = i32x4.splat(1);
+  let c = past(p);
+  p = c + (<usize>((count + 3) >> 2) << 1);
+  let to = changetype<usize>(words);
+  let last = i32x4.splat(-1);
+  for (let e = 0; e < count && i32x4.extract_lane(last, 0) < limit; e += 4, c += 2) {
+    const a = <usize>load<u8>(c), b = <usize>load<u8>(c, 1);
+    const d = rowsAfter(last, i32x4.add(four(tables, a, p), one), zero);
+    last = v128.shuffle<i32>(d, d, 3, 3, 3, 3);
+    p += bytesOf(tables, a);
+    const x = i32x4.shl(i32x4.mul(four(tables, b, p), g), shift);
+    p += bytesOf(tables, b);
+    to = behind(place, i32x4.extract_lane(d, 0), i32x4.extract_lane(x, 0), j, true, to);
+    to = behind(place, i32x4.extract_lane(d, 1), i32x4.extract_lane(x, 1), j, e + 1 < count, to);
+    to = behind(place, i32x4.extract_lane(d, 2), i32x4.extract_lane(x, 2), j, e + 2 < count, to);
+    to = behind(place, i32x4.extract_lane(d, 3), i32x4.extract_lane(x, 3), j, e + 3 < count, to);
+  }
+  return <i32>((to - changetype<usize>(words)) >> 2);
 }

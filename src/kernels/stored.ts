@@ -1,7 +1,7 @@
 import { bestAt, offer, worse } from './best';
 import { raised } from './columns';
 import { Columns } from './outer';
-import { unpack } from './segment-code';
+import { unpack, unpackBehind } from './segment-code';
 import { Visitor } from './sweep';
 import { F64s, from, I32s } from './views';
 
@@ -128,6 +128,23 @@ export function lower(E: Encoded, k: i32, j: i32, scratch: usize, list: I32s, va
     w += i32(i > j);
   }
   return w;
+}
+
+/**
+ * As `lower`, packed as a ring wants it: `position | value << shift`. Of a single segment they are never unpacked before;
+ * `list` and the start of the scratch have room for the others.
+ */
+export function lowerWords(E: Encoded, k: i32, j: i32, scratch: usize, list: I32s, shift: i32): i32 {
+  if (E.segments == 1) {
+    const count = E.counts[k];
+    if (count == 0) return 0;
+    const w = unpackBehind(E.tables, <usize><u32>E.at[k], count, E.limits[j], E.positions, j, shift, list);
+    if (w >= 0) return w;
+  }
+  const values = valuesOf(scratch);
+  const count = lower(E, k, j, scratch, list, values);
+  for (let e = 0; e < count; e++) list[e] |= <i32>values[e] << shift;
+  return count;
 }
 
 /** Hands `v` the columns bounds[task] … bounds[task + 1], each entry of which has a row and a value. */

@@ -26,7 +26,7 @@ interface Attempt<L> {
 /**
  * Who may write, and what: a store that is open for an owner, and the version it has begun. Each attempt has a lease of
  * its own from `begin` to `close` or the next `begin`; it is never renewed while lists are put, because both change the
- * store.
+ * store, except where that `renewsBeside` them.
  */
 export class LifeCycle<L> {
   readonly #store: ListStore<L>;
@@ -73,7 +73,9 @@ export class LifeCycle<L> {
     const holder = newHolder(this.#owner!);
     const other = await store.takeLease(holder);
     if (other !== undefined) throw refused(holderName(other));
-    return { holder, lease: holdLease(this.#leaseMs, () => this.#alone(() => store.renewLease(holder))) };
+    const renew = () => store.renewLease(holder);
+    const renewed = store.renewsBeside ? renew : () => this.#alone(renew);
+    return { holder, lease: holdLease(this.#leaseMs, renewed) };
   }
 
   async begin(publication: Publication): Promise<ListCounts> {

@@ -38,6 +38,8 @@ export interface Move {
 export interface ListStore<L> {
   /** Whether its drafts take vectors of items. */
   readonly keepsVectors?: boolean;
+  /** Whether a lease can be renewed while a draft is written: a long completion keeps its lease then. */
+  readonly renewsBeside?: boolean;
   /**
    * Opens the store, or makes it, and takes away a lease of `owner` whose process has died. To read, nothing is made or
    * changed; false, and not open, where there is none.

@@ -12,9 +12,15 @@ import { popularityFile } from './model-files.js';
 
 const beside = '.erased-';
 
+const weights = 'weights.safetensors';
+const items = 'items.json';
+const checksumOf = (keys: readonly string[]): string =>
+  createHash('sha256').update(keys.join('\n')).digest('hex');
+
 /**
  * Writes the models that know one of the `dropped` items again, without them, beside the old ones; returns their
- * manifests. `takePlace` puts them in place once the state has registered those.
+ * manifests. `takePlace` puts them in place once the state has registered those. Of damaged files nothing is written,
+ * and their checksums stay: a model without its weights is refused by name.
  */
 export function writeWithout(
   directory: string,
@@ -28,28 +34,50 @@ export function writeWithout(
     const made = join(directory, beside + version);
     rmSync(made, { recursive: true, force: true });
     mkdirSync(made);
-    const weights = 'weights.safetensors';
-    const model = withoutItems(loadModel(join(old, weights)), gone);
-    const { metadata } = readSafetensors(join(old, weights), () => false);
-    saveModel(join(made, weights), model, metadata);
     const dropping = new Set(gone);
-    const keys = (JSON.parse(readFileSync(join(old, 'items.json'), 'utf8')) as string[]).filter(
-      (_, i) => !dropping.has(i),
-    );
-    const { checksum, bytes } = fileChecksum(join(made, weights));
     const changed: Manifest = {
       ...manifest,
-      items: { count: keys.length, checksum: createHash('sha256').update(keys.join('\n')).digest('hex') },
-      parameters: parameters(model),
-      weightsChecksum: checksum,
-      weightsBytes: bytes,
+      ...writeWeights(old, made, gone, manifest),
+      items: {
+        count: manifest.items.count - gone.length,
+        checksum: writeKeys(old, made, dropping, manifest),
+      },
     };
-    writeFileSync(join(made, 'items.json'), JSON.stringify(keys), { flush: true });
     writeFileSync(join(made, 'manifest.json'), `${JSON.stringify(changed, null, 2)}\n`, { flush: true });
     writePopularityWithout(old, made, dropping);
     syncDirectory(made);
     return [changed];
   });
+}
+
+/** Writes weights without items; returns what changes in the manifest. */
+function writeWeights(old: string, made: string, gone: Int32Array, manifest: Manifest): Partial<Manifest> {
+  const path = join(old, weights);
+  if (!existsSync(path) || fileChecksum(path).checksum !== manifest.weightsChecksum) return {};
+  const model = withoutItems(loadModel(path), gone);
+  const { metadata } = readSafetensors(path, () => false);
+  saveModel(join(made, weights), model, metadata);
+  const { checksum, bytes } = fileChecksum(join(made, weights));
+  return { parameters: parameters(model), weightsChecksum: checksum, weightsBytes: bytes };
+}
+
+/** Writes the keys of items without some; returns their checksum. */
+function writeKeys(old: string, made: string, dropping: ReadonlySet<number>, manifest: Manifest): string {
+  const keys = keysIn(join(old, items));
+  if (checksumOf(keys) !== manifest.items.checksum) return manifest.items.checksum;
+  const left = keys.filter((_, i) => !dropping.has(i));
+  writeFileSync(join(made, items), JSON.stringify(left), { flush: true });
+  return checksumOf(left);
+}
+
+/** The keys in a file; none if it is missing or damaged. */
+function keysIn(path: string): readonly string[] {
+  try {
+    const found: unknown = JSON.parse(readFileSync(path, 'utf8'));
+    return Array.isArray(found) ? (found as string[]) : [];
+  } catch {
+    return [];
+  }
 }
 
 /** The buckets of popularity without those of items that leave, where the model has them. */

@@ -41,7 +41,7 @@ export function createForgetting(parts: PipelineParts, reach: Reach) {
     return receipt!;
   }
 
-  /** Goes on with erasures that were cut off. A sink that fails is tried again at the next start. */
+  /** Goes on with erasures that were cut off. One that fails, as a sink does, is tried again at the next start. */
   async function resumeErasures(): Promise<void> {
     await placeModels(parts);
     for (const pending of await store.pendingErasures()) {
@@ -49,8 +49,9 @@ export function createForgetting(parts: PipelineParts, reach: Reach) {
         await settle(parts, reach, pending);
         log.info({ hash: pending.hash }, 'the erasure of a user, which was cut off, is done');
       } catch (error) {
-        if (!(error instanceof StageError && error.code === 'SINK_FAILED')) throw error;
-        log.warn({ err: error.message }, 'the erasure of a user waits for a sink');
+        if (!(error instanceof StageError)) throw error;
+        const waits = error.code === 'SINK_FAILED' ? 'waits for a sink' : 'cannot go on';
+        log.warn({ err: error.message }, `the erasure of a user ${waits}`);
       }
     }
   }

@@ -5,7 +5,11 @@ import { type BenchOptions, median } from './environment.js';
 /** Clients that poll, half of them the status by the control socket and half the metrics, each once a second. */
 const clients = 20;
 const pollEveryMs = 1000;
-const phaseMs = 20_000;
+/** Both situations come in turns as long as the pause of folds, so that there is one in each. */
+const turnMs = 5000;
+const turns = 24;
+/** Of the load and of a fit on a fresh state, before anything is measured. */
+const warmUpMs = 20_000;
 
 /** Polls until `stop`; returns the milliseconds of each answer. */
 async function poll(stage: LoadedStage, client: number, stop: AbortSignal): Promise<number[]> {
@@ -20,39 +24,53 @@ async function poll(stage: LoadedStage, client: number, stop: AbortSignal): Prom
   return took;
 }
 
+/** A turn with so many clients: milliseconds of commits and of answers. */
+async function turn(stage: LoadedStage, clients: number) {
+  const from = stage.lineCount();
+  const stop = AbortSignal.timeout(turnMs);
+  const committed = sleep(turnMs).then(() => commitsOf(stage.log(from)));
+  const polls = Array.from({ length: clients }, (_, k) => poll(stage, k, stop));
+  const [commits, ...answers] = await Promise.all([committed, ...polls]);
+  return { commits, answers: answers.flat() };
+}
+
+const figures = (ms: readonly number[]) => ({
+  count: ms.length,
+  p50Ms: quantile(ms, 0.5),
+  p99Ms: quantile(ms, 0.99),
+});
+
+/** Turns alone and polled; their order changes each minute, because a refit comes at the same second of each. */
+async function measure(stage: LoadedStage) {
+  const [alone, polled, answers]: number[][] = [[], [], []];
+  for (let k = 0; k < turns; k++) {
+    const isPolled = (k + Math.floor((k * turnMs) / 60_000)) % 2 === 1;
+    const found = await turn(stage, isPolled ? clients : 0);
+    (isPolled ? polled : alone)!.push(...found.commits);
+    answers!.push(...found.answers);
+  }
+  const ratio = quantile(polled!, 0.99) / quantile(alone!, 0.99);
+  return { ratio, alone: figures(alone!), polled: figures(polled!), answers: figures(answers!) };
+}
+
 /** The p99 of batch commits of a stage under load, with and without clients that poll, in turns. */
 export async function benchOperate({ runs, sink, log }: BenchOptions): Promise<object> {
   const source = sink === 'warehouse' ? 'warehouse' : 'kafka';
   const schedule = { fold: { cron: '*/5 * * * * *' }, refit: { cron: '0 * * * * *' } };
-  const stage = await loadedStage({ source, rate: 2000, schedule });
+  const stage = await loadedStage({ source, rate: 2000, beatMs: source === 'kafka' ? 50 : 250, schedule });
   try {
-    await sleep(phaseMs);
-    const rounds = [];
+    await sleep(warmUpMs);
+    const rounds: Awaited<ReturnType<typeof measure>>[] = [];
     for (let round = 0; round < runs; round++) {
-      const alone = await phase(stage, 0);
-      const polled = await phase(stage, clients);
-      rounds.push({ alone: alone.p99CommitMs, ratio: polled.p99CommitMs / alone.p99CommitMs, ...polled });
+      const found = await measure(stage);
+      rounds.push(found);
+      const { ratio, alone, polled, answers } = found;
       log(
-        `commit p99 ${alone.p99CommitMs.toFixed(1)} ms alone, ${polled.p99CommitMs.toFixed(1)} ms polled; answers p99 ${polled.p99AnswerMs.toFixed(0)} ms`,
+        `commit p99 ${alone.p99Ms.toFixed(1)} ms alone (${alone.count}), ${polled.p99Ms.toFixed(1)} ms polled (${polled.count}): ${ratio.toFixed(2)}; answers p99 ${answers.p99Ms.toFixed(0)} ms`,
       );
     }
     return { source, clients, ratio: median(rounds.map(r => r.ratio)), rounds };
   } finally {
     await stage.close();
   }
-}
-
-async function phase(stage: LoadedStage, clients: number) {
-  const from = stage.lineCount();
-  const answers = Array.from({ length: clients }, (_, k) => poll(stage, k, AbortSignal.timeout(phaseMs)));
-  await sleep(phaseMs);
-  const took = (await Promise.all(answers)).flat();
-  const commits = commitsOf(stage.log(from));
-  return {
-    commits: commits.length,
-    p50CommitMs: quantile(commits, 0.5),
-    p99CommitMs: quantile(commits, 0.99),
-    answers: took.length,
-    p99AnswerMs: quantile(took, 0.99),
-  };
 }

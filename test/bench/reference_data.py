@@ -46,11 +46,13 @@ class Split:
                 found = np.isfinite(scores[r, top[r]]) & np.isin(top[r], T.indices[T.indptr[lo + r]:T.indptr[lo + r + 1]])
                 recall.append(found.sum() / n)
                 ndcg.append((found * discount).sum() / discount[:min(20, n)].sum())
+        # A test user without a train row has no list, and counts as 0.
+        mean = lambda values: float(np.sum(values) / len(self.held_out))
         return {
             "scoreSeconds": time.perf_counter() - start,
-            "recall@20": float(np.mean(recall)),
-            "ndcg@20": float(np.mean(ndcg)),
-            "users": len(recall),
+            "recall@20": mean(recall),
+            "ndcg@20": mean(ndcg),
+            "users": len(self.held_out),
         }
 
 

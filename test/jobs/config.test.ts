@@ -123,6 +123,21 @@ describe('mistakes', () => {
       'schedule.timezone: expected an IANA time zone such as Europe/London, found "Mars/Base"',
     ],
     [
+      'two sinks in one directory',
+      'sinks: [{ type: files, path: feeds }, { type: lmdb, path: feeds }, { type: files, path: ./feeds/ }]',
+      'sinks.2: expected a place of its own, found that of sinks.0',
+    ],
+    [
+      'two sinks in one table',
+      'sinks: [{ type: duckdb, database: d, table: Lists }, { type: duckdb, database: d, table: a }, { type: duckdb, database: ./d }]',
+      'sinks.2: expected a place of its own, found that of sinks.0',
+    ],
+    [
+      'two sinks under one prefix',
+      'sinks: [{ type: lmdb, path: d }, { type: lmdb, path: d, prefix: b }, { type: lmdb, path: ./d, prefix: b }]',
+      'sinks.2: expected a place of its own, found that of sinks.1',
+    ],
+    [
       'the same source twice',
       `sources: [{ ${source} }, { ${source}, name: b }, { ${source} }]`,
       'sources.2.name: expected a name of its own, found "duckdb" as in sources.0',

@@ -40,6 +40,12 @@ it('finds a secret in JSON, where its quotes and ends of lines are written other
   expect(redacted(JSON.stringify({ error: `wrong: ${password}!` }))).toBe('{"error":"wrong: (secret)!"}');
 });
 
+it('leaves no rest of a secret that begins with another', () => {
+  rememberSecrets({ password: 'canary-20' });
+  rememberSecrets([{ password: 'canary-20-and-more' }, { password: 'more-canary-20' }]);
+  expect(redacted('canary-20-and-more, more-canary-20, canary-20')).toBe('(secret), (secret), (secret)');
+});
+
 it('leaves the rest as it was', () => {
   const settings = {
     url: 'redis://host:6379',

@@ -3,7 +3,7 @@
  * set aside; a file that is not what was registered is refused by its name, and nothing is made of it.
  */
 import { createHash } from 'node:crypto';
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { createPipeline, type Pipeline, type PipelineOptions, refitStep } from '#jobs/index.js';
@@ -190,3 +190,56 @@ it.each([
     });
   },
 );
+
+it.each(['weights.safetensors', 'items.json'])(
+  'makes nothing of a damaged %s when a user is forgotten, and forgets her',
+  async damaged => {
+    const { directory, state } = await made();
+    const version = await opened(directory, async p => {
+      await runSql(
+        join(directory, 'w.duckdb'),
+        "INSERT INTO events VALUES (402, 'her', 'hers'), (403, 'her', 'i1')",
+      );
+      await p.ingest();
+      return refitStep(p, { trigger: 'test-2' });
+    });
+    const file = (name: string) => join(state, 'models', version, name);
+    if (damaged === 'items.json')
+      writeFileSync(file(damaged), readFileSync(file(damaged), 'utf8').replace('"i2"', '"j2"'));
+    else flip(file(damaged));
+    await opened(directory, async p => {
+      const before = await p.parts.store.models();
+      expect(await p.forget('her')).toMatchObject({ users: 1, items: 1 });
+      const { manifest } = (await p.parts.store.models()).at(-1)!;
+      expect(existsSync(file(damaged))).toBe(false);
+      if (damaged === 'items.json') {
+        expect(manifest.items.checksum).toBe(before.at(-1)!.manifest.items.checksum);
+        return;
+      }
+      expect(manifest.weightsChecksum).toBe(before.at(-1)!.manifest.weightsChecksum);
+      await expect(p.publish()).rejects.toMatchObject(corrupt(join(version, damaged)));
+      expect(readFileSync(file('items.json'), 'utf8')).not.toContain('hers');
+    });
+    expect(await opened(directory, p => p.parts.store.pendingErasures())).toEqual([]);
+  },
+);
+
+it('names the models that a user is in, and none for somebody who is in none', async () => {
+  const { directory, version } = await made();
+  await opened(directory, async p => {
+    expect(await p.forget('nobody')).toMatchObject({ users: 0, interactions: 0, influenced: [] });
+    expect(await p.forget('u3')).toMatchObject({ users: 1, influenced: [version] });
+  });
+});
+
+it('opens a state whose damage keeps an erasure from its end, and says so', async () => {
+  const { directory, state } = await made();
+  const file = await opened(directory, async p => (await p.parts.store.segments())[1]!.file);
+  flip(join(state, 'gramian', file));
+  await opened(directory, p => expect(p.forget('u3')).rejects.toMatchObject(corrupt(file)));
+  await opened(directory, async (p, warned) => {
+    expect(warned).toEqual([{ err: expect.stringContaining(file) }]);
+    expect(await p.parts.store.pendingErasures()).toHaveLength(1);
+    await p.ingest();
+  });
+});

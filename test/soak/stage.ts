@@ -12,13 +12,12 @@ import { cli } from '../bench/environment.js';
 import { missingOwn, startRedis } from '../support/redis.js';
 import { expectedPairs, kafkaLoad, warehouseLoad } from './load.js';
 
-/** Pause between two batches of the load. */
-const beatMs = 250;
-
 export interface StageOptions {
   readonly source: 'kafka' | 'warehouse';
   /** Events a second. */
   readonly rate: number;
+  /** Pause between two batches of the load. */
+  readonly beatMs?: number;
   readonly schedule: NonNullable<PipelineOptions['schedule']>;
 }
 
@@ -35,7 +34,7 @@ export interface Sample {
 }
 
 /** Starts a stage and its load; `close` ends both. */
-export async function loadedStage({ source, rate, schedule }: StageOptions) {
+export async function loadedStage({ source, rate, beatMs = 250, schedule }: StageOptions) {
   const directory = mkdtempSync(join(tmpdir(), 'sansa-stream-soak-'));
   const load = await (source === 'kafka' ? kafkaLoad() : warehouseLoad(directory));
   const redis = missingOwn === undefined ? await startRedis() : undefined;

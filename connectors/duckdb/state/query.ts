@@ -12,8 +12,8 @@ import type { Parts } from '../parts.js';
 import type { Semantics } from '../schema.js';
 import { viewsOf } from './views.js';
 
-/** Bounds of the database in which queries run: its memory, and what it may write beside it. */
-const memoryLimit = '64MiB';
+/** Bounds of the database in which queries run: its memory at most, and what it may write beside it. */
+const mostMemoryBytes = 2 ** 26;
 const largestSpill = '1GiB';
 /** Bytes of an answer as JSON. */
 const largestAnswer = 2 ** 24;
@@ -23,21 +23,24 @@ const selectStatement = 1;
 
 /**
  * Queries of people. A query runs in a database of its own, to which the views that it names are copied as they are at
- * one moment: there it reaches neither other tables nor files nor settings, and takes no memory from the state.
+ * one moment: there it reaches neither other tables nor files nor settings, and takes no memory from the state; its own
+ * is half of `stateBytes`, the state's limit, at most.
  */
 export function openQueries(
   database: Connecting,
   semantics: Semantics,
   parts: Parts,
   spills: string,
+  stateBytes = Number.POSITIVE_INFINITY,
 ): Pick<StateStore, 'query'> {
   const queue = new SerialQueue();
+  const memoryBytes = Math.min(mostMemoryBytes, stateBytes / 2);
   return {
     query: (sql, bounds, signal) =>
       queue.add(async () => {
         const directory = join(spills, `sql-${randomUUID()}`);
         const scratch = await DuckDBInstance.create(':memory:', {
-          memory_limit: memoryLimit,
+          memory_limit: `${Math.floor(memoryBytes / 1024)}KiB`,
           threads: '1',
           temp_directory: directory,
           max_temp_directory_size: largestSpill,
@@ -46,7 +49,7 @@ export function openQueries(
         });
         const [from, to] = [await database.connect(), await scratch.connect()];
         try {
-          return await within([from, to], bounds, signal, async () => {
+          return await within([from, to], { ...bounds, memoryBytes }, signal, async () => {
             const views = viewsOf(semantics, await parts.waiting(from));
             return answered(from, to, views, sql, bounds);
           });
@@ -64,7 +67,7 @@ export function openQueries(
 /** Runs `body`, and interrupts its connections when the time is over or nobody waits any more. */
 async function within<T>(
   connections: readonly DuckDBConnection[],
-  { timeoutMs }: QueryBounds,
+  { timeoutMs, memoryBytes }: QueryBounds & { readonly memoryBytes: number },
   signal: AbortSignal | undefined,
   body: () => Promise<T>,
 ): Promise<T> {
@@ -85,7 +88,7 @@ async function within<T>(
     if (lacksMemory(error))
       throw new StageError(
         'USAGE',
-        `the query was refused: it takes more than the ${memoryLimit} there are for it`,
+        `the query was refused: it takes more than the ${Math.floor(memoryBytes / 2 ** 20)}MiB there are for it`,
       );
     throw new StageError('USAGE', `the query was refused: ${reason(error)}`, { cause: error });
   } finally {

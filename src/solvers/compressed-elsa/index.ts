@@ -1,5 +1,4 @@
-import { defaultWidth, vectorWidth } from '../defaults.js';
-import { smallerRank } from '../elsa/options.js';
+import { smallerRank, vectorWidth } from '../elsa/options.js';
 import { type Solver, servingAxis } from '../solver.js';
 import { type CompressedElsaOptions, compressedElsaOptions } from './options.js';
 import { room, solve } from './solve.js';
@@ -12,8 +11,7 @@ export const compressedElsa = {
   dense: true,
   room,
   smaller: (options, _n, fits) => smallerRank(options, fits),
-  // Its products are positive, and yet many count.
-  servingWidth: (n, _, { memoryBytes }) => defaultWidth(n, vectorWidth, true, memoryBytes),
+  servingWidth: () => vectorWidth,
   vectors: 'sparse',
   space: () => ({
     rank: { choices: [256, 512, 1024, 2048] },

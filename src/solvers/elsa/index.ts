@@ -1,6 +1,6 @@
-import { defaultWidth, signedDensity, vectorWidth } from '../defaults.js';
+import { signedDensity } from '../defaults.js';
 import { type Solver, servingAxis } from '../solver.js';
-import { type ElsaOptions, elsaOptions, smallerRank } from './options.js';
+import { type ElsaOptions, elsaOptions, smallerRank, vectorWidth } from './options.js';
 import { room, solve } from './solve.js';
 
 /** ELSA, as a solver: vectors of items. */
@@ -11,7 +11,7 @@ export const elsa = {
   dense: true,
   room,
   smaller: (options, _n, fits) => smallerRank(options, fits),
-  servingWidth: (n, _, { signed, memoryBytes }) => defaultWidth(n, vectorWidth, signed, memoryBytes),
+  servingWidth: () => vectorWidth,
   signedFrom: signedDensity,
   vectors: 'dense',
   space: () => ({

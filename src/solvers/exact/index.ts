@@ -1,4 +1,4 @@
-import { signedDensity } from '../defaults.js';
+import { signedDensity, wholeRows } from '../defaults.js';
 import { powerAxes, type Solver, servingAxis, weightingAxis } from '../solver.js';
 import { type ExactOptions, exactOptions, keptEntries } from './options.js';
 import { room, solve } from './solve.js';
@@ -13,7 +13,8 @@ export const exact = {
   smaller: (options, _n, fits) =>
     options.precision === 'float64' && fits({ ...options, precision: 'float32' }) ? 'float32' : undefined,
   /** The rows of the inverse are cut once. */
-  servingWidth: (n, options) => (options.form === 'inverse' ? keptEntries(n, options) : 150),
+  servingWidth: (n, options) =>
+    options.form === 'inverse' ? keptEntries(n, options) : n <= wholeRows ? wholeRows : 150,
   signedFrom: signedDensity,
   inputPower: 0.2,
   space: () => ({

@@ -1,4 +1,5 @@
 /** The first fold of a state, all at once, against the same events folded step by step; and a process that dies in it. */
+import { createHash } from 'node:crypto';
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
@@ -87,6 +88,24 @@ it('the same keys, rows, changes, ids and dead letters', async () => {
     { numRuns: 20 },
   );
 }, 120_000);
+
+it('keys that are grouped in shares are numbered the same', { timeout: 120_000 }, async () => {
+  const events = Array.from({ length: 400_000 }, (_, k) => ({
+    user: `${createHash('sha1')
+      .update(String(k >> 1))
+      .digest('hex')}-${k}`,
+    item: `item-${k % 7}`,
+  }));
+  const directory = temporaryDirectory();
+  const state = await openState(directory, semanticsOptions.parse({}), { threads: 1, memoryLimit: '48MiB' });
+  const position = { partition: 'events', sequence: events.length - 1 };
+  await state.append('s', [{ events: columnsOf(events, 0), dead: [], position }]);
+  expect((await state.fold(Number.POSITIVE_INFINITY, undefined, 2 ** 38)).users).toBe(events.length);
+  await state.close();
+  const { userKeys, itemKeys } = await tablesOf(directory);
+  expect(userKeys.map(([, key]) => key)).toEqual(events.map(e => e.user));
+  expect(itemKeys.map(([, key]) => key)).toEqual(events.slice(0, 7).map(e => e.item));
+});
 
 it('happens whole or not at all', { timeout: 240_000 }, async () => {
   const whole = temporaryDirectory();

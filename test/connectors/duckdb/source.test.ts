@@ -519,7 +519,14 @@ describe('rows are known by what they are', () => {
   /** Everything that a source gives, kept in a state as a pipeline would keep it: marks are added to those stored. */
   async function onward(source: Source, from: readonly Position[]) {
     const { rows, positions, warnings } = await drain(source, from);
-    return { rows, warnings, at: positions.length > 0 ? [positions.at(-1)!] : from };
+    let marks = Array.from(from[0]?.taken?.marks ?? []);
+    for (const { taken } of positions) {
+      if (!taken?.stored) marks = [];
+      if (taken) marks.push(...taken.marks.subarray(taken.stored));
+    }
+    const last = positions.at(-1);
+    const taken = last?.taken && { marks: BigUint64Array.from(marks), stored: 0 };
+    return { rows, warnings, at: last ? [{ ...last, taken }] : from };
   }
 
   it('takes rows that join very many of the border’s date, and none of those twice', async () => {
@@ -544,6 +551,20 @@ describe('rows are known by what they are', () => {
     expect(third.at[0]!.taken).toBeUndefined();
     expect((await onward(source, third.at)).rows).toEqual([]);
     expect([first, second, third].flatMap(r => r.warnings)).toEqual([]);
+  });
+
+  it('stores all marks of a second date with very many rows', async () => {
+    const path = join(temporaryDirectory(), 'w.duckdb');
+    await runSql(
+      path,
+      `CREATE TABLE sales AS SELECT 'm' || r AS "user", 'i' AS item, DATE '2026-05-01' + (r // 14000)::INTEGER AS day
+       FROM range(28000) t(r)`,
+    );
+    const source = sourceOf({ database: path, query: 'FROM sales', cursor: 'day', batchSize: 6000 });
+    const first = await onward(source, []);
+    expect(new Set(first.rows).size).toBe(28_000);
+    await runSql(path, `INSERT INTO sales VALUES ('a', 'i', DATE '2026-05-02')`);
+    expect((await onward(source, first.at)).rows).toEqual(['a:i']);
   });
 
   it('resumes a count of many ties that an earlier program stored', async () => {

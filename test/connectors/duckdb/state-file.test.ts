@@ -50,6 +50,15 @@ it('makes a state beside what a first open that died has left', async () => {
   expect(readdirSync(directory).sort()).toEqual(made);
 });
 
+it('gives a state its name when it is whole: a first open that fails leaves none', async () => {
+  const directory = temporaryDirectory();
+  const failing = { ...semantics, interactions: undefined as never };
+  await expect(openState(directory, failing, {})).rejects.toThrow();
+  expect(readdirSync(directory).filter(name => /^state\.duckdb(\.wal)?$/.test(name))).toEqual([]);
+  await (await open(directory)).close();
+  expect(readdirSync(directory).sort()).toEqual(['gramian', 'models', 'state.duckdb']);
+});
+
 it('removes what the DuckDB of a process that died has spilled, and nothing of others', async () => {
   const directory = temporaryDirectory();
   const given = join(temporaryDirectory(), 'spills');

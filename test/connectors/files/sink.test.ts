@@ -152,6 +152,35 @@ describe('files store', () => {
     expect((await readdir(path)).sort()).toEqual(['current', 'v1', 'v3']);
   });
 
+  it('leaves alone what is not its own, with a manifest or without', async () => {
+    const foreign = ['extension/.git/HEAD', 'extension/.forgetting/notes', '.hidden/file', 'plain/file'];
+    const manifests = {
+      extension: '{"name":"mine","version":"1.0"}',
+      broken: '{',
+      list: '[]',
+      other: '{"lists":{},"version":"v1"}',
+    };
+    for (const name of foreign) {
+      await mkdir(join(path, name, '..'), { recursive: true });
+      await writeFile(join(path, name), 'precious');
+    }
+    for (const [name, text] of Object.entries(manifests)) {
+      await mkdir(join(path, name), { recursive: true });
+      await writeFile(join(path, name, 'manifest.json'), text);
+    }
+    for (const version of ['v1', 'v2', 'v3']) await publish(version);
+    const sink = sinkOn(path);
+    await sink.connect();
+    await sink.prune!(0);
+    await sink.forget!({ users: ['x'], items: [] });
+    expect((await sink.contents()).versions.map(v => v.version)).toEqual(['v3']);
+    await expect(sink.point('extension')).rejects.toMatchObject({ code: 'SINK_FAILED' });
+    await sink.close();
+    for (const name of foreign) expect(await readFile(join(path, name), 'utf8')).toBe('precious');
+    for (const [name, text] of Object.entries(manifests))
+      expect(await readFile(join(path, name, 'manifest.json'), 'utf8')).toBe(text);
+  });
+
   it('has nothing of dead processes left once it is connected, unless somebody is writing', async () => {
     await publish('v1');
     const left = [
@@ -229,7 +258,7 @@ describe('files store', () => {
       await sink.begin(manifestOf(version));
       await sink.write('users', [ranked('x', ['a', 'b']), ranked('y', ['c'])]);
       await sink.finish();
-      await sink.forget({ users: version === 'v1' ? ['y'] : [], items: [] });
+      await sink.forget!({ users: version === 'v1' ? ['y'] : [], items: [] });
       await sink.point(version, version);
     }
     const file = (version: string) => join(path, version, 'users.parquet');
@@ -257,7 +286,7 @@ describe('files store', () => {
     await sink.finish();
     const read = () => readFile(join(path, 'v1', 'users.ndjson'), 'utf8');
     expect(await read()).toMatch(/^{"id":"a\\u2028b","items":\["i\\u2029","j"\]/);
-    await sink.forget({ users: ['gone'], items: ['j'] });
+    await sink.forget!({ users: ['gone'], items: ['j'] });
     expect(JSON.parse(await read())).toMatchObject({ id: 'a\u2028b', items: ['i\u2029'] });
     expect(await read()).toContain('\\u2028');
     await sink.close();

@@ -164,6 +164,27 @@ await withBroker('the Kafka sink', {}, broker => {
     });
   });
 
+  it('writes no version again that lacks lists', { timeout: 60_000 }, async () => {
+    const prefix = `p-${randomUUID()}`;
+    const sink = sinkOn(prefix);
+    await sink.connect();
+    await publish(sink, 'v1', { x: ['a'], y: ['a'] });
+    // Somebody else takes a list away.
+    const producer = client(broker()).producer();
+    await producer.connect();
+    const gone = { key: 'y', value: null, headers: { 'model-version': 'v1' } };
+    await producer.send({ topic: `${prefix}.topk.users`, messages: [gone] });
+    await producer.disconnect();
+    await publish(sink, 'v2', { x: ['b'] }, 1);
+    await expect(sink.point('v1')).rejects.toMatchObject({
+      code: 'SINK_FAILED',
+      message: expect.stringContaining('1 of 2 lists of users of version v1: publish the model again'),
+    });
+    expect(await sink.current()).toBe('v2');
+    await sink.close();
+    expect(await read(prefix, 'users', 'x', 'json')).toEqual(ranked('x', ['b']));
+  });
+
   it('keeps followers on whole versions through publication, rollback and amendment', async () => {
     const prefix = `p-${randomUUID()}`;
     const sink = sinkOn(prefix);

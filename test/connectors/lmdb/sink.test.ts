@@ -193,7 +193,7 @@ describe('lmdb store', () => {
       await publishOn(sink, `v${k}`);
       await sink.connect();
     }
-    const found = await Promise.all(sinks.map(sink => sink.forget({ users: ['nobody'], items: [] })));
+    const found = await Promise.all(sinks.map(sink => sink.forget!({ users: ['nobody'], items: [] })));
     expect(found.map(f => f.remains)).toEqual([[], [], []]);
     for (const sink of sinks) await sink.close();
     for (const [k, name] of files.entries()) {

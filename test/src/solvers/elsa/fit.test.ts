@@ -28,7 +28,10 @@ describe.each([
       expect(a.filter(x => x !== 0).length).toBeLessThanOrEqual(each);
     }
     const scores = multiply(A, decoder);
-    const { indptr, indices, data } = model.serving!;
+    expect([model.serving, report.serving, report.servedBy]).toEqual([undefined, 0, 'layers']);
+    const { model: matrix } = await fit(input, { ...options, serving: 40 }, { threads: 1 });
+    const { indptr, indices, data } = matrix.serving!;
+    expect(indptr[2]!).toBeGreaterThan(indptr[1]!);
     for (let e = indptr[1]!; e < indptr[2]!; e++)
       expect(Math.abs(data[e]! - scores[1]![indices[e]!]!)).toBeLessThan(1e-5);
     const { losses } = report;
