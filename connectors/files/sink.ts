@@ -107,8 +107,8 @@ class FileLists implements ListStore<readonly RankedList[]> {
     await mkdir(directory);
     // Both may be Parquet, and are open together.
     const memory = vectors ? this.#memoryBytes / 2 : this.#memoryBytes;
-    const writer = await listWriter(this.#format, directory, memory);
     const vectorWriter = vectors && (await vectorsWriter(this.#vectorFormat, directory, vectors, memory));
+    const writer = await listWriter(this.#format, directory, memory);
     let open = true;
     return {
       lists: { users: 0, items: 0 },

@@ -3,8 +3,8 @@ import { readdirSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DuckDBInstance } from '@duckdb/node-api';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createDuckdbSink, duckdbSinkOptions } from '#connectors/duckdb/sink.js';
 import type { ListKind, RankedList, Sink } from '#src/contracts/index.js';
 import { publicationOf } from '#src/testing/index.js';
@@ -15,6 +15,8 @@ const sinkOn = (path: string, more: object = {}) =>
   createDuckdbSink(
     duckdbSinkOptions.parse({ type: 'duckdb', database: join(path, 'feeds.duckdb'), ...more }),
   );
+
+const readAll = DuckDBConnection.prototype.runAndReadAll;
 
 /** Reads a list as any other program would: by the pointer, from the rows. */
 async function read(path: string, kind: ListKind, id: string): Promise<RankedList | undefined> {
@@ -51,6 +53,29 @@ describe('duckdb store', () => {
     await sink.connect();
     await sink.close();
     expect(readdirSync(path).sort()).toEqual(['feeds.duckdb', 'feeds.duckdb.new']);
+  });
+
+  it('keeps its lease when to take the rows over lasts longer than the lease', async () => {
+    const sink = sinkOn(path);
+    await sink.connect();
+    await sink.begin(publicationOf('v1'));
+    await sink.write('users', [ranked('x', ['a'])]);
+    const insert = vi.spyOn(DuckDBConnection.prototype, 'runAndReadAll');
+    const now = Date.now();
+    insert.mockImplementation(async function (this: DuckDBConnection, ...query) {
+      const found = await readAll.apply(this, query);
+      if (query[0].startsWith('INSERT INTO "lists"')) vi.spyOn(Date, 'now').mockReturnValue(now + 3_600_000);
+      return found;
+    });
+    try {
+      await sink.finish();
+      expect(Date.now()).toBe(now + 3_600_000);
+      await sink.point('v1');
+    } finally {
+      vi.restoreAllMocks();
+    }
+    await sink.close();
+    expect((await read(path, 'users', 'x'))?.items).toEqual(['a']);
   });
 
   it('holds several tables in one file, whatever their names, written at the same time', async () => {
