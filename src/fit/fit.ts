@@ -1,11 +1,10 @@
-import type { Gramian } from '../gramian/columns.js';
 import { unitsOf } from '../gramian/weights.js';
 import { itemWeights, scaleColumns, scaleRows } from '../model/item-weights.js';
 import { type Model, parameters } from '../model/model.js';
 import { servingMatrix } from '../model/serving.js';
 import type { Address, Arena } from '../runtime/arena.js';
 import { type Engine, onEngine, type Resources, type Threads } from '../runtime/threads.js';
-import { denseGramian, wholeRows } from '../solvers/defaults.js';
+import { denseGramian, thinGramian, wholeRows } from '../solvers/defaults.js';
 import { type FitOptions, solverOf } from '../solvers/index.js';
 import {
   assertReadable,
@@ -94,8 +93,8 @@ function fitOn<O extends CommonOptions>(
   const { context, signed, inputPower, about } = begin(arena, threads, solver, input, options, stage);
   const { gramian, diagonal } = context;
   try {
-    const width =
-      options.serving ?? solver.servingWidth(gramian.n, options, { signed, memoryBytes: arena.limit });
+    const room = { signed, memoryBytes: arena.limit, density: context.density };
+    const width = options.serving ?? solver.servingWidth(gramian.n, options, room);
     const { layers, l2, details, bottom } = solver.solve({ ...context, passes }, options);
     const model = keepLayers(arena, bottom ?? mark, layers);
     const { outputPower } = options;
@@ -150,8 +149,9 @@ export function begin<O extends CommonOptions>(
       pruned: input.mode === 'stored' ? input.pruning?.keep : undefined,
       threads: threads.size,
     };
-    const context = { arena, threads, gramian, rows, diagonal, positions, unit, stage };
-    return { context, about, ...derived(solver, options, gramian) };
+    const density = gramian.density();
+    const context = { arena, threads, gramian, rows, diagonal, density, positions, unit, stage };
+    return { context, about, ...derived(solver, options, gramian.n, density) };
   } catch (error) {
     gramian.close();
     arena.release(mark);
@@ -183,16 +183,13 @@ function weightInput({ encoder, serving }: Model, q: Float64Array): void {
 function derived<O extends CommonOptions>(
   { signedFrom = Number.POSITIVE_INFINITY, inputPower: power = 0 }: Solver<O>,
   options: O,
-  gramian: Gramian,
+  n: number,
+  density: number,
 ): { readonly signed: boolean; readonly inputPower: number } {
-  const unsigned = signedFrom === Number.POSITIVE_INFINITY || options.serving === 0;
-  const known =
-    (unsigned || options.signedServing !== undefined) && (power === 0 || options.inputPower !== undefined);
-  const density = known ? 0 : gramian.density();
+  const weighted = density < denseGramian && density * n >= thinGramian;
   return {
-    signed:
-      options.serving !== 0 && (options.signedServing ?? (density >= signedFrom || gramian.n <= wholeRows)),
-    inputPower: options.inputPower ?? (density < denseGramian ? power : 0),
+    signed: options.serving !== 0 && (options.signedServing ?? (density >= signedFrom || n <= wholeRows)),
+    inputPower: options.inputPower ?? (weighted ? power : 0),
   };
 }
 

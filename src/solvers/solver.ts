@@ -41,7 +41,7 @@ export const commonOptions = (eta: number) => ({
     .max(2)
     .optional()
     .describe(
-      "an item of a user's history weighs G_ii^(−inputPower): above 0, popular ones say less; by default 0.2 with fsai and exact where less than half of the Gramian's entries are nonzero, else 0",
+      "an item of a user's history weighs G_ii^(−inputPower): above 0, popular ones say less; by default 0.2 with fsai and exact where less than half of the Gramian's entries are nonzero, and at least 256 an item, else 0",
     ),
   outputPower: z
     .number()
@@ -116,6 +116,8 @@ export interface RangedSolver<O> {
 export interface ServingRoom {
   readonly signed: boolean;
   readonly memoryBytes: number;
+  /** Density of G; a plan does not know it, and takes the widest rows. */
+  readonly density?: number;
 }
 
 /** Refuses a solver that reads interactions where there is only a Gramian: `INTERACTIONS_NEEDED`. */
@@ -194,6 +196,8 @@ export interface SolverContext {
   readonly rows: Rows | undefined;
   /** G_jj by item. */
   readonly diagonal: Float64Array;
+  /** Share of nonzeros of G. */
+  readonly density: number;
   /** Place of each item in ascending G_jj. */
   readonly positions: Int32Array;
   /** Units of G in 1. */

@@ -15,8 +15,8 @@ export const fsai = {
     while (neighbours > 0 && !fits({ ...options, neighbours })) neighbours--;
     return neighbours > 0 ? String(neighbours) : undefined;
   },
-  servingWidth: (n, options, { signed, memoryBytes }) =>
-    defaultWidth(n, neighboursOf(n, options, memoryBytes), signed, memoryBytes),
+  servingWidth: (n, options, { signed, memoryBytes, density }) =>
+    defaultWidth(n, neighboursOf(n, options, memoryBytes, density), signed, memoryBytes),
   pruning: (n, options, memoryBytes) => ({
     alpha: options.alpha,
     least: 5 * neighboursOf(n, options, memoryBytes),

@@ -11,7 +11,9 @@ export const fsaiOptions = z.strictObject({
     .min(1)
     .max(1000)
     .optional()
-    .describe('most other items in a row of the inverse factor; by default 20, below 52,000 items up to 64'),
+    .describe(
+      'most other items in a row of the inverse factor; by default 20, below 52,000 items up to 64 where the Gramian has 256 entries an item or more',
+    ),
   alpha: z
     .number()
     .min(0)
@@ -21,6 +23,10 @@ export const fsaiOptions = z.strictObject({
 });
 export type FsaiOptions = z.output<typeof fsaiOptions>;
 
-/** Neighbours that an item gets at most in a fit of n items; at least room for one. */
-export const neighboursOf = (n: number, { neighbours }: FsaiOptions, memoryBytes: number): number =>
-  Math.max(1, Math.min(neighbours ?? defaultNeighbours(n, memoryBytes), n - 1));
+/** Neighbours that an item gets at most in a fit of n items; at least room for one. Before the density of G is known, the most. */
+export const neighboursOf = (
+  n: number,
+  { neighbours }: FsaiOptions,
+  memoryBytes: number,
+  density = 1,
+): number => Math.max(1, Math.min(neighbours ?? defaultNeighbours(n, memoryBytes, density * n), n - 1));
