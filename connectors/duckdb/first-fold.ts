@@ -18,16 +18,24 @@ export async function isUnfolded(connection: DuckDBConnection): Promise<boolean>
 /** Bytes beside its text that a key takes while DuckDB groups it, on each of two threads (measured). */
 const keyBytes = 64;
 
-/** In how many shares the keys of the batch are grouped, each in half of DuckDB's memory: it cannot spill texts. */
-async function sharesOf(connection: DuckDBConnection, field: string, events: number): Promise<number> {
+/** In how many shares keys of the batch are grouped, each in half of DuckDB's memory: it cannot spill texts. */
+interface Shares {
+  readonly user: number;
+  readonly item: number;
+}
+
+/** `undefined` for so few events that nothing spills. */
+async function sharesOf(connection: DuckDBConnection, events: number): Promise<Shares | undefined> {
   const [limits] = await all(connection, `SELECT current_setting('memory_limit') AS bytes`);
   const half = parseSize(String(limits!.bytes), 'memory_limit') / 2;
-  if (2 * keyBytes * events <= half) return 1;
+  if (2 * keyBytes * events <= half) return undefined;
+  const bytes = (field: string) =>
+    `2 * approx_count_distinct(${field}) * (${keyBytes} + avg(strlen(${field})))`;
   const [sizes] = await all(
     connection,
-    `SELECT approx_count_distinct(${field}) AS keys, avg(strlen(${field})) AS length FROM batch`,
+    `SELECT ${bytes('"user"')} AS "user", ${bytes('item')} AS item FROM batch`,
   );
-  return Math.ceil((2 * Number(sizes!.keys) * (keyBytes + Number(sizes!.length))) / half);
+  return { user: Math.ceil(Number(sizes!.user) / half), item: Math.ceil(Number(sizes!.item) / half) };
 }
 
 /** Numbers the keys of the batch in the order of their first event. */
@@ -35,9 +43,8 @@ async function number(
   connection: DuckDBConnection,
   dictionary: 'users' | 'items',
   field: '"user"' | 'item',
-  events: number,
+  shares = 1,
 ): Promise<void> {
-  const shares = await sharesOf(connection, field, events);
   await connection.run('CREATE OR REPLACE TEMP TABLE keyed (key VARCHAR, first BIGINT)');
   for (let share = 0; share < shares; share++)
     await connection.run(`INSERT INTO keyed SELECT ${field}, min(seq) FROM batch
@@ -84,10 +91,11 @@ export async function foldFirst(
   const [events, identified] = [Number(sizes!.events), Number(sizes!.identified)];
   await run(`CREATE OR REPLACE TEMP ${identified > 0 ? 'TABLE' : 'VIEW'} batch AS SELECT * FROM ${waiting}`);
   await countFolded(connection, events, identified > 0 ? await dropRepeated(connection) : 0);
-  await number(connection, 'users', '"user"', events);
-  await number(connection, 'items', 'item', events);
-  // A weight may have to leave.
-  const coded = semantics.interactions === 'binary' ? 'VIEW' : 'TABLE';
+  const shares = await sharesOf(connection, events);
+  await number(connection, 'users', '"user"', shares?.user);
+  await number(connection, 'items', 'item', shares?.item);
+  // A weight may have to leave; and joins and sorts that spill do so faster one after the other.
+  const coded = semantics.interactions === 'binary' && !shares ? 'VIEW' : 'TABLE';
   await run(`CREATE OR REPLACE TEMP ${coded} coded AS
     SELECT u.id AS "user", i.id AS item, weight, op, ts, channel, sequence
     FROM batch JOIN users u ON u.key = batch."user" JOIN items i ON i.key = batch.item`);

@@ -29,6 +29,7 @@ const commands = [
   'runs',
   'dead-letters',
   'sql',
+  'map',
   'validate',
   'doctor',
   'init',
