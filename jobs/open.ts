@@ -95,6 +95,7 @@ export async function openPipeline(
       scale: weights.scale,
       weights,
       fitMemoryBytes: budget.work,
+      budgetFor: bytes => leastBudget(bytes, 'work', occupants),
       sources,
       sinks,
       itemAttributes: attributes && (() => createAttributes(attributes, baseDirectory, stepRoom)),

@@ -162,6 +162,10 @@ export interface Keys {
   readonly keys: readonly string[];
 }
 
+/** Keys in one text, and in all texts of one query: DuckDB holds a multiple of them as lists that it orders. */
+const keysInText = 4096;
+const keysInQuery = 8 * keysInText;
+
 /**
  * The keys in a table of users or items with ids in [from, to). They come as JSON, some thousand in a text: the client
  * makes several objects of each value, and the collector is long in noticing what they hold.
@@ -169,16 +173,21 @@ export interface Keys {
 export async function readKeys(
   connection: DuckDBConnection,
   table: 'users' | 'items',
-  from = 0,
-  to = 2 ** 31,
+  from: number,
+  to: number,
 ): Promise<Keys> {
-  const texts = await all<{ ids: string; keys: string }>(
-    connection,
-    `SELECT to_json(list(id ORDER BY id))::VARCHAR AS ids, to_json(list(key ORDER BY id))::VARCHAR AS keys
-     FROM ${table} WHERE id >= ${from} AND id < ${to} GROUP BY id // 4096 ORDER BY id // 4096`,
-  );
-  return {
-    ids: texts.flatMap(t => JSON.parse(t.ids) as number[]),
-    keys: texts.flatMap(t => JSON.parse(t.keys) as string[]),
-  };
+  const [ids, keys]: [number[][], string[][]] = [[], []];
+  for (let first = from; first < to; first += keysInQuery) {
+    const texts = await all<{ ids: string; keys: string }>(
+      connection,
+      `SELECT to_json(list(id ORDER BY id))::VARCHAR AS ids, to_json(list(key ORDER BY id))::VARCHAR AS keys
+       FROM ${table} WHERE id >= ${first} AND id < ${Math.min(to, first + keysInQuery)}
+       GROUP BY id // ${keysInText} ORDER BY id // ${keysInText}`,
+    );
+    for (const t of texts) {
+      ids.push(JSON.parse(t.ids) as number[]);
+      keys.push(JSON.parse(t.keys) as string[]);
+    }
+  }
+  return { ids: ids.flat(), keys: keys.flat() };
 }

@@ -57,6 +57,7 @@ type StoredRows = StoredPublication & { readonly rows?: number };
 
 /** The versions in one table. */
 class TableLists implements ListStore<readonly RankedList[]> {
+  readonly renewsAlone = true;
   readonly #database: string;
   readonly #leaseMs: number;
   readonly #room: Room;

@@ -4,11 +4,14 @@ import { DOUBLE, type DuckDBConnection, DuckDBDataChunk, INTEGER, VARCHAR } from
 import type { GramianEntries } from '../../src/gramian/export.js';
 import { renameDurably, syncPath } from './durable.js';
 import { writeNpz } from './npz.js';
-import { openScratch, text } from './scratch-database.js';
+import { openScratch, parquetOptions, text } from './scratch-database.js';
 
 /** Rows of a data chunk, and of a Parquet file. */
 const chunkRows = 2048;
 const fileRows = 1 << 22;
+/** Bytes of a row in memory: of an entry of G, and of an item whose name is as long as a UUID. */
+const entryBytes = 16;
+const itemBytes = 64;
 
 /** What an export may use: a directory on the same disk for files that are not whole, and memory. */
 export interface Limits {
@@ -61,7 +64,7 @@ export async function writeGramianParquet(
     const next = async () => {
       appender.closeSync();
       files.push(`gramian-${String(files.length + 1).padStart(4, '0')}.parquet`);
-      await copyMade(connection, limits.scratch, join(directory, files.at(-1)!));
+      await copyMade(connection, limits, entryBytes, join(directory, files.at(-1)!));
       await connection.run('TRUNCATE made');
       appender = await connection.createAppender('made');
       rows = 0;
@@ -106,7 +109,7 @@ export async function writeItems(
       appender.appendDataChunk(chunk);
     }
     appender.closeSync();
-    await copyMade(connection, limits.scratch, join(directory, 'items.parquet'));
+    await copyMade(connection, limits, itemBytes, join(directory, 'items.parquet'));
     return ['items.parquet'];
   });
 }
@@ -126,10 +129,15 @@ async function withTable<T>(
   }
 }
 
-/** Writes the table `made` as a file, which appears when it is whole. */
-async function copyMade(connection: DuckDBConnection, scratch: string, path: string): Promise<void> {
+/** Writes the table `made`, whose rows take some `rowBytes`, as a file, which appears when it is whole. */
+async function copyMade(
+  connection: DuckDBConnection,
+  { scratch, memoryBytes }: Limits,
+  rowBytes: number,
+  path: string,
+): Promise<void> {
   const temporary = join(scratch, basename(path));
-  await connection.run(`COPY made TO ${text(temporary)} (FORMAT parquet)`);
+  await connection.run(`COPY made TO ${text(temporary)} ${parquetOptions(memoryBytes, rowBytes)}`);
   await syncPath(temporary);
   await renameDurably(temporary, path);
 }

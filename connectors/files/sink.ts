@@ -57,7 +57,6 @@ export function createFilesSink(options: FilesOptions, memoryBytes = 2 ** 28): S
 /** The versions below one directory. */
 class FileLists implements ListStore<readonly RankedList[]> {
   readonly keepsVectors = true;
-  readonly renewsBeside = true;
   readonly #root: string;
   readonly #format: FilesOptions['format'];
   readonly #vectorFormat: FilesOptions['vectors'];

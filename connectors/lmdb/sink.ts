@@ -44,7 +44,6 @@ export function createLmdbSink(options: LmdbOptions, mappedBytes = 2 ** 26): Sin
 
 /** The lists of one prefix: what `LmdbStore` holds, as a store of versions. */
 class LmdbLists implements ListStore<EncodedLists> {
-  readonly renewsBeside = true;
   readonly #options: LmdbOptions;
   readonly #format: ListFormat;
   readonly #mappedBytes: number;

@@ -5,7 +5,7 @@ import { examineSignals, examineSink, examineSource, writableFrom } from '../../
 import { weightRules } from '../../connectors/duckdb/options.js';
 import { examine, type Finding } from '../../src/contracts/finding.js';
 import { StageError } from '../../src/errors.js';
-import { assertWorkable, mebibytes } from '../../src/fit/memory.js';
+import { assertWorkable, mebibytes, wholeMebibytes } from '../../src/fit/memory.js';
 import { parseSize } from '../../src/size.js';
 import type { Command } from '../command.js';
 import { lacking } from '../lacking.js';
@@ -23,7 +23,7 @@ function enough(memory: string): string {
   if (bytes > totalmem())
     throw new StageError(
       'MEMORY_BUDGET',
-      `memory: expected at most ${mebibytes(totalmem())} of this machine, found ${mebibytes(bytes)}`,
+      `memory: expected at most ${wholeMebibytes(totalmem())} of this machine, found ${mebibytes(bytes)}`,
     );
   return `${mebibytes(bytes)} of ${mebibytes(totalmem())}`;
 }

@@ -7,18 +7,23 @@ import { denseServingBytes, servingBytes } from '../model/serving.js';
 import { type FitOptions, solverOf } from '../solvers/index.js';
 import { assertReadable } from '../solvers/solver.js';
 
-/** A number of bytes as people read it. */
-export const mebibytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)} MiB`;
+const mebibyte = 2 ** 20;
+
+/** A number of bytes as people read it, and no fewer: what something takes. */
+export const mebibytes = (bytes: number): string => `${Math.ceil(bytes / mebibyte)} MiB`;
+
+/** A number of bytes as people read it, and no more: what there is. */
+export const wholeMebibytes = (bytes: number): string => `${Math.floor(bytes / mebibyte)} MiB`;
 
 /** DuckDB's least share. */
-const leastShare = 24 * 2 ** 20;
+const leastShare = 24 * mebibyte;
 /** Least budget of reading: DuckDB's least share, and its allocations beside it (measured: 64 to 72 MiB). */
-const leastBudget = 104 * 2 ** 20;
+const leastBudget = 104 * mebibyte;
 
 /** Refuses a budget that nothing fits into, before anything is opened or read. */
 export function assertWorkable(memoryBytes: number): void {
   if (memoryBytes >= leastBudget) return;
-  const found = mebibytes(memoryBytes);
+  const found = wholeMebibytes(memoryBytes);
   throw new StageError(
     'MEMORY_BUDGET',
     `memory: expected at least ${mebibytes(leastBudget)}, found ${found}`,
@@ -111,11 +116,25 @@ export interface FitPlan {
   readonly memory: FitMemory;
 }
 
+/** Whether a fit on one thread stays within so many bytes. */
+export function fitsInto(size: FitSize, memoryBytes: number): boolean {
+  const { total, kernels } = memoryOfFit(size, 1, memoryBytes);
+  return total <= memoryBytes && kernels <= reach;
+}
+
+/** What a refusal is to say of more memory. */
+export interface Remedy {
+  /** The declared budget that leaves so many bytes for a fit; they are the budget without. */
+  readonly budgetFor?: ((bytes: number) => number) | undefined;
+  /** Whether so many bytes would do; by default whether a fit on one thread stays within them. */
+  readonly works?: (bytes: number) => boolean;
+}
+
 /**
  * The number of threads, at most `threads`, with which a fit stays within `memoryBytes`, and its memory.
  * `MEMORY_BUDGET` gives the numbers and the nearest setting that works when even one thread does not fit.
  */
-export function planFit(size: FitSize, memoryBytes: number, threads: number): FitPlan {
+export function planFit(size: FitSize, memoryBytes: number, threads: number, remedy: Remedy = {}): FitPlan {
   const { options, interactions, items } = size;
   const solver = solverOf(options);
   assertReadable(solver, size.mode, options);
@@ -127,29 +146,44 @@ export function planFit(size: FitSize, memoryBytes: number, threads: number): Fi
   const { sizedBy } = solver;
   const parts = `X ${mebibytes(need.rows)}, kernels ${mebibytes(need.kernels)}, model ${mebibytes(need.model)}`;
   const given = (options as Readonly<Record<string, unknown>>)[sizedBy] ?? '(default)';
-  const found = `found ${mebibytes(memoryBytes)}${need.kernels > reach ? ', and kernels reach 4096 MiB at most' : ''}`;
+  const found = `found ${wholeMebibytes(memoryBytes)}${need.kernels > reach ? ', and kernels reach 4096 MiB at most' : ''}`;
   throw new StageError(
     'MEMORY_BUDGET',
-    `a fit of ${interactions} interactions of ${items} items at ${sizedBy} ${given} takes ${mebibytes(need.total)} (${parts}), ${found}; ${adviceOf(size, need, memoryBytes)}`,
+    `a fit of ${interactions} interactions of ${items} items at ${sizedBy} ${given} takes ${mebibytes(need.total)} (${parts}), ${found}; ${adviceOf(size, memoryBytes, remedy)}`,
   );
 }
 
 /** What would fit: more memory, a smaller setting, or fewer items. */
-function adviceOf(size: FitSize, need: FitMemory, memoryBytes: number): string {
+function adviceOf(size: FitSize, memoryBytes: number, remedy: Remedy): string {
   const { options, items } = size;
   const solver = solverOf(options);
-  const fits = (changed: Partial<FitSize>) => {
-    const { total, kernels } = memoryOfFit({ ...size, ...changed }, 1, memoryBytes);
-    return total <= memoryBytes && kernels <= reach;
-  };
+  const fits = (changed: Partial<FitSize>) => fitsInto({ ...size, ...changed }, memoryBytes);
+  const { works = (bytes: number) => fitsInto(size, bytes), budgetFor = (bytes: number) => bytes } = remedy;
+  const least = leastMemory(memoryBytes, works);
   const smaller = solver.smaller(options, items, options => fits({ options }));
   const most = solver.dense ? mostItems(items, items => fits({ items })) : 0;
   const ways = [
-    need.kernels <= reach && `memory: ${mebibytes(need.total)} would do`,
+    least !== undefined && `memory: ${mebibytes(budgetFor(least))} would do`,
     smaller && `${solver.sizedBy}: ${smaller}`,
     most > 0 && `at most ${most} items`,
   ];
   return ways.filter(way => way).join(', or ') || 'choose another solver';
+}
+
+/** The least number of whole MiB above `bytes` that works, in bytes, if any does up to 1 TiB. */
+function leastMemory(bytes: number, works: (bytes: number) => boolean): number | undefined {
+  let lo = Math.floor(Math.max(0, bytes) / mebibyte);
+  let hi = lo + 1;
+  while (!works(hi * mebibyte)) {
+    if (hi > mebibyte) return undefined;
+    [lo, hi] = [hi, 2 * hi];
+  }
+  while (hi - lo > 1) {
+    const middle = Math.floor((lo + hi) / 2);
+    if (works(middle * mebibyte)) hi = middle;
+    else lo = middle;
+  }
+  return hi * mebibyte;
 }
 
 /** The largest number of items below `items` that fits, 0 if none does. */

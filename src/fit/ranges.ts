@@ -4,7 +4,7 @@ import { layersFileRoom } from '../model/layers-file.js';
 import { rowsFileRoom } from '../model/rows-file.js';
 import { solverOf } from '../solvers/index.js';
 import { assertReadable } from '../solvers/solver.js';
-import { type FitPlan, type FitSize, inputRoom, mebibytes, memoryOfFit, planFit, reach } from './memory.js';
+import { type FitPlan, type FitSize, fitsInto, inputRoom, planFit, reach, wholeMebibytes } from './memory.js';
 
 /** A fit that holds ranges of rows and of items at a time, and what these may take. */
 export interface FitRanges {
@@ -35,28 +35,34 @@ export function planWrittenFit(
   size: FitSize,
   memoryBytes: number,
   threads: number,
-): FitPlan & { readonly ranges?: FitRanges } {
+  budgetFor?: (bytes: number) => number,
+): WrittenPlan {
+  assertReadable(solverOf(size.options), size.mode, size.options);
+  const plan = plannedRanges(size, memoryBytes, threads);
+  if (plan) return plan;
+  if (solverOf(size.options).ranged && !fitsInto(size, memoryBytes)) assertServed(size, memoryBytes);
+  const works = (bytes: number) => fitsInto(size, bytes) || plannedRanges(size, bytes, 1) !== undefined;
+  return planFit(size, memoryBytes, threads, { budgetFor, works });
+}
+
+type WrittenPlan = FitPlan & { readonly ranges?: FitRanges };
+
+/** The ranges of a fit that does not fit as a whole, if it does so. */
+function plannedRanges(size: FitSize, memoryBytes: number, threads: number): WrittenPlan | undefined {
   const { options, items } = size;
   const solver = solverOf(options);
-  assertReadable(solver, size.mode, options);
-  const fits = (t: number) => {
-    const { total, kernels } = memoryOfFit(size, t, memoryBytes);
-    return total <= memoryBytes && kernels <= reach;
-  };
-  if (!fits(1) && solver.ranged) {
-    const readable = Math.floor(Math.min(memoryBytes, reach) / 2 / (SERVING_ENTRY * items));
-    const signed = options.signedServing ?? false;
-    const usual = Math.min(readable, solver.servingWidth(items, options, { signed, memoryBytes }));
-    const widths = options.serving === undefined ? [usual < LEAST_SERVING ? 0 : usual, 0] : [options.serving];
-    for (const width of widths) {
-      for (let t = threads; t >= 1; t--) {
-        const plan = rangesOf(size, t, memoryBytes, width);
-        if (plan) return plan;
-      }
+  if (!solver.ranged || fitsInto(size, memoryBytes)) return undefined;
+  const readable = Math.floor(Math.min(memoryBytes, reach) / 2 / (SERVING_ENTRY * items));
+  const signed = options.signedServing ?? false;
+  const usual = Math.min(readable, solver.servingWidth(items, options, { signed, memoryBytes }));
+  const widths = options.serving === undefined ? [usual < LEAST_SERVING ? 0 : usual, 0] : [options.serving];
+  for (const width of widths) {
+    for (let t = threads; t >= 1; t--) {
+      const plan = rangesOf(size, t, memoryBytes, width);
+      if (plan) return plan;
     }
-    assertServed(size, memoryBytes);
   }
-  return planFit(size, memoryBytes, threads);
+  return undefined;
 }
 
 /** Refuses a serving matrix that was asked for where the layers alone would fit. */
@@ -64,7 +70,7 @@ function assertServed(size: FitSize, memoryBytes: number): void {
   if (!size.options.serving || !rangesOf(size, 1, memoryBytes, 0)) return;
   throw new StageError(
     'MEMORY_BUDGET',
-    `a serving matrix of ${size.items} items is made of a decoder that is in memory, and ${mebibytes(memoryBytes)} do not hold that; set serving: 0 or leave it out, or more memory`,
+    `a serving matrix of ${size.items} items is made of a decoder that is in memory, and ${wholeMebibytes(memoryBytes)} do not hold that; set serving: 0 or leave it out, or more memory`,
   );
 }
 

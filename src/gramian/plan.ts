@@ -50,6 +50,19 @@ export interface GramianSizes {
   readonly entries?: number | undefined;
 }
 
+/** Entries of G that are stored whatever X has, and for each entry of X where there are more. */
+const ALWAYS = 2 ** 30;
+const VAST = 128;
+
+/**
+ * Whether G is small enough for files. One history of 200,000 items alone makes 40 billion entries: a fold would write them for
+ * hours, so that G is computed from X instead, and a fit says what memory that takes.
+ */
+export const storable = (
+  { items, pairs, entries = expectedEntries(items, pairs) }: GramianSizes,
+  interactions: number,
+): boolean => entries <= Math.max(ALWAYS, VAST * interactions);
+
 /**
  * The mode whose passes cost less: both make as many of them for a solver and a budget. Where G is not stored its entries
  * are estimated from above, so that a state leaves `implicit` only for a gain that is sure.

@@ -25,8 +25,8 @@ interface Attempt<L> {
 
 /**
  * Who may write, and what: a store that is open for an owner, and the version it has begun. Each attempt has a lease of
- * its own from `begin` to `close` or the next `begin`; it is never renewed while lists are put, because both change the
- * store, except where that `renewsBeside` them.
+ * its own from `begin` to `close` or the next `begin`. It is renewed whatever is done meanwhile, so that a long completion
+ * keeps it, except in a store that `renewsAlone`.
  */
 export class LifeCycle<L> {
   readonly #store: ListStore<L>;
@@ -74,7 +74,7 @@ export class LifeCycle<L> {
     const other = await store.takeLease(holder);
     if (other !== undefined) throw refused(holderName(other));
     const renew = () => store.renewLease(holder);
-    const renewed = store.renewsBeside ? renew : () => this.#alone(renew);
+    const renewed = store.renewsAlone ? () => this.#alone(renew) : renew;
     return { holder, lease: holdLease(this.#leaseMs, renewed) };
   }
 

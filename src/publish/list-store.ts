@@ -38,8 +38,11 @@ export interface Move {
 export interface ListStore<L> {
   /** Whether its drafts take vectors of items. */
   readonly keepsVectors?: boolean;
-  /** Whether a lease can be renewed while a draft is written: a long completion keeps its lease then. */
-  readonly renewsBeside?: boolean;
+  /**
+   * Set where a lease is not renewed while something else is done to the store, such as one that one transaction at a time
+   * has. What may last longer than the lease, such as a completion, must then renew it by itself.
+   */
+  readonly renewsAlone?: boolean;
   /**
    * Opens the store, or makes it, and takes away a lease of `owner` whose process has died. To read, nothing is made or
    * changed; false, and not open, where there is none.

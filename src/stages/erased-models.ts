@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ModelRecord } from '../contracts/index.js';
@@ -8,14 +7,11 @@ import { syncDirectory } from '../matrix/safetensors-header.js';
 import { parameters } from '../model/model.js';
 import { loadModel, saveModel } from '../model/weights-file.js';
 import { withoutItems } from '../model/without.js';
-import { popularityFile } from './model-files.js';
+import { itemsFile, keysChecksum, keysIn, popularityFile } from './model-files.js';
 
 const beside = '.erased-';
 
 const weights = 'weights.safetensors';
-const items = 'items.json';
-const checksumOf = (keys: readonly string[]): string =>
-  createHash('sha256').update(keys.join('\n')).digest('hex');
 
 /**
  * Writes the models that know one of the `dropped` items again, without them, beside the old ones; returns their
@@ -63,21 +59,11 @@ function writeWeights(old: string, made: string, gone: Int32Array, manifest: Man
 
 /** Writes the keys of items without some; returns their checksum. */
 function writeKeys(old: string, made: string, dropping: ReadonlySet<number>, manifest: Manifest): string {
-  const keys = keysIn(join(old, items));
-  if (checksumOf(keys) !== manifest.items.checksum) return manifest.items.checksum;
+  const keys = keysIn(join(old, itemsFile));
+  if (keysChecksum(keys) !== manifest.items.checksum) return manifest.items.checksum;
   const left = keys.filter((_, i) => !dropping.has(i));
-  writeFileSync(join(made, items), JSON.stringify(left), { flush: true });
-  return checksumOf(left);
-}
-
-/** The keys in a file; none if it is missing or damaged. */
-function keysIn(path: string): readonly string[] {
-  try {
-    const found: unknown = JSON.parse(readFileSync(path, 'utf8'));
-    return Array.isArray(found) ? (found as string[]) : [];
-  } catch {
-    return [];
-  }
+  writeFileSync(join(made, itemsFile), JSON.stringify(left), { flush: true });
+  return keysChecksum(left);
 }
 
 /** The buckets of popularity without those of items that leave, where the model has them. */

@@ -1,6 +1,6 @@
 import { StageError } from '../errors.js';
 import { memoryOfFit } from '../fit/memory.js';
-import { type GramianState, planGramian, stillHolds } from '../gramian/plan.js';
+import { type GramianState, planGramian, stillHolds, storable } from '../gramian/plan.js';
 import { fromNothing } from '../matrix/rows.js';
 import type { StageOptions } from './options.js';
 import type { PipelineParts } from './parts.js';
@@ -42,9 +42,10 @@ async function plannedState(
   const implicit = memoryOfFit({ ...counts, mode: 'implicit', options: options.fit }, 1, fitMemoryBytes);
   const segments = current?.mode === 'stored' ? await store.segments() : [];
   const entries = segments.length > 0 ? segments.reduce((sum, s) => sum + s.nnz, 0) : undefined;
-  const { items, pairs } = counts;
-  const cheaper = planGramian({ items, pairs, entries }, current?.mode);
-  const mode = implicit.total > fitMemoryBytes ? 'stored' : cheaper;
+  const { items, pairs, interactions } = counts;
+  const sizes = { items, pairs, entries };
+  const cheaper = implicit.total > fitMemoryBytes ? 'stored' : planGramian(sizes, current?.mode);
+  const mode = storable(sizes, interactions) ? cheaper : 'implicit';
   return { mode, userWeighting, maxHistory, planned };
 }
 
@@ -52,7 +53,7 @@ async function plannedState(
 export const hasSettings = (state: GramianState | undefined, { gramian, fit }: StageOptions): boolean =>
   state?.userWeighting === fit.userWeighting && state.maxHistory === gramian.maxHistory;
 
-/** Moves the state to the mode that is pinned or planned: stored, where X itself passes the memory budget. */
+/** Moves the state to the mode that is pinned or planned: stored, where X itself passes the memory budget and G is not vast. */
 export async function settleGramian(parts: PipelineParts, signal?: AbortSignal): Promise<void> {
   const { store, options, log } = parts;
   const current = await store.gramian();

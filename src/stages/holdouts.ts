@@ -4,7 +4,7 @@ import { type MeasureOptions, type ModelMetrics, measureOptions } from '../evalu
 import type { Holdout, Measured, MeasureSettings } from '../evaluate/measure.js';
 import type { HoldoutOptions } from '../evaluate/options.js';
 import type { SplitRows } from '../evaluate/split.js';
-import { type FitSize, mebibytes, planFit } from '../fit/memory.js';
+import { type FitSize, mebibytes, planFit, wholeMebibytes } from '../fit/memory.js';
 import { rowBytesOf } from '../matrix/rows.js';
 import { runOnce } from '../runtime/compute.js';
 import { type Progress, tasksOf } from '../runtime/task.js';
@@ -82,7 +82,7 @@ export function createHoldouts(parts: PipelineParts) {
  * `MEMORY_BUDGET` when dividing them does not fit.
  */
 async function holdOut(
-  { store, scale, fitMemoryBytes, options: { gramian } }: PipelineParts,
+  { store, scale, fitMemoryBytes, budgetFor = x => x, options: { gramian } }: PipelineParts,
   options: HoldoutOptions,
   signal?: AbortSignal,
 ): Promise<StateHoldout> {
@@ -97,7 +97,7 @@ async function holdOut(
   if (need > fitMemoryBytes) {
     throw new StageError(
       'MEMORY_BUDGET',
-      `a holdout of ${counts.interactions} interactions takes ${mebibytes(need)}, found ${mebibytes(fitMemoryBytes)}`,
+      `a holdout of ${counts.interactions} interactions takes ${mebibytes(need)}, found ${wholeMebibytes(fitMemoryBytes)}; memory: ${mebibytes(budgetFor(need))} would do`,
     );
   }
   const divided = await store.withTimes(rows =>
@@ -108,7 +108,7 @@ async function holdOut(
 
 /** Threads that a fit on the train rows may use beside the holdout. */
 function threadsOf(
-  { fitMemoryBytes, options: stage }: PipelineParts,
+  { fitMemoryBytes, budgetFor, options: stage }: PipelineParts,
   { train, fitted, test, counts }: StateHoldout,
   options: FitOptions,
 ): number {
@@ -116,7 +116,8 @@ function threadsOf(
   const size = { ...counts, interactions, mode: 'implicit', options } as const;
   const tests = 4 * (test.indices.length + 2 * test.users.length);
   const beside = tests + (fitted ? rowBytesOf(train) : 0);
-  return planFit(size, fitMemoryBytes - beside, stage.threads).threads;
+  const remedy = { budgetFor: budgetFor && ((bytes: number) => budgetFor(bytes + beside)) };
+  return planFit(size, fitMemoryBytes - beside, stage.threads, remedy).threads;
 }
 
 /** Fits on the train rows and measures on the test rows, in a thread of its own. */

@@ -11,7 +11,7 @@ import { collectGarbage } from '../runtime/collector.js';
 import { runOnce } from '../runtime/compute.js';
 import { type Progress, tasksOf } from '../runtime/task.js';
 import type { FitOptions } from '../solvers/index.js';
-import { popularityFile } from './model-files.js';
+import { itemsFile, popularityFile } from './model-files.js';
 
 const fitTask = tasksOf<typeof import('./fit-task.js')>(new URL('./fit-task.js', import.meta.url));
 
@@ -72,7 +72,7 @@ export async function makeModel(
   const temporary = join(directory, `.fit-${process.pid}-${Date.now()}`);
   mkdirSync(temporary, { recursive: true });
   try {
-    const items = writeItems(join(temporary, 'items.json'), await keys());
+    const items = writeItems(join(temporary, itemsFile), await keys());
     const popularity = itemUsers && writePopularity(join(temporary, popularityFile), await itemUsers());
     if (ranges) collectGarbage(); // millions of keys
     const path = join(temporary, 'weights.safetensors');

@@ -10,6 +10,7 @@ import type { FitOptions } from '../solvers/index.js';
 import { pruningOf } from './gramian.js';
 import { makeModel } from './make-model.js';
 import {
+  damagedFiles,
   intactManifestOf,
   manifestOf,
   modelRegister,
@@ -44,6 +45,7 @@ export function createModelLibrary(parts: PipelineParts, gramian: FitInputs) {
     register: (retired: ReadonlySet<string>) => modelRegister(parts, retired),
     manifestOf: (version?: string) => manifestOf(parts, version),
     intact: (version?: string) => intactManifestOf(parts, version),
+    damaged: (signal?: AbortSignal) => damagedFiles(parts, signal),
     weightsPath: (version: string) => weightsPath(parts.directory, version),
     pruneModels: (keep: number, named?: readonly string[]) => pruneModels(parts, keep, named),
 
@@ -79,7 +81,7 @@ async function fitModel(
   const files = (await store.segments()).map(s => s.bytes);
   const pruned = pruningOf(parts, counts.items, fitOptions);
   const size = { ...counts, mode, files, keep: pruned?.keep, options: fitOptions } as const;
-  const { threads, ranges } = planWrittenFit(size, memoryBytes, options.threads);
+  const { threads, ranges } = planWrittenFit(size, memoryBytes, options.threads, parts.budgetFor);
   if (ranges) log.info({ items: counts.items, serving: ranges.serving }, 'fit in ranges of rows');
   const input = await gramian.input(counts.items, fitOptions);
   const parent = (await store.models()).at(-1)?.version;

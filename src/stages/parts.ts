@@ -13,6 +13,8 @@ export interface PipelineParts {
   readonly weights: WeightRules;
   /** Memory for fits: the declared budget less DuckDB's share. */
   readonly fitMemoryBytes: number;
+  /** The declared budget, in whole MiB, that leaves so many bytes for fits. */
+  readonly budgetFor?: ((fitMemoryBytes: number) => number) | undefined;
   readonly sources: readonly Source[];
   readonly sinks: readonly Sink[];
   /** Reads the attributes of items that the rules of publishing name; called for each publication. */

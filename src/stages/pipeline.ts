@@ -45,7 +45,11 @@ export function joinPipeline(parts: PipelineParts) {
     },
     /** Lets items leave that nobody has, if there are enough of them. */
     dropItems: (signal?: AbortSignal) => dropItems(parts, models, false, signal),
-    verify: gramian.verify,
+    /** Compares the stored Gramian with the histories, and the files of segments and models with their checksums. */
+    async verify(signal?: AbortSignal) {
+      const found = await gramian.verify(signal);
+      return { ...found, broken: [...found.broken, ...(await models.damaged(signal))] };
+    },
     gramianEntries: gramian.entries,
 
     /** How far the state has moved since the newest and since the published model. */

@@ -173,6 +173,7 @@ it('refuses a damaged segment by its name: no fit, no compaction, and the files 
 
 it.each([
   ['weights.safetensors', flip],
+  ['items.json', (path: string) => writeFileSync(path, readFileSync(path, 'utf8').replace('"i2"', '"j2"'))],
   [
     'manifest.json',
     (path: string) =>
@@ -186,6 +187,7 @@ it.each([
     await opened(directory, async p => {
       await expect(p.publish()).rejects.toMatchObject(corrupt(join(version, file)));
       await expect(p.recommend('u3', 5)).rejects.toMatchObject(corrupt(join(version, file)));
+      expect((await p.verify()).broken).toEqual([join(state, 'models', version, file)]);
       expect((await p.parts.store.models()).map(m => m.published)).toEqual([false]);
     });
   },

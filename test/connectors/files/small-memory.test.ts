@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { expect, it, onTestFinished } from 'vitest';
+import { writeGramianParquet, writeItems } from '#connectors/files/gramian.js';
 import { parquetWriter } from '#connectors/files/parquet.js';
 import { parquetVectors } from '#connectors/files/parquet-vectors.js';
 
@@ -38,6 +39,31 @@ it('writes 300,000 rows of lists in 8 MiB', async () => {
   }
   await writer.finish();
   expect(await rowsIn(join(directory, 'users.parquet'))).toBe(300_000);
+});
+
+it('writes 400,000 entries of a Gramian and 200,000 names of items in 8 MiB', async () => {
+  const directory = scratch();
+  const limits = { scratch: scratch(), memoryBytes: 8 * mebibyte };
+  const [columns, length] = [200, 2000];
+  function* blocks() {
+    for (let first = 0; first < columns; first += 20) {
+      const rows = Int32Array.from({ length: 20 * length }, (_, e) => e % length);
+      const values = Float64Array.from(rows, (row, e) => Math.sin(row + first * e));
+      yield { first, lengths: new Int32Array(20).fill(length), rows, values };
+    }
+  }
+  const G = {
+    n: length,
+    entries: columns * length,
+    indptr: new BigInt64Array(1),
+    blocks,
+    close: () => undefined,
+  };
+  expect(await writeGramianParquet(directory, G, limits)).toEqual(['gramian-0001.parquet']);
+  expect(await rowsIn(join(directory, 'gramian-0001.parquet'))).toBe(400_000);
+  const keys = Array.from({ length: 200_000 }, (_, i) => `item-${(i * 7919) % 1_000_003}-of-the-catalogue`);
+  await writeItems(directory, keys, limits);
+  expect(await rowsIn(join(directory, 'items.parquet'))).toBe(200_000);
 });
 
 it('refuses vectors that DuckDB cannot write in the memory there is, before the first of them', async () => {

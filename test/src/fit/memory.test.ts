@@ -154,6 +154,28 @@ it('refuses what does not fit with the numbers, and its advice works', () => {
   expect(() => assertWorkable(2 ** 23)).toThrow(expect.objectContaining({ code: 'MEMORY_BUDGET' }));
 });
 
+it('never says that it found what it takes, and names the declared budget that works and no less', () => {
+  const { total } = memoryOfFit(size, 1);
+  const refusal = (found: number) => {
+    try {
+      planFit(size, found, 1, { budgetFor: bytes => bytes + 2 ** 26 });
+    } catch (error) {
+      const [, ...numbers] = /takes (\d+) MiB .* found (\d+) MiB; memory: (\d+) MiB would do/.exec(
+        (error as Error).message,
+      )!;
+      return numbers.map(Number) as [number, number, number];
+    }
+    throw new Error('it fits');
+  };
+  for (const missing of [1, 1000, 2 ** 20, 3 * 2 ** 20]) {
+    const [takes, found, budget] = refusal(total - missing);
+    expect(found).toBeLessThan(takes);
+    const left = budget * 2 ** 20 - 2 ** 26;
+    expect(planFit(size, left, 1).threads).toBe(1);
+    expect(() => planFit(size, left - 2 ** 20, 1)).toThrow('takes');
+  }
+});
+
 it('needs little for a stored Gramian, however many interactions there are', () => {
   const many = { ...size, interactions: 500_000_000, users: 10_000_000 };
   expect(memoryOfFit({ ...many, mode: 'stored', files: new Array(8).fill(2 ** 30) }, 1).total).toBeLessThan(

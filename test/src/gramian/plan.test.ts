@@ -1,7 +1,7 @@
 /** The plan prefers the cheaper Gramian, and does not go back and forth between the two. */
 import fc from 'fast-check';
 import { expect, it, test } from 'vitest';
-import { expectedEntries, planGramian } from '#src/gramian/plan.js';
+import { expectedEntries, planGramian, storable } from '#src/gramian/plan.js';
 
 it('expects no more entries than cells or pairs', () => {
   expect(expectedEntries(0, 0)).toBe(0);
@@ -13,6 +13,14 @@ it('stores dense Gramians and computes sparse ones', () => {
   expect(planGramian({ items: 100, pairs: 1e6 }, undefined)).toBe('stored');
   expect(planGramian({ items: 1e6, pairs: 1e6 }, undefined)).toBe('implicit');
   expect(planGramian({ items: 0, pairs: 0 }, undefined)).toBe('implicit');
+});
+
+it('stores no Gramian of one vast history, nor of two, and any small one', () => {
+  expect(storable({ items: 200_000, pairs: 4e10 }, 205_000)).toBe(false);
+  expect(storable({ items: 200_000, pairs: 8e10 }, 400_000)).toBe(false);
+  expect(storable({ items: 20_000, pairs: 9e9 }, 3_000_000)).toBe(true);
+  expect(storable({ items: 200_000, pairs: 4e10, entries: 1e9 }, 205_000)).toBe(true);
+  expect(storable({ items: 100_000, pairs: 1e10 }, 100_000_000)).toBe(true);
 });
 
 it('takes what the segments hold for the entries', () => {

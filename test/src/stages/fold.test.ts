@@ -4,6 +4,7 @@ import { silent } from '#src/contracts/index.js';
 import { createGramianKeeper } from '#src/stages/gramian.js';
 import { stageOptions } from '#src/stages/options.js';
 import type { PipelineParts } from '#src/stages/parts.js';
+import { temporaryDirectory } from '../../support/directory.js';
 
 /** A store in which `waiting` events wait and that folds `most` of them at a time. */
 function storeOf(waiting: number, most: number) {
@@ -43,3 +44,32 @@ it('gives up below the smallest batch', async () => {
   });
   expect(tried.at(-1)).toBe(5_000);
 });
+
+it('computes the Gramian of one vast history that passes the memory, and stores nothing of it', async () => {
+  const { keeper, modes } = storeOfWhale();
+  await keeper.fold();
+  expect([...new Set(modes)]).toEqual(['implicit']);
+});
+
+/** A store whose one user has 200,000 items, and the modes that it is moved to. */
+function storeOfWhale() {
+  const modes: string[] = [];
+  const store = {
+    gramian: async () => undefined,
+    setGramian: async ({ mode }: { mode: string }) => void modes.push(mode),
+    segments: async () => [],
+    replaceSegments: async () => undefined,
+    folded: async () => 0,
+    counts: async () => ({ users: 1, items: 200_000, pairs: 4e10, interactions: 200_000, valued: false }),
+    fold: async () => ({ events: 200_000, users: 1, segment: undefined }),
+    interactions: () => Promise.reject(new Error('the Gramian was to be stored')),
+  };
+  const parts = {
+    store,
+    options: stageOptions.parse({}),
+    log: silent,
+    fitMemoryBytes: 25 * 2 ** 20,
+    directory: temporaryDirectory(),
+  };
+  return { modes, keeper: createGramianKeeper(parts as unknown as PipelineParts) };
+}
