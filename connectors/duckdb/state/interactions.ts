@@ -80,7 +80,8 @@ export function openInteractions(
       }
     },
 
-    itemKeys: n => queries.use(async c => (await readKeys(c, 'items', 0, n)).keys),
+    itemKeys: n =>
+      queries.use(async c => (await readKeys(c, 'items', 0, n ?? Number(await scalar(c, items)))).keys),
   };
 }
 
