@@ -11,9 +11,9 @@ import { madeFor } from './place.js';
 /** How the file of a state is opened again. */
 export interface Reopening {
   readonly path: string;
-  /** Where DuckDB spills, and nobody else. */
-  readonly spills: string;
   open(): Promise<DuckDBInstance>;
+  /** Removes what others than the last one opened have spilled. */
+  clear(): void;
 }
 
 /** Connections of their own for ingest, folds and queries, so that a long fold does not hold up ingest. */
@@ -59,7 +59,7 @@ export class StateConnections {
 
   async #rewrite(connection: DuckDBConnection): Promise<void> {
     if (!this.#reopening) return;
-    const { path, spills, open } = this.#reopening;
+    const { path, open, clear } = this.#reopening;
     const copy = madeFor(path);
     try {
       await checkpoint(connection, path);
@@ -77,7 +77,7 @@ export class StateConnections {
       serial.switchTo(connections[k]!);
     before.closeSync();
     await releaseResults();
-    rmSync(spills, { recursive: true, force: true });
+    clear();
     for (const body of this.#reopened) await body();
   }
 

@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto';
-import { mkdirSync, rmSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { createHash, randomUUID } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
 import type { StateStore } from '../../src/contracts/index.js';
 import { failpoint } from '../../src/runtime/failpoint.js';
 import { parseSize } from '../../src/size.js';
@@ -48,18 +48,29 @@ export async function openState(
 ): Promise<StateStore> {
   const writes = access === 'write';
   const spills = spillsOf(directory, limits.tempDirectory);
-  const within = { ...limits, tempDirectory: spills };
+  let own = spills;
+  // Each opening spills into a folder of its own: it reads the log again, and may spill then.
+  const within = () => {
+    own = `${spills}.${randomUUID()}`;
+    return { ...limits, tempDirectory: own };
+  };
   const stateBytes =
     limits.memoryLimit === undefined ? undefined : parseSize(limits.memoryLimit, 'database.memoryLimit');
   const database = writes
-    ? await openForWriting(directory, semantics, within)
-    : await openForReading(directory, within);
+    ? await openForWriting(directory, semantics, within())
+    : await openForReading(directory, { ...limits, tempDirectory: spills });
   const path = stateFile(directory);
+  const clear = (): void => {
+    const [parent, name] = [dirname(spills), basename(spills)];
+    for (const other of existsSync(parent) ? readdirSync(parent) : [])
+      if ((other === name || other.startsWith(`${name}.`)) && join(parent, other) !== own)
+        rmSync(join(parent, other), { recursive: true, force: true });
+  };
   // What a process that died has left; nobody else has the file open.
-  if (writes) rmSync(spills, { recursive: true, force: true });
+  if (writes) clear();
   const connections = await StateConnections.open(
     database,
-    writes ? { path, spills, open: () => openDatabase(path, within) } : undefined,
+    writes ? { path, clear, open: () => openDatabase(path, within()) } : undefined,
   );
   const { ingest, folds, queries } = connections;
   try {
