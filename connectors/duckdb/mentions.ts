@@ -13,11 +13,12 @@ export interface Mentions {
 
 const border = '[^\\p{L}\\p{N}]';
 
-/** Finds `id` as it is and as JSON writes it. */
+/** Finds `id` as it is, as JSON writes it, and as a text of JSON does that stands in another one. */
 export async function mentionsOf(connection: DuckDBConnection, id: string): Promise<Mentions> {
-  const json = JSON.stringify(id).slice(1, -1);
+  const written = (text: string) => JSON.stringify(text).slice(1, -1);
+  const json = written(id);
   const ascii = json.replace(/[^ -~]/g, c => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
-  const forms = [...new Set([id, json, ascii])];
+  const forms = [...new Set([id, json, ascii, written(json), written(ascii)])];
   const escaped: string[] = [];
   for (const form of forms) escaped.push(String(await scalar(connection, 'SELECT regexp_escape(?)', [form])));
   const pattern = literal(`(^|${border})(?:${escaped.join('|')})($|${border})`);
@@ -27,7 +28,7 @@ export async function mentionsOf(connection: DuckDBConnection, id: string): Prom
   return {
     word: column => `((${has(column)}) AND regexp_matches(${column}, ${pattern}))`,
     anywhere: column => `(${has(column)} OR (starts_with(${column}, 'base64:')
-      AND contains(hex(from_base64(substr(${column}, 8, (length(${column}) - 7) // 4 * 4))), ${bytes})))`,
+      AND coalesce(contains(hex(TRY(from_base64(substr(${column}, 8, (length(${column}) - 7) // 4 * 4)))), ${bytes}), false)))`,
     // Twice, because neighbours share what is between them.
     without: column => once(once(column)),
   };

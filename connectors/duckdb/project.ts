@@ -39,12 +39,21 @@ function decimal(text: string): string | number {
   return /[1-9]/.test(fraction) ? Number(text) : whole;
 }
 
+/** What a text of DuckDB's JSON holds, which may be NaN or Infinity. */
+function jsonValue(text: string): unknown {
+  try {
+    return parseExactJson(text);
+  } catch {
+    return Number(text);
+  }
+}
+
 /**
  * What turns the values of a projected column into those of the field: JSON into what it holds, so that 7 and "7" are
  * one id, and a DECIMAL 7.00 into 7. `undefined`: they are so already.
  */
 export function reader(field: Field, type: string): ((x: unknown) => unknown) | undefined {
-  if (type === 'JSON') return x => (typeof x === 'string' ? parseExactJson(x) : x);
+  if (type === 'JSON') return x => (typeof x === 'string' ? jsonValue(x) : x);
   const identifies = field === 'user' || field === 'item' || field === 'id';
   return identifies && /^DECIMAL\(/.test(type) ? x => (typeof x === 'string' ? decimal(x) : x) : undefined;
 }

@@ -99,7 +99,7 @@ function requestOf(socket: Socket, stopped: AbortSignal): Promise<Request> {
       if (end < 0) return;
       socket.setTimeout(0).removeAllListeners('data').resume();
       try {
-        resolve(JSON.parse(text.slice(0, end)) as Request);
+        resolve(Object(JSON.parse(text.slice(0, end))) as Request);
       } catch {
         refuse('expected a request as JSON');
       }

@@ -346,11 +346,13 @@ describe('column types', () => {
   });
 
   it('NaN, infinite and worded weights become dead letters that say so', async () => {
-    const { dead } = await decoded(`1 AS "user", 2 AS item, unnest(['nan', 'inf']::DOUBLE[]) AS weight`);
-    expect(dead.map(d => [d.code, JSON.parse(d.raw).weight])).toEqual([
-      ['weight-type', 'NaN'],
-      ['weight-type', 'Infinity'],
-    ]);
+    for (const weights of [`['nan', 'inf']::DOUBLE[]`, `['NaN', 'Infinity']::JSON[]`]) {
+      const { dead } = await decoded(`1 AS "user", 2 AS item, unnest(${weights}) AS weight`);
+      expect(dead.map(d => [d.code, JSON.parse(d.raw).weight])).toEqual([
+        ['weight-type', 'NaN'],
+        ['weight-type', 'Infinity'],
+      ]);
+    }
   });
 
   const noon = Date.UTC(2024, 6, 1, 12);
