@@ -28,11 +28,12 @@ export async function describe(
   const rows = await all(connection, `DESCRIBE ${from}`);
   const types = new Map(rows.map(r => [String(r.column_name), String(r.column_type)]));
   const names = [...types.keys()];
-  const unreadable = (what: string) => new StageError('SOURCE_UNREADABLE', `${where}: ${what}`);
+  const unreadable = (what: string, remedy?: string) =>
+    new StageError('SOURCE_UNREADABLE', `${where}: ${what}`, remedy === undefined ? {} : { remedy });
   const find = (wanted: string) =>
     names.find(t => t === wanted) ?? names.find(t => t.toLowerCase() === wanted.toLowerCase());
-  const missing = (what: string) =>
-    unreadable(`expected the query to give a ${what}, found ${names.join(', ')}`);
+  const missing = (what: string, remedy?: string) =>
+    unreadable(`expected the query to give a ${what}, found ${names.join(', ')}`, remedy);
   const expressions = new Map<Field, string>();
   const typesOfFields = new Map<Field, string>();
   for (const field of fields) {
@@ -51,7 +52,10 @@ export async function describe(
     typesOfFields.set(field, type);
   }
   const name = wantedCursor === undefined ? undefined : find(wantedCursor);
-  if (wantedCursor !== undefined && name === undefined) throw missing(`cursor column ${wantedCursor}`);
+  if (wantedCursor !== undefined && name === undefined) {
+    const remedy = `add ${wantedCursor} to the SELECT, or name a column of the result as \`cursor\``;
+    throw missing(`cursor column ${wantedCursor}`, remedy);
+  }
   const cursor = name === undefined ? undefined : { name, type: types.get(name)! };
   return { expressions, types: typesOfFields, names, cursor };
 }

@@ -2,6 +2,7 @@ import { StageError } from '../../src/errors.js';
 import type { Measured } from '../../src/evaluate/measure.js';
 import { holdoutOptions } from '../../src/evaluate/options.js';
 import { sampleUsers } from '../../src/evaluate/split.js';
+import type { Rows } from '../../src/matrix/rows.js';
 import { runOnce } from '../../src/runtime/compute.js';
 import { tasksOf } from '../../src/runtime/task.js';
 import { type FitOptions, fitOptions, overrideFit, solvers } from '../../src/solvers/index.js';
@@ -106,7 +107,27 @@ async function onFiles(context: CommandContext, paths: readonly [string, string]
       progress: shown(progress),
       signal,
     });
-  return measured(asked, run, k, { items: holdout.train.n, interactions: holdout.train.indices.length });
+  const sizes = { items: holdout.train.n, interactions: holdout.train.indices.length };
+  const warning = warnedOverlap(holdout.train, holdout.test);
+  const { json, text } = await measured(asked, run, k, sizes);
+  return warning === undefined ? { json, text } : { json: { ...json, warning }, text: `${warning}\n${text}` };
+}
+
+/** A sentence where most test pairs are in the train rows too: what a user has is not recommended, so never found. */
+function warnedOverlap(train: Rows, test: Rows): string | undefined {
+  const rowOf = new Map(Array.from(train.users, (user, r) => [user, r]));
+  let known = 0;
+  test.users.forEach((user, r) => {
+    const t = rowOf.get(user);
+    if (t === undefined) return;
+    const had = new Set(train.indices.subarray(train.indptr[t], train.indptr[t + 1]));
+    for (const item of test.indices.subarray(test.indptr[r], test.indptr[r + 1]))
+      known += Number(had.has(item));
+  });
+  const all = test.indices.length;
+  return known * 2 <= all
+    ? undefined
+    : `warning: ${count(known)} of ${count(all)} test pairs are in the train file too, and such pairs are never recommended: hold them out of it.`;
 }
 
 /** Holds out a part of the state's interactions, fits on the rest and measures. */

@@ -112,6 +112,7 @@ function answer(file: string, { sample, roles }: Found): CommandResult {
     `${where}: ${rows} rows${roles ? `; ${mapped(roles)}` : '; the fields of its records are not known yet'}`,
     `${file} written; next: ${next[0]}`,
     ...next.slice(1).map(line => `${' '.repeat(file.length + 10)}then: ${line}`),
+    `sansa-stream refit -c ${file} makes and publishes a model now; sansa-stream run -c ${file} keeps it going`,
   ];
   const columns = Object.fromEntries(Object.entries(roles ?? {}).map(([field, { name }]) => [field, name]));
   return { json: { file, rows, columns, next }, text: text.join('\n') };

@@ -66,9 +66,11 @@ async function diff({ ask }: Ask, a: string, b: string): Promise<CommandResult> 
   const { values, lists } = found;
   const share = (x: number): string => `${(100 * x).toFixed(1)}%`;
   const [before, after] = lists.coverage;
+  const isQuality = (key: string): number => Number(key.startsWith('metrics.'));
+  const changes = Object.entries(values).sort(([x], [y]) => isQuality(y) - isQuality(x));
   const text = [
-    ...Object.entries(values).map(([key, [left, right]]) => `${key}: ${left ?? '–'} → ${right ?? '–'}`),
     `lists of ${lists.k} of ${count(lists.users)} users: ${share(lists.changed)} changed, ${share(lists.overlap)} of their items stay, rank correlation ${lists.rankCorrelation.toFixed(3)}, coverage ${share(before)} → ${share(after)}`,
+    ...changes.map(([key, [left, right]]) => `${key}: ${left ?? '–'} → ${right ?? '–'}`),
   ].join('\n');
   return { json: { ...values, lists }, text };
 }

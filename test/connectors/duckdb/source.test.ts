@@ -419,9 +419,10 @@ describe('what cannot be read', () => {
 
   it('a missing cursor', async () => {
     const source = sourceOf({ query: `SELECT 1 AS "user", 2 AS item`, cursor: 'tick' });
-    await expect(drain(source)).rejects.toMatchObject(
-      unreadable(/to give a cursor column tick, found user, item$/),
-    );
+    await expect(drain(source)).rejects.toMatchObject({
+      ...unreadable(/to give a cursor column tick, found user, item$/),
+      remedy: 'add tick to the SELECT, or name a column of the result as `cursor`',
+    });
   });
 
   it('a missing or damaged database', async () => {

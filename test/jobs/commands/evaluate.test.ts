@@ -111,3 +111,18 @@ it('refuses a holdout that does not fit the memory', async () => {
     await pipeline.close();
   }
 });
+
+it('warns where most test pairs are in the train file', async () => {
+  const cwd = temporaryDirectory();
+  const pairs = (rows: number) =>
+    `SELECT 'u' || (k % 20) AS "user", 'i' || (k * k % 23) AS item FROM range(${rows}) r(k)`;
+  await runSql(
+    ':memory:',
+    `COPY (${pairs(300)}) TO '${join(cwd, 'train.csv')}'; COPY (${pairs(60)}) TO '${join(cwd, 'test.csv')}'`,
+  );
+  const said = await runCli(['evaluate', '--train', 'train.csv', '--test', 'test.csv'], { cwd });
+  expect([said.code, said.stdout.split('\n')[0]]).toEqual([
+    0,
+    expect.stringMatching(/^warning: (\d+) of \1 test pairs are in the train file too/),
+  ]);
+});
