@@ -13,4 +13,6 @@ if (process.argv[2] === '--version') {
     void import('../src/publish/lists.js').then(lists => lists.readyListThread());
   const { main } = await import('./main.js');
   process.exitCode = await main(process.argv.slice(2));
+  // A client may leave a connection behind that it made while it was closed; all is done, so nothing waits for it.
+  setTimeout(() => process.exit(), 2000).unref();
 }
