@@ -149,7 +149,8 @@ export function begin<O extends CommonOptions>(
       pruned: input.mode === 'stored' ? input.pruning?.keep : undefined,
       threads: threads.size,
     };
-    const density = gramian.density();
+    let known: number | undefined;
+    const density = () => (known ??= gramian.density());
     const context = { arena, threads, gramian, rows, diagonal, density, positions, unit, stage };
     return { context, about, ...derived(solver, options, gramian.n, density) };
   } catch (error) {
@@ -184,12 +185,13 @@ function derived<O extends CommonOptions>(
   { signedFrom = Number.POSITIVE_INFINITY, inputPower: power = 0 }: Solver<O>,
   options: O,
   n: number,
-  density: number,
+  density: () => number,
 ): { readonly signed: boolean; readonly inputPower: number } {
-  const weighted = density < denseGramian && density * n >= thinGramian;
+  const signed = () => n <= wholeRows || (Number.isFinite(signedFrom) && density() >= signedFrom);
+  const weighted = () => power !== 0 && density() < denseGramian && density() * n >= thinGramian;
   return {
-    signed: options.serving !== 0 && (options.signedServing ?? (density >= signedFrom || n <= wholeRows)),
-    inputPower: options.inputPower ?? (weighted ? power : 0),
+    signed: options.serving !== 0 && (options.signedServing ?? signed()),
+    inputPower: options.inputPower ?? (weighted() ? power : 0),
   };
 }
 

@@ -117,7 +117,7 @@ export interface ServingRoom {
   readonly signed: boolean;
   readonly memoryBytes: number;
   /** Density of G; a plan does not know it, and takes the widest rows. */
-  readonly density?: number;
+  readonly density?: () => number;
 }
 
 /** Refuses a solver that reads interactions where there is only a Gramian: `INTERACTIONS_NEEDED`. */
@@ -196,8 +196,8 @@ export interface SolverContext {
   readonly rows: Rows | undefined;
   /** G_jj by item. */
   readonly diagonal: Float64Array;
-  /** Share of nonzeros of G. */
-  readonly density: number;
+  /** Share of nonzeros of G, found when it is first asked for. */
+  readonly density: () => number;
   /** Place of each item in ascending G_jj. */
   readonly positions: Int32Array;
   /** Units of G in 1. */

@@ -16,7 +16,7 @@ export const fsai = {
     return neighbours > 0 ? String(neighbours) : undefined;
   },
   servingWidth: (n, options, { signed, memoryBytes, density }) =>
-    defaultWidth(n, neighboursOf(n, options, memoryBytes, density), signed, memoryBytes),
+    defaultWidth(n, neighboursOf(n, options, memoryBytes, density?.()), signed, memoryBytes),
   pruning: (n, options, memoryBytes) => ({
     alpha: options.alpha,
     least: 5 * neighboursOf(n, options, memoryBytes),

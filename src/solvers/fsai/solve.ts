@@ -65,8 +65,8 @@ export function solve(context: SolverContext, options: FsaiOptions): Solved {
 
 /** Neighbours and λ of a fit, λ also in units of G. */
 export function settingsOf({ arena, gramian, diagonal, density, unit }: SolverContext, options: FsaiOptions) {
-  const neighbours = neighboursOf(gramian.n, options, arena.limit, density);
-  const l2 = options.l2 ?? (defaultL2(diagonal) / unit) * neighboursL2(neighbours, density);
+  const neighbours = neighboursOf(gramian.n, options, arena.limit, density());
+  const l2 = options.l2 ?? (defaultL2(diagonal) / unit) * neighboursL2(neighbours, density());
   return { neighbours, l2, lambda: l2 * unit };
 }
 
