@@ -1,6 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
+import { join } from 'node:path';
 import type { StateStore } from '../../src/contracts/index.js';
 import { failpoint } from '../../src/runtime/failpoint.js';
 import { parseSize } from '../../src/size.js';
@@ -15,6 +13,7 @@ import type { DatabaseOptions } from './options.js';
 import { Parts } from './parts.js';
 import { ensureSchema, type Semantics } from './schema.js';
 import { skippedCounts } from './skipped.js';
+import { Spills } from './spills.js';
 import { openCounts } from './state/counts.js';
 import { openDeadLetters } from './state/dead-letters.js';
 import { openErasures } from './state/erasures.js';
@@ -24,14 +23,6 @@ import { openRetention } from './state/retention.js';
 import { openSegments } from './state/segments.js';
 import { openSettings } from './state/settings.js';
 import { openForReading, openForWriting, partsDirectory, stateFile } from './state-file.js';
-
-/** Where the DuckDB of this state spills, and no other one: in a directory that is given there may be more. */
-function spillsOf(directory: string, given: string | undefined): string {
-  if (given === undefined) return join(directory, 'tmp');
-  mkdirSync(given, { recursive: true });
-  const state = createHash('sha256').update(resolve(directory)).digest('hex').slice(0, 16);
-  return join(given, `sansa-stream-${state}`);
-}
 
 /**
  * Opens, or makes, the state in `directory/state.duckdb`. One process at a time. For reading, nothing is made or
@@ -47,30 +38,19 @@ export async function openState(
   access: 'read' | 'write' = 'write',
 ): Promise<StateStore> {
   const writes = access === 'write';
-  const spills = spillsOf(directory, limits.tempDirectory);
-  let own = spills;
-  // Each opening spills into a folder of its own: it reads the log again, and may spill then.
-  const within = () => {
-    own = `${spills}.${randomUUID()}`;
-    return { ...limits, tempDirectory: own };
-  };
+  const spills = new Spills(directory, limits.tempDirectory);
+  const within = () => ({ ...limits, tempDirectory: spills.next() });
   const stateBytes =
     limits.memoryLimit === undefined ? undefined : parseSize(limits.memoryLimit, 'database.memoryLimit');
   const database = writes
     ? await openForWriting(directory, semantics, within())
-    : await openForReading(directory, { ...limits, tempDirectory: spills });
+    : await openForReading(directory, { ...limits, tempDirectory: spills.path });
   const path = stateFile(directory);
-  const clear = (): void => {
-    const [parent, name] = [dirname(spills), basename(spills)];
-    for (const other of existsSync(parent) ? readdirSync(parent) : [])
-      if ((other === name || other.startsWith(`${name}.`)) && join(parent, other) !== own)
-        rmSync(join(parent, other), { recursive: true, force: true });
-  };
-  // What a process that died has left; nobody else has the file open.
-  if (writes) clear();
+  // What a process that died has left.
+  if (writes) spills.clear();
   const connections = await StateConnections.open(
     database,
-    writes ? { path, clear, open: () => openDatabase(path, within()) } : undefined,
+    writes ? { path, clear: () => spills.clear(), open: () => openDatabase(path, within()) } : undefined,
   );
   const { ingest, folds, queries } = connections;
   try {
@@ -97,7 +77,7 @@ export async function openState(
       ...openSettings(queries),
       ...openCounts(connections, queries, parts),
       ...openDeadLetters(queries),
-      ...openQueries(connections, semantics, parts, join(spills, 'queries'), stateBytes),
+      ...openQueries(connections, semantics, parts, join(spills.path, 'queries'), stateBytes),
       ...openErasures(connections, parts),
       ...openRetention(connections),
       positions: source => ingest.use(() => inbox.positions(source)),
