@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import { examine, type Finding, lookAtSink } from '../src/contracts/finding.js';
 import type { Source, WeightRules } from '../src/contracts/index.js';
 import { StageError } from '../src/errors.js';
+import { totalOf } from '../src/stages/events.js';
 import type { signalOptions, sinkOptions, sourceOptions } from './registry.js';
 import {
   createSignals,
@@ -42,7 +43,7 @@ export async function sample(source: Source, weights: WeightRules) {
     const records = (await source.read())?.batches.map(b => b.records) ?? [];
     const tried = records.map(r => tryBatch(r, weights, shownEvents));
     const dead = tried.flatMap(t => t.dead);
-    const skipped = tried.flatMap(t => Object.values(t.skipped)).reduce((sum, n) => sum + n, 0);
+    const skipped = tried.reduce((sum, t) => sum + totalOf(t.skipped), 0);
     return {
       records: records.reduce((sum, r) => sum + r.length, skipped),
       deadLetters: dead.length,

@@ -1,5 +1,6 @@
 import type { KeptRecord, RecordBatch, Source, WeightRules } from '../src/contracts/index.js';
 import { StageError } from '../src/errors.js';
+import { isObject } from '../src/mapping/path.js';
 import { decodeEvents, operations } from '../src/stages/events.js';
 
 /** An event as people read it. */
@@ -45,7 +46,6 @@ export function tryBatch(batch: RecordBatch, weights: WeightRules, most = batch.
   };
 }
 
-const isObject = (x: unknown): x is Record<string, unknown> => typeof x === 'object' && x !== null;
 const textOf = (x: unknown): string => (typeof x === 'string' ? x : JSON.stringify(x));
 
 /**

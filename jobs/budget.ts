@@ -43,13 +43,12 @@ export interface Budget {
 }
 
 /**
- * Divides a budget. The state's DuckDB has its share, a quarter unless it is set, and the runtime its own, with what each
- * sink more takes beside its step. Two thirds of
- * the rest are for what is computed, in every process alike: plans and defaults that follow from it are the same in a
- * service, a command and a program. A third is for what is read or written beside that. Sources that are read alone have
- * seven eighths of the rest; the batches that they give are small beside that. In a service, tables for which a third of
- * the rest is less than they may need take turns with the jobs. Then each has as much as if it was read alone, up to that
- * need, so that more memory never means less of it.
+ * Divides a budget. The state's DuckDB has its share, a quarter unless it is set, and the runtime its own, with what
+ * each sink more takes beside its step. Two thirds of the rest are for what is computed, in every process alike: plans
+ * and defaults that follow from it are the same in a service, a command and a program. A third is for what is read or
+ * written beside that. Sources that are read alone have seven eighths of the rest; the batches that they give are small
+ * beside that. In a service, tables for which a third of the rest is less than they may need take turns with the jobs.
+ * Then each has as much as if it was read alone, up to that need, so that more memory never means less of it.
  */
 export function divideBudget(memoryBytes: number, occupants: Occupants): Budget {
   const { stateBytes, streams, tables, sinks, reading } = occupants;

@@ -23,8 +23,8 @@ async function sharesOf(
   connection: DuckDBConnection,
   events: number,
 ): Promise<[users: number, items: number]> {
-  const [limits] = await all(connection, `SELECT current_setting('memory_limit') AS bytes`);
-  const half = parseSize(String(limits!.bytes), 'memory_limit') / 2;
+  const limit = await scalar(connection, `SELECT current_setting('memory_limit')`);
+  const half = parseSize(String(limit), 'memory_limit') / 2;
   if (events * keyBytes <= half) return [1, 1];
   const [keys] = await all(
     connection,

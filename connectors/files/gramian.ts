@@ -4,10 +4,9 @@ import { DOUBLE, type DuckDBConnection, DuckDBDataChunk, INTEGER, VARCHAR } from
 import type { GramianEntries } from '../../src/gramian/export.js';
 import { renameDurably, syncPath } from './durable.js';
 import { writeNpz } from './npz.js';
-import { openScratch, parquetOptions, text } from './scratch-database.js';
+import { chunkRows, openScratch, parquetOptions, text } from './scratch-database.js';
 
-/** Rows of a data chunk, and of a Parquet file. */
-const chunkRows = 2048;
+/** Rows of a Parquet file. */
 const fileRows = 1 << 22;
 /** Bytes of a row in memory: of an entry of G, and of an item whose name is as long as a UUID. */
 const entryBytes = 16;

@@ -4,11 +4,9 @@ import type { ErasedIds } from '../../src/contracts/erasure.js';
 import type { ListKind, RankedList } from '../../src/contracts/index.js';
 import { Refusal } from '../../src/publish/sink-steps.js';
 import { syncPath } from './durable.js';
-import { openScratch, parquetOptions, text } from './scratch-database.js';
+import { chunkRows, openScratch, parquetOptions, text } from './scratch-database.js';
 import type { ListWriter } from './writer.js';
 
-/** Rows of one DuckDB data chunk. */
-const chunkRows = 2048;
 /** Bytes of a row in memory, with ids as long as UUIDs. */
 const rowBytes = 128;
 const columns = 'id VARCHAR, rank INTEGER, item VARCHAR, score FLOAT, fallback BOOLEAN';

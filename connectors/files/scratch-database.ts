@@ -13,7 +13,8 @@ export const text = (value: string): string => `'${value.replaceAll("'", "''")}'
 
 /** Rows of a Parquet row group where memory is ample: DuckDB's default. It holds a group until it is written. */
 const mostGroupRows = 122_880;
-const chunkRows = 2048;
+/** Rows that DuckDB handles at a time. */
+export const chunkRows = 2048;
 
 /** Options of a `COPY` to Parquet whose rows take some `rowBytes`: a group of them takes a quarter of `memoryBytes`. */
 export function parquetOptions(memoryBytes: number, rowBytes: number): string {

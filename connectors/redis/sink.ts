@@ -112,11 +112,10 @@ class RedisLists implements ListStore<EncodedLists> {
   /** Throws if lists or vectors of a complete version are missing. */
   async #assertWhole(version: string): Promise<void> {
     const entry = (await this.#store.entries()).find(e => e.version === version);
-    if (!entry) return;
+    // What was cut off has left the numbers open.
+    if (!entry || entry.forgetting) return;
     const found = await counted(this.#place, entry);
     const counts = { ...entry.lists, vectors: entry.vectors?.count ?? 0 };
-    // What was cut off has left the numbers open.
-    if (entry.forgetting) return;
     const kinds = entry.amending ? (['vectors'] as const) : (['users', 'items', 'vectors'] as const);
     for (const kind of kinds)
       if (found[kind] < counts[kind]) throw listsMissing(version, kind, found[kind], counts[kind]);

@@ -3,6 +3,7 @@ import { weightRules } from '../../connectors/duckdb/options.js';
 import { createSource } from '../../connectors/registry.js';
 import { type Tried, tryLine } from '../../connectors/tried.js';
 import { StageError } from '../../src/errors.js';
+import { totalOf } from '../../src/stages/events.js';
 import type { Command } from '../command.js';
 
 /** What a record became, a line each. */
@@ -41,7 +42,7 @@ export const map: Command = {
       const tried = await tryLine(source, line, total.records, weights);
       for (const said of linesOf(++total.records, tried)) process.stdout.write(`${JSON.stringify(said)}\n`);
       total.events += tried.events.length;
-      total.skipped += Object.values(tried.skipped).reduce((sum, n) => sum + n, 0);
+      total.skipped += totalOf(tried.skipped);
       total.deadLetters += tried.dead.length;
     }
     return { json: total, text: '', exitCode: total.deadLetters > 0 ? 1 : 0 };

@@ -1,6 +1,7 @@
 import type * as PromClient from 'prom-client';
 import { required } from '../../src/runtime/require.js';
 import { parseSize } from '../../src/size.js';
+import { totalOf } from '../../src/stages/events.js';
 import type { Health } from '../health.js';
 import type { Observer } from '../observe.js';
 import type { ResultOf } from '../operations/index.js';
@@ -109,7 +110,7 @@ function flowMetrics(registry: Registers): Observer {
       records.inc({ source }, batch.read);
       events.inc({ source }, batch.events);
       for (const [reason, n] of Object.entries(batch.skipped ?? {})) mapped.inc({ source, reason }, n);
-      const passed = Object.values(batch.skipped ?? {}).reduce((sum, n) => sum + n, 0);
+      const passed = totalOf(batch.skipped);
       skipped.inc({ source }, Math.max(0, batch.read - batch.events - batch.deadLetters - passed));
       for (const [code, n] of Object.entries(batch.codes)) dead.inc({ source, code }, n);
       last.set({ source }, Date.now() / 1000);

@@ -19,6 +19,10 @@ function operation(x: unknown): number | Rejection {
     : { code: 'op-unknown', reason: `op: expected add, remove or set, found ${describe(x)}` };
 }
 
+/** All that was counted under some names. */
+export const totalOf = (counts: Readonly<Record<string, number>> = {}): number =>
+  Object.values(counts).reduce((sum, n) => sum + n, 0);
+
 /**
  * Validates the records of a batch: each becomes an event with a fixed-point weight, or a dead letter with its position,
  * an error code and the original record. `rules` say what weights mean; a number is the scale of weights that are

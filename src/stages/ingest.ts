@@ -3,7 +3,7 @@ import { StageError } from '../errors.js';
 import { collectGarbage } from '../runtime/collector.js';
 import { failpoint } from '../runtime/failpoint.js';
 import { observed } from '../runtime/serial.js';
-import { decodeEvents } from './events.js';
+import { decodeEvents, totalOf } from './events.js';
 import type { PipelineParts } from './parts.js';
 
 /** Records that a call of `ingest` took in. */
@@ -126,7 +126,7 @@ async function takeIn(
   }
   let skipped: Sums | undefined;
   for (const batch of batches) skipped = added(skipped, batch.skipped ?? []);
-  const passed = Object.values(skipped ?? {}).reduce((sum, n) => sum + n, 0);
+  const passed = totalOf(skipped);
   const records = batches.reduce(
     (sum, b) => sum + b.events.length + b.dead.length + (b.decoded?.length ?? 0),
     passed,
