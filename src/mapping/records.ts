@@ -1,5 +1,5 @@
-import type { RecordBatch, Rejection, TimeRules } from '../../src/contracts/index.js';
-import type { Taken } from '../../src/mapping/index.js';
+import type { RecordBatch, Rejection, TimeRules } from '../contracts/index.js';
+import type { Taken } from './mapping.js';
 
 /** How much of a record is kept for a dead letter. */
 const keptBytes = 48 * 1024;
@@ -15,6 +15,10 @@ export function rawText(value: Buffer): string {
     return `base64:${begin.toString('base64')}`;
   }
 }
+
+/** The bytes that `rawText` was made of. */
+export const originalBytes = (raw: string): Buffer =>
+  raw.startsWith('base64:') ? Buffer.from(raw.slice(7), 'base64') : Buffer.from(raw);
 
 /** Events of one partition in columns, appended record by record until they are handed over as a batch. */
 export class Records implements Taken {
