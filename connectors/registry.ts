@@ -13,6 +13,7 @@ import { kafkaSourceOptions } from './kafka/options.js';
 import { kafkaSignalOptions } from './kafka/signal-options.js';
 import { kafkaSinkOptions } from './kafka/sink-options.js';
 import { lmdbOptions } from './lmdb/options.js';
+import { ndjsonSourceOptions } from './ndjson/options.js';
 import { type RedisOptions, redisOptions } from './redis/options.js';
 
 /** A kind of source, sink or signal source, told by the literal `type` of its options. */
@@ -53,6 +54,12 @@ export const sources = [
     async (o, base, room) =>
       (await import('./kafka/source.js')).createKafkaSource(o, base, room?.memoryBytes),
     { examine: async (o, base) => (await kafkaDoctor()).examineSource(o, base), waits: true },
+  ),
+  source(
+    ndjsonSourceOptions,
+    async (o, base, room) =>
+      (await import('./ndjson/source.js')).createNdjsonSource(o, base, room?.memoryBytes),
+    { waits: true },
   ),
 ] as const;
 

@@ -134,6 +134,8 @@ export interface Source {
   readonly readsAhead?: boolean;
   /** Whether `read` waits a while for records to come, so that a source with nothing new is best kept open. */
   readonly waits?: boolean;
+  /** Of a stream that its writer ends: whether it has. Until then, who takes in all there is goes on reading. */
+  readonly ended?: boolean | undefined;
   /**
    * Opens the source behind the given positions (one a partition; none on a new state). `state` is the id of the
    * state that the records go into, for a source that must not feed two states.
