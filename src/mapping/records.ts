@@ -84,6 +84,19 @@ export class Records implements Taken {
     this.event(undefined, undefined, undefined, undefined, undefined, undefined);
   }
 
+  /** Adds what another has, behind what is here. */
+  add(other: Records): void {
+    for (const [k, rejection] of other.rejected) this.rejected.set(this.length + k, rejection);
+    for (const [reason, n] of other.skipped) this.skipped.set(reason, (this.skipped.get(reason) ?? 0) + n);
+    const stores = this.#stores.length;
+    for (const store of other.#store) this.#store.push(stores + store);
+    for (const store of other.#stores) this.#stores.push(store);
+    this.#latest = other.#latest;
+    const from = other.#columns();
+    for (const [c, column] of this.#columns().entries())
+      if (column !== this.#store) for (const x of from[c]!) column.push(x);
+  }
+
   #columns(): unknown[][] {
     const { user, item, weight, op, ts, id, sequence } = this;
     return [user, item, weight, op, ts, id, sequence, this.#store, this.#start, this.#size];
