@@ -10,6 +10,8 @@ export {
   type JsonDecoderOptions,
 } from './mapping/json-decoder.js';
 export { Records } from './mapping/records.js';
+export { decodeList } from './publish/decode.js';
+export { encodeRanked } from './publish/encode.js';
 export { hasDied, mayFollow } from './publish/lease.js';
 export type { Access, Draft, ListCounts, ListStore, Move } from './publish/list-store.js';
 export { keyValueSettings, leaseSetting, sinkSettings } from './publish/sink-options.js';
@@ -22,5 +24,6 @@ export {
   sinkVersion,
 } from './publish/sink-steps.js';
 export { createKeyedSink, createVersionedSink, rankedForm } from './publish/versioned-sink.js';
+export { withoutItems } from './publish/without-items.js';
 export { createProbe, type Probe } from './runtime/probe.js';
 export { timeOptions } from './stages/event-time.js';
