@@ -1,4 +1,4 @@
-/** Events by HTTP into a running stage: what is answered, and that each is taken once, whoever dies meanwhile. */
+/** Events by HTTP into a running stage: what is answered. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,11 +9,10 @@ import { type CliProcess, startCli, stopCli } from '../support/service.js';
 
 const token = 'the token of the senders';
 
-/** A configuration of a stage that takes events; it sums weights, so that an event taken twice shows. */
+/** A configuration of a stage that takes events. */
 function configure(directory: string, push: object = {}): string {
   const config = join(directory, 'pipeline.yaml');
   const settings = {
-    semantics: { interactions: 'sum', weightScale: 1 },
     http: { listen: '127.0.0.1:0' },
     sources: [{ type: 'push', name: 'shop', token, ...push }],
     database: { memoryLimit: '256MB', threads: 1 },
@@ -90,36 +89,6 @@ it('takes lines, lists and CloudEvents, and says what it refuses', async () => {
   expect(metrics).toContain('sansa_stream_dead_letters_total{source="shop",code="item-missing"} 1');
   expect(run.errors()).not.toContain(token);
   expect(await stopCli(run)).toMatchObject({ code: 0 });
-});
-
-it('takes every event once, with repeats and kills in between', async () => {
-  const directory = temporaryDirectory();
-  const config = configure(directory);
-  let at = await start(config);
-  const [users, items] = [40, 20];
-  const bodies = Array.from({ length: users }, (_, u) =>
-    Array.from({ length: items }, (_, i) => line(u, i)).join(''),
-  );
-  let done = 0;
-  const sender = async (own: readonly string[]) => {
-    for (const body of own) {
-      await persist(() => at.url, body);
-      if (done++ % 3 === 0) await persist(() => at.url, body);
-    }
-  };
-  const senders = Promise.all([0, 1, 2, 3].map(s => sender(bodies.filter((_, u) => u % 4 === s))));
-  for (const after of [10, 20, 30]) {
-    while (done < after) await sleep(10);
-    at.run.child.kill('SIGKILL');
-    await at.run.ended;
-    at = await start(config);
-  }
-  await senders;
-  expect(await stopCli(at.run)).toMatchObject({ code: 0 });
-  expect(await runCli(['fold', '-c', config])).toMatchObject({ code: 0 });
-  const sql = 'SELECT count(*)::INTEGER AS n, min(weight) AS least, max(weight) AS most FROM interactions';
-  const { stdout } = await runCli(['sql', sql, '-c', config, '--json']);
-  expect(JSON.parse(stdout).rows).toEqual([[users * items, 1, 1]]);
 });
 
 it('refuses a configuration by which nobody could send', async () => {
