@@ -1,10 +1,11 @@
 import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { type ErrorCode, StageError, toStageError } from '../../src/errors.js';
-import { type Host, perform } from '../operations/perform.js';
+import { checkParameters, type Host, perform } from '../operations/perform.js';
 import { answer, isToken, refusal } from './answers.js';
 import { addEvents } from './events.js';
 import type { OpenStage, StageMetrics } from './metrics.js';
+import { httpRemedy } from './remedy.js';
 import { readParameters, routes } from './routes.js';
 import { Tasks } from './tasks.js';
 
@@ -25,8 +26,9 @@ const statuses: Partial<Record<ErrorCode, 400 | 404 | 409 | 503>> = {
 };
 
 function failed(error: unknown): Response {
-  const { code, message, remedy } = toStageError(error);
-  return refusal(statuses[code] ?? 500, code, message, remedy);
+  const failure = toStageError(error);
+  const { code, message } = failure;
+  return refusal(statuses[code] ?? 500, code, message, httpRemedy(failure));
 }
 
 /** The result, or a failure when it takes too long; the operation itself may go on. */
@@ -128,6 +130,7 @@ function addApi(app: Hono, stage: () => OpenStage | undefined, token: string | u
       const host = hostOf();
       if (tasks.isFull) return refusal(429, 'USAGE', 'too many tasks wait', 'try again when some have ended');
       const parameters = await bodyOf(c);
+      await checkParameters(host, operation, parameters);
       const task = tasks.start(operation, () => perform(host, operation, parameters));
       return answer(202, task, { location: `/api/v1/tasks/${task.id}` });
     });

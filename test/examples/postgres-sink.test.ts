@@ -56,8 +56,7 @@ describe.skipIf(skipped(missing))('the sink for Postgres', () => {
       code: 0,
       stdout: expect.stringContaining('PASS  sink postgres: 0 versions, current none'),
     });
-    for (const command of ['ingest', 'refit'])
-      expect(await cli(command), command).toMatchObject({ code: 0 });
+    for (const command of ['ingest', 'refit']) expect(await cli(command), command).toMatchObject({ code: 0 });
     const rows = await server.sql("SELECT items FROM sansa WHERE kind = 'users' AND id = 'user-1'");
     const recommended = await cli('recommend', 'user-1', '--json');
     const { items } = recommended.json<{ items: { item: string }[] }>();
