@@ -38,11 +38,24 @@ export const scheduleOptions = z.strictObject({
 });
 
 /** The configuration of a pipeline: one YAML file, or an object in the library. */
-export const pipelineOptions = settings.extend({
-  schedule: scheduleOptions.prefault({}),
-  http: httpOptions.optional(),
-  log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }).prefault({}),
-});
+export const pipelineOptions = settings
+  .extend({
+    schedule: scheduleOptions.prefault({}),
+    http: httpOptions.optional(),
+    log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }).prefault({}),
+  })
+  .superRefine(({ semantics: { window, halfLife }, sources, publish }, context) => {
+    if (window === undefined && halfLife === undefined) return;
+    sources.forEach((source, k) => {
+      if (source.timeUnit !== 'counter') return;
+      const message =
+        'expected times, by which events grow old (semantics.window, halfLife), found "counter"';
+      context.addIssue({ code: 'custom', path: ['sources', k, 'timeUnit'], message });
+    });
+    if (halfLife === undefined || publish.rules.minimumScore === undefined) return;
+    const message = 'expected none with semantics.halfLife, under which scores change with the age of events';
+    context.addIssue({ code: 'custom', path: ['publish', 'rules', 'minimumScore'], message });
+  });
 export type PipelineOptions = z.input<typeof pipelineOptions>;
 export type PipelineConfig = z.output<typeof pipelineOptions>;
 

@@ -1,14 +1,16 @@
 import type { BuildSegment, FoldSummary } from '../../src/contracts/index.js';
+import type { Frame } from '../../src/gramian/frame.js';
 import type { SegmentFile } from '../../src/gramian/segment.js';
 import { failpoint } from '../../src/runtime/failpoint.js';
 import { countFolded, drop, dropRepeated } from './batch.js';
 import type { DuckDBConnection } from './client.js';
 import { all, scalar, transaction } from './database.js';
 import { foldFirst, isUnfolded } from './first-fold.js';
+import { readFrame } from './frame.js';
 import { takeBack } from './leave.js';
 import type { Lookups, Registered } from './lookups.js';
 import { mergeRecent } from './merge.js';
-import { setAsideOverflow } from './overflow.js';
+import { LandmarkTooEarly, setAsideOverflow } from './overflow.js';
 import { newestSeq, type Parts } from './parts.js';
 import { readRows } from './rows.js';
 import { matrixOf, newestRows, type Semantics } from './schema.js';
@@ -65,10 +67,14 @@ const addUp: readonly string[] = [
    WHERE x."user" = s."user" AND x.item = s.item AND (x.ts, x.channel, x.sequence) < s.newest`,
 ];
 
-/** Reads the rows of `touched` users around `apply`, has the segment of the change built, if one is wanted, and registers it. */
-async function changeRows(
+/**
+ * Reads the rows of `touched` users around `apply`, in the frames before and after it, has the segment of the change built,
+ * if one is wanted, and registers it.
+ */
+export async function changeRows(
   connection: DuckDBConnection,
   semantics: Semantics,
+  [from, to]: readonly [Frame, Frame],
   touched: Int32Array,
   [build, maxHistory]: readonly [BuildSegment | undefined, number | undefined],
   apply: () => Promise<void>,
@@ -79,12 +85,14 @@ async function changeRows(
     return undefined;
   }
   const n = Number(await scalar(connection, 'SELECT count(*) FROM items'));
-  const rows = `SELECT "user", item, value FROM (${matrixOf(semantics, '(SELECT * FROM known SEMI JOIN touched USING ("user"))', 'SELECT * FROM recent SEMI JOIN touched USING ("user")')})
+  const rows = (
+    frame: Frame,
+  ) => `SELECT "user", item, value FROM (${matrixOf(semantics, frame, '(SELECT * FROM known SEMI JOIN touched USING ("user"))', 'SELECT * FROM recent SEMI JOIN touched USING ("user")')})
     ${newestRows(maxHistory)} ORDER BY "user", item`;
-  const before = await readRows(connection, rows, n, { users: touched });
+  const before = await readRows(connection, rows(from), n, { users: touched });
   await apply();
   failpoint('fold:applied');
-  const after = await readRows(connection, rows, n, { users: touched });
+  const after = await readRows(connection, rows(to), n, { users: touched });
   const segment = await build({ before, after });
   failpoint('fold:segment-written');
   if (segment) await insertSegment(connection, segment);
@@ -92,7 +100,7 @@ async function changeRows(
 }
 
 /** Notes that the histories of the `touched` users changed; the newest note of a user counts. */
-const noteChange = (connection: DuckDBConnection) =>
+export const noteChange = (connection: DuckDBConnection) =>
   connection.run(
     'INSERT INTO changes SELECT (SELECT coalesce(max(change) + 1, 1) FROM changes), key FROM touched',
   );
@@ -110,7 +118,7 @@ async function idsOf(connection: DuckDBConnection, sql: string): Promise<Int32Ar
   return users;
 }
 
-const touchedUsers = (connection: DuckDBConnection): Promise<Int32Array> =>
+export const touchedUsers = (connection: DuckDBConnection): Promise<Int32Array> =>
   idsOf(connection, 'SELECT "user" FROM touched ORDER BY 1');
 
 /** The first `limit` events that wait: the number of the last, and all up to it as a relation. */
@@ -153,13 +161,14 @@ async function foldMore(
   await run(
     `INSERT INTO recent SELECT * FROM known SEMI JOIN coded USING ("user", item) ANTI JOIN recent USING ("user", item)`,
   );
-  if ((await setAsideOverflow(connection, semantics, energy)) > 0) {
+  const frame = await readFrame(connection);
+  if ((await setAsideOverflow(connection, semantics, frame, energy)) > 0) {
     await touch(connection);
     users = await touchedUsers(connection);
   }
   failpoint('fold:encoded');
   const statements = semantics.interactions === 'sum' ? addUp : replaceByNewest(semantics);
-  const segment = await changeRows(connection, semantics, users, build, async () => {
+  const segment = await changeRows(connection, semantics, [frame, frame], users, build, async () => {
     for (const sql of statements) await run(sql);
   });
   await noteChange(connection);
@@ -172,7 +181,8 @@ async function foldMore(
 /**
  * Folds up to `limit` inbox events in one transaction: dictionaries are extended, repeated event ids are
  * dropped, the semantics are applied by (ts, channel, sequence), and `build` gets the rows of all touched
- * users before and after. Without `build`, the first events of a state are folded in a way of their own.
+ * users before and after. Without `build`, the first events of a state are folded in a way of their own. Nothing is
+ * folded where the landmark has to `rise` first.
  */
 export async function foldInbox(
   connection: DuckDBConnection,
@@ -185,7 +195,7 @@ export async function foldInbox(
 ): Promise<FoldSummary> {
   const started = performance.now();
   let [files, isFirst]: [readonly string[], boolean] = [[], false];
-  const summary = await transaction(connection, async () => {
+  const fold = async () => {
     const next = await nextEvents(connection, parts, limit);
     if (!next) return undefined;
     const { cut, events } = next;
@@ -196,7 +206,12 @@ export async function foldInbox(
     return isFirst
       ? foldFirst(connection, semantics, events, take, energy)
       : foldMore(connection, semantics, lookups, [events, take], [build, maxHistory], energy);
+  };
+  const summary = await transaction(connection, fold).catch(error => {
+    if (!(error instanceof LandmarkTooEarly)) throw error;
+    return { events: 0, users: 0, segment: undefined, rise: error.rise };
   });
+  if (summary && 'rise' in summary) return summary;
   if (!summary) return { events: 0, users: 0, segment: undefined };
   failpoint('fold:committed');
   parts.remove(files);
