@@ -1,15 +1,16 @@
 import type { BuildSegment, FrameMove } from '../../src/contracts/index.js';
 import { type Frame, nextFrame, sameDecay } from '../../src/gramian/frame.js';
+import { idsTogether } from './aliases.js';
 import { drop } from './batch.js';
 import type { DuckDBConnection } from './client.js';
 import { scalar, transaction } from './database.js';
-import { changeRows, noteChange, touchedUsers } from './fold.js';
+import { changeRows, noteChange, touch, touchedUsers } from './fold.js';
 import { agedValue, readFrame, writeFrame } from './frame.js';
 import type { Lookups } from './lookups.js';
 import { ageingOf } from './options.js';
 import { LandmarkTooEarly, riseFor } from './overflow.js';
 import type { Parts } from './parts.js';
-import { createMatrix, matrixOf, type Semantics } from './schema.js';
+import { createMatrix, matrixOf, readView, type Semantics } from './schema.js';
 
 const everyRow = '(FROM recent UNION ALL FROM interactions)';
 
@@ -37,7 +38,7 @@ async function assertRoom(
   frame: Frame,
   most: number,
 ): Promise<void> {
-  const sums = `SELECT sum(value::DOUBLE ** 2) AS energy FROM (${matrixOf(semantics, frame)}) GROUP BY item`;
+  const sums = `SELECT sum(value::DOUBLE ** 2) AS energy FROM (${matrixOf(semantics, { ...(await readView(connection)), frame })}) GROUP BY item`;
   const energy = Number(await scalar(connection, `SELECT coalesce(max(energy), 0) FROM (${sums})`));
   if (energy > most) throw new LandmarkTooEarly(riseFor(energy, most));
 }
@@ -60,16 +61,19 @@ export async function reframe(
       await assertRoom(connection, semantics, frame, mostEnergy);
     const [from, to] = [agedValue(present, 'value'), agedValue(frame, 'value')];
     const changed = from === to ? 'false' : `(${from} = 0) <> (${to} = 0)`;
-    await connection.run(`CREATE OR REPLACE TEMP TABLE touched AS
-      SELECT id AS "user", key FROM users WHERE id IN (SELECT "user" FROM ${everyRow} WHERE ${changed})`);
+    const view = await readView(connection);
+    await connection.run(
+      `CREATE OR REPLACE TEMP TABLE coded AS SELECT DISTINCT "user" FROM ${everyRow} WHERE ${changed}`,
+    );
+    await touch(connection, idsTogether(false));
     const users = await touchedUsers(connection);
     if (build[0]) await lookups.findRows(connection, await lookups.registered(connection), users);
-    await changeRows(connection, semantics, [present, frame], users, build, async () => {
+    await changeRows(connection, semantics, [view, { ...view, frame }], users, build, async () => {
       await writeFrame(connection, frame);
       await createMatrix(connection, semantics);
     });
     await noteChange(connection);
-    await drop(connection, 'touched', ...(build[0] ? ['known'] : []));
+    await drop(connection, 'coded', 'touched', ...(build[0] ? ['known'] : []));
     return { users: users.length };
   };
   try {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { StageError } from '../../src/errors.js';
 import type { Frame } from '../../src/gramian/frame.js';
+import { isAliased, rowsOfPersons } from './aliases.js';
 import type { DuckDBConnection } from './client.js';
 import { all, transaction } from './database.js';
 import { agedValue, readFrame } from './frame.js';
@@ -26,6 +27,8 @@ CREATE TABLE recent ("user" INTEGER, item INTEGER, reset BOOLEAN, value BIGINT, 
 CREATE TABLE departed (item VARCHAR, "user" INTEGER, reset BOOLEAN, value BIGINT, ts BIGINT, channel INTEGER,
   sequence BIGINT, hour INTEGER);
 CREATE TABLE lookups (name VARCHAR, file VARCHAR, first BIGINT, below BIGINT, blocks BIGINT, entries BIGINT);
+CREATE TABLE aliases (alias INTEGER, known INTEGER, ts BIGINT, channel INTEGER, sequence BIGINT);
+CREATE TABLE persons ("user" INTEGER, person INTEGER);
 CREATE TABLE changes (change BIGINT, key VARCHAR);
 CREATE TABLE marks (channel INTEGER, mark UBIGINT);
 CREATE TABLE event_ids (id VARCHAR, source VARCHAR, stream VARCHAR, hour INTEGER);
@@ -53,11 +56,12 @@ CREATE TABLE erasures (hash VARCHAR, asked_at TIMESTAMP, "user" VARCHAR, step VA
  */
 export function matrixOf(
   semantics: Semantics,
-  frame: Frame,
+  { frame, aliased }: View,
   settled = 'interactions',
   recent = 'SELECT * FROM recent',
 ): string {
-  const rows = `(${recent} UNION ALL SELECT * FROM ${settled} ANTI JOIN recent USING ("user", item))`;
+  const rowsOfIds = `(${recent} UNION ALL SELECT * FROM ${settled} ANTI JOIN recent USING ("user", item))`;
+  const rows = aliased ? rowsOfPersons(rowsOfIds, semantics.interactions === 'sum') : rowsOfIds;
   const value = agedValue(frame, 'value');
   const aged = value === 'value' ? rows : `(SELECT * REPLACE (${value} AS value) FROM ${rows})`;
   if (semantics.interactions !== 'sum') {
@@ -80,9 +84,21 @@ export const newestRows = (maxHistory: number | undefined): string =>
     ? ''
     : `QUALIFY row_number() OVER (PARTITION BY "user" ORDER BY ts DESC, item DESC) <= ${maxHistory}`;
 
+/** How X is seen in its rows. */
+export interface View {
+  readonly frame: Frame;
+  /** Whether users are known by several ids: rows are those of ids. */
+  readonly aliased: boolean;
+}
+
+export const readView = async (connection: DuckDBConnection): Promise<View> => ({
+  frame: await readFrame(connection),
+  aliased: await isAliased(connection),
+});
+
 /** Makes the view `matrix` of X in the state's frame. */
 export const createMatrix = async (connection: DuckDBConnection, semantics: Semantics) =>
-  connection.run(`CREATE OR REPLACE VIEW matrix AS ${matrixOf(semantics, await readFrame(connection))}`);
+  connection.run(`CREATE OR REPLACE VIEW matrix AS ${matrixOf(semantics, await readView(connection))}`);
 
 /** The semantics as settings: what a state is made with, and refuses to be opened without. */
 const settingsOf = ({ interactions, weightScale, maxWeight }: Semantics) =>
