@@ -52,6 +52,18 @@ export const pipelineOptions = settings
       ? 'expected a token here or in `http`, found none: nobody could send events'
       : 'expected `http`, by which events are sent, found none';
     context.addIssue({ code: 'custom', path: ['sources', k, ...(http ? ['token'] : [])], message });
+  })
+  .superRefine(({ semantics: { window, halfLife }, sources, publish }, context) => {
+    if (window === undefined && halfLife === undefined) return;
+    sources.forEach((source, k) => {
+      if (source.timeUnit !== 'counter') return;
+      const message =
+        'expected times, by which events grow old (semantics.window, halfLife), found "counter"';
+      context.addIssue({ code: 'custom', path: ['sources', k, 'timeUnit'], message });
+    });
+    if (halfLife === undefined || publish.rules.minimumScore === undefined) return;
+    const message = 'expected none with semantics.halfLife, under which scores change with the age of events';
+    context.addIssue({ code: 'custom', path: ['publish', 'rules', 'minimumScore'], message });
   });
 export type PipelineOptions = z.input<typeof pipelineOptions>;
 export type PipelineConfig = z.output<typeof pipelineOptions>;

@@ -4,6 +4,7 @@ import { parseSize } from '../../src/size.js';
 import { countFolded, dropRepeated } from './batch.js';
 import type { DuckDBConnection } from './client.js';
 import { all, scalar } from './database.js';
+import { readFrame } from './frame.js';
 import { setAsideOverflow } from './overflow.js';
 import type { Semantics } from './schema.js';
 
@@ -98,11 +99,13 @@ export async function foldFirst(
   await number(connection, 'users', '"user"', users);
   await number(connection, 'items', 'item', items);
   // A weight may have to leave; and joins and sorts that spill do so faster one after the other.
-  const coded = semantics.interactions === 'binary' && users + items === 2 ? 'VIEW' : 'TABLE';
+  const frame = await readFrame(connection);
+  const stays = semantics.interactions === 'binary' && frame.landmark === undefined;
+  const coded = stays && users + items === 2 ? 'VIEW' : 'TABLE';
   await run(`CREATE OR REPLACE TEMP ${coded} coded AS
     SELECT u.id AS "user", i.id AS item, weight, op, ts, channel, sequence
     FROM batch JOIN users u ON u.key = batch."user" JOIN items i ON i.key = batch.item`);
-  const refused = await setAsideOverflow(connection, semantics, energy);
+  const refused = await setAsideOverflow(connection, semantics, frame, energy);
   failpoint('fold:encoded');
   await run(`INSERT INTO interactions ${settledRows(semantics, channel)}`);
   failpoint('fold:applied');

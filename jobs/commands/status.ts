@@ -13,6 +13,15 @@ function tunedText({ changed, measured, found, before, at, inUse }: NonNullable<
   return `${values.join(', ')} (${figures})${inUse ? '' : ': not in use, `fit` was changed since'}`;
 }
 
+function ageingText({ window, halfLife, since, landmark, halfLives }: NonNullable<Status['ageing']>): string {
+  const shown = [
+    window && `window ${window}${since ? `, from ${since}` : ''}`,
+    halfLife &&
+      `half-life ${halfLife}${landmark ? `, ${halfLives} of them since the landmark ${landmark}` : ''}`,
+  ];
+  return shown.filter(text => text !== undefined).join('; ');
+}
+
 const when = (time: number | undefined): string =>
   time === undefined ? 'never' : new Date(time).toISOString();
 
@@ -33,6 +42,7 @@ function textOf(s: Status): string {
     ),
     ...s.skipped.map(d => `          ${d.source}: ${count(d.count)} skipped by ${d.reason}`),
     `matrix    ${count(s.users)} users × ${count(s.items)} items, ${count(s.interactions)} interactions`,
+    ...(s.ageing ? [`ageing    ${ageingText(s.ageing)}; ${count(s.aged)} too old to count`] : []),
     `gramian   ${gramian.mode}${gramian.mode === 'stored' ? `, ${gramian.segments} segments, ${count(gramian.entries)} entries` : ''}`,
     `models    ${s.models.length}${newest ? `; newest ${newest}` : ''}; published ${s.published ?? 'none'}`,
     ...(gate

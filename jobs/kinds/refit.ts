@@ -63,6 +63,7 @@ async function upToDate(pipeline: JobPipeline, fit: FitOptions): Promise<Manifes
   if (newest.maxHistory !== maxHistory || newest.keep !== keep) return undefined;
   const alike = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
   if (!alike(newest.options, fit) || !alike(newest.metrics?.measured, measured)) return undefined;
+  if (!alike(newest.ageing, await pipeline.ageing()) || (await pipeline.frameIsDue())) return undefined;
   const { interactions } = await store.counts(); // an erasure takes some away
   return interactions === newest.interactions ? intact().catch(() => undefined) : undefined;
 }

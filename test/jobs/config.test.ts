@@ -34,7 +34,7 @@ describe('mistakes', () => {
     [
       'unknown key behind a transform',
       'semantics: { scale: 1 }',
-      'semantics: expected only interactions, weightScale, maxWeight, found "scale"',
+      'semantics: expected only interactions, weightScale, maxWeight, window, halfLife, found "scale"',
     ],
     [
       'unknown key of a source',
@@ -113,6 +113,17 @@ describe('mistakes', () => {
     ['infinity', 'fit: { l2: .inf }', 'fit.l2: expected a number, found Infinity'],
     ['a fraction for a count', 'publish: { k: 1.5 }', 'publish.k: expected a whole number, found 1.5'],
     ['text for a switch', 'fit: { scale: maybe }', 'fit.scale: expected true or false, found "maybe"'],
+    ['no window', 'semantics: { window: 0d }', 'semantics.window: expected a duration above 0, found "0d"'],
+    [
+      'ages of counters',
+      'semantics: { halfLife: 30d }\nsources: [{ type: duckdb, query: x, timeUnit: counter }]',
+      'sources.0.timeUnit: expected times, by which events grow old (semantics.window, halfLife), found "counter"',
+    ],
+    [
+      'a minimum of scores that decay',
+      'semantics: { halfLife: 30d }\npublish: { rules: { minimumScore: 0.1 } }',
+      'publish.rules.minimumScore: expected none with semantics.halfLife, under which scores change with the age of events, found 0.1',
+    ],
     ['too small', 'publish: { k: 0 }', 'publish.k: expected number to be >=1, found 0'],
     ['too large', 'fit: { density: 2 }', 'fit.density: expected number to be <=1, found 2'],
     ['nothing for text', 'state: ~', 'state: expected text, found null'],
