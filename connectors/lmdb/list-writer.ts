@@ -8,8 +8,9 @@ import type { LmdbKeys } from './keys.js';
 import type { StoredLease } from './lease.js';
 import { SortedSpool } from './sorted-spool.js';
 
-/** Bytes of lists that are put by one transaction. */
+/** Bytes of lists that wait for a transaction at least, and that one puts at most: more pages are mapped behind each of them. */
 const transactionBytes = 2 ** 21;
+const longestTransaction = 2 ** 23;
 
 /** Bytes of lists that wait and are still put when their publication is given up. */
 const putAtTheEnd = 2 ** 27;
@@ -56,7 +57,7 @@ export class ListWriter {
     this.#keys = keys;
     this.#lease = lease;
     this.#mappedBytes = mappedBytes;
-    const waiting = () => new Waiting(environment.scratch, Math.max(2 * transactionBytes, runBytes));
+    const waiting = () => new Waiting(environment.scratch, runBytes);
     [this.#waiting, this.#spare] = [waiting(), waiting()];
   }
 
@@ -100,7 +101,7 @@ export class ListWriter {
     const entries = lists.sorted();
     for (let next = entries.next(); !next.done; ) {
       await this.#lease.change(holder, () => {
-        for (this.#put = 0; !next.done && this.#put < transactionBytes; next = entries.next())
+        for (this.#put = 0; !next.done && this.#put < longestTransaction; next = entries.next())
           this.putBinary(...next.value);
         if (next.done && progress) this.#environment.db.putSync(progress.key, progress.value);
       });

@@ -41,11 +41,11 @@ export class LmdbStore {
   /** Bytes of the file that may be mapped. */
   readonly #mappedBytes: number;
 
-  /** Half of `memoryBytes` is for pages that are mapped, and the other half for lists that wait. */
+  /** A quarter of `memoryBytes` is for pages that are mapped, and half of it for lists that wait. */
   constructor(options: LmdbOptions, memoryBytes: number, access: Access) {
     this.#environment = new Environment(options, access);
     this.#keys = lmdbKeys(options.prefix);
-    this.#mappedBytes = Math.floor(memoryBytes / 2);
+    this.#mappedBytes = Math.floor(memoryBytes / 4);
     this.lease = new StoredLease(this.#environment, this.#keys.lease, options.leaseMs);
     const room = { mappedBytes: this.#mappedBytes, runBytes: Math.floor(memoryBytes / 4) };
     this.writer = new ListWriter(this.#environment, this.#keys, this.lease, room);
