@@ -64,7 +64,7 @@ async function counted(config: string, sent: number, kills: number): Promise<Cou
   await command('fold', '-c', config);
   const sql =
     'SELECT count(*)::INTEGER, count(*) FILTER (weight <> 1)::INTEGER FROM interactions WHERE weight > 0';
-  const { rows } = JSON.parse(await command('sql', sql, '-c', config, '--json')) as {
+  const { rows } = JSON.parse(await command('sql', sql, '-c', config, '--timeout', '600', '--json')) as {
     rows: [[number, number]];
   };
   const [[found, twice]] = rows;

@@ -81,7 +81,7 @@ it('takes lines, lists and CloudEvents, and says what it refuses', async () => {
   expect((await post(`${url}/events/other`, line(9, 9))).status).toBe(404);
   expect((await post(`${url}/events`, line(9, 9), { authorization: 'Bearer wrong' })).status).toBe(401);
 
-  const status = await (await fetch(`${url}/api/v1/status`)).json();
+  const status = JSON.parse(await (await fetch(`${url}/api/v1/status`)).text());
   expect(status.inbox).toBe(5);
   expect(status.positions.shop).toMatchObject([{ partition: 'requests', sequence: 5 }]);
   const metrics = await (await fetch(`${url}/metrics`)).text();

@@ -43,7 +43,7 @@ describe('a request', () => {
       answered = true;
     });
     const read = (await source.read())!;
-    const [{ position }] = read.batches as [{ position: { partition: string; sequence: number } }];
+    const { position } = read.batches[0]!;
     expect(position).toEqual({ partition: 'requests', sequence: 1 });
     const reason = 'item: expected an id';
     await source.reject!([{ partition: 'requests', sequence: 1, code: 'x', reason, raw: '' }]);
@@ -61,7 +61,7 @@ describe('a request', () => {
       source.intake!.take(lines, textOf(items.map(item => ({ user: 'u', item }))));
     const answers = [take(['a', 'b']), take([]), take(['c']), take(['d', 'e'])];
     const read = (await source.read())!;
-    const [{ records, position }] = read.batches as [(typeof read.batches)[0]];
+    const { records, position } = read.batches[0]!;
     expect(Array.from(records.item)).toEqual(['a', 'b', 'c', 'd', 'e']);
     expect(Array.from(records.sequence)).toEqual([10, 11, 12, 13, 14]);
     expect(records.raw(3)).toBe('{"user":"u","item":"d"}');
