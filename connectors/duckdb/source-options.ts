@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { timeOptions } from '../../src/stages/event-time.js';
+import { setupOption } from './setup-option.js';
 
 /** A query over a DuckDB file, or over Parquet and CSV files, whose rows are events. */
 export const duckdbSourceOptions = z.strictObject({
@@ -21,6 +22,7 @@ export const duckdbSourceOptions = z.strictObject({
     .describe(
       'column that grows from row to row; without it, the query must give its rows in a stable order',
     ),
+  ...setupOption,
   ...timeOptions,
   batchSize: z
     .int()

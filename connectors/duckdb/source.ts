@@ -1,5 +1,7 @@
 import type {
+  History,
   KeptRecord,
+  PartitionEnd,
   Position,
   Read,
   RecordBatch,
@@ -9,9 +11,12 @@ import type {
 } from '../../src/contracts/index.js';
 import { lacksMemory, StageError } from '../../src/errors.js';
 import { parseExactJson } from '../../src/stages/number.js';
+import { type Bookmark, readBookmark, writeBookmark } from './bookmark.js';
 import { CursorBorder, mostRows, PlaceBorder } from './border.js';
-import { reason } from './database.js';
+import type { DuckDBConnection } from './client.js';
+import { wholeReason } from './database.js';
 import type { FileEvents } from './file-events.js';
+import { findEnds, placesOf, rowsBefore } from './history.js';
 import type { Rules } from './judge.js';
 import { fingerprint, markOf, type TakenBefore } from './marks.js';
 import { Overlooked } from './overlooked.js';
@@ -55,6 +60,8 @@ class DuckdbSource implements Source {
   #taker: Taker | undefined;
   /** Events that were read and not acknowledged. */
   readonly #lent = new Set<FileEvents>();
+  #history: History | undefined;
+  #bookmark: Bookmark = {};
   #sequence = -1;
   /** How the last query's times were read. */
   #lastTimes: TimeRules | undefined;
@@ -77,8 +84,22 @@ class DuckdbSource implements Source {
     this.#taker = taker.system === 'duckdb' ? taker : undefined;
   }
 
+  becomeHistory(history: History): void {
+    this.#history = history;
+  }
+
+  historyEnds(): readonly PartitionEnd[] {
+    return this.#bookmark.ends ?? [];
+  }
+
+  get #partition(): string {
+    return this.#history?.stream ?? 'rows';
+  }
+
   async connect(positions: readonly Position[]): Promise<void> {
-    const at = positions.find(p => p.partition === 'rows');
+    const stored = positions.find(p => p.partition === this.#partition);
+    const at = stored && { ...stored, ...readBookmark(stored.token) };
+    this.#bookmark = at?.bookmark ?? {};
     const sequence = at?.sequence ?? -1;
     if (this.#options.cursor === undefined) {
       this.#border = new PlaceBorder(sequence + 1, at);
@@ -99,8 +120,15 @@ class DuckdbSource implements Source {
     const first = this.#sequence + 1;
     this.#sequence += batch.count;
     this.#border.advance(batch.tail, batch.count);
-    const records = this.#query!.records(batch, first, this.#times(this.#query!));
-    const position = { partition: 'rows', sequence: this.#sequence, ...this.#border.resume() };
+    const times = this.#times(this.#query!);
+    const records = { ...this.#query!.records(batch, first, times), partition: this.#partition };
+    const { token, taken } = this.#border.resume();
+    const position = {
+      partition: this.#partition,
+      sequence: this.#sequence,
+      token: writeBookmark(this.#bookmark, token),
+      taken,
+    };
     const decoded = batch.events?.(first);
     if (decoded) this.#lend(decoded);
     const ack = async () => {
@@ -128,7 +156,7 @@ class DuckdbSource implements Source {
     const { maxAheadMs } = this.#options;
     return {
       length: rows.length,
-      partition: 'rows',
+      partition: this.#partition,
       sequence: letters.map(l => l.sequence),
       ...(Object.fromEntries(fields.map(name => [name, field(name)])) as Record<Field, unknown[]>),
       times: this.#lastTimes ?? { unit: 'auto', maxAheadMs },
@@ -194,17 +222,30 @@ class DuckdbSource implements Source {
         error,
         'give the source a cursor, by which rows are read in portions',
       );
-    return new StageError('SOURCE_UNREADABLE', `${this.#where}: ${reason(error)}`, { cause: error });
+    return new StageError('SOURCE_UNREADABLE', `${this.#where}: ${wholeReason(error)}`, { cause: error });
   }
 
   async #open(signal?: AbortSignal): Promise<Query> {
     const opening = { baseDirectory: this.#baseDirectory, room: this.#room, signal };
-    const query = await Query.open(this.#options, this.#where, opening);
+    const query = await Query.open(this.#options, this.#where, {
+      ...opening,
+      setup: this.#options.setup,
+      order: placesOf(this.#history),
+      narrow: (connection, from) => this.#narrow(connection, from),
+    });
     this.#query = query;
     this.#passesOver = undefined;
     if (this.#border instanceof CursorBorder) await this.#openAtCursor(query, this.#border);
     else await this.#openAtPlace(query, this.#border);
     return query;
+  }
+
+  /** The rows of the query; of a history those that were there when it was first read. */
+  async #narrow(connection: DuckDBConnection, from: string): Promise<string> {
+    if (!this.#history) return from;
+    const ends = this.#bookmark.ends ?? (await findEnds(connection, from, this.#history, this.#where));
+    this.#bookmark = { ...this.#bookmark, ends };
+    return rowsBefore(connection, from, this.#history, ends);
   }
 
   async #openAtCursor(query: Query, border: CursorBorder): Promise<void> {
