@@ -4,6 +4,8 @@ import type { PartitionEnd } from '../../src/contracts/index.js';
 export interface Bookmark {
   /** Of a history: where each partition of the stream ended when it was first read. */
   readonly ends?: readonly PartitionEnd[] | undefined;
+  /** Fingerprint of the query that was read. */
+  readonly query?: string | undefined;
 }
 
 interface Written extends Bookmark {

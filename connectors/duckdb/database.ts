@@ -24,7 +24,10 @@ export function reason(error: unknown): string {
 export function wholeReason(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
   if (/^[A-Za-z ]*CSV Error on Line/.test(reason(error))) return reason(error);
-  const [, ...more] = text.replace(/\n+LINE \d+:.*/s, '').split('\n').map(line => line.trim());
+  const [, ...more] = text
+    .replace(/\n+LINE \d+:.*/s, '')
+    .split('\n')
+    .map(line => line.trim());
   return [reason(error), ...more].filter(line => line !== '').join(' ');
 }
 

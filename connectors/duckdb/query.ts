@@ -1,4 +1,5 @@
 import type { RecordBatch, TimeRules } from '../../src/contracts/index.js';
+import { milliseconds } from '../../src/stages/duration.js';
 import type { DuckDBConnection } from './client.js';
 import { type RowChunk, scalar, streamRows } from './database.js';
 import { type Column, type Described, describe } from './described.js';
@@ -153,6 +154,13 @@ export class Query {
     const sql = `SELECT quantile_disc(place, ${share})::VARCHAR FROM (${sample})`;
     const found = await scalar(this.connection, sql, values);
     return found === null || found === undefined ? undefined : String(found);
+  }
+
+  /** The cursor that lies a time, or a number, before another; both as text. */
+  async cursorBefore(cursor: string, back: string | number): Promise<string> {
+    const { type } = this.cursor!;
+    const less = typeof back === 'number' ? String(back) : `to_milliseconds(${milliseconds(back)})`;
+    return String(await scalar(this.connection, `SELECT (?::${type} - ${less})::${type}::VARCHAR`, [cursor]));
   }
 
   /** The column of the cursor. */

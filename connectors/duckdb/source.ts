@@ -62,6 +62,10 @@ class DuckdbSource implements Source {
   readonly #lent = new Set<FileEvents>();
   #history: History | undefined;
   #bookmark: Bookmark = {};
+  /** Whether rows in front of the border are read again, because some have come late. */
+  #lookingBack = false;
+  /** How many rows lay up to the border when some had come late. */
+  #behind = 0;
   #sequence = -1;
   /** How the last query's times were read. */
   #lastTimes: TimeRules | undefined;
@@ -99,13 +103,17 @@ class DuckdbSource implements Source {
   async connect(positions: readonly Position[]): Promise<void> {
     const stored = positions.find(p => p.partition === this.#partition);
     const at = stored && { ...stored, ...readBookmark(stored.token) };
-    this.#bookmark = at?.bookmark ?? {};
     const sequence = at?.sequence ?? -1;
+    const query = fingerprint([this.#options.query.trim().replace(/\s+/g, ' '), this.#options.cursor]);
+    const isAnother = at?.bookmark.query !== undefined && at.bookmark.query !== query;
+    if (isAnother) this.#assertMayChange();
+    this.#bookmark = { ...at?.bookmark, query };
+    this.#lookingBack = false;
     if (this.#options.cursor === undefined) {
       this.#border = new PlaceBorder(sequence + 1, at);
     } else {
       const before = (this.#border as CursorBorder).token;
-      const border = new CursorBorder(at);
+      const border = new CursorBorder(isAnother && this.#options.onChangedQuery === 'reread' ? {} : at);
       // What was warned of since the position was stored stays so.
       if (before && before.cursor === border.token?.cursor && this.#sequence === sequence)
         border.account(before.known);
@@ -114,12 +122,26 @@ class DuckdbSource implements Source {
     this.#sequence = sequence;
   }
 
+  /** `STATE_MISMATCH` unless the settings say what is to be done with another query than the one that was read. */
+  #assertMayChange(): void {
+    const { onChangedQuery, cursor } = this.#options;
+    if (onChangedQuery === 'keep' || (onChangedQuery === 'reread' && cursor !== undefined)) return;
+    const ways = cursor === undefined ? '' : ', with `reread` to read all rows again (event ids are known)';
+    throw new StageError(
+      'STATE_MISMATCH',
+      `${this.#where}: the query or its cursor is not the one that this state has read`,
+      {
+        remedy: `set \`onChangedQuery: keep\` to go on behind the same place${ways}; or name the source anew`,
+      },
+    );
+  }
+
   async read(signal?: AbortSignal): Promise<Read | undefined> {
     const batch = await this.#take(signal);
     if (!batch) return undefined;
     const first = this.#sequence + 1;
     this.#sequence += batch.count;
-    this.#border.advance(batch.tail, batch.count);
+    if (!this.#lookingBack) this.#border.advance(batch.tail, batch.count);
     const times = this.#times(this.#query!);
     const records = { ...this.#query!.records(batch, first, times), partition: this.#partition };
     const { token, taken } = this.#border.resume();
@@ -198,7 +220,7 @@ class DuckdbSource implements Source {
     do {
       const batch = await query.next(this.#batchSize, this.#passesOver);
       if (batch.count > 0) return batch;
-    } while (await this.#goOn(query));
+    } while ((await this.#goOn(query)) || (await this.#lookBack(query)));
     if (this.#overlooked.due) await this.#countOverlooked(query);
     await this.#end();
     this.#portions = new Portions(this.#where, this.#room);
@@ -211,6 +233,34 @@ class DuckdbSource implements Source {
     this.#passesOver = undefined;
     const range = { from: this.#border.token!.cursor, behind: true };
     await this.#portions.begin(query, range, 0, this.#rules(query));
+    return true;
+  }
+
+  /** Begins the rows of `lookBack` once more, if some have come late; false if not, and after them. */
+  async #lookBack(query: Query): Promise<boolean> {
+    const { lookBack } = this.#options;
+    const border = this.#border;
+    if (lookBack === undefined || !(border instanceof CursorBorder) || !border.token) return false;
+    if (this.#lookingBack) {
+      this.#lookingBack = false;
+      border.account(this.#behind);
+      return false;
+    }
+    if (!this.#overlooked.due) return false;
+    if (!query.columns.includes('id'))
+      throw new StageError(
+        'SOURCE_UNREADABLE',
+        `${this.#where}: lookBack: expected the query to give an id, found none`,
+        {
+          remedy: 'select an id of each event as `id`, by which what is read again is known',
+        },
+      );
+    const { cursor, known } = border.token;
+    this.#behind = await query.countIn({ to: cursor });
+    if (this.#behind <= known) return false;
+    const from = await query.cursorBefore(cursor, lookBack);
+    this.#lookingBack = true;
+    await this.#portions.begin(query, { from, to: cursor }, 0, undefined);
     return true;
   }
 
@@ -234,6 +284,7 @@ class DuckdbSource implements Source {
       narrow: (connection, from) => this.#narrow(connection, from),
     });
     this.#query = query;
+    this.#lookingBack = false;
     this.#passesOver = undefined;
     if (this.#border instanceof CursorBorder) await this.#openAtCursor(query, this.#border);
     else await this.#openAtPlace(query, this.#border);
