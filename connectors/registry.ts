@@ -4,7 +4,9 @@ import type { Finding } from '../src/contracts/finding.js';
 import type { SignalSource, Sink, Source } from '../src/contracts/index.js';
 import type { RuleOptions } from '../src/publish/rule-options.js';
 import type { ItemAttributes } from '../src/publish/rules.js';
+import type { ConditionOptions } from './duckdb/condition-options.js';
 import type { Room } from './duckdb/room.js';
+import { setupFrom } from './duckdb/setup-option.js';
 import { duckdbSignalOptions } from './duckdb/signal-options.js';
 import { duckdbSinkOptions } from './duckdb/sink-options.js';
 import { duckdbSourceOptions } from './duckdb/source-options.js';
@@ -29,6 +31,8 @@ export interface Kind<T, O extends z.ZodObject = z.ZodObject> {
   place?(options: z.output<O>): string;
   /** Of sources: whether they stay open when there is no more, and wait. */
   readonly waits?: boolean;
+  /** Of sources: whether one can be the history of another. */
+  readonly hasHistories?: boolean;
   /** Of sinks: whether one opens a DuckDB or maps a file. */
   readonly takesRoom?: (options: z.output<O>) => boolean;
 }
@@ -38,7 +42,7 @@ const kindFor =
   <O extends z.ZodObject>(
     options: O,
     create: Kind<T, O>['create'],
-    more: Pick<Kind<T, O>, 'examine' | 'place' | 'waits' | 'takesRoom'> = {},
+    more: Pick<Kind<T, O>, 'examine' | 'place' | 'waits' | 'hasHistories' | 'takesRoom'> = {},
   ): Kind<T, O> => ({ options, create, ...more });
 
 const source = kindFor<Source>();
@@ -49,8 +53,10 @@ const modules = () => import('./module/load.js');
 
 /** Every kind of source. */
 export const sources = [
-  source(duckdbSourceOptions, async (o, base, room) =>
-    (await import('./duckdb/source.js')).createDuckdbSource(o, base, room),
+  source(
+    duckdbSourceOptions,
+    async (o, base, room) => (await import('./duckdb/source.js')).createDuckdbSource(o, base, room),
+    { hasHistories: true },
   ),
   source(
     kafkaSourceOptions,
@@ -103,7 +109,7 @@ export const sinks = [
     duckdbSinkOptions,
     async (o, base, room) =>
       (await import('./duckdb/sink.js')).createDuckdbSink(
-        { ...o, database: resolve(base, o.database) },
+        { ...o, database: resolve(base, o.database), setup: setupFrom(o.setup, base) },
         room,
       ),
     { place: o => `${resolve(o.database)} ${o.table.toLowerCase()}`, takesRoom: () => true },
@@ -185,6 +191,17 @@ export async function createAttributes(
 ): Promise<ItemAttributes> {
   const { readAttributes } = await import('./duckdb/attributes.js');
   return readAttributes(options, baseDirectory, room);
+}
+
+/** Asks a warehouse whether a job is due; relative paths are taken from `baseDirectory`. */
+export async function askCondition(
+  options: ConditionOptions,
+  baseDirectory: string,
+  room?: Room,
+  signal?: AbortSignal,
+): Promise<boolean> {
+  const { askCondition: ask } = await import('./duckdb/condition.js');
+  return ask(options, baseDirectory, room, signal);
 }
 
 /** Redis options with the paths of PEM files made absolute. */

@@ -1,10 +1,12 @@
 import { rmSync } from 'node:fs';
 import { resolve } from 'node:path';
+import type { ConditionOptions } from '../connectors/duckdb/condition-options.js';
 import { weightRules } from '../connectors/duckdb/options.js';
 import { limitsOf, type Room } from '../connectors/duckdb/room.js';
 import { openState } from '../connectors/duckdb/state.js';
 import { spillsDirectory } from '../connectors/duckdb/state-file.js';
 import {
+  askCondition,
   createAttributes,
   createSignals,
   createSink,
@@ -28,6 +30,8 @@ import { rememberSecrets } from './secrets.js';
 export interface Pipeline extends Stage {
   readonly config: PipelineConfig;
   readonly signals: SignalSource | undefined;
+  /** Asks a warehouse whether a job is due. */
+  ask(condition: ConditionOptions, signal?: AbortSignal): Promise<boolean>;
   /** Memory of a database that is opened for a step, beside the state's. */
   readonly stepBytes: number;
   /** Whether sources that do not wait are read in turns with jobs, for want of memory. */
@@ -112,6 +116,7 @@ export async function openPipeline(
       ...stage,
       config,
       signals,
+      ask: (condition, signal) => askCondition(condition, baseDirectory, stepRoom, signal),
       stepBytes: budget.step,
       inTurns: budget.inTurns,
       async close() {

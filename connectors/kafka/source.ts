@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Kafka } from 'kafkajs';
 import type {
   DeadLetter,
+  History,
   KeptRecord,
   PartitionEnd,
   Position,
@@ -17,6 +18,7 @@ import { boundBatches } from './codecs.js';
 import { type DeadLetterTopic, openDeadLetterTopic } from './dead-letters.js';
 import { createDecoder, type Decoder } from './decoder.js';
 import { Membership } from './group.js';
+import { historyOf } from './history.js';
 import { Intake, type Slot } from './intake.js';
 import { KeyCheck } from './key-check.js';
 import type { KafkaSourceOptions } from './options.js';
@@ -38,6 +40,7 @@ class KafkaSource implements Source {
   readonly name: string;
   readonly readsAhead = true;
   readonly waits = true;
+  readonly history: History | undefined;
   readonly reject?: (dead: readonly DeadLetter[]) => Promise<void>;
   readonly #configured: KafkaSourceOptions;
   readonly #where: string;
@@ -60,6 +63,7 @@ class KafkaSource implements Source {
     const bytes = Math.min(given.batch.bytes, Math.floor(memoryBytes / 6));
     const options = { ...given, batch: { ...given.batch, bytes } };
     this.name = options.name;
+    this.history = historyOf(options);
     this.#configured = options;
     this.#options = options;
     this.#where = `source ${options.name}`;

@@ -149,6 +149,25 @@ export interface Intake {
   take(contentType: string, body: Buffer): Promise<SentOutcome>;
 }
 
+/** What is known of the place of a row in the stream that it came from. */
+export type HistoryPlaces =
+  /** Columns with the number of its partition, and its sequence number there. */
+  | { readonly partition: string; readonly offset: string }
+  /** A column with the time at which it was written there; the stream itself is read from `before` on (epoch ms). */
+  | { readonly timestamp: string; readonly before: number };
+
+/** The past of a stream, which another source has. */
+export interface History {
+  /** Name of that source. */
+  readonly source: string;
+  /** The stream, whose partitions are `<stream>/<number>`. An id of an event is known in the stream and its history alike. */
+  readonly stream: string;
+  readonly places: HistoryPlaces;
+  /** Of `shards` shards, the one whose partitions are read. */
+  readonly shard: number;
+  readonly shards: number;
+}
+
 /** A stream of interaction events. `connect`, then `read` until it returns nothing, then `close`. */
 export interface Source {
   readonly name: string;
@@ -160,6 +179,8 @@ export interface Source {
   readonly ended?: boolean | undefined;
   /** Of a source that records are sent to. */
   readonly intake?: Intake;
+  /** What must be in the state before this source is read. */
+  readonly history?: History | undefined;
   /**
    * Opens the source behind the given positions (one a partition; none on a new state). `state` is the id of the
    * state that the records go into, for a source that must not feed two states.
@@ -170,6 +191,13 @@ export interface Source {
    * that the stage would make of them.
    */
   decodeFor?(taker: Taker): void;
+  /**
+   * Called before `connect` for a source that has the history of a stream. It then gives the rows that the stream had
+   * when it was first read, and no later ones, as records of the partition `history.stream`.
+   */
+  becomeHistory?(history: History): void;
+  /** Of a history that was read to its end: where the partitions of the stream go on. None if a time says that. */
+  historyEnds?(): readonly PartitionEnd[];
   /**
    * The next records, or `undefined` when there are none now (a later call may find some). May wait for the
    * system behind it, but not after `signal` aborts.

@@ -3,6 +3,7 @@ import { readArguments } from '../support/arguments.js';
 import { sayingLacks } from '../support/lacks.js';
 import { seeded } from '../support/random.js';
 import { chaosCrash } from './crash/crash.js';
+import { chaosHistory } from './history.js';
 import { chaosLeases } from './leases.js';
 import { chaosPublish } from './publish.js';
 import { pipeTrial, pushTrial } from './streams.js';
@@ -15,6 +16,7 @@ export interface ChaosOptions {
 }
 
 const usage = `usage: npm run -s chaos -- kafka [--rounds N] [--events N] [--seconds N] [--kills N] [--seed N] [--json]
+       npm run -s chaos -- history [--kills N] [--events N] [--seed N] [--json]
        npm run -s chaos -- leases [--rounds N] [--sinks lmdb,redis,…] [--seed N] [--json]
        npm run -s chaos -- streams [--events N] [--kills N] [--seed N] [--json]
        npm run -s chaos -- publish [--rounds N] [--seed N] [--json]
@@ -47,6 +49,17 @@ const trials: Readonly<Record<string, () => Promise<{ readonly result: object; r
     });
     const { lost, duplicated, verifyDiffering, gramianDiffering } = result;
     return { result, ok: lost + duplicated + verifyDiffering + gramianDiffering === 0 };
+  },
+  async history() {
+    const result = await chaosHistory({
+      kills: Number(values.kills ?? 20),
+      events: Number(values.events ?? 60_000),
+      random: seeded(Number(values.seed ?? 1)),
+      log,
+    });
+    const { kills, killsInHistory, differing, verifyDiffering } = result;
+    const between = killsInHistory > 0 && killsInHistory < kills;
+    return { result, ok: between && differing + verifyDiffering === 0 };
   },
   async leases() {
     const result = await chaosLeases({
