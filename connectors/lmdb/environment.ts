@@ -28,6 +28,26 @@ function mappedFiles(): number {
   }
 }
 
+/** Transactions under way, and how `console.error` was before them. */
+const underWay = { count: 0, said: console.error };
+
+/** Runs `body` without the stacks that the client prints of commits which fail: it rejects them too. */
+async function unprinted<T>(body: () => Promise<T>): Promise<T> {
+  if (underWay.count++ === 0) {
+    const said = console.error;
+    underWay.said = said;
+    console.error = (...given: unknown[]) => {
+      const [error] = given;
+      if (!(error instanceof Error && /[/\\]lmdb[/\\]/.test(error.stack ?? ''))) said(...given);
+    };
+  }
+  try {
+    return await body();
+  } finally {
+    if (--underWay.count === 0) console.error = underWay.said;
+  }
+}
+
 /** An open LMDB environment. `db` is another object after it was mapped anew or rewritten: ask for it each time. */
 export class Environment {
   #db: RootDatabase<Value, Uint8Array>;
@@ -78,7 +98,7 @@ export class Environment {
   async #transact<T>(body: () => T | Refusal): Promise<T> {
     let result: T | Refusal;
     try {
-      result = await this.#db.transaction(body);
+      result = await unprinted(() => this.#db.transaction(body));
     } catch (error) {
       const { commitError } = error as { commitError?: Promise<unknown> };
       if (commitError === undefined) throw error;

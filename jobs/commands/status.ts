@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Command, type CommandContext, type CommandResult, count, wholeNumber } from '../command.js';
 import type { ResultOf } from '../operations/index.js';
+import { inLine, printable } from '../printable.js';
 import { runText } from './history.js';
 
 type Status = ResultOf<'status'>;
@@ -36,7 +37,9 @@ function textOf(s: Status): string {
     `state     ${s.state}`,
     `inbox     ${count(s.inbox)} events wait; ${count(s.folded)} folded, ${count(s.repeated)} of them repeated; ${count(s.deadLetters)} dead letters`,
     ...s.deadLetterCodes.map(d => `          ${d.source}: ${count(d.count)} ${d.code}, last ${when(d.last)}`),
-    ...s.deadLetterSamples.map(d => `          ${d.source}/${d.partition}@${d.sequence}: ${d.reason}`),
+    ...s.deadLetterSamples.map(
+      d => `          ${d.source}/${d.partition}@${d.sequence}: ${inLine(d.reason)}`,
+    ),
     ...s.skipped.map(d => `          ${d.source}: ${count(d.count)} skipped by ${d.reason}`),
     `matrix    ${count(s.users)} users × ${count(s.items)} items, ${count(s.interactions)} interactions`,
     ...(s.ageing ? [`ageing    ${ageingText(s.ageing)}; ${count(s.aged)} too old to count`] : []),
@@ -56,7 +59,7 @@ async function watch({ ask, signal }: CommandContext, seconds: number): Promise<
   while (!signal.aborted) {
     const text = textOf(await ask('status', {}));
     const clear = process.stdout.isTTY ? '\u001b[2J\u001b[H' : '';
-    process.stdout.write(`${clear}${new Date().toISOString()}\n${text}\n`);
+    process.stdout.write(`${clear}${new Date().toISOString()}\n${printable(text)}\n`);
     await sleep(seconds * 1000, undefined, { signal }).catch(() => undefined);
   }
   return { json: {}, text: '' };

@@ -2,9 +2,10 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { type ErrorCode, StageError, toStageError } from '../../src/errors.js';
-import { type Host, perform } from '../operations/perform.js';
+import { checkParameters, type Host, perform } from '../operations/perform.js';
 import { redacted } from '../secrets.js';
 import type { OpenStage, StageMetrics } from './metrics.js';
+import { httpRemedy } from './remedy.js';
 import { readParameters, routes } from './routes.js';
 import { Tasks } from './tasks.js';
 
@@ -34,8 +35,9 @@ const refusal = (status: number, code: string, message: string, remedy: string):
   answer(status, { error: { code, message, remedy } });
 
 function failed(error: unknown): Response {
-  const { code, message, remedy } = toStageError(error);
-  return refusal(statuses[code] ?? 500, code, message, remedy);
+  const failure = toStageError(error);
+  const { code, message } = failure;
+  return refusal(statuses[code] ?? 500, code, message, httpRemedy(failure));
 }
 
 /** Compares in constant time: hashes have one length, whatever was sent. */
@@ -142,6 +144,7 @@ function addApi(app: Hono, stage: () => OpenStage | undefined, token: string | u
       const host = hostOf();
       if (tasks.isFull) return refusal(429, 'USAGE', 'too many tasks wait', 'try again when some have ended');
       const parameters = await bodyOf(c);
+      await checkParameters(host, operation, parameters);
       const task = tasks.start(operation, () => perform(host, operation, parameters));
       return answer(202, task, { location: `/api/v1/tasks/${task.id}` });
     });

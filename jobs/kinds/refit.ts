@@ -31,7 +31,10 @@ const schedule = z
   .prefault({});
 
 /** The present options with those of the refit in their places. `CONFIG_INVALID` for wrong ones. */
-async function fitOf(pipeline: JobPipeline, { publish: _, ...given }: RefitOptions): Promise<FitOptions> {
+export async function fitOf(
+  pipeline: JobPipeline,
+  { publish: _, ...given }: RefitOptions,
+): Promise<FitOptions> {
   return checked(fitOptions, overrideFit(await presentFit(pipeline), given), 'fit');
 }
 

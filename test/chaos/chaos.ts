@@ -1,5 +1,5 @@
-import { parseArgs } from 'node:util';
 import { kafkaChaos } from '../bench/kafka-chaos.js';
+import { readArguments } from '../support/arguments.js';
 import { sayingLacks } from '../support/lacks.js';
 import { seeded } from '../support/random.js';
 import { chaosCrash } from './crash/crash.js';
@@ -13,7 +13,11 @@ export interface ChaosOptions {
   readonly log: (line: string) => void;
 }
 
-const { values, positionals } = parseArgs({
+const usage = `usage: npm run -s chaos -- kafka [--rounds N] [--events N] [--seconds N] [--kills N] [--seed N] [--json]
+       npm run -s chaos -- leases [--rounds N] [--sinks lmdb,redis,…] [--seed N] [--json]
+       npm run -s chaos -- publish [--rounds N] [--seed N] [--json]
+       npm run -s chaos -- crash [--kills N] [--seed N] [--only TRIAL|SCENARIO [--at BLOWS]] [--json]`;
+const { values, positionals } = readArguments(usage, {
   allowPositionals: true,
   options: {
     json: { type: 'boolean' },
@@ -75,14 +79,7 @@ function log(line: string): void {
 
 const trial = trials[positionals[0] ?? ''];
 if (!trial) {
-  log(
-    'usage: npm run -s chaos -- kafka [--rounds N] [--events N] [--seconds N] [--kills N] [--seed N] [--json]',
-  );
-  log('       npm run -s chaos -- leases [--rounds N] [--sinks lmdb,redis,…] [--seed N] [--json]');
-  log('       npm run -s chaos -- publish [--rounds N] [--seed N] [--json]');
-  log(
-    '       npm run -s chaos -- crash [--kills N] [--seed N] [--only TRIAL|SCENARIO [--at BLOWS]] [--json]',
-  );
+  log(usage);
   process.exit(2);
 }
 await sayingLacks(async () => {

@@ -51,6 +51,30 @@ describe('mistakes', () => {
       'schedule: { refit: { corn: x } }',
       'schedule.refit: expected only cron, events, when, publish, catchUp, jitterMs, timeoutMs, found "corn"',
     ],
+    ...['host:notaport', 'host:70000', 'host:0', '', 'host:6379/x'].map((at): [string, string, RegExp] => [
+      `a Redis at ${at}`,
+      `sinks: [{ type: redis, url: "redis://${at}" }]`,
+      /^sinks\.0\.url: expected .*redis:\/\/host:6379.*, found "redis:/,
+    ]),
+    ...['host', 'host:x', 'host:70000', 'a:9092,', 'SASL_SSL://a:9092'].map(
+      (at): [string, string, RegExp] => [
+        `a broker at ${at}`,
+        `sinks: [{ type: kafka, brokers: "${at}" }]`,
+        /^sinks\.0\.brokers: expected host:port, or a list of them, with ports from 1 to 65535, found "/,
+      ],
+    ),
+    ...['localhost:8081', 'http://host:70000', 'ftp://host', 'http://'].map(
+      (at): [string, string, RegExp] => [
+        `a schema registry at ${at}`,
+        `sources: [{ type: kafka, brokers: "a:1", topics: [t], format: avro, registry: { url: "${at}" } }]`,
+        /^sources\.0\.registry\.url: expected a URL such as http:\/\/host:8081, its port from 1 to 65535, found "/,
+      ],
+    ),
+    ...['host', '127.0.0.1:70000', '127.0.0.1:x'].map((at): [string, string, RegExp] => [
+      `HTTP on ${at}`,
+      `http: { listen: "${at}" }`,
+      /^http\.listen: expected an? .*port.*, found "/,
+    ]),
     [
       'wrong choice',
       'semantics: { interactions: some }',
@@ -201,6 +225,16 @@ it('an alias of itself is a mistake of the file', () => {
   expect(mistakes('sources: &a [*a]')).toEqual([
     'expected YAML, found: an alias of a value that contains it',
   ]);
+});
+
+it('addresses that can be are taken', () => {
+  const redis = ['redis://:p%40@h/2', 'rediss://[::1]:6379', 'redis://a:1,redis://b:65535'];
+  const kafka = ['[::1]:9092', 'kafka-1.example:9092, kafka-2:9092'];
+  const sinks = [
+    ...redis.map((url, k) => ({ type: 'redis', url, prefix: `r${k}` })),
+    ...kafka.map((brokers, k) => ({ type: 'kafka', brokers, prefix: `k${k}` })),
+  ];
+  expect(mistakes(JSON.stringify({ sinks }))).toEqual([]);
 });
 
 it('a tolerance is a share, a percentage or a count', () => {

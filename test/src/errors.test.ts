@@ -21,3 +21,11 @@ it('does not take other failures for one of the disk', () => {
   expect(toStageError(new Error('Binder Error: no such column')).code).toBe('INTERNAL');
   expect(toStageError('text').code).toBe('INTERNAL');
 });
+
+it('names what the system does not permit', () => {
+  const error = Object.assign(new Error("EACCES: permission denied, mkdir '/x'"), { code: 'EACCES' });
+  for (const found of [error, new Error('opening failed', { cause: error })]) {
+    expect(toStageError(found)).toMatchObject({ code: 'ACCESS_REFUSED', retryable: false });
+    expect(toStageError(found, 'SOURCE_UNREADABLE').code).toBe('SOURCE_UNREADABLE');
+  }
+});

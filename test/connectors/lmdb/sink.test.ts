@@ -290,7 +290,10 @@ describe('lmdb store', () => {
       `,
       [join(path, 'feeds.lmdb')],
     );
+    let printed = '';
+    limited.stderr!.setEncoding('utf8').on('data', (part: string) => (printed += part));
     const text = await output(limited);
+    expect(printed).toBe('');
     expect(text.trim().split('\n')).toEqual([
       'SINK_FAILED the disk took nothing of what was written; it may be full',
       'v2',
