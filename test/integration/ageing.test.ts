@@ -314,7 +314,7 @@ describe('incremental equals batch at every time', () => {
             rmSync(directory, { recursive: true });
           },
         ),
-        { numRuns: 8, seed: 11 },
+        { numRuns: 5, seed: 11 },
       );
       oracle.closeSync();
       instance.closeSync();
