@@ -32,7 +32,7 @@ export function interpolate(
         );
       }
       replaced.add(shownPath(path));
-      rememberVariable(name, found);
+      rememberVariable(name, found, path.includes('setup'));
       return found;
     });
     return text;

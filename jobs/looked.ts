@@ -1,4 +1,5 @@
 import type { Source } from '../src/contracts/index.js';
+import { Bell } from '../src/runtime/bell.js';
 
 /** How long jobs wait for sources that have much to give. */
 const longestMs = 60_000;
@@ -6,7 +7,8 @@ const longestMs = 60_000;
 /** Which of some sources have been read to their present end, or could not be read, since the start. */
 export class Looked {
   readonly #sources: readonly Source[];
-  readonly #at = new Set<Source>();
+  readonly #looks = new Map<Source, number>();
+  readonly #bell = new Bell();
   #end = (): void => {};
   /** Resolves when all sources have been looked at, at the latest a minute after the start, or on a stop. */
   readonly atAll: Promise<void>;
@@ -23,11 +25,28 @@ export class Looked {
 
   /** Whether all have been. */
   get complete(): boolean {
-    return this.#at.size === this.#sources.length;
+    return this.#looks.size === this.#sources.length;
   }
 
   add(source: Source): void {
-    this.#at.add(source);
+    this.#looks.set(source, this.#count(source) + 1);
     if (this.complete) this.#end();
+    this.#bell.ring();
+  }
+
+  #count = (source: Source): number => this.#looks.get(source) ?? 0;
+
+  /**
+   * Waits until all sources have given what they have now: a look that is under way may have begun before that, the next one
+   * begins behind it. Waits no longer than a minute, or until a stop.
+   */
+  async again(stop: AbortSignal): Promise<void> {
+    const deadline = Date.now() + longestMs;
+    const wanted = this.#sources.map(source => [source, this.#count(source) + 2] as const);
+    while (wanted.some(([source, looks]) => this.#count(source) < looks)) {
+      const leftMs = deadline - Date.now();
+      if (stop.aborted || leftMs <= 0) return;
+      await this.#bell.wait(leftMs, stop);
+    }
   }
 }

@@ -31,7 +31,7 @@ export interface Service {
   /** Repeats `body` until the stop, `restMs` apart; see `keepGoing`. */
   repeat(what: string, restMs: number, body: (well: () => void) => Promise<void>): Promise<void>;
   /** Waits for the stop and then for the loops, which end with it. */
-  untilStopped(loops: readonly Promise<void>[]): Promise<void>;
+  untilStopped(loops: readonly Promise<unknown>[]): Promise<void>;
 }
 
 /** Sets up what the loops share, for a run that ends when `signal` aborts. */

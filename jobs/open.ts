@@ -1,10 +1,12 @@
 import { rmSync } from 'node:fs';
 import { resolve } from 'node:path';
+import type { ConditionOptions } from '../connectors/duckdb/condition-options.js';
 import { weightRules } from '../connectors/duckdb/options.js';
 import { limitsOf, type Room } from '../connectors/duckdb/room.js';
 import { openState } from '../connectors/duckdb/state.js';
 import { spillsDirectory } from '../connectors/duckdb/state-file.js';
 import {
+  askCondition,
   createAttributes,
   createSignals,
   createSink,
@@ -21,12 +23,15 @@ import { joinPipeline, type Stage } from '../src/stages/pipeline.js';
 import { assertSteps, divideBudget, leastBudget, type Occupants } from './budget.js';
 import { checked } from './checked.js';
 import { type LoadedConfig, type PipelineConfig, type PipelineOptions, pipelineOptions } from './config.js';
+import { withModules } from './modules.js';
 import { rememberSecrets } from './secrets.js';
 
 /** A pipeline with its state and connectors open. Close it to let another process have the state. */
 export interface Pipeline extends Stage {
   readonly config: PipelineConfig;
   readonly signals: SignalSource | undefined;
+  /** Asks a warehouse whether a job is due. */
+  ask(condition: ConditionOptions, signal?: AbortSignal): Promise<boolean>;
   /** Memory of a database that is opened for a step, beside the state's. */
   readonly stepBytes: number;
   /** Whether sources that do not wait are read in turns with jobs, for want of memory. */
@@ -44,10 +49,11 @@ export interface Access {
 
 /** Opens the state and the connectors of a loaded configuration. */
 export async function openPipeline(
-  { config, baseDirectory }: LoadedConfig,
+  loaded: LoadedConfig,
   log: Logger = silent,
   { mode = 'write', reading = 'alone' }: Access = {},
 ): Promise<Pipeline> {
+  const { config, baseDirectory } = await withModules(loaded);
   const directory = resolve(baseDirectory, config.state);
   const memoryBytes = parseSize(config.memory, 'memory');
   assertWorkable(memoryBytes);
@@ -110,6 +116,7 @@ export async function openPipeline(
       ...stage,
       config,
       signals,
+      ask: (condition, signal) => askCondition(condition, baseDirectory, stepRoom, signal),
       stepBytes: budget.step,
       inTurns: budget.inTurns,
       async close() {
@@ -135,6 +142,10 @@ export async function createPipeline(
 ): Promise<Pipeline> {
   rememberSecrets(options);
   const config = checked(pipelineOptions, options, 'options');
-  const loaded = { config, baseDirectory: settings.baseDirectory ?? process.cwd() };
+  const loaded = {
+    config,
+    baseDirectory: settings.baseDirectory ?? process.cwd(),
+    origin: { where: 'options', replaced: new Set<string>() },
+  };
   return openPipeline(loaded, settings.log, { reading: 'beside' });
 }

@@ -24,9 +24,9 @@ function remember(texts: readonly string[]): void {
   known = [...new Set([...known, ...long])].sort((a, b) => b.length - a.length);
 }
 
-/** Remembers the value of a variable that is a secret by its name. */
-export function rememberVariable(name: string, value: string): void {
-  if (secretVariable.test(name)) remember([value]);
+/** Remembers the value of a variable that is a secret by its name, or by its place. */
+export function rememberVariable(name: string, value: string, isSecret = false): void {
+  if (isSecret || secretVariable.test(name)) remember([value]);
 }
 
 /** The password, and the parts that a parser could make of it. */

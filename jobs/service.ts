@@ -1,4 +1,5 @@
 import type { Logger } from '../src/contracts/index.js';
+import { pollConditions } from './conditions.js';
 import { listenForCommands } from './control/server.js';
 import { watchHealth } from './health.js';
 import type { Http } from './http/server.js';
@@ -53,6 +54,7 @@ export async function serve(
       ),
     ),
     onBehalfOf({ component: 'health' }, () => watchHealth(pipeline, service.health, service.stop)),
+    onBehalfOf({ component: 'conditions' }, () => pollConditions(service, start)),
     ...(signals && config.signals
       ? [onBehalfOf({ component: 'signals' }, () => pollSignals(service, signals, config.signals!.pollMs))]
       : []),

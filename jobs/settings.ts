@@ -5,9 +5,10 @@ import {
   signalOptions,
   sinks as sinkKinds,
   sinkOptions,
+  sources as sourceKinds,
   sourceOptions,
 } from '../connectors/registry.js';
-import type { Sink } from '../src/contracts/index.js';
+import type { Sink, Source } from '../src/contracts/index.js';
 import { gateOptions } from '../src/evaluate/gate.js';
 import { stageOptions } from '../src/stages/options.js';
 import { defaultState } from './config-file.js';
@@ -25,6 +26,19 @@ export const settings = stageOptions.extend({
         if (names.indexOf(name) === k) return;
         const message = `expected a name of its own, found ${JSON.stringify(name)} as in sources.${names.indexOf(name)}`;
         context.addIssue({ code: 'custom', path: [k, 'name'], message });
+      });
+      const histories = sources.filter(o => kindOf<Source>(sourceKinds, o).hasHistories).map(o => o.name);
+      const taken = new Set<string>();
+      sources.forEach((o, k) => {
+        const name = o.type === 'kafka' ? o.startAfter?.source : undefined;
+        if (name === undefined) return;
+        if (histories.includes(name) && !taken.has(name)) {
+          taken.add(name);
+          return;
+        }
+        const expected = `expected a DuckDB source that no other goes on from (${histories.join(', ') || 'none is there'})`;
+        const message = `${expected}, found ${JSON.stringify(name)}`;
+        context.addIssue({ code: 'custom', path: [k, 'startAfter', 'source'], message });
       });
     })
     .default([]),

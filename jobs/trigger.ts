@@ -11,6 +11,8 @@ export type Trigger =
   | { readonly kind: 'events'; readonly at: number }
   /** A refit because of this kind of drift, by the number of events folded so far. */
   | { readonly kind: 'drift'; readonly of: string; readonly at: number }
+  /** A condition that turned true, and when (epoch ms). */
+  | { readonly kind: 'query'; readonly at: number }
   /** A signal, as `<source>:<id>`. Both may contain colons, so the two are not taken apart. */
   | { readonly kind: 'signal'; readonly signal: string }
   /** The refit that made a version; it starts the version's publication. */
@@ -31,7 +33,8 @@ export function formatTrigger(trigger: Trigger): string {
     case 'cron':
       return `cron:${new Date(trigger.time).toISOString()}`;
     case 'events':
-      return `events:${trigger.at}`;
+    case 'query':
+      return `${trigger.kind}:${trigger.at}`;
     case 'drift':
       return `drift:${trigger.of}:${trigger.at}`;
     case 'signal':
@@ -61,6 +64,7 @@ function read(text: string): Trigger | undefined {
       return Number.isNaN(time) ? undefined : { kind, time };
     }
     case 'events':
+    case 'query':
       return { kind, at: Number(rest) };
     case 'drift':
       return last < 0 ? undefined : { kind, of: rest.slice(0, last), at: Number(rest.slice(last + 1)) };

@@ -132,6 +132,10 @@ export class StageError extends Error {
   readonly code: ErrorCode;
   /** What the operator should do: the code's remedy, unless this error has a better one. */
   readonly remedy: string;
+  /** Also one of another copy of this package, as a connector of one's own may bring it. */
+  static override [Symbol.hasInstance](x: unknown): x is StageError {
+    return x instanceof Error && x.name === 'StageError' && 'code' in x && isErrorCode(String(x.code));
+  }
   constructor(code: ErrorCode, message: string, options?: { cause?: unknown; remedy?: string }) {
     super(message, options);
     this.name = 'StageError';

@@ -20,6 +20,17 @@ export function reason(error: unknown): string {
   return `${file ? `${file}: ` : ''}${line}${what ? `: ${what.replace(/\.$/, '')}` : ''}; ${remedy}`;
 }
 
+/** All that DuckDB says of an error, in a line, without its kind and the place in the statement. */
+export function wholeReason(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  if (/^[A-Za-z ]*CSV Error on Line/.test(reason(error))) return reason(error);
+  const [, ...more] = text
+    .replace(/\n+LINE \d+:.*/s, '')
+    .split('\n')
+    .map(line => line.trim());
+  return [reason(error), ...more].filter(line => line !== '').join(' ');
+}
+
 /** Whether DuckDB could not open a file because another process has it; a damaged "block" is another matter. */
 export const isLocked = (error: unknown): boolean =>
   /could not set lock|conflicting lock|being used by another process/i.test(reason(error));

@@ -1,4 +1,5 @@
 import type { RecordBatch, TimeRules } from '../../src/contracts/index.js';
+import { milliseconds } from '../../src/stages/duration.js';
 import type { DuckDBConnection } from './client.js';
 import { type RowChunk, scalar, streamRows } from './database.js';
 import { type Column, type Described, describe } from './described.js';
@@ -20,6 +21,14 @@ const sampleRows = 8192;
 
 /** Says of a row, its fields in the order of the columns, whether it is left out. */
 export type PassesOver = (row: readonly unknown[]) => boolean;
+
+/** How a query is opened. */
+export interface QueryOpening extends Omit<Opening, 'mode'> {
+  /** Columns by which rows with the same cursor are ordered. */
+  readonly order?: readonly string[];
+  /** What is read in place of all rows of the query, which is given as it stands in FROM. */
+  readonly narrow?: (connection: DuckDBConnection, from: string) => Promise<string>;
+}
 
 const cursorName = '"cursor of the row"';
 
@@ -52,6 +61,8 @@ export class Query {
   readonly from: string;
   readonly #release: () => Promise<void>;
   readonly #described: Described;
+  /** Columns by which rows with the same cursor are ordered, before all others. */
+  readonly #ties: readonly string[];
   #layout: Layout | undefined;
   /** The file in which the rows are, if SQL makes events of them. */
   #spool: Spool | undefined;
@@ -66,7 +77,9 @@ export class Query {
     release: () => Promise<void>,
     from: string,
     described: Described,
+    order: readonly string[],
   ) {
+    this.#ties = order;
     this.connection = connection;
     this.#release = release;
     this.from = from;
@@ -83,13 +96,15 @@ export class Query {
       readonly cursor?: string | undefined;
     },
     where: string,
-    opening: Omit<Opening, 'mode'>,
+    { order = [], narrow, ...opening }: QueryOpening,
   ): Promise<Query> {
     const { connection, release } = await openWarehouse(options.database, { ...opening, mode: 'read' });
     try {
       await connection.run("SET TimeZone = 'UTC'");
-      const from = subquery(options.query);
-      return new Query(connection, release, from, await describe(connection, from, options.cursor, where));
+      const all = subquery(options.query);
+      const from = (await narrow?.(connection, all)) ?? all;
+      const described = await describe(connection, from, options.cursor, where);
+      return new Query(connection, release, from, described, order);
     } catch (error) {
       await release();
       throw error;
@@ -141,6 +156,13 @@ export class Query {
     return found === null || found === undefined ? undefined : String(found);
   }
 
+  /** The cursor that lies a time, or a number, before another; both as text. */
+  async cursorBefore(cursor: string, back: string | number): Promise<string> {
+    const { type } = this.cursor!;
+    const less = typeof back === 'number' ? String(back) : `to_milliseconds(${milliseconds(back)})`;
+    return String(await scalar(this.connection, `SELECT (?::${type} - ${less})::${type}::VARCHAR`, [cursor]));
+  }
+
   /** The column of the cursor. */
   get #order(): string {
     return quoted(this.cursor!.name);
@@ -169,7 +191,8 @@ export class Query {
     let given: readonly string[] = [];
     if (this.cursor) {
       const { name } = this.cursor;
-      const order = [this.#order, ...names.filter(n => n !== name).map(quoted)].join(', ');
+      const others = names.filter(n => n !== name && !this.#ties.includes(n));
+      const order = [this.#order, ...[...this.#ties, ...others].map(quoted)].join(', ');
       const { where, values } = this.#between(range);
       given = values;
       sql = `SELECT ${fields}, ${this.#order}::VARCHAR AS ${cursorName} FROM ${this.from} WHERE ${where} ORDER BY ${order}${behind}`;

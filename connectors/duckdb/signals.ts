@@ -2,8 +2,9 @@ import { resolve } from 'node:path';
 import type { Signal, SignalResult, SignalSource } from '../../src/contracts/index.js';
 import { StageError } from '../../src/errors.js';
 import type { DuckDBConnection } from './client.js';
-import { all, literal, type Row, reason } from './database.js';
+import { all, literal, type Row, wholeReason } from './database.js';
 import { ampleRoom, type Room } from './room.js';
+import { setupFrom } from './setup-option.js';
 import type { DuckdbSignalOptions } from './signal-options.js';
 import { openWarehouse } from './warehouse.js';
 
@@ -17,7 +18,10 @@ export const createDuckdbSignals = (
   options: DuckdbSignalOptions,
   baseDirectory = '.',
   room = ampleRoom,
-): SignalSource => new SignalTable(options, resolve(baseDirectory, options.database), room);
+): SignalSource => {
+  const setup = setupFrom(options.setup, baseDirectory);
+  return new SignalTable({ ...options, setup }, resolve(baseDirectory, options.database), room);
+};
 
 class SignalTable implements SignalSource {
   readonly name: string;
@@ -25,8 +29,10 @@ class SignalTable implements SignalSource {
   readonly #results: string;
   readonly #database: string;
   readonly #room: Room;
+  readonly #setup: readonly string[] | undefined;
 
-  constructor({ table, results }: DuckdbSignalOptions, database: string, room: Room) {
+  constructor({ table, results, setup }: DuckdbSignalOptions, database: string, room: Room) {
+    this.#setup = setup;
     this.name = `duckdb:${table}`;
     this.#table = table;
     this.#results = results;
@@ -68,13 +74,13 @@ class SignalTable implements SignalSource {
     signal: AbortSignal | undefined,
     body: (connection: DuckDBConnection) => Promise<T>,
   ): Promise<T> {
-    const opening = { mode, room: this.#room, signal };
+    const opening = { mode, room: this.#room, signal, setup: this.#setup };
     const { connection, release } = await openWarehouse(this.#database, opening);
     try {
       return await body(connection);
     } catch (error) {
       if (error instanceof StageError) throw error;
-      const problem = `signals ${this.#database}: ${reason(error)}`;
+      const problem = `signals ${this.#database}: ${wholeReason(error)}`;
       const remedy = `make the tables in it: ${signalTables(this.#table, this.#results).trim().replaceAll('\n', ' ')}`;
       throw new StageError('SOURCE_UNREADABLE', problem, {
         cause: error,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { leaseSetting, sinkSettings } from '../../src/publish/sink-options.js';
+import { setupOption } from './setup-option.js';
 
 const identifier = z
   .string()
@@ -13,6 +14,7 @@ const identifier = z
 export const duckdbSinkOptions = z.strictObject({
   type: z.literal('duckdb'),
   database: z.string().min(1).describe('DuckDB file of the tables; made when missing'),
+  ...setupOption,
   table: identifier
     .default('lists')
     .describe('table of the lists; `<table>_versions` and `<table>_pointers` stand beside it'),

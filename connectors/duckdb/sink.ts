@@ -59,6 +59,7 @@ type StoredRows = StoredPublication & { readonly rows?: number };
 class TableLists implements ListStore<readonly RankedList[]> {
   readonly renewsAlone = true;
   readonly #database: string;
+  readonly #setup: readonly string[] | undefined;
   readonly #leaseMs: number;
   readonly #room: Room;
   readonly #lists: string;
@@ -69,8 +70,9 @@ class TableLists implements ListStore<readonly RankedList[]> {
   readonly #scratch: string;
   #access: Access = 'write';
 
-  constructor({ database, table, leaseMs }: DuckdbSinkOptions, room: Room) {
+  constructor({ database, setup, table, leaseMs }: DuckdbSinkOptions, room: Room) {
     this.#database = database;
+    this.#setup = setup;
     this.#leaseMs = leaseMs;
     this.#room = room;
     this.#lists = name(table);
@@ -85,6 +87,7 @@ class TableLists implements ListStore<readonly RankedList[]> {
     const { connection, release } = await openWarehouse(this.#database, {
       mode: this.#access,
       room: this.#room,
+      setup: this.#setup,
     });
     try {
       if (scratch !== undefined)

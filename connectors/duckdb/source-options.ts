@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { timeOptions } from '../../src/stages/event-time.js';
+import { duration } from '../../src/stages/options.js';
+import { setupOption } from './setup-option.js';
 
 /** A query over a DuckDB file, or over Parquet and CSV files, whose rows are events. */
 export const duckdbSourceOptions = z.strictObject({
@@ -21,6 +23,17 @@ export const duckdbSourceOptions = z.strictObject({
     .describe(
       'column that grows from row to row; without it, the query must give its rows in a stable order',
     ),
+  onChangedQuery: z
+    .enum(['refuse', 'keep', 'reread'])
+    .default('refuse')
+    .describe(
+      'when the query or its cursor is another: stop, go on behind the same place, or read all rows again',
+    ),
+  lookBack: duration
+    .or(z.number().gt(0))
+    .optional()
+    .describe('how far behind the cursor rows that came late are still taken; the query gives ids'),
+  ...setupOption,
   ...timeOptions,
   batchSize: z
     .int()

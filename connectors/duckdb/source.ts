@@ -1,5 +1,7 @@
 import type {
+  History,
   KeptRecord,
+  PartitionEnd,
   Position,
   Read,
   RecordBatch,
@@ -9,11 +11,14 @@ import type {
 } from '../../src/contracts/index.js';
 import { lacksMemory, StageError } from '../../src/errors.js';
 import { parseExactJson } from '../../src/stages/number.js';
+import { type Bookmark, readBookmark, writeBookmark } from './bookmark.js';
 import { CursorBorder, mostRows, PlaceBorder } from './border.js';
-import { reason } from './database.js';
+import type { DuckDBConnection } from './client.js';
+import { wholeReason } from './database.js';
 import type { FileEvents } from './file-events.js';
+import { findEnds, placesOf, rowsBefore } from './history.js';
 import type { Rules } from './judge.js';
-import { type fingerprint, markOf, type TakenBefore } from './marks.js';
+import { fingerprint, markOf, type TakenBefore } from './marks.js';
 import { Overlooked } from './overlooked.js';
 import { Portions } from './portions.js';
 import { type Field, fields } from './project.js';
@@ -55,6 +60,12 @@ class DuckdbSource implements Source {
   #taker: Taker | undefined;
   /** Events that were read and not acknowledged. */
   readonly #lent = new Set<FileEvents>();
+  #history: History | undefined;
+  #bookmark: Bookmark = {};
+  /** Whether rows in front of the border are read again, because some have come late. */
+  #lookingBack = false;
+  /** How many rows lay up to the border when some had come late. */
+  #behind = 0;
   #sequence = -1;
   /** How the last query's times were read. */
   #lastTimes: TimeRules | undefined;
@@ -77,14 +88,32 @@ class DuckdbSource implements Source {
     this.#taker = taker.system === 'duckdb' ? taker : undefined;
   }
 
+  becomeHistory(history: History): void {
+    this.#history = history;
+  }
+
+  historyEnds(): readonly PartitionEnd[] {
+    return this.#bookmark.ends ?? [];
+  }
+
+  get #partition(): string {
+    return this.#history?.stream ?? 'rows';
+  }
+
   async connect(positions: readonly Position[]): Promise<void> {
-    const at = positions.find(p => p.partition === 'rows');
+    const stored = positions.find(p => p.partition === this.#partition);
+    const at = stored && { ...stored, ...readBookmark(stored.token) };
     const sequence = at?.sequence ?? -1;
+    const query = fingerprint([this.#options.query.trim().replace(/\s+/g, ' '), this.#options.cursor]);
+    const isAnother = at?.bookmark.query !== undefined && at.bookmark.query !== query;
+    if (isAnother) this.#assertMayChange();
+    this.#bookmark = { ...at?.bookmark, query };
+    this.#lookingBack = false;
     if (this.#options.cursor === undefined) {
       this.#border = new PlaceBorder(sequence + 1, at);
     } else {
       const before = (this.#border as CursorBorder).token;
-      const border = new CursorBorder(at);
+      const border = new CursorBorder(isAnother && this.#options.onChangedQuery === 'reread' ? {} : at);
       // What was warned of since the position was stored stays so.
       if (before && before.cursor === border.token?.cursor && this.#sequence === sequence)
         border.account(before.known);
@@ -93,14 +122,35 @@ class DuckdbSource implements Source {
     this.#sequence = sequence;
   }
 
+  /** `STATE_MISMATCH` unless the settings say what is to be done with another query than the one that was read. */
+  #assertMayChange(): void {
+    const { onChangedQuery, cursor } = this.#options;
+    if (onChangedQuery === 'keep' || (onChangedQuery === 'reread' && cursor !== undefined)) return;
+    const ways = cursor === undefined ? '' : ', with `reread` to read all rows again (event ids are known)';
+    throw new StageError(
+      'STATE_MISMATCH',
+      `${this.#where}: the query or its cursor is not the one that this state has read`,
+      {
+        remedy: `set \`onChangedQuery: keep\` to go on behind the same place${ways}; or name the source anew`,
+      },
+    );
+  }
+
   async read(signal?: AbortSignal): Promise<Read | undefined> {
     const batch = await this.#take(signal);
     if (!batch) return undefined;
     const first = this.#sequence + 1;
     this.#sequence += batch.count;
-    this.#border.advance(batch.tail, batch.count);
-    const records = this.#query!.records(batch, first, this.#times(this.#query!));
-    const position = { partition: 'rows', sequence: this.#sequence, ...this.#border.resume() };
+    if (!this.#lookingBack) this.#border.advance(batch.tail, batch.count);
+    const times = this.#times(this.#query!);
+    const records = { ...this.#query!.records(batch, first, times), partition: this.#partition };
+    const { token, taken } = this.#border.resume();
+    const position = {
+      partition: this.#partition,
+      sequence: this.#sequence,
+      token: writeBookmark(this.#bookmark, token),
+      taken,
+    };
     const decoded = batch.events?.(first);
     if (decoded) this.#lend(decoded);
     const ack = async () => {
@@ -128,7 +178,7 @@ class DuckdbSource implements Source {
     const { maxAheadMs } = this.#options;
     return {
       length: rows.length,
-      partition: 'rows',
+      partition: this.#partition,
       sequence: letters.map(l => l.sequence),
       ...(Object.fromEntries(fields.map(name => [name, field(name)])) as Record<Field, unknown[]>),
       times: this.#lastTimes ?? { unit: 'auto', maxAheadMs },
@@ -170,7 +220,7 @@ class DuckdbSource implements Source {
     do {
       const batch = await query.next(this.#batchSize, this.#passesOver);
       if (batch.count > 0) return batch;
-    } while (await this.#goOn(query));
+    } while ((await this.#goOn(query)) || (await this.#lookBack(query)));
     if (this.#overlooked.due) await this.#countOverlooked(query);
     await this.#end();
     this.#portions = new Portions(this.#where, this.#room);
@@ -186,6 +236,34 @@ class DuckdbSource implements Source {
     return true;
   }
 
+  /** Begins the rows of `lookBack` once more, if some have come late; false if not, and after them. */
+  async #lookBack(query: Query): Promise<boolean> {
+    const { lookBack } = this.#options;
+    const border = this.#border;
+    if (lookBack === undefined || !(border instanceof CursorBorder) || !border.token) return false;
+    if (this.#lookingBack) {
+      this.#lookingBack = false;
+      border.account(this.#behind);
+      return false;
+    }
+    if (!this.#overlooked.due) return false;
+    if (!query.columns.includes('id'))
+      throw new StageError(
+        'SOURCE_UNREADABLE',
+        `${this.#where}: lookBack: expected the query to give an id, found none`,
+        {
+          remedy: 'select an id of each event as `id`, by which what is read again is known',
+        },
+      );
+    const { cursor, known } = border.token;
+    this.#behind = await query.countIn({ to: cursor });
+    if (this.#behind <= known) return false;
+    const from = await query.cursorBefore(cursor, lookBack);
+    this.#lookingBack = true;
+    await this.#portions.begin(query, { from, to: cursor }, 0, undefined);
+    return true;
+  }
+
   #unreadable(error: unknown): StageError {
     if (lacksMemory(error))
       return doesNotFit(
@@ -194,17 +272,31 @@ class DuckdbSource implements Source {
         error,
         'give the source a cursor, by which rows are read in portions',
       );
-    return new StageError('SOURCE_UNREADABLE', `${this.#where}: ${reason(error)}`, { cause: error });
+    return new StageError('SOURCE_UNREADABLE', `${this.#where}: ${wholeReason(error)}`, { cause: error });
   }
 
   async #open(signal?: AbortSignal): Promise<Query> {
     const opening = { baseDirectory: this.#baseDirectory, room: this.#room, signal };
-    const query = await Query.open(this.#options, this.#where, opening);
+    const query = await Query.open(this.#options, this.#where, {
+      ...opening,
+      setup: this.#options.setup,
+      order: placesOf(this.#history),
+      narrow: (connection, from) => this.#narrow(connection, from),
+    });
     this.#query = query;
+    this.#lookingBack = false;
     this.#passesOver = undefined;
     if (this.#border instanceof CursorBorder) await this.#openAtCursor(query, this.#border);
     else await this.#openAtPlace(query, this.#border);
     return query;
+  }
+
+  /** The rows of the query; of a history those that were there when it was first read. */
+  async #narrow(connection: DuckDBConnection, from: string): Promise<string> {
+    if (!this.#history) return from;
+    const ends = this.#bookmark.ends ?? (await findEnds(connection, from, this.#history, this.#where));
+    this.#bookmark = { ...this.#bookmark, ends };
+    return rowsBefore(connection, from, this.#history, ends);
   }
 
   async #openAtCursor(query: Query, border: CursorBorder): Promise<void> {

@@ -9,6 +9,8 @@ import { keepInterrupting } from './interrupt.js';
 import type { DatabaseOptions } from './options.js';
 import { limitsOf, type Room } from './room.js';
 import { searchFrom } from './search-path.js';
+import { runSetup } from './setup.js';
+import { setupFrom } from './setup-option.js';
 
 /** A warehouse that is open. The file stays locked against writers of other processes until `release`. */
 export interface Warehouse {
@@ -46,6 +48,8 @@ export interface Opening {
   readonly room: Room;
   /** Where the relative paths of queries begin. */
   readonly baseDirectory?: string;
+  /** Statements that come first. */
+  readonly setup?: readonly string[] | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -122,6 +126,8 @@ export async function openWarehouse(path: string | undefined, opening: Opening):
     const connection = await instance.connect();
     unbind = interrupted(connection, opening.signal);
     if (opening.baseDirectory !== undefined) unlink = await searchFrom(connection, opening.baseDirectory);
+    const setup = setupFrom(opening.setup, opening.baseDirectory ?? '.');
+    await runSetup(connection, setup, file === undefined ? 'duckdb' : `database ${file}`);
     return {
       connection,
       async release() {

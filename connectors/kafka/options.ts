@@ -93,6 +93,31 @@ const batchOptions = z.strictObject({
   waitMs: z.int().min(1).default(250).describe('how long records wait for others before they go in'),
 });
 
+const column = z.string().min(1);
+
+/** Where the past of the topic lies. */
+const historyOptions = z
+  .strictObject({
+    source: z.string().min(1).describe('name of the source with the history; it is read first, and once'),
+    partition: column.optional().describe("column of its query: the partition of a row's record …"),
+    offset: column.optional().describe('… and its offset; the topic is read behind the last ones'),
+    timestamp: column.optional().describe("in place of both: column with the record's timestamp …"),
+    time: z.iso
+      .datetime({ offset: true })
+      .or(z.iso.date())
+      .optional()
+      .describe('… of which rows before this time are taken, and records of the topic from then on'),
+  })
+  .superRefine(({ partition, offset, timestamp, time }, context) => {
+    const byOffset = [partition, offset].filter(x => x !== undefined).length;
+    const byTime = [timestamp, time].filter(x => x !== undefined).length;
+    if ((byOffset === 2 && byTime === 0) || (byOffset === 0 && byTime === 2)) return;
+    context.addIssue({
+      code: 'custom',
+      message: 'expected either `partition` and `offset`, or `timestamp` and `time`',
+    });
+  });
+
 /** Interaction events from Kafka topics. */
 export const kafkaSourceOptions = z
   .strictObject({
@@ -111,6 +136,9 @@ export const kafkaSourceOptions = z
       .optional()
       .describe('s/S: take the partitions p ≡ s (mod S) for good; default: all partitions'),
     start: z.enum(['earliest', 'latest']).default('earliest').describe('where a new state begins'),
+    startAfter: historyOptions
+      .optional()
+      .describe('a new state takes this history of the topic, and then the topic from where that ends'),
     onLostRecords: z
       .enum(['refuse', 'reset'])
       .default('refuse')
@@ -144,6 +172,17 @@ export const kafkaSourceOptions = z
         path: ['registry'],
         message: `expected the schema registry that ${needs} needs`,
       });
+    const refuse = (path: string, message: string) =>
+      context.addIssue({ code: 'custom', path: [path], message });
+    if (o.startAfter && o.start === 'latest')
+      refuse('start', 'expected none beside `startAfter`, which says where the topic begins, found "latest"');
+    if (o.startAfter && o.topics.length > 1)
+      refuse('topics', 'expected one topic, whose history `startAfter` names; give each topic a source');
+    if (o.startAfter?.time && o.shard)
+      refuse(
+        'startAfter',
+        'expected `partition` and `offset`, which a shard needs to know its rows, found `time`',
+      );
     if (o.heartbeatMs * 2 > o.sessionTimeoutMs)
       context.addIssue({
         code: 'custom',

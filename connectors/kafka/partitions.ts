@@ -1,6 +1,7 @@
 import type { Position } from '../../src/contracts/index.js';
 import { StageError } from '../../src/errors.js';
 import { type Admin, root } from './client.js';
+import { offsetsBehind } from './history.js';
 import type { KafkaSourceOptions } from './options.js';
 import { owns, parseShard } from './shards.js';
 
@@ -18,14 +19,18 @@ export interface Owned {
   readonly high: number;
   /** `Cut` as JSON, which the state stores with the offset. */
   readonly token: string;
-  /** Whether the state has a position for the partition. */
+  /** Whether the state has a position for the partition, or a history of it. */
   readonly known: boolean;
+  /** See `Cut`. */
+  readonly passed?: number | undefined;
 }
 
 /** The topic's number of partitions, and the shard that reads them, when the state was made. */
 interface Cut {
   readonly partitions: number;
   readonly shard: string;
+  /** Offset below which records are skipped that are older than the time at which the topic takes over from its history. */
+  readonly passed?: number | undefined;
 }
 
 const replay = 'new state directories and a new group that read from the beginning';
@@ -84,21 +89,29 @@ export async function findPartitions(
       throw new StageError('SOURCE_UNREADABLE', `${where}: topic ${topic}: expected it to exist, found none`);
     });
     const cut: Cut = { partitions: offsets.length, shard };
+    const behind = await offsetsBehind(admin, options, topic);
     for (const offset of [...offsets].sort((a, b) => a.partition - b.partition)) {
       const { partition } = offset;
       if (!owns(parseShard(shard), partition)) continue;
       const [low, high] = [Number(offset.low), Number(offset.high)];
       const name = `${topic}/${partition}`;
       const position = stored.get(name);
-      if (position?.token) assertSameCut(where, topic, JSON.parse(position.token) as Cut, cut);
-      const next = position ? position.sequence + 1 : options.start === 'latest' ? high : low;
+      const had = position?.token ? (JSON.parse(position.token) as Cut) : undefined;
+      if (had) assertSameCut(where, topic, had, cut);
+      const first = behind ? behind.first(partition, low) : options.start === 'latest' ? high : low;
+      const next = position ? position.sequence + 1 : first;
       if (next > high) {
+        const taken = position?.token ? 'this state has taken' : 'its history has';
         throw new StageError(
           'STATE_MISMATCH',
-          `${where}: ${name} ends at offset ${high}, this state has taken ${next}: it is not the topic that was read; name the source anew for a new topic`,
+          `${where}: ${name} ends at offset ${high}, ${taken} ${next}: it is not the topic that was read; name the source anew for a new topic`,
         );
       }
-      owned.push({ topic, partition, name, next, low, high, token: JSON.stringify(cut), known: !!position });
+      // Below it, records of before the time of the history are in that.
+      const passed = had?.passed ?? (!position && behind?.isByTime ? high : undefined);
+      const token = JSON.stringify({ ...cut, passed } satisfies Cut);
+      const known = position !== undefined || (behind !== undefined && !behind.isByTime);
+      owned.push({ topic, partition, name, next, low, high, token, known, passed });
     }
     // A stored partition that the topic no longer has also means that their number has changed.
     for (const p of positions) {

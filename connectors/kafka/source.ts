@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Kafka } from 'kafkajs';
 import type {
   DeadLetter,
+  History,
   KeptRecord,
   PartitionEnd,
   Position,
@@ -10,18 +11,19 @@ import type {
   Source,
 } from '../../src/contracts/index.js';
 import { StageError } from '../../src/errors.js';
+import { originalBytes, Records } from '../../src/mapping/records.js';
 import type { Probe } from '../../src/runtime/probe.js';
 import { kafkaError, openKafka, patiently } from './client.js';
 import { boundBatches } from './codecs.js';
-import { type DeadLetterTopic, openDeadLetterTopic, originalBytes } from './dead-letters.js';
+import { type DeadLetterTopic, openDeadLetterTopic } from './dead-letters.js';
 import { createDecoder, type Decoder } from './decoder.js';
 import { Membership } from './group.js';
+import { historyOf } from './history.js';
 import { Intake, type Slot } from './intake.js';
 import { KeyCheck } from './key-check.js';
 import type { KafkaSourceOptions } from './options.js';
 import { findPartitions, type Owned } from './partitions.js';
 import { probeSource } from './probe.js';
-import { Records } from './records.js';
 import { parseShard } from './shards.js';
 
 /** A broker that has been silent for so many session timeouts is gone. */
@@ -38,6 +40,7 @@ class KafkaSource implements Source {
   readonly name: string;
   readonly readsAhead = true;
   readonly waits = true;
+  readonly history: History | undefined;
   readonly reject?: (dead: readonly DeadLetter[]) => Promise<void>;
   readonly #configured: KafkaSourceOptions;
   readonly #where: string;
@@ -60,6 +63,7 @@ class KafkaSource implements Source {
     const bytes = Math.min(given.batch.bytes, Math.floor(memoryBytes / 6));
     const options = { ...given, batch: { ...given.batch, bytes } };
     this.name = options.name;
+    this.history = historyOf(options);
     this.#configured = options;
     this.#options = options;
     this.#where = `source ${options.name}`;

@@ -1,8 +1,10 @@
 import { setImmediate } from 'node:timers/promises';
-import type { Kafka } from 'kafkajs';
+import type { Kafka, KafkaMessage } from 'kafkajs';
 import { StageError } from '../../src/errors.js';
+import type { Records } from '../../src/mapping/records.js';
 import type { Consumer } from './client.js';
 import type { Decoder } from './decoder.js';
+import { historyOf } from './history.js';
 import type { Intake, Slot } from './intake.js';
 import type { KafkaSourceOptions } from './options.js';
 
@@ -66,12 +68,21 @@ async function crossHole({ kafka, events, seek }: Reading, slot: Slot): Promise<
   }
 }
 
+const skip = ({ offset, value }: KafkaMessage, records: Records): void => {
+  records.begin(Number(offset), value);
+  records.skip('in the history');
+};
+
 /** Puts the batches that kafkajs fetches into the intake, without gaps. Calls `fail` with an error that ends reading. */
 export function takeBatches(
   reading: Reading,
   fail: (error: StageError) => void,
 ): NonNullable<NonNullable<Parameters<Consumer['run']>[0]>['eachBatch']> {
   const { options, intake, decoder, events, slotOf } = reading;
+  const places = historyOf(options)?.places;
+  const before = places && 'before' in places ? places.before : undefined;
+  const inHistory = ({ owned: { passed } }: Slot, { offset, timestamp }: KafkaMessage): boolean =>
+    before !== undefined && passed !== undefined && Number(offset) < passed && Number(timestamp) < before;
 
   return async payload => {
     const { batch, heartbeat, isRunning, isStale, resolveOffset } = payload;
@@ -93,7 +104,8 @@ export function takeBatches(
         let bytes = 0;
         for (; k < end && bytes <= options.batch.bytes && records.length - from < turnRecords; k++) {
           const message = messages[k]!;
-          decoder.decode(message, records);
+          if (inHistory(slot, message)) skip(message, records);
+          else decoder.decode(message, records);
           bytes += message.value?.length ?? 0;
         }
         events.came(slot, from);

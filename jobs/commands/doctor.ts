@@ -3,6 +3,7 @@ import { totalmem } from 'node:os';
 import { resolve } from 'node:path';
 import { examineSignals, examineSink, examineSource, writableFrom } from '../../connectors/doctor.js';
 import { weightRules } from '../../connectors/duckdb/options.js';
+import { askCondition } from '../../connectors/registry.js';
 import { examine, type Finding } from '../../src/contracts/finding.js';
 import { StageError } from '../../src/errors.js';
 import { assertWorkable, mebibytes, wholeMebibytes } from '../../src/fit/memory.js';
@@ -54,6 +55,11 @@ export const doctor: Command = {
       findings.push(...(await examineSource(options, baseDirectory, weightRules(settings.semantics))));
     for (const options of sinks) findings.push(...(await examineSink(options, baseDirectory)));
     if (signals) findings.push(...(await examineSignals(signals, baseDirectory)));
+    const { query } = settings.schedule.refit.when ?? {};
+    if (query)
+      findings.push(
+        await examine('when.query', async () => String(await askCondition(query, baseDirectory))),
+      );
     const missing = lacking(settings);
     if (missing) findings.push(work(missing, sources.length + sinks.length > 0));
     const said = findings.map(f => ({ ...f, found: redacted(f.found) }));

@@ -56,7 +56,8 @@ async function* dueRefits(pipeline: JobPipeline): AsyncIterable<Follower> {
     const made = parseTrigger((await store.madeBy(version))?.trigger ?? '');
     const published = await store.endedRun(publish.name, formatTrigger({ kind: 'refit', version }));
     // A crash came between the model and its publication: the refit is not made again, but what follows it is.
-    if ((made.kind === 'events' || made.kind === 'drift') && !published) yield following(refit, made, {});
+    if ((made.kind === 'events' || made.kind === 'drift' || made.kind === 'query') && !published)
+      yield following(refit, made, {});
   }
   const enough = events && folded - (newest?.manifest.events ?? 0) >= events;
   const drift = !enough && when && newest && (await pipeline.drifts()).get(newest.version);

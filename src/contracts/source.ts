@@ -127,6 +127,47 @@ export interface PartitionEnd {
   readonly end: number;
 }
 
+/** What became of records that were sent to a source. */
+export type SentOutcome =
+  /** They are in the state; so many of them as dead letters, the first for this reason. */
+  | {
+      readonly kind: 'taken';
+      readonly records: number;
+      readonly deadLetters: number;
+      readonly reason?: string;
+    }
+  /** Nothing of them was taken: too much waits, nobody reads now, the type of the body, or what is wrong with it. */
+  | { readonly kind: 'busy' | 'closed' }
+  | { readonly kind: 'foreign' | 'faulty'; readonly reason: string };
+
+/** Takes records that others send, by HTTP for example. */
+export interface Intake {
+  /** What a sender has to know, if it is not what everybody has to who changes something. */
+  readonly token?: string | undefined;
+  readonly maxRequestBytes: number;
+  /** Takes the records of one request all together, or none; resolves once they are in the state. */
+  take(contentType: string, body: Buffer): Promise<SentOutcome>;
+}
+
+/** What is known of the place of a row in the stream that it came from. */
+export type HistoryPlaces =
+  /** Columns with the number of its partition, and its sequence number there. */
+  | { readonly partition: string; readonly offset: string }
+  /** A column with the time at which it was written there; the stream itself is read from `before` on (epoch ms). */
+  | { readonly timestamp: string; readonly before: number };
+
+/** The past of a stream, which another source has. */
+export interface History {
+  /** Name of that source. */
+  readonly source: string;
+  /** The stream, whose partitions are `<stream>/<number>`. An id of an event is known in the stream and its history alike. */
+  readonly stream: string;
+  readonly places: HistoryPlaces;
+  /** Of `shards` shards, the one whose partitions are read. */
+  readonly shard: number;
+  readonly shards: number;
+}
+
 /** A stream of interaction events. `connect`, then `read` until it returns nothing, then `close`. */
 export interface Source {
   readonly name: string;
@@ -134,6 +175,12 @@ export interface Source {
   readonly readsAhead?: boolean;
   /** Whether `read` waits a while for records to come, so that a source with nothing new is best kept open. */
   readonly waits?: boolean;
+  /** Of a stream that its writer ends: whether it has. Until then, who takes in all there is goes on reading. */
+  readonly ended?: boolean | undefined;
+  /** Of a source that records are sent to. */
+  readonly intake?: Intake;
+  /** What must be in the state before this source is read. */
+  readonly history?: History | undefined;
   /**
    * Opens the source behind the given positions (one a partition; none on a new state). `state` is the id of the
    * state that the records go into, for a source that must not feed two states.
@@ -144,6 +191,13 @@ export interface Source {
    * that the stage would make of them.
    */
   decodeFor?(taker: Taker): void;
+  /**
+   * Called before `connect` for a source that has the history of a stream. It then gives the rows that the stream had
+   * when it was first read, and no later ones, as records of the partition `history.stream`.
+   */
+  becomeHistory?(history: History): void;
+  /** Of a history that was read to its end: where the partitions of the stream go on. None if a time says that. */
+  historyEnds?(): readonly PartitionEnd[];
   /**
    * The next records, or `undefined` when there are none now (a later call may find some). May wait for the
    * system behind it, but not after `signal` aborts.

@@ -81,7 +81,7 @@ export interface RunRecord {
   readonly id: number;
   readonly job: string;
   /**
-   * What started it: `cli`, `cron:<due>`, `events:<time or count>`, `drift:<of>:<count>`, `signal:<source>:<id>`; for the publication that
+   * What started it: `cli`, `cron:<due>`, `events:<time or count>`, `drift:<of>:<count>`, `query:<time>`, `signal:<source>:<id>`; for the publication that
    * follows a refit `refit:<version>`, for the fresh lists that follow a fold `follow:<its trigger>:<events folded>`;
    * or a name that the caller gave.
    */

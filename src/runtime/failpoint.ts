@@ -8,6 +8,8 @@ export const failpoints = [
   'ingest:appended',
   'ingest:committed',
   'ingest:acknowledged',
+  'history:read',
+  'history:ended',
   'fold:encoded',
   'fold:applied',
   'fold:segment-written',

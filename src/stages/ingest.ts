@@ -4,6 +4,7 @@ import { collectGarbage } from '../runtime/collector.js';
 import { failpoint } from '../runtime/failpoint.js';
 import { observed } from '../runtime/serial.js';
 import { decodeEvents, totalOf } from './events.js';
+import { History, historiesFirst } from './history.js';
 import type { PipelineParts } from './parts.js';
 
 /** Records that a call of `ingest` took in. */
@@ -68,7 +69,7 @@ export function createIngest(parts: PipelineParts) {
       progress?.(total.read);
       assertTolerance(total.deadLetters, total.read);
     };
-    for (const source of parts.sources) {
+    for (const source of historiesFirst(parts.sources)) {
       try {
         await drain(source, signal, heard);
         signal?.throwIfAborted();
@@ -100,11 +101,12 @@ function added(sums: Sums | undefined, more: Iterable<readonly [string, number]>
   return all;
 }
 
-/** Takes one read into the inbox: decode, append with the positions, acknowledge. */
+/** Takes one read into the inbox, as of the source `name`: decode, append with the positions, acknowledge. */
 async function takeIn(
   { store, weights, log }: PipelineParts,
   source: Source,
   read: Read,
+  name: string,
 ): Promise<BatchSummary> {
   failpoint('ingest:read');
   const batches = read.batches.map(({ records, decoded, position }) => ({
@@ -116,7 +118,7 @@ async function takeIn(
   const dead = batches.flatMap(d => d.dead);
   if (dead.length > 0) await source.reject?.(dead);
   const started = performance.now();
-  const fresh = await store.append(source.name, batches);
+  const fresh = await store.append(name, batches);
   const commitSeconds = (performance.now() - started) / 1000;
   await read.ack();
   failpoint('ingest:acknowledged');
@@ -164,7 +166,10 @@ async function retryDeadLetters({ store, weights, sources }: PipelineParts, filt
   const summary = { retried: 0, revived: 0 };
   for (const kept of places.values()) {
     const { source: name, partition } = kept[0]!;
-    const source = sources.find(s => s.name === name);
+    const named = sources.find(s => s.name === name);
+    // A row of its history is decoded by whoever has that.
+    const source =
+      partition === named?.history?.stream ? sources.find(s => s.name === named.history!.source) : named;
     if (!source?.decodeAgain) continue;
     kept.sort((a, b) => a.sequence - b.sequence);
     const { events } = decodeEvents(await source.decodeAgain(kept), weights);
@@ -187,23 +192,31 @@ async function drainSource(
   heard: (batch: BatchSummary) => void | Promise<void>,
   idle: (() => void) | undefined,
 ): Promise<void> {
-  const { store, weights, log } = parts;
+  const { store, weights, log, sources } = parts;
+  if (source.history && !(await new History(store, source).read(idle && signal))) return;
+  const later = sources.find(s => s.history?.source === source.name);
+  const history = later && new History(store, later);
+  if (await history?.isRead()) return;
+  const name = later?.name ?? source.name;
   let ahead: Promise<Read | undefined> | undefined;
   let records = 0;
   try {
     if (store.takes) source.decodeFor?.({ ...store.takes, weights });
-    await source.connect(await store.positions(source.name), store.id);
+    if (later) source.becomeHistory!(later.history!);
+    await source.connect(await store.positions(name), store.id);
     while (!signal?.aborted) {
       const read = await (ahead ?? source.read(signal));
       ahead = undefined;
       for (const warning of source.warnings?.() ?? []) log.warn({ source: source.name }, warning);
       if (!read) {
+        if (!idle && source.ended === false) continue;
+        if (history && !signal?.aborted) await history.end(source.historyEnds!());
         if (!idle || !source.waits) return;
         idle();
         continue;
       }
       ahead = source.readsAhead ? observed(source.read(signal)) : undefined;
-      const taken = await takeIn(parts, source, read);
+      const taken = await takeIn(parts, source, read, name);
       await heard(taken);
       records += taken.read * weightOf(read);
       if (records < recordsBetween) continue;

@@ -3,8 +3,10 @@ import { readArguments } from '../support/arguments.js';
 import { sayingLacks } from '../support/lacks.js';
 import { seeded } from '../support/random.js';
 import { chaosCrash } from './crash/crash.js';
+import { chaosHistory } from './history.js';
 import { chaosLeases } from './leases.js';
 import { chaosPublish } from './publish.js';
+import { pipeTrial, pushTrial } from './streams.js';
 
 /** What a trial is told on its command line. */
 export interface ChaosOptions {
@@ -14,7 +16,9 @@ export interface ChaosOptions {
 }
 
 const usage = `usage: npm run -s chaos -- kafka [--rounds N] [--events N] [--seconds N] [--kills N] [--seed N] [--json]
+       npm run -s chaos -- history [--kills N] [--events N] [--seed N] [--json]
        npm run -s chaos -- leases [--rounds N] [--sinks lmdb,redis,…] [--seed N] [--json]
+       npm run -s chaos -- streams [--events N] [--kills N] [--seed N] [--json]
        npm run -s chaos -- publish [--rounds N] [--seed N] [--json]
        npm run -s chaos -- crash [--kills N] [--seed N] [--only TRIAL|SCENARIO [--at BLOWS]] [--json]`;
 const { values, positionals } = readArguments(usage, {
@@ -46,6 +50,17 @@ const trials: Readonly<Record<string, () => Promise<{ readonly result: object; r
     const { lost, duplicated, verifyDiffering, gramianDiffering } = result;
     return { result, ok: lost + duplicated + verifyDiffering + gramianDiffering === 0 };
   },
+  async history() {
+    const result = await chaosHistory({
+      kills: Number(values.kills ?? 20),
+      events: Number(values.events ?? 60_000),
+      random: seeded(Number(values.seed ?? 1)),
+      log,
+    });
+    const { kills, killsInHistory, differing, verifyDiffering } = result;
+    const between = killsInHistory > 0 && killsInHistory < kills;
+    return { result, ok: between && differing + verifyDiffering === 0 };
+  },
   async leases() {
     const result = await chaosLeases({
       rounds: Number(values.rounds ?? 20),
@@ -59,6 +74,12 @@ const trials: Readonly<Record<string, () => Promise<{ readonly result: object; r
     const rounds = Number(values.rounds ?? 50);
     const result = await chaosPublish({ rounds, seed: Number(values.seed ?? 1), log });
     return { result, ok: result.failures.length === 0 };
+  },
+  async streams() {
+    const shared = { kills: Number(values.kills ?? 10), random: seeded(Number(values.seed ?? 1)), log };
+    const pipe = await pipeTrial({ ...shared, lines: Number(values.events ?? 1_000_000) });
+    const push = await pushTrial({ ...shared, requests: 1000 });
+    return { result: { pipe, push }, ok: pipe.lost + pipe.twice + push.lost + push.twice === 0 };
   },
   async crash() {
     const { only, at } = values;

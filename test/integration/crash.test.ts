@@ -63,7 +63,7 @@ it('every listed point is passed somewhere', () => {
  * The points of an erasure are passed in forget.test.ts, those of items that leave in leave.test.ts; that of a merge, which
  * only large states make, below.
  */
-const passed = failpoints.filter(name => !/^(forget|leave|merge):/.test(name));
+const passed = failpoints.filter(name => !/^(forget|history|leave|merge):/.test(name));
 
 it.concurrent.each([...passed, ...again])('dies at %s and goes on', { timeout: 60_000 }, async point => {
   const from = point.startsWith('ingest:') ? fresh : ingested;

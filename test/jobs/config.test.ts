@@ -88,22 +88,22 @@ describe('mistakes', () => {
     [
       'unknown source',
       'sources: [{ type: pulsar }]',
-      'sources.0.type: expected one of "duckdb", "kafka", found "pulsar"',
+      'sources.0.type: expected one of "duckdb", "kafka", "ndjson", "push", "module", found "pulsar"',
     ],
     [
       'no source type',
       'sources: [{ query: x }]',
-      'sources.0.type: expected one of "duckdb", "kafka", found nothing',
+      'sources.0.type: expected one of "duckdb", "kafka", "ndjson", "push", "module", found nothing',
     ],
     [
       'unknown sink',
       'sinks: [{ type: memcached }]',
-      'sinks.0.type: expected one of "kafka", "redis", "lmdb", "duckdb", "files", found "memcached"',
+      'sinks.0.type: expected one of "kafka", "redis", "lmdb", "duckdb", "files", "module", found "memcached"',
     ],
     [
       'unknown signals',
       'signals: { type: topic }',
-      'signals.type: expected one of "duckdb", "kafka", found "topic"',
+      'signals.type: expected one of "duckdb", "kafka", "module", found "topic"',
     ],
     ['no query', 'sources: [{ type: duckdb }]', 'sources.0.query: expected text, found nothing'],
     ['no path', 'sinks: [{ type: lmdb }]', 'sinks.0.path: expected text, found nothing'],

@@ -7,6 +7,7 @@ const texts: readonly (readonly [string, Trigger])[] = [
   ['cli', { kind: 'cli' }],
   ['cron:2026-03-01T12:00:10.000Z', { kind: 'cron', time }],
   ['events:150', { kind: 'events', at: 150 }],
+  ['query:1772366410000', { kind: 'query', at: 1772366410000 }],
   ['signal:duckdb:signals:b:1', { kind: 'signal', signal: 'duckdb:signals:b:1' }],
   ['refit:20260301-120010-1f', { kind: 'refit', version: '20260301-120010-1f' }],
   ['follow:cron:2026-03-01T12:00:10.000Z:150', { kind: 'follow', fold: { kind: 'cron', time }, folded: 150 }],
