@@ -57,7 +57,7 @@ async function moveLandmark(
   energy: number,
 ): Promise<FrameMove> {
   const { store } = parts;
-  if (state?.mode === 'stored') {
+  if (state?.mode === 'stored' && (await store.folded()) > 0) {
     await store.setGramian({ mode: 'implicit', userWeighting: state.userWeighting });
     await replaceSegments(parts, await store.segments(), undefined);
   }
@@ -82,7 +82,7 @@ export async function keepFrame(parts: PipelineParts, rise = 0, signal?: AbortSi
     last = next;
     if (moved.rise !== undefined) asked += moved.rise;
     else {
-      log.info({ edge: next.edge, landmark: next.landmark, users: moved.users }, 'events grew old');
+      log.info({ edge: next.edge, landmark: next.landmark, users: moved.users }, 'window or landmark moved');
       return true;
     }
   }

@@ -314,12 +314,12 @@ describe('incremental equals batch at every time', () => {
             rmSync(directory, { recursive: true });
           },
         ),
-        { numRuns: 4, seed: 11 },
+        { numRuns: 5, seed: 11 },
       );
       oracle.closeSync();
       instance.closeSync();
     },
-    300_000,
+    600_000,
   );
 });
 
