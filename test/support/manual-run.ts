@@ -160,7 +160,7 @@ function runUnit(world: World, { code }: Block): void {
 
 const runners: Readonly<Record<string, (world: World, block: Block) => unknown>> = {
   yaml: runYaml,
-  sh: (world, { code }) => call(world, 'bash', '-euo', 'pipefail', '-c', code),
+  sh: (world, { code, except }) => call(world, 'bash', except ? '-neuo' : '-euo', 'pipefail', '-c', code),
   sql: runSqlBlock,
   ts: runTypeScript,
   python: runPython,
