@@ -73,6 +73,7 @@ export async function examineSource(
 
 /** Throws if a sink of files cannot be made or written where it is to be: to look at it makes none. */
 function assertPlace(options: z.output<typeof sinkOptions>, baseDirectory: string): void {
+  if (options.type === 'module') return;
   const given = 'database' in options ? options.database : 'path' in options ? options.path : undefined;
   if (given === undefined) return;
   const path = resolve(baseDirectory, given);
@@ -91,7 +92,7 @@ export async function examineSink(
     assertPlace(options, baseDirectory);
     return lookAtSink(await createSink(options, baseDirectory));
   };
-  return [await examine(`sink ${options.type}`, look)];
+  return [await examine(`sink ${options.type === 'module' ? options.name : options.type}`, look)];
 }
 
 /** Looks at where signals come from; obeys none. */

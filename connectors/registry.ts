@@ -15,6 +15,9 @@ import { kafkaSourceOptions } from './kafka/options.js';
 import { kafkaSignalOptions } from './kafka/signal-options.js';
 import { kafkaSinkOptions } from './kafka/sink-options.js';
 import { lmdbOptions } from './lmdb/options.js';
+import { moduleOptions, moduleSignalOptions } from './module/options.js';
+import { ndjsonSourceOptions } from './ndjson/options.js';
+import { pushSourceOptions } from './push/options.js';
 import { type RedisOptions, redisOptions } from './redis/options.js';
 
 /** A kind of source, sink or signal source, told by the literal `type` of its options. */
@@ -23,7 +26,7 @@ export interface Kind<T, O extends z.ZodObject = z.ZodObject> {
   /** Makes one that keeps to `room`; relative paths are taken from `baseDirectory`. Its package is loaded only now. */
   create(options: z.output<O>, baseDirectory: string, room?: Room): Promise<T>;
   /** Looks at what one needs, where making and reading one does not tell enough. */
-  examine?(options: z.output<O>, baseDirectory: string): Promise<readonly Finding[]>;
+  examine?(options: z.output<O>, baseDirectory: string): Promise<readonly Finding[] | undefined>;
   /** Of sinks: where one writes, and no other may. */
   place?(options: z.output<O>): string;
   /** Of sources: whether they stay open when there is no more, and wait. */
@@ -46,6 +49,7 @@ const source = kindFor<Source>();
 const sink = kindFor<Sink>();
 const signals = kindFor<SignalSource>();
 const kafkaDoctor = () => import('./kafka/doctor.js');
+const modules = () => import('./module/load.js');
 
 /** Every kind of source. */
 export const sources = [
@@ -59,6 +63,22 @@ export const sources = [
     async (o, base, room) =>
       (await import('./kafka/source.js')).createKafkaSource(o, base, room?.memoryBytes),
     { examine: async (o, base) => (await kafkaDoctor()).examineSource(o, base), waits: true },
+  ),
+  source(
+    ndjsonSourceOptions,
+    async (o, base, room) =>
+      (await import('./ndjson/source.js')).createNdjsonSource(o, base, room?.memoryBytes),
+    { waits: true },
+  ),
+  source(
+    pushSourceOptions,
+    async (o, _, room) => (await import('./push/source.js')).createPushSource(o, room?.memoryBytes),
+    { waits: true },
+  ),
+  source(
+    moduleOptions,
+    async (o, base, room) => (await modules()).createFrom('source', o, base, room?.memoryBytes),
+    { examine: async (o, base) => (await modules()).examineWith('source', o, base), waits: true },
   ),
 ] as const;
 
@@ -103,6 +123,11 @@ export const sinks = [
       ),
     { place: o => resolve(o.path), takesRoom: o => o.format === 'parquet' || o.vectors === 'parquet' },
   ),
+  sink(
+    moduleOptions,
+    async (o, base, room) => (await modules()).createFrom('sink', o, base, room?.memoryBytes),
+    { examine: async (o, base) => (await modules()).examineWith('sink', o, base), place: o => o.name },
+  ),
 ] as const;
 
 /** Every kind of signal source. */
@@ -114,6 +139,11 @@ export const signalSources = [
     kafkaSignalOptions,
     async (o, base) => (await import('./kafka/signals.js')).createKafkaSignals(o, base),
     { examine: async (o, base) => (await kafkaDoctor()).examineSignals(o, base) },
+  ),
+  signals(
+    moduleSignalOptions,
+    async (o, base, room) => (await modules()).createFrom('signals', o, base, room?.memoryBytes),
+    { examine: async (o, base) => (await modules()).examineWith('signals', o, base) },
   ),
 ] as const;
 

@@ -15,10 +15,15 @@ function reread(text: string, expected: string): number | boolean | undefined {
  * Turns the text of a variable into a number or a boolean where the schema expects one. It stays text elsewhere: a
  * directory may be called 2024. Changes `input`; returns true if anything was changed.
  */
-function rereadVariables(input: unknown, issues: readonly z.core.$ZodIssue[], replaced: ReadonlySet<string>) {
+function rereadVariables(
+  input: unknown,
+  issues: readonly z.core.$ZodIssue[],
+  replaced: ReadonlySet<string>,
+  place: readonly PropertyKey[],
+) {
   let changed = false;
   for (const issue of issues) {
-    if (issue.code !== 'invalid_type' || !replaced.has(shownPath(issue.path))) continue;
+    if (issue.code !== 'invalid_type' || !replaced.has(shownPath([...place, ...issue.path]))) continue;
     const value = reread(String(at(input, issue.path)), issue.expected);
     if (value === undefined) continue;
     const parent = at(input, issue.path.slice(0, -1)) as Record<PropertyKey, unknown>;
@@ -69,8 +74,13 @@ function objectAt(
 }
 
 /** One line for each mistake: the path, what is accepted, what was found. */
-function describeIssue(issue: z.core.$ZodIssue, schema: z.ZodType, input: unknown): string {
-  const path = shownPath(issue.path);
+function describeIssue(
+  issue: z.core.$ZodIssue,
+  schema: z.ZodType,
+  input: unknown,
+  place: readonly PropertyKey[],
+): string {
+  const path = shownPath([...place, ...issue.path]);
   const value = withoutSecrets(at(input, issue.path), String(issue.path.at(-1)));
   const found = `found ${shown(value)}`;
   switch (issue.code) {
@@ -112,20 +122,21 @@ const kinds: Readonly<Record<string, string>> = {
 
 /**
  * Validates settings against a schema; `CONFIG_INVALID` lists every mistake, one a line. `replaced` are the
- * paths of `input` whose text came from variables.
+ * paths whose text came from variables; paths are told from `place`, where `input` stands.
  */
 export function checked<S extends z.ZodType>(
   schema: S,
   input: unknown,
   where: string,
   replaced: ReadonlySet<string> = new Set(),
+  place: readonly PropertyKey[] = [],
 ): z.output<S> {
   let result = schema.safeParse(input, { reportInput: true });
-  if (!result.success && rereadVariables(input, result.error.issues, replaced))
+  if (!result.success && rereadVariables(input, result.error.issues, replaced, place))
     result = schema.safeParse(input, { reportInput: true });
   if (result.success) return result.data;
   const { issues } = result.error;
-  const lines = issues.map(issue => `${where}: ${describeIssue(issue, schema, input)}`);
+  const lines = issues.map(issue => `${where}: ${describeIssue(issue, schema, input, place)}`);
   const meant = issues.flatMap(issue => meantBy(issue, schema, input));
   const remedy = meant.length > 0 && { remedy: `did you mean ${[...new Set(meant)].join(', ')}?` };
   throw new StageError('CONFIG_INVALID', lines.join('\n'), remedy || {});

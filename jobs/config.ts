@@ -38,11 +38,33 @@ export const scheduleOptions = z.strictObject({
 });
 
 /** The configuration of a pipeline: one YAML file, or an object in the library. */
-export const pipelineOptions = settings.extend({
-  schedule: scheduleOptions.prefault({}),
-  http: httpOptions.optional(),
-  log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }).prefault({}),
-});
+export const pipelineOptions = settings
+  .extend({
+    schedule: scheduleOptions.prefault({}),
+    http: httpOptions.optional(),
+    log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }).prefault({}),
+  })
+  .superRefine(({ sources, http }, context) => {
+    const k = sources.findIndex(s => s.type === 'push');
+    const push = sources[k];
+    if (push?.type !== 'push' || (http && (http.token ?? push.token) !== undefined)) return;
+    const message = http
+      ? 'expected a token here or in `http`, found none: nobody could send events'
+      : 'expected `http`, by which events are sent, found none';
+    context.addIssue({ code: 'custom', path: ['sources', k, ...(http ? ['token'] : [])], message });
+  })
+  .superRefine(({ semantics: { window, halfLife }, sources, publish }, context) => {
+    if (window === undefined && halfLife === undefined) return;
+    sources.forEach((source, k) => {
+      if (source.timeUnit !== 'counter') return;
+      const message =
+        'expected times, by which events grow old (semantics.window, halfLife), found "counter"';
+      context.addIssue({ code: 'custom', path: ['sources', k, 'timeUnit'], message });
+    });
+    if (halfLife === undefined || publish.rules.minimumScore === undefined) return;
+    const message = 'expected none with semantics.halfLife, under which scores change with the age of events';
+    context.addIssue({ code: 'custom', path: ['publish', 'rules', 'minimumScore'], message });
+  });
 export type PipelineOptions = z.input<typeof pipelineOptions>;
 export type PipelineConfig = z.output<typeof pipelineOptions>;
 
@@ -50,12 +72,18 @@ export type PipelineConfig = z.output<typeof pipelineOptions>;
 export interface LoadedConfig {
   readonly config: PipelineConfig;
   readonly baseDirectory: string;
+  /** Where it came from, and the paths whose text came from variables, until the modules it names have been checked. */
+  readonly origin?: { readonly where: string; readonly replaced: ReadonlySet<string> } | undefined;
 }
 
-/** Reads and validates a YAML configuration. `CONFIG_INVALID` names the file, the path and what is accepted. */
+/**
+ * Reads and validates a YAML configuration. `CONFIG_INVALID` names the file, the path and what is accepted. What it says to
+ * modules of its own is checked when the pipeline is opened.
+ */
 export function loadConfig(file: string, env: NodeJS.ProcessEnv = process.env): LoadedConfig {
   const replaced = new Set<string>();
   const input = interpolate(readYaml(file) ?? {}, env, replaced, file);
   rememberSecrets(input);
-  return { config: checked(pipelineOptions, input, file, replaced), baseDirectory: dirname(resolve(file)) };
+  const config = checked(pipelineOptions, input, file, replaced);
+  return { config, baseDirectory: dirname(resolve(file)), origin: { where: file, replaced } };
 }

@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util';
 import { StageError, toStageError } from '../src/errors.js';
 import type { Command } from './command.js';
 import { nearest } from './nearest.js';
+import { inLine, printable } from './printable.js';
 import { createProgress } from './progress.js';
 import { redacted } from './secrets.js';
 import { openSession } from './session.js';
@@ -105,7 +106,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     const outcome = await command.run({ ...session.context, positionals });
     progress.clear();
     if (asJson) process.stdout.write(`${JSON.stringify(outcome.json)}\n`);
-    else if (outcome.text) process.stdout.write(`${outcome.text}\n`);
+    else if (outcome.text) process.stdout.write(`${printable(outcome.text)}\n`);
     return outcome.exitCode ?? 0;
   } catch (error) {
     progress.clear();
@@ -135,8 +136,8 @@ function report(error: unknown, { asJson, asLine }: Form): number {
     process.stderr.write(`${JSON.stringify(line)}\n`);
     return exitCode;
   }
-  for (const line of message.split('\n')) process.stderr.write(`${code}: ${line}\n`);
-  process.stderr.write(`  → ${remedy}\n`);
+  for (const line of message.split('\n')) process.stderr.write(`${code}: ${inLine(line)}\n`);
+  process.stderr.write(`  → ${inLine(remedy)}\n`);
   if (code === 'INTERNAL' && process.env.SANSA_STREAM_DEBUG)
     process.stderr.write(`${redacted(String((error as Error).stack))}\n`);
   return exitCode;

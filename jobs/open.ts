@@ -23,6 +23,7 @@ import { joinPipeline, type Stage } from '../src/stages/pipeline.js';
 import { assertSteps, divideBudget, leastBudget, type Occupants } from './budget.js';
 import { checked } from './checked.js';
 import { type LoadedConfig, type PipelineConfig, type PipelineOptions, pipelineOptions } from './config.js';
+import { withModules } from './modules.js';
 import { rememberSecrets } from './secrets.js';
 
 /** A pipeline with its state and connectors open. Close it to let another process have the state. */
@@ -48,10 +49,11 @@ export interface Access {
 
 /** Opens the state and the connectors of a loaded configuration. */
 export async function openPipeline(
-  { config, baseDirectory }: LoadedConfig,
+  loaded: LoadedConfig,
   log: Logger = silent,
   { mode = 'write', reading = 'alone' }: Access = {},
 ): Promise<Pipeline> {
+  const { config, baseDirectory } = await withModules(loaded);
   const directory = resolve(baseDirectory, config.state);
   const memoryBytes = parseSize(config.memory, 'memory');
   assertWorkable(memoryBytes);
@@ -140,6 +142,10 @@ export async function createPipeline(
 ): Promise<Pipeline> {
   rememberSecrets(options);
   const config = checked(pipelineOptions, options, 'options');
-  const loaded = { config, baseDirectory: settings.baseDirectory ?? process.cwd() };
+  const loaded = {
+    config,
+    baseDirectory: settings.baseDirectory ?? process.cwd(),
+    origin: { where: 'options', replaced: new Set<string>() },
+  };
   return openPipeline(loaded, settings.log, { reading: 'beside' });
 }

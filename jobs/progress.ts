@@ -1,3 +1,5 @@
+import { inLine } from './printable.js';
+
 /** Shortest time between two plain lines, in milliseconds. */
 const lineEveryMs = 2000;
 
@@ -6,7 +8,8 @@ export function createProgress(stream: NodeJS.WriteStream): { show(text: string)
   let shown = '';
   let last = 0;
   return {
-    show(text) {
+    show(given) {
+      const text = inLine(given);
       if (text === shown) return;
       shown = text;
       if (stream.isTTY) {

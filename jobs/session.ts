@@ -21,12 +21,19 @@ interface Terms {
 }
 
 /** The configuration, with `memory` and `threads` replaced by the flags of these names. */
-function overridden({ config, baseDirectory }: LoadedConfig, { memory, threads }: Values): LoadedConfig {
+function overridden({ config, ...loaded }: LoadedConfig, { memory, threads }: Values): LoadedConfig {
   const given = {
     ...(typeof memory === 'string' ? { memory } : {}),
     ...(typeof threads === 'string' ? { threads: wholeNumber('threads', threads) } : {}),
   };
-  return { config: { ...config, ...given }, baseDirectory };
+  return { ...loaded, config: { ...config, ...given } };
+}
+
+/** Loads what a configuration names beside the built-in connectors. */
+async function settled(loaded: LoadedConfig): Promise<LoadedConfig> {
+  const { sources, sinks, signals } = loaded.config;
+  if (![...sources, ...sinks, signals].some(o => o?.type === 'module')) return loaded;
+  return (await import('./modules.js')).withModules(loaded);
 }
 
 function openLog(level: string): Logger {
@@ -59,7 +66,7 @@ export function openSession(values: Values, { wrong, signal, progress }: Terms) 
   const config = async (): Promise<LoadedConfig> => {
     const path = file();
     const { loadConfig } = await import('./config.js');
-    return (loaded ??= overridden(loadConfig(path), values));
+    return (loaded ??= await settled(overridden(loadConfig(path), values)));
   };
   const log = async (): Promise<Logger> =>
     (logger ??= openLog(typeof values.config === 'string' ? (await config()).config.log.level : 'info'));

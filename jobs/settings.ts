@@ -30,7 +30,7 @@ export const settings = stageOptions.extend({
       const histories = sources.filter(o => kindOf<Source>(sourceKinds, o).hasHistories).map(o => o.name);
       const taken = new Set<string>();
       sources.forEach((o, k) => {
-        const name = 'startAfter' in o ? o.startAfter?.source : undefined;
+        const name = o.type === 'kafka' && 'startAfter' in o ? (o.startAfter as { readonly source: string } | undefined)?.source : undefined;
         if (name === undefined) return;
         if (histories.includes(name) && !taken.has(name)) {
           taken.add(name);

@@ -124,11 +124,18 @@ export const errorCodes = Object.keys(table) as readonly ErrorCode[];
 /** Whether a text is a key of the error table. */
 export const isErrorCode = (text: string): text is ErrorCode => Object.hasOwn(table, text);
 
+/** The remedy of errors that have none of their own. */
+export const remedyOf = (code: ErrorCode): string => table[code].remedy;
+
 /** An error whose message says what was expected, what was found and where; `remedy` says what to do. */
 export class StageError extends Error {
   readonly code: ErrorCode;
   /** What the operator should do: the code's remedy, unless this error has a better one. */
   readonly remedy: string;
+  /** Also one of another copy of this package, as a connector of one's own may bring it. */
+  static override [Symbol.hasInstance](x: unknown): x is StageError {
+    return x instanceof Error && x.name === 'StageError' && 'code' in x && isErrorCode(String(x.code));
+  }
   constructor(code: ErrorCode, message: string, options?: { cause?: unknown; remedy?: string }) {
     super(message, options);
     this.name = 'StageError';
@@ -150,6 +157,25 @@ const diskError =
   /No space left on device|Disk quota exceeded|Input\/output error|Read-only file system|File too large|database has been invalidated/;
 const diskCodes = new Set(['ENOSPC', 'EDQUOT', 'EIO', 'EROFS', 'EFBIG']);
 
+const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** Whether a disk failed: an error of Node, or the text of DuckDB or LMDB. */
+export const isOfDisk = (error: unknown): boolean =>
+  diskCodes.has((error as NodeJS.ErrnoException)?.code ?? '') || diskError.test(textOf(error));
+
+/** Whether the system did not permit it, now or where it began: an error of Node, or the text of DuckDB or LMDB. */
+export const isDenied = (error: unknown): boolean =>
+  ['EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException)?.code ?? '') ||
+  /Permission denied|Operation not permitted/.test(textOf(error)) ||
+  (error instanceof Error && error.cause !== undefined && isDenied(error.cause));
+
+/** What the system does not permit. */
+export const denied = (message: string, cause: unknown): StageError =>
+  new StageError('ACCESS_REFUSED', message, {
+    cause,
+    remedy: 'give the user of this process the right to read and write there, and start it again',
+  });
+
 /** What DuckDB says when it has no more memory. */
 const outOfMemory = /^Out of Memory Error: (.*)/;
 
@@ -162,8 +188,7 @@ export const lacksMemory = (error: unknown): boolean =>
 /** `error` as a `StageError`: itself if it is one, else wrapped under `code` with its first line as the message. */
 export function toStageError(error: unknown, code: ErrorCode = 'INTERNAL', where?: string): StageError {
   if (error instanceof StageError) return error;
-  const text = error instanceof Error ? error.message : String(error);
-  const line = text.split('\n', 1)[0]!;
+  const line = textOf(error).split('\n', 1)[0]!;
   const room = outOfMemory.exec(line)?.[1];
   if (room !== undefined)
     return new StageError(
@@ -174,10 +199,8 @@ export function toStageError(error: unknown, code: ErrorCode = 'INTERNAL', where
       },
     );
   // Failures of sources and sinks have codes of their own: these are of the state, which all the rest writes to.
-  if (
-    code === 'INTERNAL' &&
-    (diskError.test(text) || diskCodes.has((error as NodeJS.ErrnoException)?.code ?? ''))
-  )
+  if (code === 'INTERNAL' && isOfDisk(error))
     return new StageError('STATE_UNWRITABLE', `the state could not be written: ${line}`, { cause: error });
+  if (code === 'INTERNAL' && isDenied(error)) return denied(line, error);
   return new StageError(code, where ? `${where}: ${line}` : line, { cause: error });
 }

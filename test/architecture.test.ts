@@ -27,6 +27,7 @@ const floors = [
   'stages',
   'mapping',
   'testing',
+  'connector',
   'index',
 ];
 /** Packages that `src/` may use: computing, not talking to the world. */

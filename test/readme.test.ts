@@ -36,6 +36,8 @@ const settingsPages = [
   'jobs',
   'connectors/kafka',
   'connectors/duckdb',
+  'connectors/ndjson',
+  'connectors/push',
   'connectors/redis',
   'connectors/lmdb',
   'connectors/files',

@@ -1,5 +1,6 @@
 import type { Position } from '../../src/contracts/index.js';
-import { fingerprint, MarkList, markOf, TakenBefore } from './marks.js';
+import { type fingerprint, fingerprintBy, MarkList, markOf, TakenBefore } from './marks.js';
+import type { Field } from './project.js';
 import type { TakenRows } from './taken.js';
 
 /** Rows with the border's cursor that a token remembers itself; the marks of more are kept beside the position. */
@@ -18,6 +19,33 @@ export interface Token {
   readonly ties?: readonly string[] | undefined;
   /** Rows up to the border that are accounted for: taken, or warned of. */
   readonly known: number;
+  /** The fields that the fingerprints are of; earlier programs did not store them. */
+  readonly fields?: readonly Field[] | undefined;
+}
+
+/**
+ * The fields by which rows are known again: those that the query had when the first of them was taken, so that a query
+ * may get further ones. `columns` are those that it has now.
+ */
+class Known {
+  readonly fields: readonly Field[];
+  readonly columns: readonly Field[];
+  readonly print: typeof fingerprint;
+
+  constructor(fields: readonly Field[], columns: readonly Field[]) {
+    this.fields = fields;
+    this.columns = columns;
+    this.print = fingerprintBy(fields, columns);
+  }
+
+  get gone(): readonly Field[] {
+    return this.fields.filter(field => !this.columns.includes(field));
+  }
+
+  /** The fingerprints of rows from `from` on. */
+  of(rows: TakenRows, from: number): string[] {
+    return Array.from({ length: rows.count - from }, (_, k) => this.print(rows.row(from + k)));
+  }
 }
 
 type Resume = Pick<Position, 'token' | 'taken'>;
@@ -31,6 +59,7 @@ export class CursorBorder {
   #token: Token | undefined;
   #marks: MarkList | undefined;
   #stored = 0;
+  #known = new Known([], []);
 
   constructor({ token, taken }: Resume = {}) {
     this.#token = token === undefined ? undefined : (JSON.parse(token) as Token);
@@ -42,6 +71,26 @@ export class CursorBorder {
 
   get token(): Token | undefined {
     return this.#token;
+  }
+
+  /** Goes on with a query that has these columns; returns the fields that are gone by which rows at the border are known. */
+  over(columns: readonly Field[]): readonly Field[] {
+    this.#known = new Known(this.#token?.fields ?? columns, columns);
+    return this.#known.gone;
+  }
+
+  /** How a row at the border is known again. */
+  get print(): typeof fingerprint {
+    return this.#known.print;
+  }
+
+  /** Knows the rows at the border by the columns of the query from now on; `advance` gets all of them after that. */
+  forget(): void {
+    if (!this.#token) return;
+    const { cursor, taken, known } = this.#token;
+    this.#token = { cursor, taken: 0, ties: [], known: known - taken };
+    this.#marks = undefined;
+    this.over(this.#known.columns);
   }
 
   /** How many rows up to the border were taken, or warned of. */
@@ -73,10 +122,14 @@ export class CursorBorder {
       this.#token = { cursor, taken, known };
       return;
     }
-    if (!earlier) this.#marks = undefined;
-    const prints = Array.from({ length: count - first }, (_, k) => fingerprint(rows.row(first + k)));
+    if (!earlier) {
+      this.#marks = undefined;
+      this.#known = new Known(this.#known.columns, this.#known.columns);
+    }
+    const prints = this.#known.of(rows, first);
+    const { fields } = this.#known;
     if (taken <= mostTies) {
-      this.#token = { cursor, taken, ties: [...(earlier?.ties ?? []), ...prints], known };
+      this.#token = { cursor, taken, ties: [...(earlier?.ties ?? []), ...prints], known, fields };
       return;
     }
     if (!this.#marks) {
@@ -84,7 +137,7 @@ export class CursorBorder {
       this.#marks = new MarkList(BigUint64Array.from(earlier?.ties ?? [], markOf));
     }
     for (const print of prints) this.#marks.push(markOf(print));
-    this.#token = { cursor, taken, known };
+    this.#token = { cursor, taken, known, fields };
   }
 
   /** What the state remembers; each mark is handed out as new once. */
@@ -97,6 +150,12 @@ export class CursorBorder {
   }
 }
 
+/** Where a read without a cursor ended: fingerprints of the last rows, and of which fields they are. */
+interface PlaceToken {
+  readonly tail: readonly string[];
+  readonly fields?: readonly Field[] | undefined;
+}
+
 /**
  * Where reading in the order of the query has come to. The last rows taken show whether places are still right; if they
  * are not, the rows taken are told by their marks, as long as there are not too many.
@@ -105,12 +164,28 @@ export class PlaceBorder {
   #tail: readonly string[];
   #marks: MarkList | undefined;
   #stored = 0;
+  #fields: readonly Field[] | undefined;
+  #known = new Known([], []);
 
   constructor(rows: number, { token, taken }: Resume = {}) {
-    this.#tail = token === undefined ? [] : (JSON.parse(token) as { tail: string[] }).tail;
+    const stored = token === undefined ? { tail: [] } : (JSON.parse(token) as PlaceToken);
+    this.#tail = stored.tail;
+    this.#fields = stored.fields;
     const marks = taken?.marks ?? new BigUint64Array(0);
     if (marks.length === rows) this.#marks = new MarkList(marks);
     this.#stored = marks.length;
+  }
+
+  /** Goes on with a query that has these columns; returns the fields that are gone by which rows are known. */
+  over(columns: readonly Field[]): readonly Field[] {
+    this.#fields ??= columns;
+    this.#known = new Known(this.#fields, columns);
+    return this.#known.gone;
+  }
+
+  /** How a row is known again. */
+  get print(): typeof fingerprint {
+    return this.#known.print;
   }
 
   /** How many of the rows taken are read again, to see whether they are where they were. */
@@ -121,7 +196,7 @@ export class PlaceBorder {
   /** Whether the rows that were read again are those that were taken last. */
   isWhere(rows: TakenRows): boolean {
     return (
-      rows.count === this.#tail.length && this.#tail.every((print, k) => print === fingerprint(rows.row(k)))
+      rows.count === this.#tail.length && this.#known.of(rows, 0).every((print, k) => print === this.#tail[k])
     );
   }
 
@@ -140,14 +215,14 @@ export class PlaceBorder {
     const { count } = rows;
     if (this.#marks && this.#marks.length + all > mostRows) this.#marks = undefined;
     const from = this.#marks ? 0 : Math.max(0, count - tailRows);
-    const prints = Array.from({ length: count - from }, (_, k) => fingerprint(rows.row(from + k)));
+    const prints = this.#known.of(rows, from);
     this.#tail = [...this.#tail, ...prints.slice(-tailRows)].slice(-tailRows);
     if (this.#marks) for (const print of prints) this.#marks.push(markOf(print));
   }
 
   /** What the state remembers; each mark is handed out as new once. */
   resume(): Resume {
-    const token = JSON.stringify({ tail: this.#tail });
+    const token = JSON.stringify({ tail: this.#tail, fields: this.#fields } satisfies PlaceToken);
     if (!this.#marks) return { token };
     const taken = { marks: this.#marks.view(), stored: this.#stored };
     this.#stored = this.#marks.length;

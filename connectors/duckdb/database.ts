@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import { StageError } from '../../src/errors.js';
+import { denied, isDenied, StageError } from '../../src/errors.js';
 import { collectGarbage, collectYoung } from '../../src/runtime/collector.js';
 import { SerialQueue } from '../../src/runtime/serial.js';
 import { type DuckDBConnection, type DuckDBDataChunk, DuckDBInstance, type DuckDBValue } from './client.js';
@@ -57,7 +57,7 @@ export async function createInstance(
   });
 }
 
-/** Opens a database of ours under the given limits. `STATE_LOCKED` when another process has it. */
+/** Opens a database of ours under the given limits. `STATE_LOCKED` when another process has it, `ACCESS_REFUSED` without the right. */
 export async function openDatabase(
   path: string,
   options: Partial<DatabaseOptions> = {},
@@ -73,6 +73,7 @@ export async function openDatabase(
         `${path}: another process has this file open (${text.replace(/^.*?: /, '')})`,
       );
     }
+    if (isDenied(error)) throw denied(`${path}: ${text}`, error);
     throw new StageError('STATE_CORRUPT', `${path}: expected a DuckDB file (${text})`, { cause: error });
   }
 }

@@ -1,5 +1,6 @@
 import type { ErasedRows, LeavingUser, Remainder } from '../../src/contracts/index.js';
 import { failpoint } from '../../src/runtime/failpoint.js';
+import { aliasOp, dropLinks, keysOf, personOf } from './aliases.js';
 import type { DuckDBConnection } from './client.js';
 import { scalar, transaction } from './database.js';
 import { hashIds } from './erased-ids.js';
@@ -22,7 +23,7 @@ const removed = async (connection: DuckDBConnection, sql: string, values: readon
 /** The items that somebody has. */
 const usedItems = 'SELECT item FROM interactions UNION SELECT item FROM recent';
 
-/** Erases what the state knows of a user, in one transaction; events that arrive later begin a new history. */
+/** Erases what the state knows of a user, by whatever id, in one transaction; events that arrive later begin a new history. */
 export async function eraseUser(
   connection: DuckDBConnection,
   hash: string,
@@ -33,28 +34,37 @@ export async function eraseUser(
 ): Promise<Erased> {
   let files: readonly string[] = [];
   const erased = await transaction(connection, async () => {
-    const remove = (sql: string) => removed(connection, sql, [user]);
+    const keys = await keysOf(connection, user);
+    const some = keys.map(() => '?').join();
+    const remove = (sql: string) => removed(connection, sql, keys);
     files = await parts.settle(connection);
     // Files of rows and keys, which have her, are made anew.
     await connection.run('DELETE FROM lookups');
     const before = await leavingRow(connection, user, maxHistory);
-    const her = '(SELECT id FROM users WHERE key = ?)';
+    const her = `(SELECT id FROM users WHERE key IN (${some}))`;
     await connection.run(
       `INSERT INTO recent SELECT * FROM interactions ANTI JOIN recent USING ("user", item) WHERE "user" IN ${her}`,
-      [user],
+      [...keys],
     );
     await remove(`DELETE FROM interactions WHERE "user" IN ${her}`);
     const interactions = await remove(`DELETE FROM recent WHERE "user" IN ${her}`);
-    const events = await remove('DELETE FROM inbox WHERE "user" = ?');
+    const events =
+      (await remove(`DELETE FROM inbox WHERE "user" IN (${some})`)) +
+      (await remove(`DELETE FROM inbox WHERE op = ${aliasOp} AND item IN (${some})`));
     await remove(`DELETE FROM departed WHERE "user" IN ${her}`);
-    const users = await remove('DELETE FROM users WHERE key = ?');
+    await dropLinks(connection, her, keys);
+    const users = await remove(`DELETE FROM users WHERE key IN (${some})`);
     const dropped = await findLeaving(connection, usedItems);
     const segments = await readSegments(connection);
     const remainder = await build({ row: before, dropped: dropped.ids, segments });
     failpoint('forget:built');
     await takeRemainder(connection, segments, remainder);
     if (dropped.ids.length > 0) await closeGaps(connection);
-    const texts = await eraseTexts(connection, user, await mentionsOf(connection, user));
+    const texts = { deadLetters: 0, eventIds: 0, notes: 0 };
+    for (const key of keys) {
+      const found = await eraseTexts(connection, key, await mentionsOf(connection, key));
+      for (const name of Object.keys(texts) as (keyof typeof texts)[]) texts[name] += found[name];
+    }
     const rows: ErasedRows = {
       users,
       events,
@@ -79,7 +89,7 @@ export async function eraseUser(
 /** The row of X of a user, as the Gramian has it. */
 async function leavingRow(connection: DuckDBConnection, user: string, maxHistory: number | undefined) {
   const n = await removed(connection, 'SELECT count(*) FROM items');
-  const id = await scalar(connection, 'SELECT id FROM users WHERE key = ?', [user]);
+  const id = await personOf(connection, user);
   const sql = `SELECT "user", item, value FROM matrix WHERE "user" = ${Number(id ?? -1)}
     ${newestRows(maxHistory)} ORDER BY item`;
   return readRows(connection, sql, n, { users: Int32Array.of(Number(id ?? -1)), few: true });

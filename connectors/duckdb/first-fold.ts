@@ -4,6 +4,7 @@ import { parseSize } from '../../src/size.js';
 import { countFolded, dropRepeated } from './batch.js';
 import type { DuckDBConnection } from './client.js';
 import { all, scalar } from './database.js';
+import { readFrame } from './frame.js';
 import { setAsideOverflow } from './overflow.js';
 import type { Semantics } from './schema.js';
 
@@ -41,18 +42,22 @@ async function number(
   field: '"user"' | 'item',
   shares: number,
 ): Promise<void> {
+  const grouped = (where: string) =>
+    `SELECT ${field} AS key, min(seq) AS first FROM batch ${where} GROUP BY 1`;
+  const insert = (keys: string) =>
+    connection.run(
+      `INSERT INTO ${dictionary} SELECT row_number() OVER (ORDER BY first) - 1, key FROM ${keys}`,
+    );
+  if (shares === 1) return void (await insert(`(${grouped('')})`));
   await connection.run('CREATE OR REPLACE TEMP TABLE keyed (key VARCHAR, first BIGINT)');
   for (let share = 0; share < shares; share++)
-    await connection.run(`INSERT INTO keyed SELECT ${field}, min(seq) FROM batch
-      ${shares === 1 ? '' : `WHERE hash(${field}) % ${shares} = ${share}`} GROUP BY ${field}`);
-  await connection.run(
-    `INSERT INTO ${dictionary} SELECT row_number() OVER (ORDER BY first) - 1, key FROM keyed`,
-  );
+    await connection.run(`INSERT INTO keyed ${grouped(`WHERE hash(${field}) % ${shares} = ${share}`)}`);
+  await insert('keyed');
   await connection.run('DROP TABLE keyed');
 }
 
-/** The rows of all pairs of `coded`, as folds that go step by step leave them, by user and item. */
-async function settledRows(connection: DuckDBConnection, { interactions }: Semantics): Promise<string> {
+/** The rows of all pairs of `coded`, as folds that go step by step leave them, by user and item; `channel` is that of all. */
+function settledRows({ interactions }: Semantics, channel: number | undefined): string {
   if (interactions === 'sum')
     return `SELECT "user", item, op = 2, (CASE op WHEN 1 THEN -weight ELSE weight END)::BIGINT, ts, channel, sequence
       FROM coded LEFT JOIN (SELECT "user", item, max((ts, channel, sequence)) AS newest FROM coded WHERE op = 2 GROUP BY ALL)
@@ -60,9 +65,8 @@ async function settledRows(connection: DuckDBConnection, { interactions }: Seman
       WHERE newest IS NULL OR (ts, channel, sequence) >= newest ORDER BY "user", item`;
   const value = interactions === 'binary' ? 'least(weight, 1)' : 'weight';
   // DuckDB sorts fastest by keys of at most 32 bytes that are all there is: pairs as one number, and channels if they differ.
-  const [few] = await all(connection, 'SELECT min(channel) AS channel, max(channel) AS last FROM batch');
-  const one = few!.channel === few!.last;
-  return `SELECT pair >> 32, pair & 4294967295, false, value, ts, ${one ? few!.channel : 'channel'}, sequence FROM (
+  const one = channel !== undefined;
+  return `SELECT pair >> 32, pair & 4294967295, false, value, ts, ${channel ?? 'channel'}, sequence FROM (
     SELECT *, lead(pair) OVER () AS next FROM (
       SELECT ("user"::BIGINT << 32) | item AS pair, ts, ${one ? '' : 'channel,'} sequence,
         (CASE op WHEN 1 THEN 0 ELSE ${value} END)::INTEGER AS value
@@ -83,21 +87,27 @@ export async function foldFirst(
   energy: number,
 ): Promise<FoldSummary> {
   const run = (sql: string) => connection.run(sql);
-  const [sizes] = await all(connection, `SELECT count(*) AS events, count(id) AS identified FROM ${waiting}`);
+  const [sizes] = await all(
+    connection,
+    `SELECT count(*) AS events, count(id) AS identified, min(channel) AS channel, max(channel) AS last FROM ${waiting}`,
+  );
   const [events, identified] = [Number(sizes!.events), Number(sizes!.identified)];
+  const channel = sizes!.channel === sizes!.last ? Number(sizes!.channel) : undefined;
   await run(`CREATE OR REPLACE TEMP ${identified > 0 ? 'TABLE' : 'VIEW'} batch AS SELECT * FROM ${waiting}`);
   await countFolded(connection, events, identified > 0 ? await dropRepeated(connection) : 0);
   const [users, items] = await sharesOf(connection, events);
   await number(connection, 'users', '"user"', users);
   await number(connection, 'items', 'item', items);
   // A weight may have to leave; and joins and sorts that spill do so faster one after the other.
-  const coded = semantics.interactions === 'binary' && users + items === 2 ? 'VIEW' : 'TABLE';
+  const frame = await readFrame(connection);
+  const stays = semantics.interactions === 'binary' && frame.landmark === undefined;
+  const coded = stays && users + items === 2 ? 'VIEW' : 'TABLE';
   await run(`CREATE OR REPLACE TEMP ${coded} coded AS
     SELECT u.id AS "user", i.id AS item, weight, op, ts, channel, sequence
     FROM batch JOIN users u ON u.key = batch."user" JOIN items i ON i.key = batch.item`);
-  const refused = await setAsideOverflow(connection, semantics, energy);
+  const refused = await setAsideOverflow(connection, semantics, frame, energy);
   failpoint('fold:encoded');
-  await run(`INSERT INTO interactions ${await settledRows(connection, semantics)}`);
+  await run(`INSERT INTO interactions ${settledRows(semantics, channel)}`);
   failpoint('fold:applied');
   const touched = refused > 0 ? 'SEMI JOIN (SELECT "user" AS id FROM coded) USING (id)' : '';
   await run(

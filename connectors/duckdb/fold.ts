@@ -1,6 +1,7 @@
 import type { BuildSegment, FoldSummary } from '../../src/contracts/index.js';
 import type { SegmentFile } from '../../src/gramian/segment.js';
 import { failpoint } from '../../src/runtime/failpoint.js';
+import { aliasOp, idsTogether, setLinksAside, switchPersons, takeLinks } from './aliases.js';
 import { countFolded, drop, dropRepeated } from './batch.js';
 import type { DuckDBConnection } from './client.js';
 import { all, scalar, transaction } from './database.js';
@@ -8,29 +9,29 @@ import { foldFirst, isUnfolded } from './first-fold.js';
 import { takeBack } from './leave.js';
 import type { Lookups, Registered } from './lookups.js';
 import { mergeRecent } from './merge.js';
-import { setAsideOverflow } from './overflow.js';
+import { LandmarkTooEarly, setAsideOverflow } from './overflow.js';
 import { newestSeq, type Parts } from './parts.js';
 import { readRows } from './rows.js';
-import { matrixOf, newestRows, type Semantics } from './schema.js';
+import { createMatrix, matrixOf, newestRows, readView, type Semantics, type View } from './schema.js';
 import { insertSegment } from './state/segments.js';
 
 const newest = '(ts, channel, sequence)';
 
 /**
- * Makes the temporary table `batch_<dictionary>` (key, id) of the keys of the batch. Those that the dictionary does not
+ * Makes the temporary table `batch_<dictionary>` (key, id) of the `keys` of the batch, a query (key, seq). Those that the dictionary does not
  * have get ids in the order of their first event.
  */
 async function extend(
   connection: DuckDBConnection,
   [lookups, files]: readonly [Lookups, Registered],
   dictionary: 'users' | 'items',
-  field: '"user"' | 'item',
+  keys: string,
   events: number,
 ): Promise<void> {
-  await lookups.findIds(connection, files, dictionary, `SELECT DISTINCT ${field} AS key FROM batch`, events);
+  await lookups.findIds(connection, files, dictionary, `SELECT DISTINCT key FROM (${keys})`, events);
   await connection.run(`CREATE OR REPLACE TEMP TABLE fresh AS
-    SELECT (SELECT coalesce(max(id) + 1, 0) FROM ${dictionary}) + row_number() OVER (ORDER BY first) - 1 AS id, key
-    FROM (SELECT ${field} AS key, min(seq) AS first FROM batch GROUP BY ${field}) ANTI JOIN found USING (key)`);
+    SELECT (SELECT coalesce(max(id) + 1, 0) FROM ${dictionary}) + row_number() OVER (ORDER BY first, key) - 1 AS id, key
+    FROM (SELECT key, min(seq) AS first FROM (${keys}) GROUP BY key) ANTI JOIN found USING (key)`);
   await connection.run(`INSERT INTO ${dictionary} SELECT id, key FROM fresh`);
   if (dictionary === 'items') await takeBack(connection);
   await connection.run(`CREATE OR REPLACE TEMP TABLE batch_${dictionary} AS
@@ -65,10 +66,14 @@ const addUp: readonly string[] = [
    WHERE x."user" = s."user" AND x.item = s.item AND (x.ts, x.channel, x.sequence) < s.newest`,
 ];
 
-/** Reads the rows of `touched` users around `apply`, has the segment of the change built, if one is wanted, and registers it. */
-async function changeRows(
+/**
+ * Reads the rows of `touched` users around `apply`, in the views before and after it, has the segment of the change built,
+ * if one is wanted, and registers it.
+ */
+export async function changeRows(
   connection: DuckDBConnection,
   semantics: Semantics,
+  [from, to]: readonly [View, View],
   touched: Int32Array,
   [build, maxHistory]: readonly [BuildSegment | undefined, number | undefined],
   apply: () => Promise<void>,
@@ -79,12 +84,14 @@ async function changeRows(
     return undefined;
   }
   const n = Number(await scalar(connection, 'SELECT count(*) FROM items'));
-  const rows = `SELECT "user", item, value FROM (${matrixOf(semantics, '(SELECT * FROM known SEMI JOIN touched USING ("user"))', 'SELECT * FROM recent SEMI JOIN touched USING ("user")')})
+  const rows = (
+    view: View,
+  ) => `SELECT "user", item, value FROM (${matrixOf(semantics, view, '(SELECT * FROM known SEMI JOIN touched USING ("user"))', 'SELECT * FROM recent SEMI JOIN touched USING ("user")')})
     ${newestRows(maxHistory)} ORDER BY "user", item`;
-  const before = await readRows(connection, rows, n, { users: touched });
+  const before = await readRows(connection, rows(from), n, { users: touched });
   await apply();
   failpoint('fold:applied');
-  const after = await readRows(connection, rows, n, { users: touched });
+  const after = await readRows(connection, rows(to), n, { users: touched });
   const segment = await build({ before, after });
   failpoint('fold:segment-written');
   if (segment) await insertSegment(connection, segment);
@@ -92,15 +99,15 @@ async function changeRows(
 }
 
 /** Notes that the histories of the `touched` users changed; the newest note of a user counts. */
-const noteChange = (connection: DuckDBConnection) =>
+export const noteChange = (connection: DuckDBConnection) =>
   connection.run(
     'INSERT INTO changes SELECT (SELECT coalesce(max(change) + 1, 1) FROM changes), key FROM touched',
   );
 
-/** The users of `coded`, with their keys. */
-const touch = (connection: DuckDBConnection) =>
+/** Makes the temporary table `touched` of the users with `ids`, a query, and their keys in `dictionary`. */
+export const touch = (connection: DuckDBConnection, ids: string, dictionary = 'users') =>
   connection.run(`CREATE OR REPLACE TEMP TABLE touched AS
-    SELECT id AS "user", key FROM batch_users WHERE id IN (SELECT "user" FROM coded)`);
+    SELECT id AS "user", key FROM ${dictionary} WHERE id IN (${ids})`);
 
 /** A column of ids in the order of `sql`, one for each row. */
 async function idsOf(connection: DuckDBConnection, sql: string): Promise<Int32Array> {
@@ -110,7 +117,7 @@ async function idsOf(connection: DuckDBConnection, sql: string): Promise<Int32Ar
   return users;
 }
 
-const touchedUsers = (connection: DuckDBConnection): Promise<Int32Array> =>
+export const touchedUsers = (connection: DuckDBConnection): Promise<Int32Array> =>
   idsOf(connection, 'SELECT "user" FROM touched ORDER BY 1');
 
 /** The first `limit` events that wait: the number of the last, and all up to it as a relation. */
@@ -139,40 +146,60 @@ async function foldMore(
   const events = Number(sizes!.events);
   await countFolded(connection, events, Number(sizes!.identified) > 0 ? await dropRepeated(connection) : 0);
   const files = await lookups.registered(connection);
-  await extend(connection, [lookups, files], 'users', '"user"', events);
-  await extend(connection, [lookups, files], 'items', 'item', events);
+  const linked = await setLinksAside(connection);
+  const users = 'SELECT "user" AS key, seq FROM batch';
+  const ids = linked ? `${users} UNION ALL SELECT unnest([alias, known]), seq FROM linked` : users;
+  await extend(connection, [lookups, files], 'users', ids, events);
+  await extend(connection, [lookups, files], 'items', 'SELECT item AS key, seq FROM batch', events);
   await run(`CREATE OR REPLACE TEMP TABLE coded AS
     SELECT u.id AS "user", i.id AS item, weight, op, ts, channel, sequence
     FROM batch JOIN batch_users u ON u.key = batch."user" JOIN batch_items i ON i.key = batch.item`);
-  await touch(connection);
-  let users = await touchedUsers(connection);
+  if (linked) await takeLinks(connection);
+  const view = await readView(connection);
+  const aliased = linked || view.aliased;
+  const touchAll = () =>
+    aliased
+      ? touch(connection, idsTogether(linked))
+      : touch(connection, 'SELECT "user" FROM coded', 'batch_users');
+  await touchAll();
+  let touched = await touchedUsers(connection);
   // Segments need whole histories.
   const items = build[0] ? undefined : new Set(await idsOf(connection, 'SELECT id FROM batch_items'));
-  await lookups.findRows(connection, files, users, items);
+  await lookups.findRows(connection, files, touched, items);
   // From here on, `recent` has all rows of the pairs in `coded`.
   await run(
     `INSERT INTO recent SELECT * FROM known SEMI JOIN coded USING ("user", item) ANTI JOIN recent USING ("user", item)`,
   );
-  if ((await setAsideOverflow(connection, semantics, energy)) > 0) {
-    await touch(connection);
-    users = await touchedUsers(connection);
+  if ((await setAsideOverflow(connection, semantics, view.frame, energy)) > 0) {
+    await touchAll();
+    touched = await touchedUsers(connection);
   }
   failpoint('fold:encoded');
   const statements = semantics.interactions === 'sum' ? addUp : replaceByNewest(semantics);
-  const segment = await changeRows(connection, semantics, users, build, async () => {
-    for (const sql of statements) await run(sql);
-  });
+  const segment = await changeRows(
+    connection,
+    semantics,
+    [view, { ...view, aliased }],
+    touched,
+    build,
+    async () => {
+      for (const sql of statements) await run(sql);
+      if (linked) await switchPersons(connection);
+      if (aliased !== view.aliased) await createMatrix(connection, semantics);
+    },
+  );
   await noteChange(connection);
   await take();
-  await drop(connection, 'batch', 'batch_users', 'batch_items', 'coded', 'touched', 'known');
+  await drop(connection, 'batch', 'linked', 'batch_users', 'batch_items', 'coded', 'touched', 'known');
   failpoint('fold:registered');
-  return { events, users: users.length, segment };
+  return { events, users: touched.length, segment };
 }
 
 /**
  * Folds up to `limit` inbox events in one transaction: dictionaries are extended, repeated event ids are
  * dropped, the semantics are applied by (ts, channel, sequence), and `build` gets the rows of all touched
- * users before and after. Without `build`, the first events of a state are folded in a way of their own.
+ * users before and after. Without `build`, the first events of a state are folded in a way of their own. Nothing is
+ * folded where the landmark has to `rise` first.
  */
 export async function foldInbox(
   connection: DuckDBConnection,
@@ -185,18 +212,24 @@ export async function foldInbox(
 ): Promise<FoldSummary> {
   const started = performance.now();
   let [files, isFirst]: [readonly string[], boolean] = [[], false];
-  const summary = await transaction(connection, async () => {
+  const fold = async () => {
     const next = await nextEvents(connection, parts, limit);
     if (!next) return undefined;
     const { cut, events } = next;
     const take = async (): Promise<void> => {
       files = await parts.take(connection, cut);
     };
-    isFirst = !build && (await isUnfolded(connection));
+    const links = `SELECT true FROM ${events} AND op = ${aliasOp} LIMIT 1`;
+    isFirst = !build && (await isUnfolded(connection)) && (await scalar(connection, links)) === undefined;
     return isFirst
       ? foldFirst(connection, semantics, events, take, energy)
       : foldMore(connection, semantics, lookups, [events, take], [build, maxHistory], energy);
+  };
+  const summary = await transaction(connection, fold).catch(error => {
+    if (!(error instanceof LandmarkTooEarly)) throw error;
+    return { events: 0, users: 0, segment: undefined, rise: error.rise };
   });
+  if (summary && 'rise' in summary) return summary;
   if (!summary) return { events: 0, users: 0, segment: undefined };
   failpoint('fold:committed');
   parts.remove(files);

@@ -57,7 +57,7 @@ function identifier(column: string, type: string): Judged {
 function operation(column: string | undefined): Judged {
   if (column === undefined) return { value: '0::UTINYINT', sure: 'true' };
   const is = (name: string) => `encode(${column}::VARCHAR) = ${literal(name)}::BLOB`;
-  const value = `CASE WHEN ${column} IS NULL OR ${is('add')} THEN 0 WHEN ${is('remove')} THEN 1 WHEN ${is('set')} THEN 2 END::UTINYINT`;
+  const value = `CASE WHEN ${column} IS NULL OR ${is('add')} THEN 0 WHEN ${is('remove')} THEN 1 WHEN ${is('set')} THEN 2 WHEN ${is('alias')} THEN 3 END::UTINYINT`;
   return { value, sure: `(${value}) IS NOT NULL` };
 }
 

@@ -19,10 +19,12 @@ export async function appendLists(
   let rows = 0;
   const appender = await connection.createAppender(table);
   try {
+    // One chunk for all: those that are no longer used stay until V8 collects, which knows nothing of their size.
+    const chunk = DuckDBDataChunk.create(types);
     let columns: [string[], string[], number[], string[], number[], boolean[]] = [[], [], [], [], [], []];
     const flush = (): void => {
       if (columns[0].length === 0) return;
-      const chunk = DuckDBDataChunk.create(types, columns[0].length);
+      chunk.reset();
       chunk.setColumns(columns);
       appender.appendDataChunk(chunk);
       rows += columns[0].length;

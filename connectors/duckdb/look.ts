@@ -11,15 +11,33 @@ const sampleRows = 100_000;
 
 /** A table or a file as `FROM` names it. */
 export interface Rows {
-  readonly from: string;
+  /** The rows, columns of a CSV file read as the types given by their names. */
+  from(types: Readonly<Record<string, string>>): string;
   readonly sample: Sample;
 }
 
-const namesOwnReader = /\.(csv|tsv|parquet|json|ndjson)(\.gz|\.zst)?$/i;
+const namesOwnReader = /\.(parquet|json|ndjson)(\.gz|\.zst)?$/i;
 
-/** A file in SQL; DuckDB reads one of an unknown name as CSV. */
-const fileIn = (file: string): string =>
-  namesOwnReader.test(file) ? literal(file) : `read_csv(${literal(file)})`;
+const csv = (file: string, options: readonly string[]): string =>
+  `read_csv(${[literal(file), ...options].join(', ')})`;
+
+/** A number with a comma for its decimals. */
+const withComma = /^-?\d+,\d+$/;
+
+/** Looks at a file; DuckDB reads one of an unknown name as CSV. All rows of CSV tell the types: texts may come late. */
+async function lookAtRows(connection: DuckDBConnection, file: string): Promise<Rows> {
+  if (namesOwnReader.test(file))
+    return { from: () => literal(file), sample: await look(connection, literal(file), file) };
+  const all = ['sample_size = -1'];
+  let sample = await look(connection, csv(file, all), file);
+  const comma = sample.columns.some(c => withComma.test(c.example)) ? ["decimal_separator = ','"] : [];
+  if (comma.length > 0) sample = await look(connection, csv(file, [...all, ...comma]), file);
+  const from = (types: Readonly<Record<string, string>>) => {
+    const named = Object.entries(types).map(([name, type]) => `${literal(name)}: ${literal(type)}`);
+    return csv(file, [...comma, ...(named.length > 0 ? [`types = {${named.join(', ')}}`] : [])]);
+  };
+  return { from, sample };
+}
 
 async function look(connection: DuckDBConnection, from: string, where: string): Promise<Sample> {
   const described = await all(connection, `DESCRIBE SELECT * FROM ${from}`);
@@ -64,7 +82,7 @@ export async function lookAtFile(
   const opening = { mode: 'read', room: ampleRoom, baseDirectory } as const;
   const { connection, release } = await openWarehouse(isDatabase ? file : undefined, opening);
   try {
-    if (!isDatabase) return [{ from: fileIn(file), sample: await look(connection, fileIn(file), file) }];
+    if (!isDatabase) return [await lookAtRows(connection, file)];
     const tables = await all(
       connection,
       `SELECT schema_name, table_name FROM (
@@ -75,7 +93,8 @@ export async function lookAtFile(
     for (const { schema_name, table_name } of tables) {
       const from = schema_name === 'main' ? String(table_name) : `${schema_name}.${table_name}`;
       const name = from.split('.').map(quoted).join('.');
-      found.push({ from: /^[\w.]+$/.test(from) ? from : name, sample: await look(connection, name, from) });
+      const shown = /^[\w.]+$/.test(from) ? from : name;
+      found.push({ from: () => shown, sample: await look(connection, name, from) });
     }
     return found;
   } catch (error) {

@@ -4,6 +4,12 @@ import { createHash } from 'node:crypto';
 export const fingerprint = (row: readonly unknown[]): string =>
   createHash('md5').update(JSON.stringify(row)).digest('base64url').slice(0, 12);
 
+/** How rows with these columns are told apart by the `known` ones alone; those of `known` that are gone do not count. */
+export function fingerprintBy<C>(known: readonly C[], columns: readonly C[]): typeof fingerprint {
+  const places = known.map(name => columns.indexOf(name)).filter(c => c >= 0);
+  return row => fingerprint(places.map(c => row[c]));
+}
+
 /** The first 64 bits of a fingerprint. */
 export const markOf = (print: string): bigint => Buffer.from(print, 'base64url').readBigUInt64LE();
 

@@ -76,6 +76,14 @@ async function toFormat6(connection: DuckDBConnection): Promise<void> {
   );
 }
 
+/** To 7: users may be known by several ids. Programs of before do not know of these, nor of frames. */
+async function toFormat7(connection: DuckDBConnection): Promise<void> {
+  await connection.run(
+    'CREATE TABLE aliases (alias INTEGER, known INTEGER, ts BIGINT, channel INTEGER, sequence BIGINT)',
+  );
+  await connection.run('CREATE TABLE persons ("user" INTEGER, person INTEGER)');
+}
+
 /** Steps by ascending format. A format is never changed once it was released: a change is a new step. */
 export const migrations: readonly Migration[] = [
   [1, 2, toFormat2],
@@ -83,6 +91,7 @@ export const migrations: readonly Migration[] = [
   [3, 4, toFormat4],
   [4, 5, toFormat5],
   [5, 6, toFormat6],
+  [6, 7, toFormat7],
 ];
 
 /** The format of the schema that this program writes. */

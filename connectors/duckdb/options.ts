@@ -1,5 +1,8 @@
 import { z } from 'zod';
 import type { WeightRules } from '../../src/contracts/index.js';
+import type { Ageing } from '../../src/gramian/frame.js';
+import { milliseconds } from '../../src/stages/duration.js';
+import { duration } from '../../src/stages/options.js';
 
 /** Limits of one DuckDB instance. */
 export const databaseOptions = z.strictObject({
@@ -13,7 +16,10 @@ export const databaseOptions = z.strictObject({
 });
 export type DatabaseOptions = z.output<typeof databaseOptions>;
 
-/** What an event means for the interaction of its user and item; fixed when a state is made. */
+/** A duration of a millisecond at least, in which events grow old. */
+const age = duration.refine(text => milliseconds(text) >= 1, 'expected a duration above 0');
+
+/** What an event means for the interaction of its user and item; all but the ages are fixed when a state is made. */
 export const semanticsOptions = z
   .strictObject({
     interactions: z
@@ -31,6 +37,12 @@ export const semanticsOptions = z
       .positive()
       .optional()
       .describe('interactions are clamped to this weight (last and sum)'),
+    window: age
+      .optional()
+      .describe('events older than this, counted from the newest one, are taken back; none unless set'),
+    halfLife: age
+      .optional()
+      .describe('an event weighs half as much when it is older by this; all weigh the same unless set'),
   })
   .transform(o => ({ ...o, weightScale: o.weightScale ?? (o.interactions === 'binary' ? 1 : 100) }));
 export type Semantics = z.output<typeof semanticsOptions>;
@@ -41,3 +53,22 @@ export const weightRules = ({ interactions, weightScale: scale, maxWeight }: Sem
   scale,
   maxWeight,
 });
+
+/** What sums are clamped to, in fixed point. States rely on the larger bound: it stays. */
+export const largestSum = ({
+  weightScale,
+  maxWeight,
+}: Pick<Semantics, 'weightScale' | 'maxWeight'>): number =>
+  Math.min(2 ** 20, Math.max(1, Math.round((maxWeight ?? 2 ** 20) * weightScale)));
+
+/** How the semantics let events grow old. */
+export function ageingOf({ interactions, window, halfLife, ...weights }: Semantics): Ageing {
+  const ms = (text: string | undefined) => (text === undefined ? undefined : Math.round(milliseconds(text)));
+  const binary = interactions === 'binary';
+  return {
+    windowMs: ms(window),
+    halfLifeMs: ms(halfLife),
+    units: binary ? 1 : weights.weightScale,
+    most: binary ? 1 : 2 ** 20,
+  };
+}

@@ -1,11 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { StageError } from '../../src/errors.js';
+import type { Frame } from '../../src/gramian/frame.js';
+import { isAliased, rowsOfPersons } from './aliases.js';
 import type { DuckDBConnection } from './client.js';
 import { all, transaction } from './database.js';
+import { agedValue, readFrame } from './frame.js';
 import { format, type Migration, migrate, migrations, stepsFrom } from './migrations.js';
-import type { Semantics } from './options.js';
+import { largestSum, type Semantics } from './options.js';
 
-export { type Semantics, semanticsOptions, weightRules } from './options.js';
+export { largestSum, type Semantics, semanticsOptions, weightRules } from './options.js';
 
 const tables = `
 CREATE TABLE settings (key VARCHAR, value VARCHAR);
@@ -24,6 +27,8 @@ CREATE TABLE recent ("user" INTEGER, item INTEGER, reset BOOLEAN, value BIGINT, 
 CREATE TABLE departed (item VARCHAR, "user" INTEGER, reset BOOLEAN, value BIGINT, ts BIGINT, channel INTEGER,
   sequence BIGINT, hour INTEGER);
 CREATE TABLE lookups (name VARCHAR, file VARCHAR, first BIGINT, below BIGINT, blocks BIGINT, entries BIGINT);
+CREATE TABLE aliases (alias INTEGER, known INTEGER, ts BIGINT, channel INTEGER, sequence BIGINT);
+CREATE TABLE persons ("user" INTEGER, person INTEGER);
 CREATE TABLE changes (change BIGINT, key VARCHAR);
 CREATE TABLE marks (channel INTEGER, mark UBIGINT);
 CREATE TABLE event_ids (id VARCHAR, source VARCHAR, stream VARCHAR, hour INTEGER);
@@ -42,32 +47,33 @@ CREATE TABLE signals (source VARCHAR, id VARCHAR, type VARCHAR, options VARCHAR,
 CREATE TABLE erasures (hash VARCHAR, asked_at TIMESTAMP, "user" VARCHAR, step VARCHAR, detail VARCHAR);
 `;
 
-/** What sums are clamped to, in fixed point. States rely on the larger bound: it stays. */
-export const largestSum = ({
-  weightScale,
-  maxWeight,
-}: Pick<Semantics, 'weightScale' | 'maxWeight'>): number =>
-  Math.min(2 ** 20, Math.max(1, Math.round((maxWeight ?? 2 ** 20) * weightScale)));
-
 /**
  * X as a query (user, item, value > 0, ts of the newest event of the pair). The pairs that changed since the last merge
  * have all their rows in `recent`; the other pairs have them in `settled`. There are, for binary and last, the newest
  * event of each pair, removals included as value 0, so that a late older event stays without effect; for sum, every
- * event since the newest `set` of the pair, so that a late `set` finds what came after it.
+ * event since the newest `set` of the pair, so that a late `set` finds what came after it. Rows keep what the
+ * events said; `frame` says what of that counts.
  */
 export function matrixOf(
-  { interactions, weightScale, maxWeight }: Semantics,
+  semantics: Semantics,
+  { frame, aliased }: View,
   settled = 'interactions',
   recent = 'SELECT * FROM recent',
 ): string {
-  const rows = `(${recent} UNION ALL SELECT * FROM ${settled} ANTI JOIN recent USING ("user", item))`;
-  if (interactions !== 'sum') {
-    return `SELECT "user", item, value::INTEGER AS value, ts FROM ${rows} WHERE value > 0`;
+  const rowsOfIds = `(${recent} UNION ALL SELECT * FROM ${settled} ANTI JOIN recent USING ("user", item))`;
+  const rows = aliased ? rowsOfPersons(rowsOfIds, semantics.interactions === 'sum') : rowsOfIds;
+  const value = agedValue(frame, 'value');
+  const aged = value === 'value' ? rows : `(SELECT * REPLACE (${value} AS value) FROM ${rows})`;
+  if (semantics.interactions !== 'sum') {
+    return `SELECT "user", item, value::INTEGER AS value, ts FROM ${aged} WHERE value > 0`;
   }
-  return `SELECT "user", item, least(sum(value), ${largestSum({ weightScale, maxWeight })})::INTEGER AS value, max(ts) AS ts
-    FROM ${rows}
-    GROUP BY "user", item HAVING sum(value) > 0`;
+  const sums = `SELECT "user", item, ${summed(semantics, frame)} AS value, max(ts) AS ts FROM ${aged} GROUP BY "user", item`;
+  return `SELECT "user", item, value::INTEGER AS value, ts FROM (${sums}) WHERE value > 0`;
 }
+
+/** The value of a pair of `sum` over aged rows: what it is clamped to ages with its newest event. */
+export const summed = (semantics: Semantics, frame: Frame): string =>
+  `least(sum(value), ${agedValue({ ...frame, edge: undefined }, `${largestSum(semantics)}`, 'max(ts)')})`;
 
 /**
  * Leaves of each user the newest `maxHistory` rows, which the Gramian has; all without. The second key makes it certain
@@ -78,9 +84,21 @@ export const newestRows = (maxHistory: number | undefined): string =>
     ? ''
     : `QUALIFY row_number() OVER (PARTITION BY "user" ORDER BY ts DESC, item DESC) <= ${maxHistory}`;
 
-/** Makes the view `matrix` of X. */
-export const createMatrix = (connection: DuckDBConnection, semantics: Semantics) =>
-  connection.run(`CREATE OR REPLACE VIEW matrix AS ${matrixOf(semantics)}`);
+/** How X is seen in its rows. */
+export interface View {
+  readonly frame: Frame;
+  /** Whether users are known by several ids: rows are those of ids. */
+  readonly aliased: boolean;
+}
+
+export const readView = async (connection: DuckDBConnection): Promise<View> => ({
+  frame: await readFrame(connection),
+  aliased: await isAliased(connection),
+});
+
+/** Makes the view `matrix` of X in the state's frame. */
+export const createMatrix = async (connection: DuckDBConnection, semantics: Semantics) =>
+  connection.run(`CREATE OR REPLACE VIEW matrix AS ${matrixOf(semantics, await readView(connection))}`);
 
 /** The semantics as settings: what a state is made with, and refuses to be opened without. */
 const settingsOf = ({ interactions, weightScale, maxWeight }: Semantics) =>

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { StageError } from '../../src/errors.js';
 import type { ShardState } from '../../src/stages/shards.js';
 import { all, releaseResults, scalar } from './database.js';
+import { readFrame } from './frame.js';
 import { stepsFrom } from './migrations.js';
 import { Parts } from './parts.js';
 import { limitsOf } from './room.js';
@@ -42,6 +43,11 @@ export async function openShard(directory: string, memoryBytes: number): Promise
         `${directory}: expected a stored Gramian, found ${mode}: set gramian.mode to stored and fold`,
       );
     }
+    if ((await readFrame(connection)).landmark !== undefined)
+      throw new StageError(
+        'STATE_MISMATCH',
+        `${directory}: semantics.halfLife: expected none of a state that is fitted with others, found one: each has a landmark of its own`,
+      );
     const keys = await all(connection, 'SELECT key FROM items ORDER BY id');
     const parts = new Parts(partsDirectory(directory));
     const number = async (sql: string) => Number(await scalar(connection, sql));

@@ -81,7 +81,11 @@ class SignalTable implements SignalSource {
     } catch (error) {
       if (error instanceof StageError) throw error;
       const problem = `signals ${this.#database}: ${wholeReason(error)}`;
-      throw new StageError('SOURCE_UNREADABLE', problem, { cause: error });
+      const remedy = `make the tables in it: ${signalTables(this.#table, this.#results).trim().replaceAll('\n', ' ')}`;
+      throw new StageError('SOURCE_UNREADABLE', problem, {
+        cause: error,
+        ...(/ does not exist!?/.test(problem) && { remedy }),
+      });
     } finally {
       await release();
     }

@@ -147,13 +147,10 @@ class TableLists implements ListStore<readonly RankedList[]> {
 
   renewLease = (holder: string) => this.#on(c => this.#renew(c, holder));
 
+  /** False once somebody else has taken the lease: one that has run out is still its holder's own. */
   async #renew(c: DuckDBConnection, holder: string): Promise<boolean> {
-    const held = `owner = ? AND until > ?`;
-    const count = await scalar(c, `UPDATE ${this.#lease} SET until = ? WHERE ${held}`, [
-      this.#until(),
-      holder,
-      BigInt(Date.now()),
-    ]);
+    const renewal = `UPDATE ${this.#lease} SET until = ? WHERE owner = ?`;
+    const count = await scalar(c, renewal, [this.#until(), holder]);
     return Number(count) > 0;
   }
 

@@ -301,14 +301,46 @@ class DuckdbSource implements Source {
 
   async #openAtCursor(query: Query, border: CursorBorder): Promise<void> {
     const from = border.token?.cursor;
+    const gone = border.over(query.columns);
+    if (gone.length > 0) await this.#knowAgain(query, border, gone);
     const before = border.takenBefore();
     if (before.size === 0) return this.#portions.begin(query, { from }, border.offset, this.#rules(query));
-    this.#passesOver = passing(before);
+    this.#passesOver = passing(before, border.print);
     await this.#portions.begin(query, { from, to: from }, 0, undefined);
+  }
+
+  /** Knows the rows at the border without fields that are gone, where all there are were taken: nothing tells others apart. */
+  async #knowAgain(query: Query, border: CursorBorder, gone: readonly Field[]): Promise<void> {
+    const { cursor, taken } = border.token!;
+    const range = { from: cursor, to: cursor };
+    const found = await query.countIn(range);
+    if (found !== taken) {
+      const counts = `${taken} of them were taken, ${found} are there now`;
+      throw this.#notKnown(gone, `rows with ${query.cursor!.name} = ${cursor} are known: ${counts}`);
+    }
+    border.forget();
+    await query.select(range, 0);
+    for (
+      let rows = await query.take(this.#batchSize);
+      rows.count > 0;
+      rows = await query.take(this.#batchSize)
+    )
+      border.advance(rows);
+  }
+
+  #notKnown(gone: readonly Field[], what: string): StageError {
+    const fields = gone.join(', ');
+    return new StageError(
+      'SOURCE_UNREADABLE',
+      `${this.#where}: the query no longer gives ${fields}, by which ${what}`,
+      { remedy: `let the query give ${fields} again, or start a new state` },
+    );
   }
 
   async #openAtPlace(query: Query, border: PlaceBorder): Promise<void> {
     const taken = this.#sequence + 1;
+    const gone = border.over(query.columns);
+    if (gone.length > 0 && border.checks > 0) throw this.#notKnown(gone, 'rows that were taken are known');
     await query.select({}, taken - border.checks, this.#rules(query));
     // To mark rows takes longer than to read them: where many more lie ahead than can be marked, none are.
     if (query.ahead - border.checks > this.#many) border.forget();
@@ -319,7 +351,7 @@ class DuckdbSource implements Source {
     const before = border.takenBefore();
     if (before) {
       await query.select({}, 0);
-      this.#passesOver = passing(before);
+      this.#passesOver = passing(before, border.print);
     } else if (again.count === border.checks) {
       throw new StageError(
         'SOURCE_UNREADABLE',
@@ -351,9 +383,9 @@ class DuckdbSource implements Source {
 
 /** Passes over the rows that were taken before. */
 const passing =
-  (before: TakenBefore): PassesOver =>
+  (before: TakenBefore, print: typeof fingerprint): PassesOver =>
   row =>
-    before.passes(markOf(fingerprint(row)));
+    before.passes(markOf(print(row)));
 
 /** The value of a text; `undefined` where it is no JSON, as a row that was not kept whole. */
 function exactJson(text: string): unknown {

@@ -5,12 +5,14 @@ import { parseSize } from '../../src/size.js';
 import { StateConnections } from './connections.js';
 import { openDatabase } from './database.js';
 import { foldInbox } from './fold.js';
+import { readFrame } from './frame.js';
 import { Inbox } from './inbox.js';
 import { dropUnused } from './leave.js';
 import { markInterrupted, openLedger } from './ledger.js';
 import { Lookups } from './lookups.js';
 import type { DatabaseOptions } from './options.js';
 import { Parts } from './parts.js';
+import { frameAhead, reframe } from './reframe.js';
 import { ensureSchema, type Semantics } from './schema.js';
 import { skippedCounts } from './skipped.js';
 import { Spills } from './spills.js';
@@ -86,6 +88,10 @@ export async function openState(
       skippedCounts: () => queries.use(skippedCounts),
       fold: (limit, build, energy, maxHistory) =>
         folds.use(c => foldInbox(c, semantics, [lookups, parts], limit, build, energy, maxHistory)),
+      frame: () => queries.use(readFrame),
+      nextFrame: rise => folds.use(c => frameAhead(c, semantics, parts, rise)),
+      reframe: (frame, build, energy, maxHistory) =>
+        folds.use(c => reframe(c, semantics, lookups, frame, [build, maxHistory], energy)),
       dropUnused: async (enough, build) => {
         const keys = await folds.use(c => dropUnused(c, enough, build));
         if (keys.length > 0) failpoint('leave:committed');

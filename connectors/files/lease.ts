@@ -9,8 +9,8 @@ export function fileLease(root: string, leaseMs: number) {
   const path = join(root, '.lease');
   const holderFile = join(path, 'owner');
   const holder = (): Promise<string | undefined> => readFile(holderFile, 'utf8').catch(() => undefined);
-  const runs = async (): Promise<boolean> => {
-    const touched = await stat(path).catch(() => undefined);
+  const runs = async (at = path): Promise<boolean> => {
+    const touched = await stat(at).catch(() => undefined);
     return touched !== undefined && Date.now() - touched.mtimeMs < leaseMs;
   };
 
@@ -30,10 +30,11 @@ export function fileLease(root: string, leaseMs: number) {
     }
   };
 
-  // Whoever renames it away has it; the others find none.
-  const discard = async (): Promise<void> => {
+  // Whoever renames it away has it; the others find none. One that its holder has just renewed goes back.
+  const discard = async ({ running = false } = {}): Promise<void> => {
     const stale = `${path}-${randomUUID()}`;
     await rename(path, stale).catch(() => undefined);
+    if (!running && (await runs(stale))) await rename(stale, path).catch(() => undefined);
     await rm(stale, { recursive: true, force: true });
   };
 
@@ -46,7 +47,7 @@ export function fileLease(root: string, leaseMs: number) {
     /** Removes the lease of a process of `owner` that has died. */
     async tidy(owner?: string): Promise<void> {
       const found = await holder();
-      if (found !== undefined && hasDied(found, owner)) await discard();
+      if (found !== undefined && hasDied(found, owner)) await discard({ running: true });
     },
 
     /** Runs `body` with the lease, if nobody has it. */
@@ -66,20 +67,21 @@ export function fileLease(root: string, leaseMs: number) {
       for (;;) {
         if (await put(by)) return undefined;
         const found = await holder();
-        if (await runs()) {
+        const running = await runs();
+        if (running) {
           // It was given up a moment ago.
           if (found === undefined) continue;
           if (!mayFollow(found, by)) return found;
         }
-        await discard();
+        await discard({ running });
       }
     },
 
-    /** Makes the lease last longer; false when somebody else has it, or when it has run out. */
+    /** Makes the lease last longer; false once somebody else has taken it: one that has run out is still its holder's own. */
     async renew(by: string): Promise<boolean> {
-      if ((await holder()) !== by || !(await runs())) return false;
-      await utimes(path, new Date(), new Date());
-      return true;
+      if ((await holder()) !== by) return false;
+      await utimes(path, new Date(), new Date()).catch(() => undefined);
+      return (await holder()) === by;
     },
 
     release,

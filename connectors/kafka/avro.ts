@@ -1,5 +1,5 @@
 import avro from 'avsc';
-import { connectTimes, decimalOf, instants } from './logical-types.js';
+import { connectTimes, decimalOf, instants } from '../../src/mapping/logical-types.js';
 
 /** 64-bit integers as numbers while these are exact, as big integers beyond. */
 const exactLong = avro.types.LongType.__with({

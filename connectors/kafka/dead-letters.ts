@@ -1,5 +1,6 @@
 import type { Kafka } from 'kafkajs';
 import type { DeadLetter } from '../../src/contracts/index.js';
+import { originalBytes } from '../../src/mapping/records.js';
 import { kafkaError, type Producer } from './client.js';
 
 /** Records a request carries at most. */
@@ -10,9 +11,6 @@ export interface DeadLetterTopic {
   write(source: string, dead: readonly DeadLetter[]): Promise<void>;
   close(): Promise<void>;
 }
-
-export const originalBytes = (raw: string): Buffer =>
-  raw.startsWith('base64:') ? Buffer.from(raw.slice(7), 'base64') : Buffer.from(raw);
 
 /** Writes dead letters to `topic`, which is made if there is none. A replay writes a letter again under its key. */
 export function openDeadLetterTopic(kafka: Kafka, topic: string): DeadLetterTopic {

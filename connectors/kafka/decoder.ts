@@ -1,11 +1,11 @@
 import type { KafkaMessage } from 'kafkajs';
-import { compileMapping, firstLine, type Given, type Taken, Undecodable } from '../../src/mapping/index.js';
+import { type Given, type Taken, Undecodable } from '../../src/mapping/index.js';
 import { getterOf, parsePath } from '../../src/mapping/path.js';
+import { createRecordMapper, recordTime } from '../../src/mapping/record-mapper.js';
+import type { Records } from '../../src/mapping/records.js';
 import { openCloudEvent } from './cloud-events.js';
-import { FlatJson } from './flat-json.js';
 import { type KafkaSourceOptions, mappingOf } from './options.js';
 import { openPayloads, type Payloads } from './payloads.js';
-import type { Records } from './records.js';
 
 /** Turns messages into records. */
 export interface Decoder {
@@ -15,19 +15,13 @@ export interface Decoder {
   decode(message: KafkaMessage, records: Records): void;
 }
 
-/** The record's own time, where its value has none. A unit that is configured holds for values only. */
-const recordTime = ({ timeUnit }: KafkaSourceOptions): ((timestamp: string | number) => number | Date) =>
-  timeUnit === 'auto' || timeUnit === 'ms' || timeUnit === 'counter'
-    ? timestamp => Number(timestamp)
-    : timestamp => new Date(Number(timestamp));
-
 /** Takes tombstones: the item of the user that the key names is set to nothing. */
 function retraction(
   options: KafkaSourceOptions,
   payloads: Payloads,
 ): (message: KafkaMessage, given: Given, taken: Taken) => void {
   const { key: keyOptions } = options;
-  const own = recordTime(options);
+  const own = recordTime(options.timeUnit);
   const [user, item] = [keyOptions?.user ?? '0', keyOptions?.item ?? '1'].map(p => getterOf(parsePath(p)));
   const redundant = mappingOf(options).envelope === 'debezium';
   return (message, given, taken) => {
@@ -62,56 +56,35 @@ function parts(options: KafkaSourceOptions, payloads: Payloads, readsKey: boolea
 
 /** Makes the decoder that a source's options ask for. */
 export function createDecoder(options: KafkaSourceOptions): Decoder {
-  const { format, maxRecordBytes } = options;
+  const { format, maxRecordBytes, timeUnit } = options;
   const payloads = openPayloads(options);
-  const { map, flat, readsKey } = compileMapping(mappingOf(options), {
-    time: recordTime(options),
+  const reading = {
+    time: recordTime(timeUnit),
     operation: format === 'protobuf' ? payloads.operation : undefined,
     noDefaults: format === 'protobuf',
-  });
-  const retract = retraction(options, payloads);
-  const fill = parts(options, payloads, readsKey);
-  const json = format === 'json' && flat ? new FlatJson(flat.names) : undefined;
-  const given: Given = {
-    value: undefined,
-    element: undefined,
-    envelope: undefined,
-    key: undefined,
-    headers: undefined,
-    attributes: undefined,
-    timestamp: 0,
-    change: undefined,
   };
-  const take: Decoder['decode'] = (message, records) => {
+  const mapper = createRecordMapper(mappingOf(options), reading, format === 'json');
+  const retract = retraction(options, payloads);
+  const fill = parts(options, payloads, mapper.readsKey);
+  const take = (message: KafkaMessage, given: Given, records: Records): void => {
     const { value } = message;
     given.timestamp = message.timestamp;
-    if (value === null) return retract(message, given, records);
+    if (value === null) {
+      retract(message, given, records);
+      return;
+    }
     if (value.length > maxRecordBytes)
       throw new Undecodable(
         'record-too-large',
         `value: expected at most ${maxRecordBytes} bytes, found ${value.length}`,
       );
-    if (json?.read(value)) {
-      given.value = json.fields;
-      flat!.map(given, records);
-    } else {
-      fill(message, given);
-      map(given, records);
-    }
+    mapper.take(value, records, g => fill(message, g));
   };
   return {
     prepare: messages => payloads.prepare(messages),
-    decode(message, records) {
-      records.begin(Number(message.offset), message.value ?? message.key);
-      try {
-        take(message, records);
-      } catch (error) {
-        records.reject(
-          error instanceof Undecodable
-            ? { code: error.code, reason: error.reason }
-            : { code: 'undecodable', reason: firstLine(error) },
-        );
-      }
-    },
+    decode: (message, records) =>
+      mapper.record(Number(message.offset), message.value ?? message.key, records, given =>
+        take(message, given, records),
+      ),
   };
 }

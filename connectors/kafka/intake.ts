@@ -1,7 +1,7 @@
 import type { PartitionBatch, TimeRules } from '../../src/contracts/index.js';
+import { Records } from '../../src/mapping/records.js';
 import { Bell } from '../../src/runtime/bell.js';
 import type { Owned } from './partitions.js';
-import { Records } from './records.js';
 
 /** A partition as it is being read. */
 export interface Slot {

@@ -103,13 +103,14 @@ export class Models {
   async assertHeld(): Promise<void> {
     await this.#tail.caughtUp();
     this.#lease?.assertHeld();
-    if (!this.#runs()) throw leaseLost();
+    if (!this.#held()) throw leaseLost();
   }
 
   async release(): Promise<void> {
     await this.#lease?.stop();
     this.#lease = undefined;
-    if (this.#runs()) await this.#extend(() => 0);
+    if (this.#held()) await this.#extend(() => 0);
+    this.#holder = '';
   }
 
   /**
@@ -119,7 +120,7 @@ export class Models {
   point({ version, alias, expected }: Omit<Move, 'holder'>, own: boolean): Promise<boolean> {
     const { state } = this;
     return this.#section(async send => {
-      if (own && !this.#runs()) throw leaseLost();
+      if (own && !this.#held()) throw leaseLost();
       const record = versionIn(state, version);
       if (state.versions.has(alias))
         throw new Refusal(`a version has the name of alias ${alias}: choose another alias`);
@@ -149,14 +150,9 @@ export class Models {
     await this.#tail.close();
   }
 
-  /** Whether nobody has taken the lease since we did. */
+  /** Whether nobody has taken the lease since we did: one that has run out is still ours. */
   #held(): boolean {
     return this.#holder !== '' && this.state.lease?.session === this.#holder;
-  }
-
-  /** Whether it is ours and has not run out. */
-  #runs(): boolean {
-    return this.#held() && this.state.lease!.until > Date.now();
   }
 
   /** The holder of a lease that keeps us out. */
@@ -172,10 +168,10 @@ export class Models {
     await send(this.#settings.topics.models, [{ key: leaseKey, value: JSON.stringify(lease) }]);
   }
 
-  /** Renews the lease, or gives it up; returns false, and does nothing, once it has run out or is somebody else's. */
+  /** Renews the lease, or gives it up; returns false, and does nothing, once it is somebody else's. */
   #extend(until: () => number): Promise<boolean> {
     return this.#section(async send => {
-      if (!this.#runs()) return false;
+      if (!this.#held()) return false;
       await this.#sendLease(send, { ...this.state.lease!, until: until() });
       return true;
     });

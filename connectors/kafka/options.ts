@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { httpUrl, isHostAndPort } from '../../src/address.js';
 import { fieldsOf, type MappingOptions, mappingOptions } from '../../src/mapping/index.js';
 import { timeOptions } from '../../src/stages/event-time.js';
 
@@ -28,7 +29,7 @@ const saslOptions = z.discriminatedUnion('mechanism', [
     mechanism: z.literal('oauthbearer'),
     token: z.string().min(1).optional().describe('the token itself'),
     tokenFile: file.optional().describe('file that holds the token, read for each login'),
-    tokenEndpoint: z.url().optional().describe('where a token is had for client credentials'),
+    tokenEndpoint: httpUrl.optional().describe('where a token is had for client credentials'),
     clientId: z.string().optional(),
     clientSecret: z.string().optional(),
     scope: z.string().optional(),
@@ -42,7 +43,9 @@ export const connectionOptions = {
     .transform(b => (typeof b === 'string' ? b.split(',').map(s => s.trim()) : b))
     .refine(b => !b.some(s => s.includes('@')), {
       error: 'expected host:port, found a login; it belongs into `sasl`',
+      abort: true,
     })
+    .refine(b => b.every(isHostAndPort), 'expected host:port, or a list of them, with ports from 1 to 65535')
     .describe('host:port of one or more brokers, as a list or with commas'),
   clientId: z.string().min(1).default('sansa-stream'),
   ssl: tlsOptions.default(false),
@@ -70,7 +73,7 @@ const keyOptions = z.strictObject({
 });
 
 const registryOptions = z.strictObject({
-  url: z.url(),
+  url: httpUrl,
   username: z.string().optional(),
   password: z.string().optional(),
   idBytes: z

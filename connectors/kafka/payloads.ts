@@ -1,21 +1,12 @@
 import type { IHeaders, KafkaMessage } from 'kafkajs';
+import { convertConnect } from '../../src/mapping/connect-json.js';
+import { parseJson } from '../../src/mapping/parse-json.js';
 import { firstLine, Undecodable } from '../../src/mapping/undecodable.js';
-import { parseExactJson } from '../../src/stages/number.js';
-import { convertConnect } from './connect-json.js';
 import { describeUnframed, isFramed, payloadOf, schemaIdOf } from './framing.js';
 import type { KafkaSourceOptions } from './options.js';
 import { openRegistry } from './registry.js';
 
 type Format = KafkaSourceOptions['format'] | 'text';
-
-/** JSON with all digits of its whole numbers; throws `Undecodable`. */
-export function parseJson(bytes: Buffer, what: string): unknown {
-  try {
-    return parseExactJson(bytes.toString());
-  } catch (error) {
-    throw new Undecodable('json-invalid', `${what}: expected JSON, found: ${firstLine(error).slice(0, 120)}`);
-  }
-}
 
 /** Reads values and keys in the formats of a source. */
 export interface Payloads {

@@ -11,10 +11,11 @@ import type {
   Source,
 } from '../../src/contracts/index.js';
 import { StageError } from '../../src/errors.js';
+import { originalBytes, Records } from '../../src/mapping/records.js';
 import type { Probe } from '../../src/runtime/probe.js';
 import { kafkaError, openKafka, patiently } from './client.js';
 import { boundBatches } from './codecs.js';
-import { type DeadLetterTopic, openDeadLetterTopic, originalBytes } from './dead-letters.js';
+import { type DeadLetterTopic, openDeadLetterTopic } from './dead-letters.js';
 import { createDecoder, type Decoder } from './decoder.js';
 import { Membership } from './group.js';
 import { historyOf } from './history.js';
@@ -23,7 +24,6 @@ import { KeyCheck } from './key-check.js';
 import type { KafkaSourceOptions } from './options.js';
 import { findPartitions, type Owned } from './partitions.js';
 import { probeSource } from './probe.js';
-import { Records } from './records.js';
 import { parseShard } from './shards.js';
 
 /** A broker that has been silent for so many session timeouts is gone. */

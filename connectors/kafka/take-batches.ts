@@ -6,7 +6,7 @@ import type { Decoder } from './decoder.js';
 import { historyOf } from './history.js';
 import type { Intake, Slot } from './intake.js';
 import type { KafkaSourceOptions } from './options.js';
-import type { Records } from './records.js';
+import type { Records } from '../../src/mapping/records.js';
 
 /** Records decoded between two turns of the event loop, in which the state stores the last batch. */
 const turnRecords = 1000;

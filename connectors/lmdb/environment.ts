@@ -1,8 +1,6 @@
-import { readFileSync, statSync } from 'node:fs';
 import { open, type RootDatabase } from 'lmdb';
 import type { Access } from '../../src/publish/list-store.js';
 import { Refusal, type StoredPublication } from '../../src/publish/sink-steps.js';
-import { collectGarbage } from '../../src/runtime/collector.js';
 import { SerialQueue } from '../../src/runtime/serial.js';
 import type { LmdbOptions } from './options.js';
 import { rewriteEnvironment } from './rewrite.js';
@@ -19,29 +17,35 @@ export interface Lease {
 /** Of a version's mark and the progress of one that is not complete, of the lease, of a pointer. */
 type Value = StoredPublication | Lease | string;
 
-/** Bytes of files that are mapped into this process, where the system tells. */
-function mappedFiles(): number {
+/** Transactions under way, and how `console.error` was before them. */
+const underWay = { count: 0, said: console.error };
+
+/** Runs `body` without the stacks that the client prints of commits which fail: it rejects them too. */
+async function unprinted<T>(body: () => Promise<T>): Promise<T> {
+  if (underWay.count++ === 0) {
+    const said = console.error;
+    underWay.said = said;
+    console.error = (...given: unknown[]) => {
+      const [error] = given;
+      if (!(error instanceof Error && /[/\\]lmdb[/\\]/.test(error.stack ?? ''))) said(...given);
+    };
+  }
   try {
-    return Number(readFileSync('/proc/self/statm', 'latin1').split(' ')[2]) * 4096;
-  } catch {
-    return 0;
+    return await body();
+  } finally {
+    if (--underWay.count === 0) console.error = underWay.said;
   }
 }
 
-/** An open LMDB environment. `db` is another object after it was mapped anew or rewritten: ask for it each time. */
+/** An open LMDB environment. `db` is another object after it was rewritten: ask for it each time. */
 export class Environment {
   #db: RootDatabase<Value, Uint8Array>;
   readonly #open: () => RootDatabase<Value, Uint8Array>;
-  readonly #path: string;
+  readonly path: string;
   readonly #access: Access;
-  /** Bytes of the file that may be mapped: a page that was touched counts as memory, with many around it. */
-  readonly mappedBytes: number;
-  /** Transactions, and what maps the file anew between them. */
   readonly #turns = new SerialQueue();
-  #remapping: Promise<void> | undefined;
-  #mappedElsewhere = mappedFiles();
 
-  constructor({ encoding, path }: LmdbOptions, mappedBytes: number, access: Access = 'write') {
+  constructor({ encoding, path }: LmdbOptions, access: Access = 'write') {
     // msgpackr's records are an extension of its own: plain maps are what other readers understand.
     // With eventTurnBatching, the client makes a promise of its own for each commit, and nobody catches its rejection.
     const settings = {
@@ -53,18 +57,22 @@ export class Environment {
     } as const;
     this.#open = () => open<Value, Uint8Array>(path, settings);
     this.#db = this.#open();
-    this.#path = path;
+    this.path = path;
     this.#access = access;
-    this.mappedBytes = mappedBytes;
   }
 
   get db(): RootDatabase<Value, Uint8Array> {
     return this.#db;
   }
 
+  /** The environment's file. */
+  get file(): string {
+    return fileOf(this.path);
+  }
+
   /** Beginning of the names of files beside the environment's. */
   get scratch(): string {
-    return `${fileOf(this.#path)}.lists`;
+    return `${this.file}.lists`;
   }
 
   /**
@@ -78,7 +86,7 @@ export class Environment {
   async #transact<T>(body: () => T | Refusal): Promise<T> {
     let result: T | Refusal;
     try {
-      result = await this.#db.transaction(body);
+      result = await unprinted(() => this.#db.transaction(body));
     } catch (error) {
       const { commitError } = error as { commitError?: Promise<unknown> };
       if (commitError === undefined) throw error;
@@ -87,36 +95,6 @@ export class Environment {
     }
     if (result instanceof Refusal) throw result;
     return result;
-  }
-
-  /** Whether more of the file is mapped than is allowed, as far as the system tells. */
-  get isWide(): boolean {
-    if (statSync(fileOf(this.#path)).size <= this.mappedBytes) return false;
-    return mappedFiles() - this.#mappedElsewhere > this.mappedBytes;
-  }
-
-  /** Maps the file anew if it `isWide`, which gives back the memory of the pages that were touched. */
-  async narrow(): Promise<void> {
-    if (!this.isWide) return;
-    this.#remapping = this.#turns.add(() => this.#remap());
-    await this.#remapping.finally(() => {
-      this.#remapping = undefined;
-    });
-  }
-
-  /** Runs `body`, which reads, when the file is not being mapped anew: it may be while lists are written. */
-  async read<T>(body: () => T): Promise<T> {
-    while (this.#remapping) await this.#remapping;
-    return body();
-  }
-
-  async #remap(): Promise<void> {
-    await this.#db.flushed;
-    await this.#db.close();
-    this.#mappedElsewhere = mappedFiles();
-    this.#db = this.#open();
-    // What a closed environment had lies outside of V8's heap.
-    collectGarbage();
   }
 
   /**
@@ -129,16 +107,16 @@ export class Environment {
     const pids = [...new Set(others)].filter(pid => pid !== process.pid);
     if (pids.length > 0)
       return [
-        `free pages of ${fileOf(this.#path)} may have the id, because processes read it (${pids.join(', ')}): forget again when they have closed it`,
+        `free pages of ${fileOf(this.path)} may have the id, because processes read it (${pids.join(', ')}): forget again when they have closed it`,
       ];
     await this.#db.flushed;
-    await rewriteEnvironment(this.#db, this.#path);
+    await rewriteEnvironment(this.#db, this.path);
     this.#db = this.#open();
     return [];
   }
 
   async close(): Promise<void> {
     await this.#db.close();
-    if (this.#access === 'write') noteSound(this.#path);
+    if (this.#access === 'write') noteSound(this.path);
   }
 }

@@ -1,52 +1,69 @@
+import { statSync } from 'node:fs';
 import { asBinary } from 'lmdb';
 import type { EncodedLists, ListKind } from '../../src/contracts/sink.js';
 import type { StoredPublication } from '../../src/publish/sink-steps.js';
 import { observed } from '../../src/runtime/serial.js';
 import type { Environment } from './environment.js';
-import { Gathered, transactionBytes } from './gathered.js';
 import type { LmdbKeys } from './keys.js';
 import type { StoredLease } from './lease.js';
+import { SortedSpool } from './sorted-spool.js';
 
-/** Lists that are put before it is asked how much of the file is mapped. */
-const putsAtOnce = 64;
+/** Bytes of lists that wait for a transaction at least, and that one puts at most: more pages are mapped behind each of them. */
+const transactionBytes = 2 ** 21;
+const longestTransaction = 2 ** 23;
 
-/** Bytes of lists that a turn has at most: those that are lost when the process dies. */
-const longestTurn = 2 ** 27;
+/** Bytes of lists that wait and are still put when their publication is given up. */
+const putAtTheEnd = 2 ** 27;
+
+/** Lists that wait, and how far their version is with them. */
+class Waiting {
+  readonly lists: SortedSpool;
+  progress: { readonly key: Buffer; readonly value: StoredPublication } | undefined;
+
+  constructor(path: string, runBytes: number) {
+    this.lists = new SortedSpool(path, runBytes);
+  }
+
+  clear(): void {
+    this.lists.clear();
+    this.progress = undefined;
+  }
+}
 
 /**
- * Puts lists by key, in transactions of many. What is under way is `#committed`, and its lists are in `#spare`; those in
- * `#gathered` wait for the next turn. While the lists fit into the part of the file that may be mapped, a turn is one
- * transaction. Then a list touches pages that are not mapped, and each turn is a quarter of all lists before it: in the
- * order of the keys, several of them lie in the same pages.
+ * Puts lists by key, in transactions of many. As long as the whole file may be mapped, a transaction puts what has come
+ * since the one before. Lists touch pages all over a larger file, so there all wait, and are put by ascending key: each
+ * page is touched once, and few of them are mapped. What is under way is `#committed`, and its lists are in `#spare`.
  */
 export class ListWriter {
   readonly #environment: Environment;
   readonly #keys: LmdbKeys;
   readonly #lease: StoredLease;
-  /** Bytes of lists that may be mapped, and of the keys of one turn. */
   readonly #mappedBytes: number;
-  readonly #keyBytes: number;
-  #gathered: Gathered;
-  #spare: Gathered;
+  #waiting: Waiting;
+  #spare: Waiting;
   #committed: Promise<void> = Promise.resolve();
-  /** Bytes of lists in the turns that have begun, and of those put by the transaction under way. */
-  #begun = 0;
+  /** Bytes of lists put by the transaction under way. */
   #put = 0;
 
-  constructor(environment: Environment, keys: LmdbKeys, lease: StoredLease, mostKeyBytes: number) {
+  /** The file may be mapped up to `mappedBytes`; twice `runBytes` of lists wait in memory. */
+  constructor(
+    environment: Environment,
+    keys: LmdbKeys,
+    lease: StoredLease,
+    { mappedBytes, runBytes }: { readonly mappedBytes: number; readonly runBytes: number },
+  ) {
     this.#environment = environment;
     this.#keys = keys;
     this.#lease = lease;
-    this.#mappedBytes = environment.mappedBytes;
-    this.#keyBytes = mostKeyBytes;
-    this.#gathered = new Gathered(environment.scratch);
-    this.#spare = new Gathered(environment.scratch);
+    this.#mappedBytes = mappedBytes;
+    const waiting = () => new Waiting(environment.scratch, runBytes);
+    [this.#waiting, this.#spare] = [waiting(), waiting()];
   }
 
   /**
-   * Stores the lists in the rows `rows`, and how far the version is then, in one transaction with others that come before
-   * and after: small ones rewrite the same pages again and again. One transaction is committed while the next is gathered,
-   * so what `put` throws may be about lists before; `flushed` waits for all.
+   * Stores the lists in the rows `rows`, and how far the version is then. One transaction is committed while the lists of
+   * the next come, so what `put` throws may be about lists before; `flushed` waits for all.
    */
   async put(
     holder: string,
@@ -57,41 +74,36 @@ export class ListWriter {
     progress?: StoredPublication,
   ): Promise<void> {
     const { bytes: values, ids, offsets } = lists;
-    const to = this.#gathered;
-    const at = to.take(values);
+    const to = this.#waiting;
     for (const r of rows)
-      to.add(this.#keys.text(version, kind, ids[r]!), at + offsets[r]!, at + offsets[r + 1]!);
+      to.lists.add(this.#keys.text(version, kind, ids[r]!), values.subarray(offsets[r], offsets[r + 1]));
     if (progress) to.progress = { key: this.#keys.progress(version), value: progress };
-    const turn = this.#begun < this.#mappedBytes ? 0 : Math.min(longestTurn, this.#begun / 4);
-    if (to.length >= Math.max(transactionBytes, turn) || to.keyBytes >= this.#keyBytes)
+    if (to.lists.bytes >= transactionBytes && statSync(this.#environment.file).size < this.#mappedBytes)
       await this.#commit(holder);
   }
 
-  /** Begins to commit what is gathered when the transaction before is done. */
+  /** Begins to put what waits when the lists before are committed. */
   async #commit(holder: string): Promise<void> {
     await this.#done();
-    const from = this.#gathered;
-    [this.#gathered, this.#spare] = [this.#spare, from];
-    this.#begun += from.length;
+    const from = this.#waiting;
+    [this.#waiting, this.#spare] = [this.#spare, from];
     this.#committed = observed(this.#write(holder, from).finally(() => from.clear()));
   }
 
-  /** Waits for the transaction under way; what went wrong is thrown once. */
+  /** Waits for the lists under way; what went wrong is thrown once. */
   async #done(): Promise<void> {
     const committed = this.#committed;
     this.#committed = Promise.resolve();
     await committed;
   }
 
-  async #write(holder: string, from: Gathered): Promise<void> {
-    const environment = this.#environment;
-    for (let done = 0; done < from.entries; await environment.narrow()) {
+  async #write(holder: string, { lists, progress }: Waiting): Promise<void> {
+    const entries = lists.sorted();
+    for (let next = entries.next(); !next.done; ) {
       await this.#lease.change(holder, () => {
-        this.#put = 0;
-        do done = from.each(this.putBinary, done, done + putsAtOnce);
-        while (done < from.entries && this.#put < transactionBytes && !environment.isWide);
-        if (from.progress && done === from.entries)
-          environment.db.putSync(from.progress.key, from.progress.value);
+        for (this.#put = 0; !next.done && this.#put < longestTransaction; next = entries.next())
+          this.putBinary(...next.value);
+        if (next.done && progress) this.#environment.db.putSync(progress.key, progress.value);
       });
     }
   }
@@ -104,15 +116,20 @@ export class ListWriter {
 
   /** Until everything put for `holder` is in the environment, and durable. */
   async flushed(holder: string): Promise<void> {
-    if (this.#gathered.entries > 0) await this.#commit(holder);
+    if (this.#waiting.lists.entries > 0) await this.#commit(holder);
     await this.#done();
     await this.#environment.db.flushed;
+  }
+
+  /** Keeps what was put for `holder`, for who goes on with the version, unless that takes long. */
+  async leave(holder: string): Promise<void> {
+    if (this.#waiting.lists.bytes > putAtTheEnd) this.#waiting.clear();
+    await this.flushed(holder).catch(() => this.drop());
   }
 
   /** Forgets lists that were put and not committed. */
   async drop(): Promise<void> {
     await this.#done().catch(() => undefined);
-    this.#gathered.clear();
-    this.#begun = 0;
+    this.#waiting.clear();
   }
 }

@@ -32,13 +32,13 @@ const overheadBytes = 250;
  * `<prefix>:<version>:u:<user>` and `…:i:<item>` hold the lists, `<prefix>:<version>` the manifest once the version is
  * complete, `<prefix>:current` the version to read. Msgpack values are plain maps: a reader that uses msgpackr or lmdb
  * sets `useRecords: false` to get objects. The file is in the format of Node's `lmdb` package (LMDB's data version 2),
- * which LMDB 0.9, the release that other languages bind, does not read. Some `mappedBytes` of it are mapped at a time.
+ * which LMDB 0.9, the release that other languages bind, does not read. `memoryBytes` are for pages of it, and for lists that wait.
  */
-export function createLmdbSink(options: LmdbOptions, mappedBytes = 2 ** 26): Sink {
+export function createLmdbSink(options: LmdbOptions, memoryBytes = 2 ** 26): Sink {
   const where = `LMDB ${options.path}, prefix ${options.prefix}`;
   return createKeyedSink(
     { name: 'lmdb', where, options, overheadBytes },
-    format => new LmdbLists(options, format, mappedBytes),
+    format => new LmdbLists(options, format, memoryBytes),
   );
 }
 
@@ -46,11 +46,11 @@ export function createLmdbSink(options: LmdbOptions, mappedBytes = 2 ** 26): Sin
 class LmdbLists implements ListStore<EncodedLists> {
   readonly #options: LmdbOptions;
   readonly #format: ListFormat;
-  readonly #mappedBytes: number;
+  readonly #memoryBytes: number;
   #opened: LmdbStore | undefined;
 
-  constructor(options: LmdbOptions, format: ListFormat, mappedBytes: number) {
-    this.#mappedBytes = mappedBytes;
+  constructor(options: LmdbOptions, format: ListFormat, memoryBytes: number) {
+    this.#memoryBytes = memoryBytes;
     this.#options = options;
     this.#format = format;
   }
@@ -63,7 +63,7 @@ class LmdbLists implements ListStore<EncodedLists> {
     const { path } = this.#options;
     if (access === 'read' && !existsSync(fileOf(path))) return false;
     await assertSound(path, access);
-    const store = new LmdbStore(this.#options, this.#mappedBytes, access);
+    const store = new LmdbStore(this.#options, this.#memoryBytes, access);
     try {
       store.current();
       if (access === 'write') await store.lease.tidy(owner);
@@ -100,7 +100,7 @@ class LmdbLists implements ListStore<EncodedLists> {
         if (seen) await store.sweep(live, holder, key => seen.has(key));
         await store.complete(target, manifest, holder);
       },
-      abandon: () => store.writer.flushed(holder).catch(() => store.writer.drop()),
+      abandon: () => store.writer.leave(holder),
     };
   }
 
@@ -127,31 +127,30 @@ class LmdbLists implements ListStore<EncodedLists> {
       const found = store.bytesOf(live, kind, ids[r]!);
       return found?.toString('latin1', from, to) !== storedValue(encoded, r).toString('latin1', from, to);
     };
-    const changed = await store.read(() => [...ids.keys()].filter(differs));
+    const changed = [...ids.keys()].filter(differs);
     for (const id of ids) seen.add(store.suffix(live, kind, id));
     await store.writer.put(holder, live, kind, encoded, changed);
     return changed.length;
   }
 
-  versions(): Promise<SinkVersion[]> {
+  async versions(): Promise<SinkVersion[]> {
     const store = this.#store;
     const told = (version: string): SinkVersion[] => {
       const complete = store.mark(version);
       const found = complete ?? store.progress(version);
       return found ? [sinkVersion(found, complete !== undefined, version)] : [];
     };
-    return store.read(() => store.versions().flatMap(told));
+    return store.versions().flatMap(told);
   }
 
-  pointers = () => this.#store.read(() => this.#store.pointers());
-  current = (alias: string) => this.#store.read(() => this.#store.current(alias));
+  pointers = async () => this.#store.pointers();
+  current = async (alias: string) => this.#store.current(alias);
   point = (move: Move) => this.#store.point(move);
-  read = (version: string, kind: ListKind, id: string) =>
-    this.#store.read(() => this.#store.bytesOf(version, kind, id));
+  read = async (version: string, kind: ListKind, id: string) => this.#store.bytesOf(version, kind, id);
 
   async amend(version: string, kind: ListKind, { lists, gone, change }: Amendment): Promise<void> {
     const store = this.#store;
-    const mark = await store.read(() => store.mark(version));
+    const mark = store.mark(version);
     if (!mark) throw notComplete(version);
     const encoded = encodeRanked(lists, this.#format, mark.version);
     await store.amend(version, { kind, lists: encoded, gone, change });

@@ -3,6 +3,7 @@ import { existsSync, statSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { denied, isDenied, isOfDisk } from '../../src/errors.js';
 import type { Access } from '../../src/publish/list-store.js';
 import { Refusal } from '../../src/publish/sink-steps.js';
 
@@ -41,6 +42,8 @@ export async function assertSound(path: string, access: Access): Promise<void> {
     const line = stderr?.split('\n').find(text => /^\w*Error: /.test(text));
     if (signal === 'SIGKILL')
       throw new Refusal(`${file} could not be written: ${line ?? 'its reader was killed'}`);
+    if (isDenied(line)) throw denied(`${file} could not be opened: ${line}`, error);
+    if (isOfDisk(line)) throw new Refusal(`${file} could not be opened: ${line}`);
     const why = line ?? `a process that read it ended by ${signal ?? 'itself'}`;
     throw new Refusal(`${file} is damaged: ${why}. Move it away and publish again.`);
   }

@@ -1,4 +1,3 @@
-import { setImmediate } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { champion, type EncodedLists, type ListKind } from '../../src/contracts/sink.js';
 import type { Access, ListCounts, Move } from '../../src/publish/list-store.js';
@@ -10,6 +9,7 @@ import {
   type StoredPublication,
   unexpected,
 } from '../../src/publish/sink-steps.js';
+import { countKeys } from './counting.js';
 import { Environment } from './environment.js';
 import { bytes, type LmdbKeys, lmdbKeys } from './keys.js';
 import { StoredLease } from './lease.js';
@@ -18,9 +18,6 @@ import type { LmdbOptions } from './options.js';
 
 /** Keys held in memory, and deleted by one transaction, at a time. */
 const keyBatch = 10_000;
-
-/** Keys that are counted before it is asked how much of the file is mapped. */
-const keysCounted = 512;
 
 /** Lists that change in a complete version. */
 export interface Changes {
@@ -41,22 +38,21 @@ export class LmdbStore {
   readonly writer: ListWriter;
   readonly #environment: Environment;
   readonly #keys: LmdbKeys;
+  /** Bytes of the file that may be mapped. */
+  readonly #mappedBytes: number;
 
-  /** Of `memoryBytes` most are mapped, and a quarter is for the keys of two turns of the writer. */
+  /** A quarter of `memoryBytes` is for pages that are mapped, and half of it for lists that wait. */
   constructor(options: LmdbOptions, memoryBytes: number, access: Access) {
-    this.#environment = new Environment(options, Math.floor((3 * memoryBytes) / 4), access);
+    this.#environment = new Environment(options, access);
     this.#keys = lmdbKeys(options.prefix);
+    this.#mappedBytes = Math.floor(memoryBytes / 4);
     this.lease = new StoredLease(this.#environment, this.#keys.lease, options.leaseMs);
-    this.writer = new ListWriter(this.#environment, this.#keys, this.lease, Math.floor(memoryBytes / 8));
+    const room = { mappedBytes: this.#mappedBytes, runBytes: Math.floor(memoryBytes / 4) };
+    this.writer = new ListWriter(this.#environment, this.#keys, this.lease, room);
   }
 
   get #db(): Environment['db'] {
     return this.#environment.db;
-  }
-
-  /** Runs `body`, which reads, also while lists are written. */
-  read<T>(body: () => T): Promise<T> {
-    return this.#environment.read(body);
   }
 
   /** The version that an alias names; throws if its value is not in the encoding of this store. */
@@ -113,24 +109,10 @@ export class LmdbStore {
   /** Why `version` has not `lists`. */
   async #missing(version: string, lists: ListCounts): Promise<Refusal | undefined> {
     for (const kind of ['users', 'items'] as const) {
-      let found = 0;
-      for (const range of this.#keys.kind(version, kind)) found += await this.#count(range);
+      const found = await countKeys(this.#environment, this.#mappedBytes, this.#keys.kind(version, kind));
       if (found < lists[kind]) return listsMissing(version, kind, found, lists[kind]);
     }
     return undefined;
-  }
-
-  /** Counts keys, a part in each turn of the event loop: on a slow disk it takes long, and the lease must not run out. */
-  async #count({ start: first, end }: { readonly start: Buffer; readonly end: Buffer }): Promise<number> {
-    let count = 0;
-    for (let start = first; ; ) {
-      const keys = [...this.#db.getKeys({ start, end, limit: keysCounted })];
-      count += keys.length;
-      if (keys.length < keysCounted) return count;
-      start = Buffer.concat([keys.at(-1)!, Buffer.of(0)]);
-      await this.#environment.narrow();
-      await setImmediate();
-    }
   }
 
   /**

@@ -72,17 +72,33 @@ const mayPass = (error: unknown): boolean =>
   !(error instanceof Refusal) &&
   (!(error instanceof ErrorReply) || /^(LOADING|TRYAGAIN|CLUSTERDOWN|MASTERDOWN)/.test(error.message));
 
+/** What a server says to a user without the password, or without the right: in a script it names the rule otherwise. */
+const denied = /^(NOAUTH|WRONGPASS|NOPERM)|ACL failure in script|executing the script can't/;
+
+/** Runs `body`; a server that refuses the user is an `ACCESS_REFUSED`. */
+async function permitted<T>(body: () => Promise<T>): Promise<T> {
+  try {
+    return await body();
+  } catch (error) {
+    // The client wraps what ends its tries to connect.
+    const reply = (error as { readonly originalError?: unknown }).originalError ?? error;
+    if (!(reply instanceof ErrorReply && denied.test(reply.message))) throw error;
+    const [line] = reply.message.split('\n', 1);
+    throw new Refusal(`the server refuses this user or its password (${line})`, 'ACCESS_REFUSED');
+  }
+}
+
 /** Runs `command`, again and later when the server was not reached. */
 async function retried<T>(command: () => Promise<T>): Promise<T> {
   for (const pauseMs of pausesMs) {
     try {
-      return await command();
+      return await permitted(command);
     } catch (error) {
       if (!mayPass(error)) throw error;
       await sleep(pauseMs);
     }
   }
-  return command();
+  return permitted(command);
 }
 
 function clientOptions({ username, password, tls, timeoutMs, url }: RedisOptions) {
@@ -129,7 +145,7 @@ async function connectServer(options: RedisOptions): Promise<RedisConnection> {
   const client = createClient({ ...clientOptions(options), url: options.url });
   // What goes wrong is thrown where a command waits for it.
   client.on('error', () => undefined);
-  await client.connect();
+  await permitted(() => client.connect());
   const bytes = client.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer });
   const send = async (args: readonly Argument[], guard?: Guard): Promise<unknown> => {
     if (guard === undefined) return client.sendCommand([...args]);
@@ -186,7 +202,7 @@ async function connectCluster(options: RedisOptions): Promise<RedisConnection> {
     defaults: { ...defaults, socket },
   });
   cluster.on('error', () => undefined);
-  await cluster.connect();
+  await permitted(() => cluster.connect());
   const bytes = cluster.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer });
   const send = async (key: string, args: readonly Argument[], guard?: Guard): Promise<unknown> => {
     if (guard) {

@@ -1,11 +1,19 @@
 import { z } from 'zod';
+import { isUrl } from '../../src/address.js';
 import { keyValueSettings } from '../../src/publish/sink-options.js';
+
+const isRedisUrl = (text: string): boolean =>
+  isUrl(text, /^rediss?:$/) && /^\/?\d*$/.test(new URL(text).pathname);
 
 const url = z
   .string()
-  .regex(
-    /^rediss?:\/\/[^\s,]+(,rediss?:\/\/[^\s,]+)*$/,
-    'expected a URL such as redis://host:6379 or rediss://host:6379',
+  .regex(/^rediss?:\/\/[^\s,]+(,rediss?:\/\/[^\s,]+)*$/, {
+    error: 'expected a URL such as redis://host:6379 or rediss://host:6379',
+    abort: true,
+  })
+  .refine(
+    text => text.split(',').every(isRedisUrl),
+    'expected redis://host:6379 or rediss://host:6379, its port from 1 to 65535 and behind it nothing or the number of a database',
   )
   .describe('one server, or some nodes of a cluster, joined by commas; rediss:// is TLS');
 

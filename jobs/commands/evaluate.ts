@@ -33,10 +33,11 @@ function measuresOf(values: Values, seed: number) {
   return { k, bootstrap: bootstrap || undefined };
 }
 
+/** Shows the progress of a fit, with its solver where there are several. */
 const shown =
-  (progress: (text: string) => void) =>
+  (progress: (text: string) => void, asked: readonly FitOptions[], { solver }: FitOptions) =>
   (stage: string, part: number): void =>
-    progress(`${stage} ${Math.floor(part * 100)}%`);
+    progress(`${asked.length > 1 ? `${solver}: ` : ''}${stage} ${Math.floor(part * 100)}%`);
 
 /** The options of each solver that the flags ask for: `all` asks for every one, with the flags that it has. */
 function askedSolvers(flags: Record<string, unknown>, base?: FitOptions): readonly FitOptions[] {
@@ -104,7 +105,7 @@ async function onFiles(context: CommandContext, paths: readonly [string, string]
   const settings = { k, memoryBytes, bootstrap, layered: true };
   const run = (fit: FitOptions) =>
     runOnce(measureTask('measureReporting'), [holdout, fit, { ...settings, threads: threadsOf(fit) }], {
-      progress: shown(progress),
+      progress: shown(progress, asked, fit),
       signal,
     });
   const sizes = { items: holdout.train.n, interactions: holdout.train.indices.length };
@@ -138,8 +139,10 @@ async function onState({ values, progress, reader, signal }: CommandContext): Pr
   const asked = askedSolvers(optionsOfFit(values), await presentFit(p));
   progress('reading');
   const held = await p.holdOut(options, signal);
-  const settings = { ...measures, layered: true, progress: shown(progress), signal };
-  return measured(asked, fit => p.measureFit(held, fit, settings), measures.k, {
+  const settings = { ...measures, layered: true, signal };
+  const run = (fit: FitOptions) =>
+    p.measureFit(held, fit, { ...settings, progress: shown(progress, asked, fit) });
+  return measured(asked, run, measures.k, {
     items: held.train.n,
     interactions: held.train.indices.length,
     holdout: {

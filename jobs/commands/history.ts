@@ -8,11 +8,14 @@ import {
   wholeNumber,
 } from '../command.js';
 import type { ResultOf } from '../operations/index.js';
+import { inLine } from '../printable.js';
 
 /** One run as a line. */
 export function runText(r: ResultOf<'runs'>['runs'][number]): string {
   const seconds = r.finishedAt === undefined ? '' : ` ${((r.finishedAt - r.startedAt) / 1000).toFixed(1)} s`;
-  return `${new Date(r.startedAt).toISOString()} ${r.job} ${r.status}${seconds}: ${r.detail} (${r.trigger})`;
+  return inLine(
+    `${new Date(r.startedAt).toISOString()} ${r.job} ${r.status}${seconds}: ${r.detail} (${r.trigger})`,
+  );
 }
 
 const spans: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000 };
@@ -53,8 +56,8 @@ async function list({ ask, values }: CommandContext, filter: object): Promise<Co
   const at = (time: number): string => new Date(time).toISOString();
   const lines = [
     ...found.counts.map(c => `${c.source}: ${count(c.count)} ${c.code}, ${at(c.first)} to ${at(c.last)}`),
-    ...found.letters.map(
-      d => `${at(d.rejectedAt)} ${d.source}/${d.partition}@${d.sequence} ${d.code}: ${d.reason}`,
+    ...found.letters.map(d =>
+      inLine(`${at(d.rejectedAt)} ${d.source}/${d.partition}@${d.sequence} ${d.code}: ${d.reason}`),
     ),
   ];
   return { json: found, text: lines.join('\n') || 'no dead letters' };

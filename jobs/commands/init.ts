@@ -4,7 +4,7 @@ import type { Sample } from '../../src/contracts/index.js';
 import { StageError } from '../../src/errors.js';
 import type { Command, CommandContext, CommandResult } from '../command.js';
 import { draftOf, exampleSource, mapped, querySource, sinkDrafts, topicSource } from '../init/draft.js';
-import { type Field, type Roles, rolesOf } from '../init/roles.js';
+import { type Field, type Roles, rolesOf, typesOf, unfit } from '../init/roles.js';
 import { configSchemaFile } from '../schema.js';
 
 const sources = ['csv', 'parquet', 'duckdb', 'kafka'];
@@ -42,7 +42,7 @@ async function lookAtTables(
   for (const { from, sample } of tables) {
     try {
       const roles = rolesOf(sample, given);
-      const source = querySource(sample, from, roles, isDatabase ? file : undefined);
+      const source = querySource(sample, from(typesOf(roles)), roles, isDatabase ? file : undefined);
       return { source, sample, roles };
     } catch (error) {
       failure ??= error; // another table may have the columns
@@ -108,14 +108,16 @@ function answer(file: string, { sample, roles }: Found): CommandResult {
     'fit',
     ...(user ? [`recommend ${/^[\w.-]+$/.test(user) ? user : JSON.stringify(user)}`] : []),
   ].map(command => `sansa-stream ${command} -c ${file}`);
+  const notes = roles ? unfit(sample, roles) : [];
   const text = [
     `${where}: ${rows} rows${roles ? `; ${mapped(roles)}` : '; the fields of its records are not known yet'}`,
+    ...notes,
     `${file} written; next: ${next[0]}`,
     ...next.slice(1).map(line => `${' '.repeat(file.length + 10)}then: ${line}`),
     `sansa-stream refit -c ${file} makes and publishes a model now; sansa-stream run -c ${file} keeps it going`,
   ];
   const columns = Object.fromEntries(Object.entries(roles ?? {}).map(([field, { name }]) => [field, name]));
-  return { json: { file, rows, columns, next }, text: text.join('\n') };
+  return { json: { file, rows, columns, next, notes }, text: text.join('\n') };
 }
 
 export const init: Command = {

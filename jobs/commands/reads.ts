@@ -1,4 +1,5 @@
 import { type Command, type CommandContext, count, wholeNumber } from '../command.js';
+import { inLine } from '../printable.js';
 
 const options = { k: { type: 'string' }, version: { type: 'string' } } as const;
 const help = { k: 'length of the list; default 20', version: 'model version; default the newest' };
@@ -14,7 +15,7 @@ interface ListOptions {
 
 function outcome(list: List) {
   const lines = list.items.map(
-    ({ item, score }, r) => `${String(r + 1).padStart(3)}  ${score.toFixed(4)}  ${item}`,
+    ({ item, score }, r) => `${String(r + 1).padStart(3)}  ${score.toFixed(4)}  ${inLine(item)}`,
   );
   return { json: list, text: lines.join('\n') || 'nothing can be recommended' };
 }
@@ -55,8 +56,8 @@ export const explain: Command = {
     const found = await ask('explain', { user, item, version: values.version as string });
     const { score, owned, version, contributions } = found;
     const lines = [
-      `${score.toFixed(6)}  ${item} for ${user}, model ${version}${owned ? '; the user has it already' : ''}`,
-      ...contributions.map(c => `${c.amount.toFixed(6).padStart(10)}  ${c.item}`),
+      `${score.toFixed(6)}  ${inLine(item)} for ${inLine(user)}, model ${version}${owned ? '; the user has it already' : ''}`,
+      ...contributions.map(c => `${c.amount.toFixed(6).padStart(10)}  ${inLine(c.item)}`),
     ];
     return { json: found, text: lines.join('\n') };
   },
@@ -71,8 +72,8 @@ export const segments: Command = {
     const k = wholeNumber('k', values.k ?? '10');
     const found = await ask('segments', { k, version: values.version as string });
     const lines = found.segments.map(({ dimension, size, items }) => {
-      const names = items.map(({ item, score }) => `${item} ${score.toFixed(3)}`).join(', ');
-      return `${dimension ?? '(gone)'}  ${count(size)} items: ${names}`;
+      const names = items.map(({ item, score }) => `${inLine(item)} ${score.toFixed(3)}`).join(', ');
+      return `${inLine(dimension ?? '(gone)')}  ${count(size)} items: ${names}`;
     });
     return { json: found, text: lines.join('\n') };
   },

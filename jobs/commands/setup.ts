@@ -1,9 +1,16 @@
 import { sample } from '../../connectors/doctor.js';
 import { weightRules } from '../../connectors/duckdb/options.js';
 import { createSource } from '../../connectors/registry.js';
-import type { Command } from '../command.js';
+import type { Command, Values } from '../command.js';
 import { lacking } from '../lacking.js';
 import { withoutSecrets } from '../secrets.js';
+
+/** The commands behind a configuration that is valid. */
+function next({ config, sources }: Values): string {
+  const on = (command: string): string => `sansa-stream ${command} -c ${config}`;
+  const look = sources ? [] : [`${on('validate --sources')} reads the first records`];
+  return `next: ${[...look, `${on('doctor')} looks whether all answer`, `${on('run')} keeps it going`].join('; ')}`;
+}
 
 export const validate: Command = {
   summary: 'check a configuration and, with --sources, read the first records of each source',
@@ -33,7 +40,7 @@ export const validate: Command = {
         samples,
         ...(missing ? { lacking: missing } : {}),
       },
-      text: ['configuration is valid', ...lines, ...(missing ? [missing] : [])].join('\n'),
+      text: ['configuration is valid', ...lines, missing ?? next(values)].join('\n'),
     };
   },
 };

@@ -1,11 +1,12 @@
 import { type Command, wholeNumber } from '../command.js';
+import { inLine } from '../printable.js';
 
 const shown = (value: unknown): string =>
-  value === null ? '' : typeof value === 'string' ? value : JSON.stringify(value);
+  inLine(value === null ? '' : typeof value === 'string' ? value : JSON.stringify(value));
 
 /** Rows as a table of text, columns as wide as their longest value. */
 function table(columns: readonly string[], rows: readonly (readonly unknown[])[]): string {
-  const lines = [columns, ...rows.map(row => row.map(shown))];
+  const lines = [columns.map(shown), ...rows.map(row => row.map(shown))];
   const widths = columns.map((_, c) => Math.max(...lines.map(line => line[c]!.length)));
   return lines
     .map(line =>

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Command, type CommandContext, type CommandResult, count, wholeNumber } from '../command.js';
 import type { ResultOf } from '../operations/index.js';
+import { inLine, printable } from '../printable.js';
 import { runText } from './history.js';
 
 type Status = ResultOf<'status'>;
@@ -10,6 +11,15 @@ function tunedText({ changed, measured, found, before, at, inUse }: NonNullable<
   const values = Object.entries(changed).map(([name, value]) => `${name} ${value}`);
   const figures = `${measured.metric}@${measured.k} ${found.toFixed(4)} against ${before.toFixed(4)} on ${date}`;
   return `${values.join(', ')} (${figures})${inUse ? '' : ': not in use, `fit` was changed since'}`;
+}
+
+function ageingText({ window, halfLife, since, landmark, halfLives }: NonNullable<Status['ageing']>): string {
+  const shown = [
+    window && `window ${window}${since ? `, from ${since}` : ''}`,
+    halfLife &&
+      `half-life ${halfLife}${landmark ? `, ${halfLives} of them since the landmark ${landmark}` : ''}`,
+  ];
+  return shown.filter(text => text !== undefined).join('; ');
 }
 
 const when = (time: number | undefined): string =>
@@ -27,9 +37,12 @@ function textOf(s: Status): string {
     `state     ${s.state}`,
     `inbox     ${count(s.inbox)} events wait; ${count(s.folded)} folded, ${count(s.repeated)} of them repeated; ${count(s.deadLetters)} dead letters`,
     ...s.deadLetterCodes.map(d => `          ${d.source}: ${count(d.count)} ${d.code}, last ${when(d.last)}`),
-    ...s.deadLetterSamples.map(d => `          ${d.source}/${d.partition}@${d.sequence}: ${d.reason}`),
+    ...s.deadLetterSamples.map(
+      d => `          ${d.source}/${d.partition}@${d.sequence}: ${inLine(d.reason)}`,
+    ),
     ...s.skipped.map(d => `          ${d.source}: ${count(d.count)} skipped by ${d.reason}`),
     `matrix    ${count(s.users)} users × ${count(s.items)} items, ${count(s.interactions)} interactions`,
+    ...(s.ageing ? [`ageing    ${ageingText(s.ageing)}; ${count(s.aged)} too old to count`] : []),
     `gramian   ${gramian.mode}${gramian.mode === 'stored' ? `, ${gramian.segments} segments, ${count(gramian.entries)} entries` : ''}`,
     `models    ${s.models.length}${newest ? `; newest ${newest}` : ''}; published ${s.published ?? 'none'}`,
     ...(gate
@@ -46,7 +59,7 @@ async function watch({ ask, signal }: CommandContext, seconds: number): Promise<
   while (!signal.aborted) {
     const text = textOf(await ask('status', {}));
     const clear = process.stdout.isTTY ? '\u001b[2J\u001b[H' : '';
-    process.stdout.write(`${clear}${new Date().toISOString()}\n${text}\n`);
+    process.stdout.write(`${clear}${new Date().toISOString()}\n${printable(text)}\n`);
     await sleep(seconds * 1000, undefined, { signal }).catch(() => undefined);
   }
   return { json: {}, text: '' };

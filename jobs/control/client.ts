@@ -23,6 +23,10 @@ export function connectRunning(path: string): Promise<Running | undefined> {
   });
 }
 
+/** The failure of the stage; a stage of an earlier release says no remedy. */
+const failureOf = ({ code, message, remedy }: Extract<Reply, { error: unknown }>['error']): StageError =>
+  new StageError(code, message, remedy === undefined ? {} : { remedy });
+
 const asked =
   (socket: ReturnType<typeof createConnection>): Running['ask'] =>
   (request, heard, signal) =>
@@ -30,7 +34,7 @@ const asked =
       let text = '';
       const take = (reply: Reply): void => {
         if ('progress' in reply) heard(reply.progress);
-        else if ('error' in reply) reject(new StageError(reply.error.code, reply.error.message));
+        else if ('error' in reply) reject(failureOf(reply.error));
         else resolve(reply.result);
       };
       const stop = (): void => void socket.destroy();

@@ -12,7 +12,7 @@ export interface Request {
 export type Reply =
   | { readonly progress: string }
   | { readonly result: unknown }
-  | { readonly error: { readonly code: ErrorCode; readonly message: string } };
+  | { readonly error: { readonly code: ErrorCode; readonly message: string; readonly remedy?: string } };
 
 /** Characters of a request at most. */
 export const longestRequest = 2 ** 20;

@@ -69,8 +69,8 @@ async function attend(socket: Socket, host: Host, stopped: AbortSignal): Promise
     const progress = (text: string): void => say({ progress: text });
     say({ result: (await perform(host, operation, parameters, { signal: gone.signal, progress })) ?? null });
   } catch (error) {
-    const { code, message } = toStageError(error);
-    say({ error: { code, message: redacted(message) } });
+    const { code, message, remedy } = toStageError(error);
+    say({ error: { code, message: redacted(message), remedy } });
   } finally {
     socket.end();
     // The client has closed when it has read the answer.

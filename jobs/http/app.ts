@@ -1,10 +1,11 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
 import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { type ErrorCode, StageError, toStageError } from '../../src/errors.js';
-import { type Host, perform } from '../operations/perform.js';
-import { redacted } from '../secrets.js';
+import { checkParameters, type Host, perform } from '../operations/perform.js';
+import { answer, isToken, refusal } from './answers.js';
+import { addEvents } from './events.js';
 import type { OpenStage, StageMetrics } from './metrics.js';
+import { httpRemedy } from './remedy.js';
 import { readParameters, routes } from './routes.js';
 import { Tasks } from './tasks.js';
 
@@ -24,24 +25,10 @@ const statuses: Partial<Record<ErrorCode, 400 | 404 | 409 | 503>> = {
   INTERRUPTED: 503,
 };
 
-const answer = (status: number, value: unknown, headers: Readonly<Record<string, string>> = {}): Response =>
-  new Response(redacted(JSON.stringify(value)), {
-    status,
-    headers: { 'content-type': 'application/json', ...headers },
-  });
-
-const refusal = (status: number, code: string, message: string, remedy: string): Response =>
-  answer(status, { error: { code, message, remedy } });
-
 function failed(error: unknown): Response {
-  const { code, message, remedy } = toStageError(error);
-  return refusal(statuses[code] ?? 500, code, message, remedy);
-}
-
-/** Compares in constant time: hashes have one length, whatever was sent. */
-function isToken(token: string, header: string | undefined): boolean {
-  const hash = (text: string): Buffer => createHash('sha256').update(text).digest();
-  return timingSafeEqual(hash(`Bearer ${token}`), hash(header ?? ''));
+  const failure = toStageError(error);
+  const { code, message } = failure;
+  return refusal(statuses[code] ?? 500, code, message, httpRemedy(failure));
 }
 
 /** The result, or a failure when it takes too long; the operation itself may go on. */
@@ -97,6 +84,7 @@ export function createApp(
   app.notFound(c => refusal(404, 'USAGE', `${c.req.method} ${c.req.path}: no such route`, 'see the manual'));
   app.onError(failed);
   addHealth(app, stage, metrics);
+  addEvents(app, stage, token);
   addApi(app, stage, token);
   return app;
 }
@@ -142,6 +130,7 @@ function addApi(app: Hono, stage: () => OpenStage | undefined, token: string | u
       const host = hostOf();
       if (tasks.isFull) return refusal(429, 'USAGE', 'too many tasks wait', 'try again when some have ended');
       const parameters = await bodyOf(c);
+      await checkParameters(host, operation, parameters);
       const task = tasks.start(operation, () => perform(host, operation, parameters));
       return answer(202, task, { location: `/api/v1/tasks/${task.id}` });
     });

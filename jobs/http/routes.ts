@@ -39,10 +39,14 @@ export const routes: readonly Route[] = [
 /** Parameters that are numbers: a path and a query have only text. */
 const numbers = new Set(['k', 'limit', 'since']);
 
+/** A number as text; any other text as it is, so that it is quoted where a number is expected. */
+const read = (value: string): number | string =>
+  value.trim() === '' || Number.isNaN(Number(value)) ? value : Number(value);
+
 /** The parameters of a GET. */
 export const readParameters = (...given: readonly Readonly<Record<string, string>>[]): object =>
   Object.fromEntries(
     given
       .flatMap(Object.entries<string>)
-      .map(([name, value]) => [name, numbers.has(name) && value !== '' ? Number(value) : value]),
+      .map(([name, value]) => [name, numbers.has(name) ? read(value) : value]),
   );

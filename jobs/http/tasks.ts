@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { toStageError } from '../../src/errors.js';
 import { redacted } from '../secrets.js';
+import { httpRemedy } from './remedy.js';
 
 /** Tasks that are remembered after their end. */
 const kept = 200;
@@ -40,7 +41,9 @@ export class Tasks {
       .then(
         result => Object.assign(task, { status: 'done', result }),
         error => {
-          const { code, message, remedy } = toStageError(error);
+          const failure = toStageError(error);
+          const { code, message } = failure;
+          const remedy = httpRemedy(failure);
           Object.assign(task, { status: 'failed', error: { code, message: redacted(message), remedy } });
         },
       )

@@ -47,6 +47,34 @@ function fits(field: Field, { type, unique, missing, smallest }: SampledColumn):
   return !/^(TIMESTAMP|DATE|DOUBLE|FLOAT|BOOLEAN|boolean)/.test(type) || field === 'user';
 }
 
+/** What a query does to a column that has the name of a field and other values. */
+const turned: Readonly<Partial<Record<Field, (name: string) => string>>> = {
+  ts: name => `is no time that is known: strptime(${name}, '%d.%m.%Y %H:%M') AS ts in the query makes one`,
+  weight: name =>
+    `is no number from 0 on: say what it is worth in the query, such as greatest(${name}, 0) AS weight`,
+};
+
+/** A sentence for each column that has the name of a field of an event, and values that do not fit it. */
+export function unfit({ columns }: Sample, roles: Roles): string[] {
+  const free = columns.filter(c => !Object.values(roles).includes(c) && c.missing < 1);
+  return (['ts', 'weight'] as const).flatMap(field => {
+    const named = roles[field] ? undefined : free.find(c => Number.isFinite(rank(field, c.name)));
+    if (!named) return [];
+    const name = /^\w+$/.test(named.name) ? named.name : `"${named.name}"`;
+    return `${named.name} (${named.type}, such as ${named.example}) is not read: it ${turned[field]!(name)}`;
+  });
+}
+
+/** The types that columns of CSV are read as: ids are texts, and what the look at all rows found; times are found by each read. */
+export const typesOf = (roles: Roles): Readonly<Record<string, string>> =>
+  Object.fromEntries(
+    Object.entries(roles).flatMap(([field, { name, type }]) => {
+      if (/^(TIMESTAMP|DATE)/.test(type)) return [];
+      const isText = ['user', 'item', 'id'].includes(field) && !/^(DOUBLE|FLOAT)/.test(type);
+      return [[name, isText ? 'VARCHAR' : type]];
+    }),
+  );
+
 /**
  * Finds the columns that events are made of, by their names and values. `given` names some of them.
  *

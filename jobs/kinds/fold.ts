@@ -28,8 +28,8 @@ export const fold: Job<object, Folded, typeof schedule> = {
   schedule,
   clock: ({ cron }) => ({ cron, options: {} }),
   async prepare({ pipeline }) {
-    const waiting = await pipeline.parts.store.pending();
-    return waiting === 0 ? { kind: 'idle', result: { events: 0, users: 0 } } : undefined;
+    const waits = (await pipeline.parts.store.pending()) > 0 || (await pipeline.frameIsDue());
+    return !waits ? { kind: 'idle', result: { events: 0, users: 0 } } : undefined;
   },
   async run({ pipeline, settings }) {
     const { events, users } = await pipeline.fold(settings.signal);

@@ -31,7 +31,10 @@ const schedule = z
   .prefault({});
 
 /** The present options with those of the refit in their places. `CONFIG_INVALID` for wrong ones. */
-async function fitOf(pipeline: JobPipeline, { publish: _, ...given }: RefitOptions): Promise<FitOptions> {
+export async function fitOf(
+  pipeline: JobPipeline,
+  { publish: _, ...given }: RefitOptions,
+): Promise<FitOptions> {
   return checked(fitOptions, overrideFit(await presentFit(pipeline), given), 'fit');
 }
 
@@ -60,6 +63,7 @@ async function upToDate(pipeline: JobPipeline, fit: FitOptions): Promise<Manifes
   if (newest.maxHistory !== maxHistory || newest.keep !== keep) return undefined;
   const alike = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
   if (!alike(newest.options, fit) || !alike(newest.metrics?.measured, measured)) return undefined;
+  if (!alike(newest.ageing, await pipeline.ageing()) || (await pipeline.frameIsDue())) return undefined;
   const { interactions } = await store.counts(); // an erasure takes some away
   return interactions === newest.interactions ? intact().catch(() => undefined) : undefined;
 }

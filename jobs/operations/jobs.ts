@@ -1,11 +1,12 @@
 /** Jobs that a person asks for, and checks that need the state for themselves. */
 import { z } from 'zod';
+import { checkAlias } from '../../src/publish/layout.js';
 import { runChain, runJob } from '../job.js';
 import { fold as foldJob } from '../kinds/fold.js';
 import { forget as forgetJob } from '../kinds/forget.js';
 import { fresh as freshJob } from '../kinds/fresh.js';
 import { publish as publishJob } from '../kinds/publish.js';
-import { refit as refitJob } from '../kinds/refit.js';
+import { fitOf, refit as refitJob } from '../kinds/refit.js';
 import { rollback as rollbackJob } from '../kinds/rollback.js';
 import { resultOf } from '../outcome.js';
 import { cli } from '../trigger.js';
@@ -32,6 +33,7 @@ export const compact = operation({
 export const fit = operation({
   parameters: z.record(z.string(), z.unknown()),
   changes: true,
+  check: fitOf,
   async run(context, options) {
     const shown = shownAs(context, (stage, part) => `fit: ${stage} ${part}`);
     const ended = await runJob(shown, refitJob, cli, options);
@@ -45,6 +47,7 @@ export const fit = operation({
 export const refit = operation({
   parameters: z.looseObject({ publish: z.boolean().optional() }),
   changes: true,
+  check: fitOf,
   async run(context, options) {
     const chain = await runChain(
       shownAs(context, (stage, part) => `refit: ${stage} ${part}`),
@@ -62,6 +65,10 @@ export const refit = operation({
 export const publish = operation({
   parameters: z.strictObject({ version: name, alias: name }),
   changes: true,
+  async check(pipeline, { version, alias }) {
+    if (alias !== undefined) checkAlias(alias);
+    if (version !== undefined) await pipeline.manifestOf(version);
+  },
   async run(context, options) {
     const shown = shownAs(context, (_, part) => `publish: ${part}`);
     const summary = resultOf(await runJob(shown, publishJob, cli, options))!;
@@ -79,6 +86,7 @@ export const fresh = operation({
 export const rollback = operation({
   parameters: z.strictObject({ alias: name, to: name }),
   changes: true,
+  check: (_, { alias }) => alias !== undefined && checkAlias(alias),
   run: async ({ jobs }, options) => resultOf(await runJob(jobs, rollbackJob, cli, options))!,
 });
 

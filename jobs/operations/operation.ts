@@ -23,6 +23,8 @@ export interface Operation<S extends z.ZodType = z.ZodType, R = unknown> {
   readonly waits?: true;
   /** An answer may be given again for so long: many ask, and it is dear. */
   readonly freshMs?: number;
+  /** Throws for parameters that fit the schema and would be refused all the same; changes nothing. */
+  check?(pipeline: Pipeline, parameters: z.output<S>): unknown;
   run(context: OperationContext, parameters: z.output<S>): Promise<R>;
 }
 

@@ -52,6 +52,18 @@ function remembered(
   return result;
 }
 
+/** Checks the parameters of an operation and returns them, defaults filled in; begins nothing. Throws as `perform` does. */
+export async function checkParameters(
+  { pipeline }: Pick<Host, 'pipeline'>,
+  name: string,
+  parameters: unknown,
+): Promise<unknown> {
+  const operation = knownOperation(name);
+  const given = checked(operation.parameters, parameters ?? {}, 'options');
+  await operation.check?.(pipeline, given);
+  return given;
+}
+
 /**
  * Carries out an operation: checks its parameters, waits for its turn if it has to, and runs it. Throws `USAGE` for an
  * unknown name, `CONFIG_INVALID` for wrong parameters, and failures of the operation.
@@ -63,7 +75,7 @@ export async function perform(
   { signal, progress = () => undefined }: Asking = {},
 ): Promise<unknown> {
   const operation = knownOperation(name);
-  const given = checked(operation.parameters, parameters ?? {}, 'options');
+  const given = await checkParameters(host, name, parameters);
   const { settings } = host.jobs;
   const jobs = {
     ...host.jobs,

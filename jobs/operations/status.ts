@@ -70,6 +70,13 @@ async function gramianStatus({ parts: { store } }: Pipeline) {
   };
 }
 
+/** How events grow old; `undefined` where none do. Their number is in `aged`. */
+async function ageingStatus({ ageing, config: { semantics } }: Pipeline) {
+  const { window, halfLife } = semantics;
+  const now = await ageing();
+  return (window ?? halfLife ?? now) === undefined ? undefined : { window, halfLife, ...now };
+}
+
 export const status = operation({
   parameters: z.strictObject({}),
   freshMs: 1000,
@@ -84,6 +91,7 @@ export const status = operation({
       state: parts.directory,
       ...(await store.counts()),
       folded: await store.folded(),
+      ageing: await ageingStatus(pipeline),
       gramian: await gramianStatus(pipeline),
       databaseBytes: databaseBytes(pipeline),
       models: models.map(m => m.version),

@@ -1,12 +1,17 @@
 import { z } from 'zod';
-import { tuneOptions } from '../../src/tune/tune.js';
+import { type TuneOptions, tuneOptions } from '../../src/tune/tune.js';
 import { checked } from '../checked.js';
 import { runJob } from '../job.js';
 import { searchOf, tune as tuneJob } from '../kinds/tune.js';
+import type { Pipeline } from '../open.js';
 import { resultOf } from '../outcome.js';
 import { cli } from '../trigger.js';
 import { aroundPresent } from '../tuned.js';
 import { operation, shownAs } from './operation.js';
+
+/** How to search: the settings of the scheduled search with `given` in their places. */
+const searchWith = ({ config }: Pipeline, given: Readonly<Record<string, unknown>>): TuneOptions =>
+  checked(tuneOptions, { ...searchOf(config.schedule.tune), ...given }, 'options');
 
 /**
  * Searches for better fit options on a part held out of the state, starting from the settings of the scheduled search.
@@ -19,10 +24,10 @@ export const tune = operation({
     apply: z.boolean().default(false),
   }),
   changes: true,
+  check: (pipeline, { options, fixed }) => aroundPresent(pipeline, searchWith(pipeline, options), fixed),
   async run(context, { options: given, fixed, apply }) {
     const { pipeline } = context;
-    const defaults = searchOf(pipeline.config.schedule.tune);
-    const options = checked(tuneOptions, { ...defaults, ...given }, 'options');
+    const options = searchWith(pipeline, given);
     const shown = shownAs(context, (stage, part) => `${part}: ${stage}`);
     const found = apply
       ? resultOf(await runJob(shown, tuneJob, cli, { ...options, fixed }))!

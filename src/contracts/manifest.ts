@@ -26,6 +26,17 @@ export interface Manifest {
   readonly maxHistory?: number | undefined;
   /** `gramian.keep` of the stage, where it was set: rows of each column in a pruned view. */
   readonly keep?: number | undefined;
+  /** What of the events counted, by their age; an event of weight 1 in the half-life of the newest one weighed 1 in the fit. */
+  readonly ageing?:
+    | {
+        /** Events before it did not count; ISO 8601, UTC. */
+        readonly since?: string | undefined;
+        readonly halfLifeMs?: number | undefined;
+        readonly landmark?: string | undefined;
+        /** G was divided by 4 to this power: the half-lives from the landmark to the newest event. */
+        readonly halfLives?: number | undefined;
+      }
+    | undefined;
   readonly parameters: number;
   /** SHA-256 of `weights.safetensors`. */
   readonly weightsChecksum: string;

@@ -146,6 +146,28 @@ export interface History {
   readonly shards: number;
 }
 
+/** What became of records that were sent to a source. */
+export type SentOutcome =
+  /** They are in the state; so many of them as dead letters, the first for this reason. */
+  | {
+      readonly kind: 'taken';
+      readonly records: number;
+      readonly deadLetters: number;
+      readonly reason?: string;
+    }
+  /** Nothing of them was taken: too much waits, nobody reads now, the type of the body, or what is wrong with it. */
+  | { readonly kind: 'busy' | 'closed' }
+  | { readonly kind: 'foreign' | 'faulty'; readonly reason: string };
+
+/** Takes records that others send, by HTTP for example. */
+export interface Intake {
+  /** What a sender has to know, if it is not what everybody has to who changes something. */
+  readonly token?: string | undefined;
+  readonly maxRequestBytes: number;
+  /** Takes the records of one request all together, or none; resolves once they are in the state. */
+  take(contentType: string, body: Buffer): Promise<SentOutcome>;
+}
+
 /** A stream of interaction events. `connect`, then `read` until it returns nothing, then `close`. */
 export interface Source {
   readonly name: string;
@@ -155,6 +177,10 @@ export interface Source {
   readonly waits?: boolean;
   /** What must be in the state before this source is read. */
   readonly history?: History | undefined;
+  /** Of a stream that its writer ends: whether it has. Until then, who takes in all there is goes on reading. */
+  readonly ended?: boolean | undefined;
+  /** Of a source that records are sent to. */
+  readonly intake?: Intake;
   /**
    * Opens the source behind the given positions (one a partition; none on a new state). `state` is the id of the
    * state that the records go into, for a source that must not feed two states.

@@ -1,6 +1,7 @@
 /** The contract of the durable state: inbox, interactions, Gramian segments, and the ledger of what was done. */
 
 import type { TimedRows } from '../evaluate/split.js';
+import type { Frame } from '../gramian/frame.js';
 import type { GramianState } from '../gramian/plan.js';
 import type { SegmentFile } from '../gramian/segment.js';
 import type { Histories, RowChanges, Rows } from '../matrix/rows.js';
@@ -21,6 +22,16 @@ export interface FoldSummary {
   readonly users: number;
   /** Segment that was added, if the Gramian is stored and anything changed. */
   readonly segment: SegmentFile | undefined;
+  /** Half-lives by which the landmark has to come nearer before these events fit; nothing was folded then. */
+  readonly rise?: number | undefined;
+}
+
+/** What a move of the frame did. */
+export interface FrameMove {
+  /** Users some of whose interactions began or ceased to count. */
+  readonly users: number;
+  /** Half-lives by which the landmark has to be nearer; nothing was done then. */
+  readonly rise?: number | undefined;
 }
 
 /** Turns the rows before and after a change into a segment file; `undefined` when there is nothing to store. */
@@ -42,6 +53,8 @@ export interface StateCounts {
   readonly pairs: number;
   /** The latest time of an event that is folded, or waits in the table of the inbox (epoch ms). */
   readonly newestEvent: number | undefined;
+  /** Interactions, of `sum` events, that are too old to count. */
+  readonly aged: number;
 }
 
 /** A finished model as the state knows it. */
@@ -223,6 +236,20 @@ export interface StateStore extends Ledger {
     energy: number,
     maxHistory?: number,
   ): Promise<FoldSummary>;
+  /** The frame of X. */
+  frame(): Promise<Frame>;
+  /** The frame that the events call for which are taken in, with a landmark that is `rise` half-lives nearer. */
+  nextFrame(rise?: number): Promise<Frame>;
+  /**
+   * Moves X to another frame, as a change of rows like any other: `build` makes its segment, where the decay stays. Without
+   * it, the caller sees to the Gramian.
+   */
+  reframe(
+    frame: Frame,
+    build: BuildSegment | undefined,
+    energy: number,
+    maxHistory?: number,
+  ): Promise<FrameMove>;
   /** Notes that a user is to be erased, so that an erasure that is cut off goes on; returns its hash. */
   beginErasure(user: string): Promise<string>;
   /** Takes a user out of everything the state has; `build` makes what the Gramian and the models are then. */

@@ -25,12 +25,15 @@ export interface GramianEntries {
   close(): void;
 }
 
-/** The sum of segment files, n × n. `STATE_CORRUPT` names a file whose checksum is wrong. */
-export function openEntries(paths: readonly string[], n: number): GramianEntries {
+/**
+ * The sum of segment files, n × n, divided by `decay`, the weight of a pair of events of today. `STATE_CORRUPT` names a
+ * file whose checksum is wrong.
+ */
+export function openEntries(paths: readonly string[], n: number, decay = 1): GramianEntries {
   const arena = new Arena();
   const segments = openIntactSegments(arena, paths);
   const { scale = 1, userWeighting = 0 } = segments[0] ?? {};
-  const unit = unitsOf(scale, userWeighting);
+  const unit = unitsOf(scale, userWeighting) * decay;
   const { blocks } = sumReader(arena, segments, n);
   const indptr = new BigInt64Array(n + 1);
   for (const { first, lengths } of blocks()) {

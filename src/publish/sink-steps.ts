@@ -1,26 +1,36 @@
 import type { ListKind, Publication, SinkVersion } from '../contracts/sink.js';
-import { StageError } from '../errors.js';
+import { denied, type ErrorCode, isDenied, StageError } from '../errors.js';
 import { parseSize } from '../size.js';
 
 /** Why a sink refuses a step, as a whole sentence; `sinkSteps` adds where it was. */
-export class Refusal extends Error {}
+export class Refusal extends Error {
+  readonly code: ErrorCode;
+  constructor(message: string, code: ErrorCode = 'SINK_FAILED') {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** Codes of sources and of the state: a sink that opens a file as they do has failed as a sink. */
+const foreign = /^(SOURCE|STATE)_/;
 
 /**
- * Returns a function that runs one step of a sink. A refusal that the step throws becomes a `SINK_FAILED` at `where`;
- * anything else becomes one that says what was expected, found and where.
+ * Returns a function that runs one step of a sink. A refusal that the step throws becomes a `StageError` with its code,
+ * at `where`; anything else becomes one that says what was expected, found and where: `ACCESS_REFUSED` if the system did
+ * not permit it, else `SINK_FAILED`.
  */
 export function sinkSteps(where: string) {
   return async function step<T>(expected: string, run: () => T | Promise<T>): Promise<T> {
     try {
       return await run();
     } catch (error) {
-      if (error instanceof StageError) throw error;
+      if (error instanceof StageError && !foreign.test(error.code)) throw error;
       const found = error instanceof Error ? error.message.split('\n', 1)[0]! || error.name : String(error);
-      const message =
-        error instanceof Refusal
-          ? `${where}: ${found}`
-          : `expected ${expected}, found ${found}, where ${where}`;
-      throw new StageError('SINK_FAILED', message, { cause: error });
+      if (error instanceof Refusal) throw new StageError(error.code, `${where}: ${found}`, { cause: error });
+      const message = `expected ${expected}, found ${found}, where ${where}`;
+      throw isDenied(error)
+        ? denied(message, error)
+        : new StageError('SINK_FAILED', message, { cause: error });
     }
   };
 }

@@ -6,9 +6,8 @@ import { absent, describe, identifier, isRejection } from './identifier.js';
 /** How much of a rejected record is kept with its dead letter, in characters. */
 const maxRawLength = 64 * 1024;
 
-/** Operation codes as stored: add, remove, set. */
-export const operations = ['add', 'remove', 'set'] as const;
-/** What an event does to its (user, item) pair. */
+/** Operation codes as stored: what an event does to its (user, item) pair; `alias` says that its user is that of another id. */
+export const operations = ['add', 'remove', 'set', 'alias'] as const;
 export type Operation = (typeof operations)[number];
 
 function operation(x: unknown): number | Rejection {
@@ -16,7 +15,7 @@ function operation(x: unknown): number | Rejection {
   const code = operations.indexOf(x as Operation);
   return code >= 0
     ? code
-    : { code: 'op-unknown', reason: `op: expected add, remove or set, found ${describe(x)}` };
+    : { code: 'op-unknown', reason: `op: expected add, remove, set or alias, found ${describe(x)}` };
 }
 
 /** All that was counted under some names. */

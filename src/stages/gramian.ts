@@ -1,20 +1,26 @@
 import { join } from 'node:path';
-import type { BuildSegment, FoldSummary } from '../contracts/index.js';
+import type { FoldSummary } from '../contracts/index.js';
 import { lacksMemory, StageError, toStageError } from '../errors.js';
 import type { GramianInput } from '../fit/fit.js';
 import { isSmall } from '../gramian/build.js';
 import { type GramianEntries, openEntries } from '../gramian/export.js';
-import type { GramianMode, GramianState } from '../gramian/plan.js';
+import type { GramianMode } from '../gramian/plan.js';
 import type { Pruning } from '../gramian/prune.js';
 import { type Comparison, compareWithHistories } from '../gramian/verify.js';
-import { largestEnergy } from '../gramian/weights.js';
 import { fromNothing } from '../matrix/rows.js';
 import { runOnce } from '../runtime/compute.js';
 import { tasksOf } from '../runtime/task.js';
 import { type FitOptions, solverOf } from '../solvers/index.js';
+import { energyOf, keepFrame, presentScale } from './ageing.js';
 import { hasSettings, settleGramian, settleQuietly } from './gramian-mode.js';
 import type { PipelineParts } from './parts.js';
-import { makeSegment, mergeSegments, segmentRegister, segmentsDirectory } from './segments.js';
+import {
+  makeSegment,
+  mergeSegments,
+  segmentBuilder,
+  segmentRegister,
+  segmentsDirectory,
+} from './segments.js';
 
 const verifyTask = tasksOf<typeof import('../gramian/verify.js')>(
   new URL('../gramian/verify.js', import.meta.url),
@@ -38,17 +44,6 @@ export function createGramianKeeper(parts: PipelineParts) {
   };
 }
 
-/** Builds segments only while the state's Gramian is stored. */
-function segmentBuilder(
-  parts: PipelineParts,
-  state: GramianState | undefined,
-  signal?: AbortSignal,
-): BuildSegment | undefined {
-  if (state?.mode !== 'stored') return undefined;
-  const directory = segmentsDirectory(parts.directory);
-  return changes => makeSegment(parts, directory, changes, state.userWeighting, signal);
-}
-
 /** Events of a batch that is not halved any more. */
 const leastBatch = 5_000;
 
@@ -59,11 +54,9 @@ async function foldBatch(
   signal?: AbortSignal,
 ): Promise<FoldSummary | undefined> {
   try {
-    const { store, options } = parts;
-    const state = await store.gramian();
-    // For the weights of users that fits want, and that segments have.
-    const energy = largestEnergy(options.fit.userWeighting || (state?.userWeighting ?? 0));
-    return await store.fold(limit, segmentBuilder(parts, state, signal), energy, state?.maxHistory);
+    const state = await parts.store.gramian();
+    const build = segmentBuilder(parts, state, signal);
+    return await parts.store.fold(limit, build, energyOf(parts, state), state?.maxHistory);
   } catch (error) {
     if (!lacksMemory(error)) throw error;
     const { message } = toStageError(error);
@@ -101,11 +94,16 @@ async function fold(parts: PipelineParts, signal?: AbortSignal): Promise<FoldSum
   let events = 0;
   let users = 0;
   let segment: FoldSummary['segment'];
+  let moved = await keepFrame(parts, 0, signal);
   for (;;) {
     signal?.throwIfAborted();
     const step = await foldBatch(parts, limit, signal);
     if (step === undefined) {
       limit = await smallerBatch(parts, limit);
+      continue;
+    }
+    if (step.rise !== undefined) {
+      moved = (await keepFrame(parts, step.rise, signal)) || moved;
       continue;
     }
     events += step.events;
@@ -115,7 +113,7 @@ async function fold(parts: PipelineParts, signal?: AbortSignal): Promise<FoldSum
     // What came meanwhile is for the next fold.
     if (step.events < limit) break;
   }
-  if (events > 0 || options.gramian.mode !== 'auto') await settleQuietly(parts, signal);
+  if (events > 0 || moved || options.gramian.mode !== 'auto') await settleQuietly(parts, signal);
   return { events, users, segment };
 }
 
@@ -148,7 +146,8 @@ async function modeFor({ store, options }: PipelineParts, fit: FitOptions): Prom
 
 /** That input for n items. */
 async function inputOf(parts: PipelineParts, n: number, fit: FitOptions): Promise<GramianInput> {
-  const { directory, store, scale, options } = parts;
+  const { directory, store, options } = parts;
+  const scale = await presentScale(parts);
   if ((await modeFor(parts, fit)) === 'implicit') {
     return { mode: 'implicit', rows: await store.interactions(options.gramian.maxHistory), scale };
   }
@@ -177,14 +176,16 @@ export function pruningOf(
 async function entriesOf(parts: PipelineParts, scratch: string): Promise<GramianEntries> {
   const { directory, store, options } = parts;
   const { items } = await store.counts();
+  const decay = ((await presentScale(parts)) / parts.scale) ** 2;
   const segments = (await store.gramian())?.mode === 'stored' ? await store.segments() : [];
   if (segments.length > 0) {
     return openEntries(
       segments.map(s => join(segmentsDirectory(directory), s.file)),
       items,
+      decay,
     );
   }
   const changes = fromNothing(await store.interactions(options.gramian.maxHistory));
   const made = await makeSegment(parts, scratch, changes, options.fit.userWeighting);
-  return openEntries(made ? [join(scratch, made.file)] : [], items);
+  return openEntries(made ? [join(scratch, made.file)] : [], items, decay);
 }

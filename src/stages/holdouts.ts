@@ -11,6 +11,7 @@ import { type Progress, tasksOf } from '../runtime/task.js';
 import type { FitOptions } from '../solvers/index.js';
 import type { TuneOptions, TuneResult } from '../tune/tune.js';
 import { tuneHoldout } from '../tune/tuner.js';
+import { presentScale } from './ageing.js';
 import { modelsDirectory } from './model-files.js';
 import type { PipelineParts } from './parts.js';
 
@@ -82,10 +83,16 @@ export function createHoldouts(parts: PipelineParts) {
  * `MEMORY_BUDGET` when dividing them does not fit.
  */
 async function holdOut(
-  { store, scale, fitMemoryBytes, budgetFor = x => x, options: { gramian } }: PipelineParts,
+  parts: PipelineParts,
   options: HoldoutOptions,
   signal?: AbortSignal,
 ): Promise<StateHoldout> {
+  const {
+    store,
+    fitMemoryBytes,
+    budgetFor = x => x,
+    options: { gramian },
+  } = parts;
   const counts = await store.counts();
   if (counts.interactions === 0) {
     throw new StageError(
@@ -103,7 +110,7 @@ async function holdOut(
   const divided = await store.withTimes(rows =>
     runOnce(splitTask('split'), [rows, { ...options, maxHistory: gramian.maxHistory }], { signal }),
   );
-  return { ...divided, scale, counts };
+  return { ...divided, scale: await presentScale(parts), counts };
 }
 
 /** Threads that a fit on the train rows may use beside the holdout. */
@@ -127,8 +134,8 @@ async function measureFit(
   fit: FitOptions,
   { k, bootstrap, layered, progress, signal }: HoldoutSettings,
 ): Promise<Measured> {
-  const { scale, fitMemoryBytes: memoryBytes } = parts;
-  const { train, fitted, test } = held;
+  const { fitMemoryBytes: memoryBytes } = parts;
+  const { train, fitted, test, scale } = held;
   const settings = { k, bootstrap, layered, threads: threadsOf(parts, held, fit), memoryBytes };
   return runOnce(measureTask('measureReporting'), [{ train, fitted, test, scale }, fit, settings], {
     progress,
@@ -165,10 +172,10 @@ async function tune(
   options: TuneOptions,
   { progress, signal }: TuneSettings,
 ): Promise<TuneResult & { readonly cut: number | undefined }> {
-  const { directory, scale, fitMemoryBytes: memoryBytes } = parts;
+  const { directory, fitMemoryBytes: memoryBytes } = parts;
   const held = await holdOut(parts, options, signal);
   const found = await tuneHoldout(
-    { train: held.train, fitted: held.fitted, test: held.test, scale },
+    { train: held.train, fitted: held.fitted, test: held.test, scale: held.scale },
     fits,
     options,
     {

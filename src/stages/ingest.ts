@@ -209,6 +209,7 @@ async function drainSource(
       ahead = undefined;
       for (const warning of source.warnings?.() ?? []) log.warn({ source: source.name }, warning);
       if (!read) {
+        if (!idle && source.ended === false) continue;
         if (history && !signal?.aborted) await history.end(source.historyEnds!());
         if (!idle || !source.waits) return;
         idle();

@@ -17,7 +17,7 @@ const fitTask = tasksOf<typeof import('./fit-task.js')>(new URL('./fit-task.js',
 
 /** Input of a model, and what its manifest says of that. */
 export interface ModelInput
-  extends Pick<Manifest, 'parent' | 'events' | 'users' | 'interactions' | 'maxHistory' | 'keep'> {
+  extends Pick<Manifest, 'parent' | 'events' | 'users' | 'interactions' | 'maxHistory' | 'keep' | 'ageing'> {
   readonly gramian: GramianInput;
   /** Item of each row and column of G; read before the fit and not kept. */
   readonly keys: () => Promise<readonly string[]>;
@@ -99,6 +99,7 @@ export async function makeModel(
       popularity,
       maxHistory: about.maxHistory,
       keep: about.keep,
+      ageing: about.ageing,
       parameters,
       weightsChecksum: checksum,
       weightsBytes: bytes,

@@ -7,6 +7,7 @@ import { planWrittenFit } from '../fit/ranges.js';
 import type { GramianMode } from '../gramian/plan.js';
 import { failpoint } from '../runtime/failpoint.js';
 import type { FitOptions } from '../solvers/index.js';
+import { ageingNow } from './ageing.js';
 import { pruningOf } from './gramian.js';
 import { makeModel } from './make-model.js';
 import {
@@ -92,6 +93,7 @@ async function fitModel(
     interactions: counts.interactions,
     maxHistory,
     keep,
+    ageing: await ageingNow(parts),
   };
   const keys = () => store.itemKeys(counts.items);
   const itemUsers = () => store.itemUsers().then(users => users.subarray(0, counts.items));

@@ -1,4 +1,5 @@
 import { toStageError } from '../errors.js';
+import { ageingNow, frameIsDue } from './ageing.js';
 import { createDrift } from './drift.js';
 import { createForgetting, forgetInSinks } from './forget.js';
 import { createGramianKeeper } from './gramian.js';
@@ -31,6 +32,10 @@ export function joinPipeline(parts: PipelineParts) {
     retryDeadLetters: ingest.retryDeadLetters,
 
     fold: gramian.fold,
+    /** Whether a fold has something to do although no event waits: events have grown old under new settings. */
+    frameIsDue: () => frameIsDue(parts),
+    /** What of the events counts now, by their age. */
+    ageing: () => ageingNow(parts),
     /** Lets items leave that nobody has, also the lists, and merges all segments; returns how many there were of each. */
     async compact(signal?: AbortSignal) {
       const items = await dropItems(parts, models, true, signal);

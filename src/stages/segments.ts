@@ -1,8 +1,9 @@
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { LeavingUser } from '../contracts/index.js';
+import type { BuildSegment, LeavingUser } from '../contracts/index.js';
 import { buildSegment, isSmall } from '../gramian/build.js';
 import { compactSegments, compactWithout, suffixToCompact } from '../gramian/compact.js';
+import type { GramianState } from '../gramian/plan.js';
 import { removePruned } from '../gramian/prune.js';
 import type { SegmentFile } from '../gramian/segment.js';
 import { updateThreads } from '../gramian/update.js';
@@ -71,6 +72,17 @@ export async function makeSegment(
     : unlessStopped(directory, () =>
         runOnce(buildTask('buildSegment'), [directory, scale, changes, threads, userWeighting], { signal }),
       );
+}
+
+/** Builds segments only while the state's Gramian is stored. */
+export function segmentBuilder(
+  parts: PipelineParts,
+  state: GramianState | undefined,
+  signal?: AbortSignal,
+): BuildSegment | undefined {
+  if (state?.mode !== 'stored') return undefined;
+  const directory = segmentsDirectory(parts.directory);
+  return changes => makeSegment(parts, directory, changes, state.userWeighting, signal);
 }
 
 /** Puts `segment` in the place of the `old` ones, whose files go once nothing names them. */

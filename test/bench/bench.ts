@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
+import { readArguments } from '../support/arguments.js';
 import { sayingLacks } from '../support/lacks.js';
 import { benchCatalogue } from './catalogue.js';
 import { benchDefaults } from './defaults.js';
@@ -54,7 +54,9 @@ function refreshReadme(): void {
   writeFileSync(readme, withFigures(readFileSync(readme, 'utf8'), results as unknown as Results));
 }
 
-const { values, positionals } = parseArgs({
+const usage = `usage: npm run -s bench -- ${Object.keys(benches).join('|')}
+         [--json] [--data DIR] [--runs N] [--sink KIND] [--users N] [--rows N,…] [--items N,…] [--k N]`;
+const { values, positionals } = readArguments(usage, {
   allowPositionals: true,
   options: {
     json: { type: 'boolean' },
@@ -69,9 +71,8 @@ const { values, positionals } = parseArgs({
 });
 const bench = benches[positionals[0] ?? ''];
 if (!bench) {
-  process.stderr.write(
-    `usage: npm run -s bench -- ${Object.keys(benches).join('|')} [--json] [--data DIR] [--runs N]\n`,
-  );
+  process.stderr.write(`${usage}
+`);
   process.exit(2);
 }
 await sayingLacks(async () => {

@@ -14,7 +14,7 @@ const steps = ['ingest', 'fold', 'fit', 'publish', 'run'] as const;
 /** The line of a log that says that a service is done: everything was taken in, folded, fitted and published. */
 const published = '"msg":"model published"';
 /** In its log when a job failed. */
-const failed = '"level":50';
+const failed = '"level":"error"';
 
 /** Most memory of a process that opens the pipeline and then does a step, or nothing; and why the step failed, if it did. */
 async function measure(step: (typeof steps)[number] | 'open', config: string) {

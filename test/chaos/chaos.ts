@@ -1,11 +1,12 @@
-import { parseArgs } from 'node:util';
 import { kafkaChaos } from '../bench/kafka-chaos.js';
+import { readArguments } from '../support/arguments.js';
 import { sayingLacks } from '../support/lacks.js';
 import { seeded } from '../support/random.js';
 import { chaosCrash } from './crash/crash.js';
 import { chaosHistory } from './history.js';
 import { chaosLeases } from './leases.js';
 import { chaosPublish } from './publish.js';
+import { pipeTrial, pushTrial } from './streams.js';
 
 /** What a trial is told on its command line. */
 export interface ChaosOptions {
@@ -14,7 +15,13 @@ export interface ChaosOptions {
   readonly log: (line: string) => void;
 }
 
-const { values, positionals } = parseArgs({
+const usage = `usage: npm run -s chaos -- kafka [--rounds N] [--events N] [--seconds N] [--kills N] [--seed N] [--json]
+       npm run -s chaos -- history [--kills N] [--events N] [--seed N] [--json]
+       npm run -s chaos -- leases [--rounds N] [--sinks lmdb,redis,…] [--seed N] [--json]
+       npm run -s chaos -- streams [--events N] [--kills N] [--seed N] [--json]
+       npm run -s chaos -- publish [--rounds N] [--seed N] [--json]
+       npm run -s chaos -- crash [--kills N] [--seed N] [--only TRIAL|SCENARIO [--at BLOWS]] [--json]`;
+const { values, positionals } = readArguments(usage, {
   allowPositionals: true,
   options: {
     json: { type: 'boolean' },
@@ -68,6 +75,12 @@ const trials: Readonly<Record<string, () => Promise<{ readonly result: object; r
     const result = await chaosPublish({ rounds, seed: Number(values.seed ?? 1), log });
     return { result, ok: result.failures.length === 0 };
   },
+  async streams() {
+    const shared = { kills: Number(values.kills ?? 10), random: seeded(Number(values.seed ?? 1)), log };
+    const pipe = await pipeTrial({ ...shared, lines: Number(values.events ?? 1_000_000) });
+    const push = await pushTrial({ ...shared, requests: 1000 });
+    return { result: { pipe, push }, ok: pipe.lost + pipe.twice + push.lost + push.twice === 0 };
+  },
   async crash() {
     const { only, at } = values;
     const result = await chaosCrash({
@@ -87,15 +100,7 @@ function log(line: string): void {
 
 const trial = trials[positionals[0] ?? ''];
 if (!trial) {
-  log(
-    'usage: npm run -s chaos -- kafka [--rounds N] [--events N] [--seconds N] [--kills N] [--seed N] [--json]',
-  );
-  log('       npm run -s chaos -- history [--kills N] [--events N] [--seed N] [--json]');
-  log('       npm run -s chaos -- leases [--rounds N] [--sinks lmdb,redis,…] [--seed N] [--json]');
-  log('       npm run -s chaos -- publish [--rounds N] [--seed N] [--json]');
-  log(
-    '       npm run -s chaos -- crash [--kills N] [--seed N] [--only TRIAL|SCENARIO [--at BLOWS]] [--json]',
-  );
+  log(usage);
   process.exit(2);
 }
 await sayingLacks(async () => {

@@ -98,9 +98,7 @@ it('answers over HTTP what the operations table answers, and changes with the to
     status: 'failed',
     error: { code: 'VERSION_UNKNOWN' },
   });
-  expect(await s.done('/api/v1/publish', { versoin: 'x' })).toMatchObject({
-    error: { code: 'CONFIG_INVALID' },
-  });
+  expect((await s.post('/api/v1/publish', { versoin: 'x' })).status).toBe(400);
 
   expect((await s.get('/api/v1/users/u1/recommendations?k=3')).json().items).toHaveLength(3);
   expect((await s.get('/api/v1/items/g1-1/similar')).json().id).toBe('g1-1');

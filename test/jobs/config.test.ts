@@ -34,7 +34,7 @@ describe('mistakes', () => {
     [
       'unknown key behind a transform',
       'semantics: { scale: 1 }',
-      'semantics: expected only interactions, weightScale, maxWeight, found "scale"',
+      'semantics: expected only interactions, weightScale, maxWeight, window, halfLife, found "scale"',
     ],
     [
       'unknown key of a source',
@@ -51,6 +51,30 @@ describe('mistakes', () => {
       'schedule: { refit: { corn: x } }',
       'schedule.refit: expected only cron, events, when, publish, catchUp, jitterMs, timeoutMs, found "corn"',
     ],
+    ...['host:notaport', 'host:70000', 'host:0', '', 'host:6379/x'].map((at): [string, string, RegExp] => [
+      `a Redis at ${at}`,
+      `sinks: [{ type: redis, url: "redis://${at}" }]`,
+      /^sinks\.0\.url: expected .*redis:\/\/host:6379.*, found "redis:/,
+    ]),
+    ...['host', 'host:x', 'host:70000', 'a:9092,', 'SASL_SSL://a:9092'].map(
+      (at): [string, string, RegExp] => [
+        `a broker at ${at}`,
+        `sinks: [{ type: kafka, brokers: "${at}" }]`,
+        /^sinks\.0\.brokers: expected host:port, or a list of them, with ports from 1 to 65535, found "/,
+      ],
+    ),
+    ...['localhost:8081', 'http://host:70000', 'ftp://host', 'http://'].map(
+      (at): [string, string, RegExp] => [
+        `a schema registry at ${at}`,
+        `sources: [{ type: kafka, brokers: "a:1", topics: [t], format: avro, registry: { url: "${at}" } }]`,
+        /^sources\.0\.registry\.url: expected a URL such as http:\/\/host:8081, its port from 1 to 65535, found "/,
+      ],
+    ),
+    ...['host', '127.0.0.1:70000', '127.0.0.1:x'].map((at): [string, string, RegExp] => [
+      `HTTP on ${at}`,
+      `http: { listen: "${at}" }`,
+      /^http\.listen: expected an? .*port.*, found "/,
+    ]),
     [
       'wrong choice',
       'semantics: { interactions: some }',
@@ -64,22 +88,22 @@ describe('mistakes', () => {
     [
       'unknown source',
       'sources: [{ type: pulsar }]',
-      'sources.0.type: expected one of "duckdb", "kafka", found "pulsar"',
+      'sources.0.type: expected one of "duckdb", "kafka", "ndjson", "push", "module", found "pulsar"',
     ],
     [
       'no source type',
       'sources: [{ query: x }]',
-      'sources.0.type: expected one of "duckdb", "kafka", found nothing',
+      'sources.0.type: expected one of "duckdb", "kafka", "ndjson", "push", "module", found nothing',
     ],
     [
       'unknown sink',
       'sinks: [{ type: memcached }]',
-      'sinks.0.type: expected one of "kafka", "redis", "lmdb", "duckdb", "files", found "memcached"',
+      'sinks.0.type: expected one of "kafka", "redis", "lmdb", "duckdb", "files", "module", found "memcached"',
     ],
     [
       'unknown signals',
       'signals: { type: topic }',
-      'signals.type: expected one of "duckdb", "kafka", found "topic"',
+      'signals.type: expected one of "duckdb", "kafka", "module", found "topic"',
     ],
     ['no query', 'sources: [{ type: duckdb }]', 'sources.0.query: expected text, found nothing'],
     ['no path', 'sinks: [{ type: lmdb }]', 'sinks.0.path: expected text, found nothing'],
@@ -89,6 +113,17 @@ describe('mistakes', () => {
     ['infinity', 'fit: { l2: .inf }', 'fit.l2: expected a number, found Infinity'],
     ['a fraction for a count', 'publish: { k: 1.5 }', 'publish.k: expected a whole number, found 1.5'],
     ['text for a switch', 'fit: { scale: maybe }', 'fit.scale: expected true or false, found "maybe"'],
+    ['no window', 'semantics: { window: 0d }', 'semantics.window: expected a duration above 0, found "0d"'],
+    [
+      'ages of counters',
+      'semantics: { halfLife: 30d }\nsources: [{ type: duckdb, query: x, timeUnit: counter }]',
+      'sources.0.timeUnit: expected times, by which events grow old (semantics.window, halfLife), found "counter"',
+    ],
+    [
+      'a minimum of scores that decay',
+      'semantics: { halfLife: 30d }\npublish: { rules: { minimumScore: 0.1 } }',
+      'publish.rules.minimumScore: expected none with semantics.halfLife, under which scores change with the age of events, found 0.1',
+    ],
     ['too small', 'publish: { k: 0 }', 'publish.k: expected number to be >=1, found 0'],
     ['too large', 'fit: { density: 2 }', 'fit.density: expected number to be <=1, found 2'],
     ['nothing for text', 'state: ~', 'state: expected text, found null'],
@@ -190,6 +225,16 @@ it('an alias of itself is a mistake of the file', () => {
   expect(mistakes('sources: &a [*a]')).toEqual([
     'expected YAML, found: an alias of a value that contains it',
   ]);
+});
+
+it('addresses that can be are taken', () => {
+  const redis = ['redis://:p%40@h/2', 'rediss://[::1]:6379', 'redis://a:1,redis://b:65535'];
+  const kafka = ['[::1]:9092', 'kafka-1.example:9092, kafka-2:9092'];
+  const sinks = [
+    ...redis.map((url, k) => ({ type: 'redis', url, prefix: `r${k}` })),
+    ...kafka.map((brokers, k) => ({ type: 'kafka', brokers, prefix: `k${k}` })),
+  ];
+  expect(mistakes(JSON.stringify({ sinks }))).toEqual([]);
 });
 
 it('a tolerance is a share, a percentage or a count', () => {

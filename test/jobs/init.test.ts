@@ -50,6 +50,26 @@ describe('init --source', () => {
     expect(await follow(cwd, drafted)).toMatch(/^ +1 +\d\.\d{4} +A, \d+$/m);
   });
 
+  it('reads ids that become text late, and numbers with a comma; says what it does not take', async () => {
+    const cwd = temporaryDirectory();
+    const lines = Array.from({ length: 60_000 }, (_, k) => {
+      const day = `${String(1 + (k % 28)).padStart(2, '0')}.${String(1 + (k % 12)).padStart(2, '0')}.2025`;
+      return `${k % 97};${k < 50_000 ? k % 300 : `A${k % 300}`};${day} 10:00;${k % 5},5`;
+    });
+    writeFileSync(join(cwd, 'shop.csv'), ['user_id;item_id;date;rating', ...lines].join('\n'));
+    const said = await runCli(['init', '--source', 'csv', 'shop.csv'], { cwd });
+    expect(said.stdout).toMatch(/weight from rating \(DOUBLE\)/);
+    expect(said.stdout).toMatch(
+      /^date \(VARCHAR, such as \d\d\.\d\d\.2025 10:00\) is not read: .*strptime\(date, /m,
+    );
+    const ingested = await runCli(['ingest', '-c', 'pipeline.yaml', '--json'], { cwd });
+    expect(ingested.json()).toMatchObject({ events: 60_000, deadLetters: 0 });
+    const checked = await runCli(['validate', '-c', 'pipeline.yaml'], { cwd });
+    expect(checked.stdout).toMatch(
+      /^configuration is valid\nnext: sansa-stream validate --sources -c pipeline\.yaml /,
+    );
+  });
+
   it('finds the table of a database, its ids and its cursor', async () => {
     const cwd = temporaryDirectory();
     const columns =

@@ -1,6 +1,6 @@
 /** `npm run -s soak -- --minutes N --json`: a stage under constant load with a refit a minute. Exits 1 if anything is lost. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
+import { readArguments } from '../support/arguments.js';
 import { sayingLacks } from '../support/lacks.js';
 import { commitsOf, loadedStage, quantile, type Sample } from './stage.js';
 
@@ -21,7 +21,9 @@ function slope(samples: readonly Sample[]): number {
   return above / below / 2 ** 20;
 }
 
-const { values } = parseArgs({
+const usage =
+  'usage: npm run -s soak -- [--minutes N] [--rate EVENTS-A-SECOND] [--source kafka|warehouse] [--json]';
+const { values } = readArguments(usage, {
   options: {
     minutes: { type: 'string', default: '30' },
     rate: { type: 'string', default: '500' },

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { toStageError } from '#src/errors.js';
+import { StageError, toStageError } from '#src/errors.js';
 
 it.each([
   new Error('IO Error: Could not write file "/x/state.duckdb.wal": No space left on device'),
@@ -20,4 +20,19 @@ it.each([
 it('does not take other failures for one of the disk', () => {
   expect(toStageError(new Error('Binder Error: no such column')).code).toBe('INTERNAL');
   expect(toStageError('text').code).toBe('INTERNAL');
+});
+
+it('names what the system does not permit', () => {
+  const error = Object.assign(new Error("EACCES: permission denied, mkdir '/x'"), { code: 'EACCES' });
+  for (const found of [error, new Error('opening failed', { cause: error })]) {
+    expect(toStageError(found)).toMatchObject({ code: 'ACCESS_REFUSED', retryable: false });
+    expect(toStageError(found, 'SOURCE_UNREADABLE').code).toBe('SOURCE_UNREADABLE');
+  }
+});
+
+it('knows the errors of another copy of the package', () => {
+  const foreign = Object.assign(new Error('full'), { name: 'StageError', code: 'SINK_FAILED' });
+  expect(foreign).toBeInstanceOf(StageError);
+  expect(toStageError(foreign)).toBe(foreign);
+  expect(Object.assign(new Error('x'), { code: 'SINK_FAILED' })).not.toBeInstanceOf(StageError);
 });

@@ -30,7 +30,7 @@ function call({ directory, env }: World, program: string, ...args: readonly stri
 const has = (program: string, ...args: readonly string[]): boolean =>
   spawnSync(program, args, { stdio: 'ignore', timeout: 20_000 }).status === 0;
 
-const anyVariable = new Proxy({}, { get: () => 'text' });
+const anyVariable = new Proxy({}, { get: () => 'text-of-a-variable' });
 
 function validate(world: World, code: string): void {
   const file = join(world.directory, 'manual.yaml');

@@ -16,7 +16,7 @@ export function startNode(script: string, args: readonly string[] = []): ChildPr
 export function startShell(command: string, script: string, args: readonly string[]): ChildProcess {
   return spawn('bash', ['-c', command, process.execPath, script, ...args], {
     cwd: root,
-    stdio: ['pipe', 'pipe', 'ignore'],
+    stdio: ['pipe', 'pipe', 'pipe'],
   });
 }
 

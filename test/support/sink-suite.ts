@@ -36,5 +36,5 @@ export const inPlaceSuite = (name: string, makeSink: (store: string) => Sink): v
 export const leaseSuite = (
   name: string,
   makeSink: (store: string) => Sink,
-  options: suite.SinkSuiteOptions & { readonly leaseMs: number },
+  options: suite.LeaseSuiteOptions,
 ): void => suite.leaseSuite(runner, name, makeSink, options);

@@ -1,10 +1,20 @@
 import type { StateCounts, StateStore } from '../../../src/contracts/index.js';
+import type { DuckDBConnection } from '../client.js';
 import { all, type Row, type SerialConnection, scalar } from '../database.js';
+import { agedValue, readFrame } from '../frame.js';
 import type { Connecting } from '../histories.js';
 import type { Parts } from '../parts.js';
 
 /** The figures of a state that take a pass over X. */
-type MatrixCounts = Pick<StateCounts, 'interactions' | 'valued' | 'pairs' | 'newestEvent'>;
+type MatrixCounts = Pick<StateCounts, 'interactions' | 'valued' | 'pairs' | 'newestEvent' | 'aged'>;
+
+/** Rows of X that would count if nothing grew old. */
+async function countAged(connection: DuckDBConnection): Promise<number> {
+  const value = agedValue(await readFrame(connection), 'value');
+  if (value === 'value') return 0;
+  const rows = `(FROM recent UNION ALL FROM interactions ANTI JOIN recent USING ("user", item))`;
+  return Number(await scalar(connection, `SELECT count(*) FROM ${rows} WHERE value > 0 AND ${value} = 0`));
+}
 
 /** Sizes of a state. */
 export function openCounts(
@@ -30,7 +40,9 @@ export function openCounts(
     const kept = maxHistory === undefined ? 'd' : `least(d, ${maxHistory})`;
     const connection = await database.connect();
     let rows: Row[];
+    let aged: number;
     try {
+      aged = await countAged(connection);
       rows = await all(
         connection,
         `SELECT coalesce(sum(d), 0)::DOUBLE AS interactions, coalesce(sum(${kept} * ${kept}), 0)::DOUBLE AS pairs,
@@ -46,6 +58,7 @@ export function openCounts(
       valued: Number(most) !== 1,
       pairs: Number(pairs),
       newestEvent: newest === null ? undefined : Number(newest),
+      aged,
     };
     known.set(maxHistory, { of, counts });
     return counts;
@@ -59,11 +72,12 @@ export function openCounts(
            (SELECT coalesce(max(repeated), 0) FROM folded) AS repeated,
            (SELECT coalesce(max(events), 0) FROM folded) AS folded,
            (SELECT coalesce(max(change), 0) FROM changes) AS change,
+           (SELECT value FROM settings WHERE key = 'frame') AS frame,
            (SELECT count(*) FROM interactions) AS settled, (SELECT count(*) FROM recent) AS recent`,
       );
       const r = row!;
-      // Each fold and each erasure changes one of these.
-      const of = [r.folded, r.change, r.settled, r.recent, r.users, r.items].join();
+      // Each fold, each erasure and each move of the frame changes one of these.
+      const of = [r.frame, r.folded, r.change, r.settled, r.recent, r.users, r.items].join();
       const matrix = await matrixCounts(of, maxHistory);
       const { events, newest } = await waiting();
       const times = [newest, matrix.newestEvent];

@@ -1,6 +1,7 @@
 import type { PendingErasure, Receipt, StateStore } from '../../../src/contracts/index.js';
 import { StageError } from '../../../src/errors.js';
 import { failpoint } from '../../../src/runtime/failpoint.js';
+import { keysOf } from '../aliases.js';
 import type { StateConnections } from '../connections.js';
 import { all, type SerialConnection, scalar } from '../database.js';
 import { type Erased, eraseUser } from '../erase.js';
@@ -29,17 +30,19 @@ function openSteps(
   return {
     beginErasure: user =>
       queries.transaction(async c => {
-        const hash = await userHash(c, user);
-        // Events that came since the state forgot her go too.
-        await c.run("UPDATE erasures SET step = 'asked' WHERE hash = ? AND step = 'erased'", [hash]);
-        const pending = `SELECT 1 FROM erasures WHERE hash = ? AND step IN ('asked', 'erased')`;
-        const values = [hash, BigInt(Date.now()), user];
-        if ((await scalar(c, pending, [hash])) === undefined)
-          await c.run(
-            "INSERT INTO erasures VALUES (?, make_timestamp(?::BIGINT * 1000), ?, 'asked', NULL)",
-            values,
-          );
-        return hash;
+        const askedAt = BigInt(Date.now());
+        for (const key of await keysOf(c, user)) {
+          const hash = await userHash(c, key);
+          // Events that came since the state forgot her go too.
+          await c.run("UPDATE erasures SET step = 'asked' WHERE hash = ? AND step = 'erased'", [hash]);
+          const pending = `SELECT 1 FROM erasures WHERE hash = ? AND step IN ('asked', 'erased')`;
+          if ((await scalar(c, pending, [hash])) === undefined)
+            await c.run(
+              "INSERT INTO erasures VALUES (?, make_timestamp(?::BIGINT * 1000), ?, 'asked', NULL)",
+              [hash, askedAt, key],
+            );
+        }
+        return userHash(c, user);
       }),
 
     // Also alone among what is taken in: events of hers would come back.
@@ -73,7 +76,7 @@ function openReceipts(queries: SerialConnection): Pick<StateStore, 'pendingErasu
   return {
     async pendingErasures() {
       const sql = `SELECT hash, epoch_ms(asked_at) AS asked, "user", step, detail FROM erasures
-        WHERE step <> 'done' ORDER BY asked_at`;
+        WHERE step <> 'done' ORDER BY asked_at, rowid`;
       return (await queries.all(sql)).map(
         (r): PendingErasure => ({
           hash: String(r.hash),

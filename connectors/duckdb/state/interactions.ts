@@ -1,4 +1,5 @@
 import type { StateStore } from '../../../src/contracts/index.js';
+import { personOf } from '../aliases.js';
 import { releaseResults, type SerialConnection, scalar, streamRows } from '../database.js';
 import { type Connecting, readChanged, readHistories } from '../histories.js';
 import { integersIn, readKeys, readRows, readTimedRows } from '../rows.js';
@@ -50,7 +51,7 @@ export function openInteractions(
 
     history: user =>
       queries.use(async c => {
-        const id = await scalar(c, 'SELECT id FROM users WHERE key = ?', [user]);
+        const id = await personOf(c, user);
         if (id === undefined) return undefined;
         const sql = `SELECT "user", item, value FROM matrix WHERE "user" = ${Number(id)} ORDER BY item`;
         const n = Number(await scalar(c, items));

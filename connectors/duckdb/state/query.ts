@@ -6,6 +6,7 @@ import { lacksMemory, StageError } from '../../../src/errors.js';
 import { SerialQueue } from '../../../src/runtime/serial.js';
 import { type DuckDBConnection, DuckDBInstance } from '../client.js';
 import { reason, releaseResults, scalar } from '../database.js';
+import { readFrame } from '../frame.js';
 import type { Connecting } from '../histories.js';
 import { keepInterrupting } from '../interrupt.js';
 import type { Parts } from '../parts.js';
@@ -50,7 +51,7 @@ export function openQueries(
         const [from, to] = [await database.connect(), await scratch.connect()];
         try {
           return await within([from, to], { ...bounds, memoryBytes }, signal, async () => {
-            const views = viewsOf(semantics, await parts.waiting(from));
+            const views = viewsOf(semantics, await parts.waiting(from), await readFrame(from));
             return answered(from, to, views, sql, bounds);
           });
         } finally {

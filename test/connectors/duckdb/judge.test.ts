@@ -161,7 +161,7 @@ const weights: Readonly<Record<string, readonly string[]>> = {
   BOOLEAN: ['true', 'NULL'],
 };
 const ops: Readonly<Record<string, readonly string[]>> = {
-  VARCHAR: ["'add'", "'remove'", "'set'", "'ADD'", "''", "'add '", "'upsert'", 'NULL'],
+  VARCHAR: ["'add'", "'remove'", "'set'", "'alias'", "'ADD'", "''", "'add '", "'upsert'", 'NULL'],
   'VARCHAR COLLATE NOCASE': ["'ADD'", "'set'", 'NULL'],
   "ENUM('add', 'remove', 'other')": ["'add'", "'remove'", "'other'", 'NULL'],
   INTEGER: ['0', 'NULL'],

@@ -251,6 +251,68 @@ it('without a cursor, goes on behind the rows taken', async () => {
     );
 });
 
+describe('a query that gets or loses a column', () => {
+  /** Two rows alike and one other, at one cursor; then with further ones. */
+  const query = (columns: string, ...more: readonly string[]) =>
+    `SELECT ${columns} FROM (VALUES ('u', 'a', 1, 2.0), ('u', 'a', 1, 2.0), ('u', 'b', 1, 3.0)${more.map(r => `, ${r}`).join('')})
+      t("user", item, tick, weight)`;
+  const [narrow, wide] = ['"user", item, tick', '"user", item, weight, tick'];
+  const late = ["('u', 'a', 1, 2.0)", "('w', 'c', 1, 5.0)"] as const;
+  const at = async (source: Source, from: readonly Position[] = []) => {
+    const { rows, positions } = await drain(source, from);
+    return { rows: rows.sort(), at: positions.length > 0 ? [positions.at(-1)!] : from };
+  };
+
+  it.each([['tick'], [undefined]])('takes no row again when it gets one, with cursor %s', async cursor => {
+    const first = await at(sourceOf({ query: query(narrow), cursor }));
+    expect(first.rows).toEqual(['u:a', 'u:a', 'u:b']);
+    expect((await at(sourceOf({ query: query(wide), cursor }), first.at)).rows).toEqual([]);
+    const second = await at(sourceOf({ query: query(wide, ...late), cursor }), first.at);
+    expect(second.rows).toEqual(['u:a', 'w:c']);
+    expect((await at(sourceOf({ query: query(wide, ...late), cursor }), second.at)).rows).toEqual([]);
+    // Rows are known by the narrow fields still.
+    expect((await at(sourceOf({ query: query(narrow, ...late), cursor }), second.at)).rows).toEqual([]);
+  });
+
+  it('takes no row again when it loses one, and knows those that join them', async () => {
+    const first = await at(sourceOf({ query: query(wide), cursor: 'tick' }));
+    const without = await at(sourceOf({ query: query(narrow), cursor: 'tick' }), first.at);
+    expect(without.rows).toEqual([]);
+    const source = sourceOf({ query: query(narrow), cursor: 'tick' });
+    expect((await drain(source, first.at)).rows).toEqual([]);
+    const later = query(narrow, "('u', 'a', 2, 2.0)", "('w', 'c', 3, 5.0)");
+    expect((await at(sourceOf({ query: later, cursor: 'tick' }), first.at)).rows).toEqual(['u:a', 'w:c']);
+  });
+
+  it('is refused where nothing tells old rows from new ones', async () => {
+    const first = await at(sourceOf({ query: query(wide), cursor: 'tick' }));
+    await expect(
+      at(sourceOf({ query: query(narrow, ...late), cursor: 'tick' }), first.at),
+    ).rejects.toMatchObject({
+      ...unreadable(
+        /no longer gives weight, by which rows with tick = 1 are known: 3 of them were taken, 5 are there now$/,
+      ),
+      remedy: expect.stringMatching(/give weight again/),
+    });
+    const second = await at(sourceOf({ query: query(wide) }));
+    await expect(at(sourceOf({ query: query(narrow) }), second.at)).rejects.toMatchObject(
+      unreadable(/no longer gives weight, by which rows that were taken are known$/),
+    );
+  });
+
+  it('goes on from what an earlier program stored', async () => {
+    for (const cursor of ['tick', undefined]) {
+      const [position] = (await at(sourceOf({ query: query(wide), cursor }))).at as [Position];
+      const { fields: _, ...token } = JSON.parse(position.token!) as { fields: unknown };
+      const old = { ...position, token: JSON.stringify(token) };
+      expect((await at(sourceOf({ query: query(wide, ...late), cursor }), [old])).rows).toEqual([
+        'u:a',
+        'w:c',
+      ]);
+    }
+  });
+});
+
 it('lets go of the database when it is stopped on its way', async () => {
   const path = join(temporaryDirectory(), 'w.duckdb');
   await runSql(path, `CREATE TABLE events AS SELECT range AS "user", 1 AS item FROM range(200000)`);

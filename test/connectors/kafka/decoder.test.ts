@@ -7,7 +7,7 @@ import protobuf from 'protobufjs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createDecoder } from '#connectors/kafka/decoder.js';
 import { kafkaSourceOptions } from '#connectors/kafka/options.js';
-import { Records } from '#connectors/kafka/records.js';
+import { Records } from '#src/mapping/records.js';
 import { framed, startRegistry } from '../../support/schema-registry.js';
 import type { SourceSettings } from '../../support/topic.js';
 

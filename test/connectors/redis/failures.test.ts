@@ -142,11 +142,11 @@ describe.skipIf(skipped(missingOwn))('a Redis', () => {
     const server = await redis('--requirepass', 'right');
     const wrong = sinkOn(server.url.replace('//', '//:wrong@'));
     await expect(wrong).rejects.toMatchObject({
-      code: 'SINK_FAILED',
+      code: 'ACCESS_REFUSED',
       message: expect.stringContaining('WRONGPASS'),
     });
     await expect(wrong).rejects.not.toMatchObject({ message: expect.stringContaining('wrong@') });
-    await expect(sinkOn(server.url)).rejects.toMatchObject({ code: 'SINK_FAILED' });
+    await expect(sinkOn(server.url)).rejects.toMatchObject({ code: 'ACCESS_REFUSED', retryable: false });
     const sink = await sinkOn(server.url, { password: 'right' });
     await publish(sink, 'v1');
     expect(await sink.current()).toBe('v1');
@@ -175,7 +175,14 @@ describe.skipIf(skipped(missingOwn))('a Redis', () => {
     expect(await sink.current()).toBe('v2');
     const other = await sinkOn(server.url, { ...account, prefix: 'other' });
     await expect(other.begin(manifestOf('v1'))).rejects.toMatchObject({
+      code: 'ACCESS_REFUSED',
       message: expect.stringContaining('NOPERM'),
+    });
+    // What a script may not do is refused in the middle of an attempt.
+    await sink.begin(manifestOf('v3', 2));
+    await onRedis(server.url, send => send('ACL', 'SETUSER', 'feeds', '-mset'));
+    await expect(sink.write('users', lists(1)).then(() => sink.finish())).rejects.toMatchObject({
+      code: 'ACCESS_REFUSED',
     });
   });
 
@@ -192,8 +199,10 @@ describe.skipIf(skipped(missingOwn))('a Redis', () => {
           await send('CLUSTER', 'ADDSLOTSRANGE', String(share[k]), String(share[k + 1]! - 1));
           for (const other of cluster) await send('CLUSTER', 'MEET', '127.0.0.1', String(other.port));
         });
-      const state = () => onRedis(cluster[0]!.url, send => send('CLUSTER', 'INFO'));
-      while (!String(await state()).includes('cluster_state:ok')) await sleep(100);
+      for (const { url } of cluster) {
+        const state = () => onRedis(url, send => send('CLUSTER', 'INFO'));
+        while (!String(await state()).includes('cluster_state:ok')) await sleep(100);
+      }
       const sink = await sinkOn(cluster.map(node => node.url).join(','));
       await publish(sink, 'v1');
       const sizes = await Promise.all(cluster.map(({ url }) => onRedis(url, send => send('DBSIZE'))));

@@ -7,9 +7,9 @@ import type { KafkaMessage } from 'kafkajs';
 import { describe, expect, it } from 'vitest';
 import { createDecoder } from '#connectors/kafka/decoder.js';
 import { kafkaSourceOptions } from '#connectors/kafka/options.js';
-import { Records } from '#connectors/kafka/records.js';
 import { parseCondition } from '#src/mapping/condition.js';
 import { getterOf } from '#src/mapping/path.js';
+import { Records } from '#src/mapping/records.js';
 import { decodeEvents, operations } from '#src/stages/events.js';
 
 type Json = Record<string, unknown>;

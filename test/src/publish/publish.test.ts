@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type ListKind, type RankedList, type Sink, type SinkVersion, silent } from '#src/contracts/index.js';
-import { StageError } from '#src/errors.js';
+import { type ErrorCode, StageError } from '#src/errors.js';
 import type { ListBatch, ListSource } from '#src/publish/list-source.js';
 import { type PublishOptions, publish } from '#src/publish/publish.js';
 import { superseded } from '#src/publish/retention.js';
@@ -10,7 +10,7 @@ import { ranked } from '../../support/sink-suite.js';
 type Step = 'begin' | 'write' | 'finish' | 'point' | 'prune';
 
 /** A sink in memory that notes each call in `calls` and fails in the step `fails`. */
-function memorySink(name: string, calls: string[], fails?: Step) {
+function memorySink(name: string, calls: string[], fails?: Step, code: ErrorCode = 'SINK_FAILED') {
   const versions = new Map<string, Map<string, RankedList>>();
   const held = new Map<string, SinkVersion>();
   let open = { version: '', lists: new Map<string, RankedList>() };
@@ -18,7 +18,7 @@ function memorySink(name: string, calls: string[], fails?: Step) {
   async function note(step: Step, detail: unknown): Promise<void> {
     calls.push(`${name} ${step} ${detail}`);
     await new Promise(resolve => setImmediate(resolve));
-    if (step === fails) throw new StageError('SINK_FAILED', `no room in ${name}`);
+    if (step === fails) throw new StageError(code, `no room in ${name}`);
     calls.push(`${name} ${step} done`);
   }
   const sink: Sink = {
@@ -178,6 +178,18 @@ describe('publish', () => {
     const log = { ...silent, warn: (fields: object) => void warned.push(fields) };
     await run(batches(), [memorySink('a', [], 'prune')], { log });
     expect(warned).toEqual([{ sink: 'a', error: 'no room in a' }]);
+  });
+
+  it('fails for the cause that no retry mends, with its remedy, and names every sink', async () => {
+    const full = memorySink('full', [], 'begin');
+    const refused = memorySink('refused', [], 'begin', 'ACCESS_REFUSED');
+    await expect(run(batches(), [full, refused])).rejects.toMatchObject({
+      code: 'ACCESS_REFUSED',
+      retryable: false,
+      message: expect.stringMatching(/full: no room in full; refused: no room in refused/),
+      remedy: new StageError('ACCESS_REFUSED', '').remedy,
+    });
+    await expect(run(batches(), [full])).rejects.toMatchObject({ code: 'SINK_FAILED', retryable: true });
   });
 
   it('passes on the error of the lists and stops the lists when a sink fails', async () => {

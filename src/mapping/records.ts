@@ -1,5 +1,5 @@
-import type { RecordBatch, Rejection, TimeRules } from '../../src/contracts/index.js';
-import type { Taken } from '../../src/mapping/index.js';
+import type { RecordBatch, Rejection, TimeRules } from '../contracts/index.js';
+import type { Taken } from './mapping.js';
 
 /** How much of a record is kept for a dead letter. */
 const keptBytes = 48 * 1024;
@@ -15,6 +15,10 @@ export function rawText(value: Buffer): string {
     return `base64:${begin.toString('base64')}`;
   }
 }
+
+/** The bytes that `rawText` was made of. */
+export const originalBytes = (raw: string): Buffer =>
+  raw.startsWith('base64:') ? Buffer.from(raw.slice(7), 'base64') : Buffer.from(raw);
 
 /** Events of one partition in columns, appended record by record until they are handed over as a batch. */
 export class Records implements Taken {
@@ -78,6 +82,19 @@ export class Records implements Taken {
     for (const reason of this.#passed) this.skipped.set(reason, this.skipped.get(reason)! - 1);
     this.rejected.set(this.length, rejection);
     this.event(undefined, undefined, undefined, undefined, undefined, undefined);
+  }
+
+  /** Adds what another has, behind what is here. */
+  add(other: Records): void {
+    for (const [k, rejection] of other.rejected) this.rejected.set(this.length + k, rejection);
+    for (const [reason, n] of other.skipped) this.skipped.set(reason, (this.skipped.get(reason) ?? 0) + n);
+    const stores = this.#stores.length;
+    for (const store of other.#store) this.#store.push(stores + store);
+    for (const store of other.#stores) this.#stores.push(store);
+    this.#latest = other.#latest;
+    const from = other.#columns();
+    for (const [c, column] of this.#columns().entries())
+      if (column !== this.#store) for (const x of from[c]!) column.push(x);
   }
 
   #columns(): unknown[][] {

@@ -1,7 +1,7 @@
 /** The reader of flat objects agrees with `JSON.parse` about every text that it does not leave to it. */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { FlatJson } from '#connectors/kafka/flat-json.js';
+import { FlatJson } from '#src/mapping/flat-json.js';
 
 const names = ['user', 'item', 'weight', 'ts'];
 
