@@ -25,7 +25,8 @@ export interface Counted {
   readonly sent: number;
   readonly kills: number;
   readonly lost: number;
-  readonly twice: number;
+  /** Whether any counts more than once. */
+  readonly twice: boolean;
 }
 
 /** Event k, of a pair that no other has. */
@@ -62,13 +63,11 @@ async function command(...args: readonly string[]): Promise<string> {
 
 async function counted(config: string, sent: number, kills: number): Promise<Counted> {
   await command('fold', '-c', config);
-  const sql =
-    'SELECT count(*)::INTEGER, count(*) FILTER (weight <> 1)::INTEGER FROM interactions WHERE weight > 0';
-  const { rows } = JSON.parse(await command('sql', sql, '-c', config, '--timeout', '600', '--json')) as {
-    rows: [[number, number]];
+  const { interactions, valued } = JSON.parse(await command('status', '-c', config, '--json')) as {
+    interactions: number;
+    valued: boolean;
   };
-  const [[found, twice]] = rows;
-  return { sent, kills, lost: sent - found, twice };
+  return { sent, kills, lost: sent - interactions, twice: valued };
 }
 
 /** Sends lines to the standard input of `ingest` until one was not killed. */
