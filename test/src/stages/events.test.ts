@@ -90,7 +90,7 @@ describe('rejections', () => {
     ['weight above the limit', { weight: 5242.89 }, 'weight-too-large', /at most 5242.88, found 5242.89/],
     ['1e308', { weight: 1e308 }, 'weight-too-large', /found 1e\+308/],
     ['weight below half a unit', { weight: 0.0049 }, 'weight-too-small', /0 or at least 0.005, found 0.0049/],
-    ['unknown op', { op: 'delete' }, 'op-unknown', /add, remove or set, found "delete"/],
+    ['unknown op', { op: 'delete' }, 'op-unknown', /add, remove, set or alias, found "delete"/],
     ['upper-case op', { op: 'ADD' }, 'op-unknown', /found "ADD"/],
     ['number op', { op: 1 }, 'op-unknown', /found number 1/],
     ['hostile op', { op: hostile }, 'op-unknown', /found an object/],
