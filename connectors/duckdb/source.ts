@@ -18,11 +18,12 @@ import { wholeReason } from './database.js';
 import type { FileEvents } from './file-events.js';
 import { findEnds, placesOf, rowsBefore } from './history.js';
 import type { Rules } from './judge.js';
-import { fingerprint, markOf, type TakenBefore } from './marks.js';
+import { fingerprint } from './marks.js';
 import { Overlooked } from './overlooked.js';
 import { Portions } from './portions.js';
 import { type Field, fields } from './project.js';
 import { type PassesOver, Query } from './query.js';
+import { resumeAtCursor, resumeAtPlace } from './resume.js';
 import { ampleRoom, doesNotFit, type Room } from './room.js';
 import type { DuckdbSourceOptions } from './source-options.js';
 import type { Batch } from './spool.js';
@@ -285,9 +286,12 @@ class DuckdbSource implements Source {
     });
     this.#query = query;
     this.#lookingBack = false;
-    this.#passesOver = undefined;
-    if (this.#border instanceof CursorBorder) await this.#openAtCursor(query, this.#border);
-    else await this.#openAtPlace(query, this.#border);
+    const room = { where: this.#where, batchSize: this.#batchSize, many: this.#many };
+    const rules = this.#rules(query);
+    this.#passesOver =
+      this.#border instanceof CursorBorder
+        ? await resumeAtCursor(query, this.#border, this.#portions, rules, room)
+        : await resumeAtPlace(query, this.#border, this.#sequence + 1, rules, room);
     return query;
   }
 
@@ -297,67 +301,6 @@ class DuckdbSource implements Source {
     const ends = this.#bookmark.ends ?? (await findEnds(connection, from, this.#history, this.#where));
     this.#bookmark = { ...this.#bookmark, ends };
     return rowsBefore(connection, from, this.#history, ends);
-  }
-
-  async #openAtCursor(query: Query, border: CursorBorder): Promise<void> {
-    const from = border.token?.cursor;
-    const gone = border.over(query.columns);
-    if (gone.length > 0) await this.#knowAgain(query, border, gone);
-    const before = border.takenBefore();
-    if (before.size === 0) return this.#portions.begin(query, { from }, border.offset, this.#rules(query));
-    this.#passesOver = passing(before, border.print);
-    await this.#portions.begin(query, { from, to: from }, 0, undefined);
-  }
-
-  /** Knows the rows at the border without fields that are gone, where all there are were taken: nothing tells others apart. */
-  async #knowAgain(query: Query, border: CursorBorder, gone: readonly Field[]): Promise<void> {
-    const { cursor, taken } = border.token!;
-    const range = { from: cursor, to: cursor };
-    const found = await query.countIn(range);
-    if (found !== taken) {
-      const counts = `${taken} of them were taken, ${found} are there now`;
-      throw this.#notKnown(gone, `rows with ${query.cursor!.name} = ${cursor} are known: ${counts}`);
-    }
-    border.forget();
-    await query.select(range, 0);
-    for (
-      let rows = await query.take(this.#batchSize);
-      rows.count > 0;
-      rows = await query.take(this.#batchSize)
-    )
-      border.advance(rows);
-  }
-
-  #notKnown(gone: readonly Field[], what: string): StageError {
-    const fields = gone.join(', ');
-    return new StageError(
-      'SOURCE_UNREADABLE',
-      `${this.#where}: the query no longer gives ${fields}, by which ${what}`,
-      { remedy: `let the query give ${fields} again, or start a new state` },
-    );
-  }
-
-  async #openAtPlace(query: Query, border: PlaceBorder): Promise<void> {
-    const taken = this.#sequence + 1;
-    const gone = border.over(query.columns);
-    if (gone.length > 0 && border.checks > 0) throw this.#notKnown(gone, 'rows that were taken are known');
-    await query.select({}, taken - border.checks, this.#rules(query));
-    // To mark rows takes longer than to read them: where many more lie ahead than can be marked, none are.
-    if (query.ahead - border.checks > this.#many) border.forget();
-    if (border.checks === 0) return;
-    const again = await query.take(border.checks);
-    // Fewer rows than were taken: they are warned of, there is nothing to read.
-    if (border.isWhere(again)) return;
-    const before = border.takenBefore();
-    if (before) {
-      await query.select({}, 0);
-      this.#passesOver = passing(before, border.print);
-    } else if (again.count === border.checks) {
-      throw new StageError(
-        'SOURCE_UNREADABLE',
-        `${this.#where}: the rows before row ${taken} are not those that were taken: rows came or went in front of them; give the query a cursor, or an order that only grows, and start a new state`,
-      );
-    }
   }
 
   async #countOverlooked(query: Query): Promise<void> {
@@ -380,12 +323,6 @@ class DuckdbSource implements Source {
     await open?.close();
   }
 }
-
-/** Passes over the rows that were taken before. */
-const passing =
-  (before: TakenBefore, print: typeof fingerprint): PassesOver =>
-  row =>
-    before.passes(markOf(print(row)));
 
 /** The value of a text; `undefined` where it is no JSON, as a row that was not kept whole. */
 function exactJson(text: string): unknown {
