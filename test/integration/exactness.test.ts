@@ -250,7 +250,7 @@ describe('incremental equals batch', () => {
           await store.close();
           expect(storedEntries(paths)).toEqual(await selfJoin(directory, userWeighting));
         }),
-        { numRuns: 25, seed: 7 },
+        { numRuns: 15, seed: 7 },
       );
     },
     // Each erasure among the steps writes the database and the Gramian anew.
