@@ -46,6 +46,10 @@ function secretsIn(text: string): string[] {
   return [...infos.flatMap(info => (info ? partsOf(info) : [])), ...values, ...lines];
 }
 
+/** The name by which a value inside of the setting `name` is judged: the keys of a `map` are data. */
+const innerName = (name: string, key: string): string =>
+  secret.test(name) ? name : name === 'map' ? '' : key;
+
 /** Remembers the secrets of settings, so that `redacted` finds them in whatever is said about them. */
 export function rememberSecrets(value: unknown, name = ''): void {
   if (typeof value === 'string' || typeof value === 'number')
@@ -55,7 +59,7 @@ export function rememberSecrets(value: unknown, name = ''): void {
     ]);
   else if (Array.isArray(value)) for (const v of value) rememberSecrets(v, name);
   else if (typeof value === 'object' && value !== null)
-    for (const [key, v] of Object.entries(value)) rememberSecrets(v, secret.test(name) ? name : key);
+    for (const [key, v] of Object.entries(value)) rememberSecrets(v, innerName(name, key));
 }
 
 /** A text for people, without the secrets that this process knows. */
@@ -81,5 +85,7 @@ export function withoutSecrets(value: unknown, name = ''): unknown {
   }
   if (Array.isArray(value)) return value.map(v => withoutSecrets(v, name));
   if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, v]) => [key, withoutSecrets(v, key)]));
+  return Object.fromEntries(
+    Object.entries(value).map(([key, v]) => [key, withoutSecrets(v, innerName(name, key))]),
+  );
 }

@@ -4,8 +4,9 @@ import type { PartitionEnd } from '../../src/contracts/index.js';
 export interface Bookmark {
   /** Of a history: where each partition of the stream ended when it was first read. */
   readonly ends?: readonly PartitionEnd[] | undefined;
-  /** Fingerprint of the query that was read. */
+  /** Fingerprint of the query that was read, and the column by which it went; null without one. */
   readonly query?: string | undefined;
+  readonly cursor?: string | null | undefined;
 }
 
 interface Written extends Bookmark {

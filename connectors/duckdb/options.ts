@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { WeightRules } from '../../src/contracts/index.js';
 import type { Ageing } from '../../src/gramian/frame.js';
-import { milliseconds } from '../../src/stages/duration.js';
+import { durationPattern, milliseconds } from '../../src/stages/duration.js';
 import { duration } from '../../src/stages/options.js';
 
 /** Limits of one DuckDB instance. */
@@ -17,7 +17,10 @@ export const databaseOptions = z.strictObject({
 export type DatabaseOptions = z.output<typeof databaseOptions>;
 
 /** A duration of a millisecond at least, in which events grow old. */
-const age = duration.refine(text => milliseconds(text) >= 1, 'expected a duration above 0');
+const age = duration.refine(
+  text => !durationPattern.test(text) || milliseconds(text) >= 1,
+  'expected a duration above 0',
+);
 
 /** What an event means for the interaction of its user and item; all but the ages are fixed when a state is made. */
 export const semanticsOptions = z

@@ -18,6 +18,7 @@ import { wholeReason } from './database.js';
 import type { FileEvents } from './file-events.js';
 import { findEnds, placesOf, rowsBefore } from './history.js';
 import type { Rules } from './judge.js';
+import { assertLooksBack } from './look-back.js';
 import { fingerprint } from './marks.js';
 import { Overlooked } from './overlooked.js';
 import { Portions } from './portions.js';
@@ -105,10 +106,11 @@ class DuckdbSource implements Source {
     const stored = positions.find(p => p.partition === this.#partition);
     const at = stored && { ...stored, ...readBookmark(stored.token) };
     const sequence = at?.sequence ?? -1;
-    const query = fingerprint([this.#options.query.trim().replace(/\s+/g, ' '), this.#options.cursor]);
+    const { cursor = null } = this.#options;
+    const query = fingerprint([this.#options.query.trim(), cursor]);
     const isAnother = at?.bookmark.query !== undefined && at.bookmark.query !== query;
-    if (isAnother) this.#assertMayChange();
-    this.#bookmark = { ...at?.bookmark, query };
+    if (isAnother) this.#assertMayChange(at.bookmark.cursor === cursor);
+    this.#bookmark = { ...at?.bookmark, query, cursor };
     this.#lookingBack = false;
     if (this.#options.cursor === undefined) {
       this.#border = new PlaceBorder(sequence + 1, at);
@@ -124,17 +126,21 @@ class DuckdbSource implements Source {
   }
 
   /** `STATE_MISMATCH` unless the settings say what is to be done with another query than the one that was read. */
-  #assertMayChange(): void {
+  #assertMayChange(goesByTheSame: boolean): void {
     const { onChangedQuery, cursor } = this.#options;
-    if (onChangedQuery === 'keep' || (onChangedQuery === 'reread' && cursor !== undefined)) return;
-    const ways = cursor === undefined ? '' : ', with `reread` to read all rows again (event ids are known)';
-    throw new StageError(
-      'STATE_MISMATCH',
-      `${this.#where}: the query or its cursor is not the one that this state has read`,
-      {
-        remedy: `set \`onChangedQuery: keep\` to go on behind the same place${ways}; or name the source anew`,
-      },
-    );
+    if (onChangedQuery === 'keep' && goesByTheSame) return;
+    if (onChangedQuery === 'reread' && cursor !== undefined) return;
+    const ways = [
+      ...(goesByTheSame ? ['set `onChangedQuery: keep` to go on behind the same place'] : []),
+      ...(cursor === undefined
+        ? []
+        : ['set `onChangedQuery: reread` to read all rows again (event ids are known)']),
+      'name the source anew',
+    ];
+    const what = goesByTheSame ? 'the query is not the one' : 'the cursor is not the one';
+    throw new StageError('STATE_MISMATCH', `${this.#where}: ${what} that this state has read`, {
+      remedy: ways.join(', or '),
+    });
   }
 
   async read(signal?: AbortSignal): Promise<Read | undefined> {
@@ -248,14 +254,6 @@ class DuckdbSource implements Source {
       return false;
     }
     if (!this.#overlooked.due) return false;
-    if (!query.columns.includes('id'))
-      throw new StageError(
-        'SOURCE_UNREADABLE',
-        `${this.#where}: lookBack: expected the query to give an id, found none`,
-        {
-          remedy: 'select an id of each event as `id`, by which what is read again is known',
-        },
-      );
     const { cursor, known } = border.token;
     this.#behind = await query.countIn({ to: cursor });
     if (this.#behind <= known) return false;
@@ -285,6 +283,7 @@ class DuckdbSource implements Source {
       narrow: (connection, from) => this.#narrow(connection, from),
     });
     this.#query = query;
+    assertLooksBack(this.#where, this.#options, query);
     this.#lookingBack = false;
     const room = { where: this.#where, batchSize: this.#batchSize, many: this.#many };
     const rules = this.#rules(query);

@@ -8,6 +8,23 @@ import { ampleBytes, type ModuleOptions } from './options.js';
 
 const isPath = (specifier: string): boolean => /^\.{1,2}[\\/]/.test(specifier) || isAbsolute(specifier);
 
+/** How long a module may take until it is loaded, and to close what it made, in milliseconds. */
+const loadMs = 30_000;
+const closeMs = 10_000;
+
+/** Waits for `work`, up to `ms`; then `late` is thrown. */
+async function within<T>(work: Promise<T> | T, ms: number, late: () => StageError): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const end = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(late()), ms);
+  });
+  try {
+    return await Promise.race([work, end]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** The URL of a module; of a package as the configuration's directory finds it, else as this package does. */
 function urlOf(specifier: string, baseDirectory: string): string {
   if (isPath(specifier)) return pathToFileURL(resolve(baseDirectory, specifier)).href;
@@ -32,8 +49,11 @@ export async function loadConnector<K extends keyof ConnectorKinds>(
     });
   let exported: Partial<Connector<K>> | undefined;
   try {
-    ({ default: exported } = (await import(urlOf(specifier, baseDirectory))) as { default?: Connector<K> });
+    const late = () => wrong(`one that was not loaded within ${loadMs / 1000} s`);
+    const loaded = import(urlOf(specifier, baseDirectory)) as Promise<{ default?: Connector<K> }>;
+    ({ default: exported } = await within(loaded, loadMs, late));
   } catch (error) {
+    if (error instanceof StageError) throw error;
     throw wrong(`none: ${(error as Error).message.split('\n', 1)[0]}`, error);
   }
   if (typeof exported !== 'object' || exported === null) throw wrong('no default export of that kind');
@@ -64,6 +84,31 @@ const contextOf = (
   memoryBytes,
 });
 
+async function created<K extends keyof ConnectorKinds>(
+  connector: Connector<K>,
+  options: ModuleOptions,
+  baseDirectory: string,
+  memoryBytes: number,
+): Promise<ConnectorKinds[K]> {
+  const { own } = divided(connector.kind, options);
+  try {
+    return await connector.create(own, contextOf(options, baseDirectory, memoryBytes));
+  } catch (error) {
+    if (error instanceof StageError) throw error;
+    const what = `module ${options.module}: expected a ${connector.kind}, found that \`create\` failed: ${(error as Error).message}`;
+    throw new StageError('CONFIG_INVALID', what, { cause: error });
+  }
+}
+
+/** What a module made, whose `close` has an end. */
+function closedInTime<C extends { close(): Promise<void> }>(made: C, { module }: ModuleOptions): C {
+  const close = made.close.bind(made);
+  const late = () =>
+    new StageError('INTERRUPTED', `module ${module}: expected \`close\` to end within ${closeMs / 1000} s`);
+  made.close = () => within(close(), closeMs, late);
+  return made;
+}
+
 /** Makes what the module of checked options makes. */
 export async function createFrom<K extends keyof ConnectorKinds>(
   kind: K,
@@ -72,11 +117,8 @@ export async function createFrom<K extends keyof ConnectorKinds>(
   memoryBytes = ampleBytes,
 ): Promise<ConnectorKinds[K]> {
   const connector = await loadConnector(kind, options.module, baseDirectory);
-  const made = await connector.create(
-    divided(kind, options).own,
-    contextOf(options, baseDirectory, memoryBytes),
-  );
-  if (made.name === options.name) return made;
+  const made = await created(connector, options, baseDirectory, memoryBytes);
+  if (made.name === options.name) return closedInTime(made, options);
   throw new StageError(
     'CONFIG_INVALID',
     `module ${options.module}: expected a ${kind} of the name ${options.name}, found ${made.name}; \`create\` has to use \`context.name\``,

@@ -124,7 +124,7 @@ export class PostgresLists implements ListStore<EncodedLists> {
 
   async #renew(query: Query, holder: string): Promise<boolean> {
     const sql = `UPDATE ${this.#table}_lease SET until = ${this.#until}
-      WHERE holder = $1 AND until > clock_timestamp() RETURNING true`;
+      WHERE holder = $1 RETURNING true`;
     return (await query(sql, [holder])).length > 0;
   }
 

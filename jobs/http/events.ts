@@ -52,7 +52,7 @@ function receiverOf({ host }: OpenStage, name: string | undefined): Receiver | R
 export function addEvents(app: Hono, stage: () => OpenStage | undefined, token: string | undefined): void {
   app.post('/events/:source?', async c => {
     const open = stage();
-    if (!open) return later(503, 'this process stands by: another one has the state');
+    if (!open) return later(503, 'this process starts, or stands by while another one has the state');
     const receiver = receiverOf(open, c.req.param('source'));
     if (receiver instanceof Response) return receiver;
     const { intake } = receiver;

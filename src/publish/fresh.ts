@@ -33,6 +33,9 @@ interface Lagging {
 
 const everything: ListRequest = { version: live, formats: [], ranked: true };
 
+/** Sinks of which it was said that they take no fresh lists. */
+const warned = new WeakSet<Sink>();
+
 /**
  * Brings the lists in the sinks up to the newest histories without a new publication. Users whose histories changed
  * after a version was made are scored again with the model of that version. Their lists are overwritten one by one, in
@@ -43,7 +46,10 @@ export async function refresh({ store, sinks, log, signal, modelOf }: RefreshOpt
   const change = await store.newestChange();
   const counts = { rewritten: 0, deleted: 0 };
   const able = sinks.filter(sink => sink.amend);
-  for (const sink of sinks) if (!sink.amend) log.debug({ sink: sink.name }, 'takes no fresh lists');
+  for (const sink of sinks.filter(sink => !sink.amend && !warned.has(sink))) {
+    warned.add(sink);
+    log.warn({ sink: sink.name }, 'takes whole publications only: its lists are not made fresh');
+  }
   const lagging = await inAll(able, 'tell its versions', async sink => {
     const complete = (await sink.versions()).filter(v => v.complete);
     const named = new Set((await sink.pointers()).values());

@@ -75,6 +75,11 @@ describe('mistakes', () => {
       `http: { listen: "${at}" }`,
       /^http\.listen: expected an? .*port.*, found "/,
     ]),
+    ...['30 days', '1y', '-5d', ''].map((text): [string, string, RegExp] => [
+      `an age of ${JSON.stringify(text)}`,
+      `semantics: { window: "${text}" }`,
+      /^semantics\.window: expected a duration such as 12h, 30d or 2w, found "/,
+    ]),
     [
       'wrong choice',
       'semantics: { interactions: some }',

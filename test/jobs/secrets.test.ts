@@ -46,6 +46,13 @@ it('leaves no rest of a secret that begins with another', () => {
   expect(redacted('canary-20-and-more, more-canary-20, canary-20')).toBe('(secret), (secret), (secret)');
 });
 
+it('takes the words of a table for data', () => {
+  const settings = { fields: { op: { from: 'type', map: { login: 'canary-21', token: 'canary-22' } } } };
+  expect(withoutSecrets(settings)).toEqual(settings);
+  rememberSecrets(settings);
+  expect(redacted('canary-21 and canary-22')).toBe('canary-21 and canary-22');
+});
+
 it('leaves the rest as it was', () => {
   const settings = {
     url: 'redis://host:6379',

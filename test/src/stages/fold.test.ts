@@ -11,6 +11,8 @@ function storeOf(waiting: number, most: number) {
   const tried: number[] = [];
   const store = {
     gramian: async () => ({ mode: 'implicit', userWeighting: 0 }),
+    frame: async () => ({}),
+    nextFrame: async () => ({}),
     setGramian: async () => undefined,
     pending: async () => waiting,
     folded: async () => 1_000_000 - waiting,
@@ -56,6 +58,8 @@ function storeOfWhale() {
   const modes: string[] = [];
   const store = {
     gramian: async () => undefined,
+    frame: async () => ({}),
+    nextFrame: async () => ({}),
     setGramian: async ({ mode }: { mode: string }) => void modes.push(mode),
     segments: async () => [],
     replaceSegments: async () => undefined,
