@@ -10,8 +10,8 @@ export interface LogContext {
 
 const contexts = new AsyncLocalStorage<LogContext>();
 
-/** The fields of the part that runs now. */
-export const logContext = (): object => contexts.getStore() ?? {};
+/** The fields of the part that runs now, in an object of their own: the logger puts those of a line into it. */
+export const logContext = (): object => ({ ...contexts.getStore() });
 
 /** Runs `body` on behalf of a part. */
 export const onBehalfOf = <T>(context: LogContext, body: () => T): T => contexts.run(context, body);
