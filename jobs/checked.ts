@@ -73,6 +73,15 @@ function objectAt(
   return 'innerType' in def ? inside(def.innerType) : undefined;
 }
 
+/** Of the mistakes in each of several forms the one that lies deepest, if it is within the setting: that form was meant. */
+function deepest(forms: readonly (readonly z.core.$ZodIssue[])[]): z.core.$ZodIssue | undefined {
+  const within = forms.flat().filter(({ path }) => path.length > 0);
+  return within.reduce<z.core.$ZodIssue | undefined>(
+    (best, issue) => (best && best.path.length >= issue.path.length ? best : issue),
+    undefined,
+  );
+}
+
 /** One line for each mistake: the path, what is accepted, what was found. */
 function describeIssue(
   issue: z.core.$ZodIssue,
@@ -80,13 +89,14 @@ function describeIssue(
   input: unknown,
   place: readonly PropertyKey[],
 ): string {
-  const path = shownPath([...place, ...issue.path]);
-  const value = withoutSecrets(at(input, issue.path), String(issue.path.at(-1)));
+  const whole = [...place, ...issue.path];
+  const path = shownPath(whole);
+  const value = withoutSecrets(at(input, issue.path), whole.at(-2) === 'map' ? '' : String(whole.at(-1)));
   const found = `found ${shown(value)}`;
   switch (issue.code) {
     case 'unrecognized_keys': {
       const accepted = Object.keys(objectAt(schema, issue.path, input)?.shape ?? {}).join(', ');
-      return `${path}: expected only ${accepted}, found ${issue.keys.map(k => JSON.stringify(k)).join(', ')}`;
+      return `${path}: expected ${accepted === '' ? 'nothing of this name' : `only ${accepted}`}, found ${issue.keys.map(k => JSON.stringify(k)).join(', ')}`;
     }
     case 'invalid_value':
       return `${path}: expected one of ${issue.values.map(shown).join(', ')}, ${found}`;
@@ -95,8 +105,11 @@ function describeIssue(
     case 'custom':
       return `${path}: ${issue.message}${issue.message.includes('found') ? '' : `, ${found}`}`;
     case 'invalid_union': {
-      const options = 'options' in issue && Array.isArray(issue.options) ? issue.options.map(shown) : [];
-      return `${path}: expected one of ${options.join(', ')}, ${found}`;
+      const nearer = deepest(issue.errors);
+      if (nearer) return describeIssue(nearer, schema, at(input, issue.path), [...place, ...issue.path]);
+      const words = issue.errors.flat().flatMap(e => (e.code === 'invalid_value' ? e.values : []));
+      const options = 'options' in issue && Array.isArray(issue.options) ? issue.options : words;
+      return `${path}: expected one of ${[...new Set(options)].map(shown).join(', ')}, ${found}`;
     }
     default:
       return `${path}: ${issue.message.replace(/^Too (small|big): /, '').replace(/^Invalid input: /, '')}, ${found}`;

@@ -81,6 +81,11 @@ describe('mistakes', () => {
       /^semantics\.window: expected a duration such as 12h, 30d or 2w, found "/,
     ]),
     [
+      'a word of a table',
+      'sources: [{ type: kafka, brokers: "a:1", topics: [t], fields: { op: { from: type, map: { login: item } } } }]',
+      /^sources\.0\.fields\.op\.map\.login: expected one of "add", .*, found "item"$/,
+    ],
+    [
       'wrong choice',
       'semantics: { interactions: some }',
       'semantics.interactions: expected one of "binary", "last", "sum", found "some"',
