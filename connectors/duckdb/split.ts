@@ -6,6 +6,7 @@ import type { Rows } from '../../src/matrix/rows.js';
 import { maxFixedPoint } from '../../src/stages/event-weight.js';
 import type { DuckDBConnection } from './client.js';
 import { all, literal, openDatabase, reason, releaseResults, scalar } from './database.js';
+import { isNumber } from './project.js';
 import { readRows } from './rows.js';
 
 /** A train and a test matrix over one numbering of users and items. */
@@ -47,7 +48,7 @@ async function loadFile(connection: DuckDBConnection, table: string, path: strin
   }
   const weighted = names.includes('weight');
   const type = weighted ? String(columns[names.indexOf('weight')]!.column_type) : 'DOUBLE';
-  if (!/^(U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL.*)$/.test(type)) {
+  if (!isNumber(type)) {
     throw new StageError('DATA_INVALID', `${path}: column weight: expected numbers, found ${type}`);
   }
   await connection
