@@ -107,7 +107,7 @@ export class Environment {
     const pids = [...new Set(others)].filter(pid => pid !== process.pid);
     if (pids.length > 0)
       return [
-        `free pages of ${fileOf(this.path)} may have the id, because processes read it (${pids.join(', ')}): forget again when they have closed it`,
+        `free pages of ${this.file} may have the id, because processes read it (${pids.join(', ')}): forget again when they have closed it`,
       ];
     await this.#db.flushed;
     await rewriteEnvironment(this.#db, this.path);

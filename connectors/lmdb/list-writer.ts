@@ -43,8 +43,6 @@ export class ListWriter {
   #waiting: Waiting;
   #spare: Waiting;
   #committed: Promise<void> = Promise.resolve();
-  /** Bytes of lists put by the transaction under way. */
-  #put = 0;
 
   /** The file may be mapped up to `mappedBytes`; twice `runBytes` of lists wait in memory. */
   constructor(
@@ -101,8 +99,11 @@ export class ListWriter {
     const entries = lists.sorted();
     for (let next = entries.next(); !next.done; ) {
       await this.#lease.change(holder, () => {
-        for (this.#put = 0; !next.done && this.#put < longestTransaction; next = entries.next())
-          this.putBinary(...next.value);
+        for (let put = 0; !next.done && put < longestTransaction; next = entries.next()) {
+          const [key, value] = next.value;
+          this.putBinary(key, value);
+          put += value.length;
+        }
         if (next.done && progress) this.#environment.db.putSync(progress.key, progress.value);
       });
     }
@@ -110,7 +111,6 @@ export class ListWriter {
 
   /** Puts one list in the transaction under way. One function for all: what is compiled with it in place stays. */
   readonly putBinary = (key: Buffer, value: Buffer): void => {
-    this.#put += value.length;
     this.#environment.db.putSync(key, asBinary(value) as never);
   };
 

@@ -75,12 +75,13 @@ class RunReader {
 /** The records of runs by ascending key, and of equal keys those of earlier runs first. */
 function* merged(runs: readonly Run[]): Generator<Entry> {
   const readers = runs.map(run => new RunReader(run));
-  const order = new Int32Array(runs.length);
-  let heap = 0;
   const before = (a: number, b: number): boolean => {
     const by = Buffer.compare(readers[a]!.key, readers[b]!.key);
     return by < 0 || (by === 0 && a < b);
   };
+  // A heap, which a sorted list is.
+  const order = [...readers.keys()].filter(r => readers[r]!.next()).sort((a, b) => (before(a, b) ? -1 : 1));
+  let heap = order.length;
   const sink = (r: number): void => {
     let k = 0;
     for (let child = 1; child < heap; child = 2 * k + 1) {
@@ -91,15 +92,6 @@ function* merged(runs: readonly Run[]): Generator<Entry> {
     }
     order[k] = r;
   };
-  const rise = (r: number): void => {
-    let k = heap++;
-    for (let up = (k - 1) >> 1; k > 0 && before(r, order[up]!); up = (k - 1) >> 1) {
-      order[k] = order[up]!;
-      k = up;
-    }
-    order[k] = r;
-  };
-  for (let r = 0; r < readers.length; r++) if (readers[r]!.next()) rise(r);
   while (heap > 0) {
     const first = order[0]!;
     yield [readers[first]!.key, readers[first]!.value];
